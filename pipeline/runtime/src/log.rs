@@ -1,0 +1,124 @@
+//! The port to the broker. Three implementations pass one conformance suite: `memory` here, `embedded` and `kafka`
+//! among the connectors.
+
+use std::time::Duration;
+
+use crate::output::Output;
+use crate::record::Record;
+use crate::topic::TopicPartition;
+
+/// The consumer and the transactional producer of one worker, as one object.
+///
+/// Protocol: [`Log::poll`] hands out records of assigned and resumed partitions, or one event. After
+/// [`Poll::Assigned`] the partitions are paused until [`Log::resume`]. After [`Poll::Revoked`] the worker commits or
+/// aborts and then calls [`Log::release`]. [`Log::send`] opens a transaction when none is open; [`Log::commit`] makes
+/// outputs, changelog records and input offsets visible together; [`Log::abort`] drops them and returns the inputs to
+/// the last committed offsets.
+pub trait Log: Send {
+    /// Waits up to `timeout` and calls `each` for at most `max_records` records, or returns one event.
+    ///
+    /// # Errors
+    /// [`LogError`], by what has to happen next.
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max_records: usize,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Poll, LogError>;
+
+    /// Lets records of newly assigned partitions flow, once their state is restored.
+    ///
+    /// # Errors
+    /// [`LogError`], by what has to happen next.
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError>;
+
+    /// Gives up revoked partitions, after the worker has committed or aborted.
+    ///
+    /// # Errors
+    /// [`LogError`], by what has to happen next.
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError>;
+
+    /// Adds records to the open transaction; opens one when there is none.
+    ///
+    /// # Errors
+    /// [`LogError`], by what has to happen next.
+    fn send(&mut self, output: &Output) -> Result<(), LogError>;
+
+    /// Commits what was sent together with the input offsets (the next offset to read of each partition).
+    ///
+    /// # Errors
+    /// [`LogError::Abortable`] when nothing became visible and the transaction must be aborted.
+    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError>;
+
+    /// Drops the open transaction and returns every assigned partition to its last committed offset.
+    ///
+    /// # Errors
+    /// [`LogError`], by what has to happen next.
+    fn abort(&mut self) -> Result<(), LogError>;
+
+    /// Reads committed records of a changelog partition from offset `from` to its end, calling `each` with key and
+    /// value, and returns the offset after the last one. Waits for transactions that are still open.
+    ///
+    /// # Errors
+    /// [`LogError::OffsetOutOfRange`] when records after `from` are gone, so that the caller restores from the start.
+    fn restore(
+        &mut self,
+        changelog: TopicPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<i64, LogError>;
+}
+
+/// A producer for connectors that bring data in: each call is one transaction.
+pub trait Producer: Send {
+    /// Publishes all records of `output`, or none.
+    ///
+    /// # Errors
+    /// [`LogError`], by what has to happen next.
+    fn publish(&mut self, output: &Output) -> Result<(), LogError>;
+}
+
+/// What is left to do in a flow.
+pub trait Lag: Send + Sync {
+    /// Records that the flow's groups have not yet committed, over all inboxes. Zero means settled: nothing in flight
+    /// can produce anything more. Implementations must give an answer that holds for one moment.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log cannot be asked.
+    fn lag(&self) -> Result<u64, LogError>;
+}
+
+/// What a poll brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Poll {
+    /// This many records were handed out.
+    Records(usize),
+    /// Nothing to read now: a moment to commit.
+    Idle,
+    /// Partitions that are now ours, paused until [`Log::resume`].
+    Assigned(Vec<TopicPartition>),
+    /// Partitions that will be another's: commit, then [`Log::release`].
+    Revoked(Vec<TopicPartition>),
+    /// Partitions that are another's already: the open transaction cannot be committed for them.
+    Lost(Vec<TopicPartition>),
+}
+
+/// Why the log could not do it, by what has to happen next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The transaction must be aborted; afterwards the work is done again.
+    #[error("transaction must be aborted: {0}")]
+    Abortable(String),
+    /// The broker is not reachable or not ready; the same call may succeed later.
+    #[error("log is not available: {0}")]
+    Unavailable(String),
+    /// Another producer with this transactional id has taken over.
+    #[error("fenced by another process with the same transactional id: {0}")]
+    Fenced(String),
+    /// Offsets asked for are no longer in the log.
+    #[error("offset out of range: {0}")]
+    OffsetOutOfRange(String),
+    /// Nothing helps but an operator.
+    #[error("log failed: {0}")]
+    Fatal(String),
+}

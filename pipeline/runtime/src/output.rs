@@ -1,0 +1,175 @@
+//! What processors send: records collected in one buffer until the worker hands them to the log.
+
+use crate::partitioner::partition_for_key;
+use crate::record::{Headers, TimestampMillis};
+use crate::topic::Topic;
+
+/// Records produced while processing, in order. One buffer of bytes holds all keys, values and headers.
+#[derive(Debug)]
+pub struct Output {
+    flow_partitions: i32,
+    timestamp: TimestampMillis,
+    headers: std::ops::Range<usize>,
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    topic: &'static Topic,
+    partition: i32,
+    timestamp: TimestampMillis,
+    key: std::ops::Range<usize>,
+    value: Option<std::ops::Range<usize>>,
+    headers: std::ops::Range<usize>,
+}
+
+/// One record to send, borrowed from an [`Output`].
+#[derive(Debug, Clone, Copy)]
+pub struct OutputRecord<'a> {
+    /// The topic it goes to.
+    pub topic: &'static Topic,
+    /// The partition, already decided.
+    pub partition: i32,
+    /// Inherited from the record that caused it.
+    pub timestamp: TimestampMillis,
+    /// The key's bytes.
+    pub key: &'a [u8],
+    /// The value, or `None` for a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Inherited from the record that caused it, unless replaced.
+    pub headers: Headers<'a>,
+}
+
+/// A place in an [`Output`] to return to when a record's processing fails half-way.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    bytes: usize,
+    entries: usize,
+}
+
+impl Output {
+    /// An empty output for a flow with this many partitions.
+    pub fn new(flow_partitions: i32) -> Self {
+        Self { flow_partitions, timestamp: 0, headers: 0..0, bytes: Vec::new(), entries: Vec::new() }
+    }
+
+    /// Sets what following records inherit.
+    pub fn inherit(&mut self, timestamp: TimestampMillis, headers: Headers<'_>) {
+        self.timestamp = timestamp;
+        self.set_headers(headers);
+    }
+
+    /// Replaces the headers that following records carry, until the next call of [`Output::inherit`].
+    pub fn set_headers(&mut self, headers: Headers<'_>) {
+        let headers = headers.as_bytes();
+        if headers == &self.bytes[self.headers.clone()] {
+            return;
+        }
+        self.headers = self.append(headers);
+    }
+
+    /// The number of partitions of `topic` in this flow.
+    pub fn partition_count(&self, topic: &Topic) -> i32 {
+        topic.partition_count(self.flow_partitions)
+    }
+
+    /// Sends a record to the partition of its key. `write` appends the value.
+    pub fn send(&mut self, topic: &'static Topic, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let partition = partition_for_key(key, self.partition_count(topic));
+        self.send_to(topic, partition, key, write);
+    }
+
+    /// Sends a record to a partition that is not that of its key. `write` appends the value.
+    pub fn send_to(&mut self, topic: &'static Topic, partition: i32, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let key = self.append(key);
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        let value = start..self.bytes.len();
+        self.push(topic, partition, key, Some(value));
+    }
+
+    /// Sends the same record to every partition of `topic`. `write` appends the value, once per partition.
+    pub fn broadcast(&mut self, topic: &'static Topic, key: &[u8], write: impl Fn(&mut Vec<u8>)) {
+        for partition in 0..self.partition_count(topic) {
+            self.send_to(topic, partition, key, &write);
+        }
+    }
+
+    /// Sends a tombstone to the partition of `key`.
+    pub fn tombstone(&mut self, topic: &'static Topic, key: &[u8]) {
+        let partition = partition_for_key(key, self.partition_count(topic));
+        self.tombstone_to(topic, partition, key);
+    }
+
+    /// Sends a tombstone to a partition that is not that of its key.
+    pub fn tombstone_to(&mut self, topic: &'static Topic, partition: i32, key: &[u8]) {
+        let key = self.append(key);
+        self.push(topic, partition, key, None);
+    }
+
+    /// The records in the order in which they were sent.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = OutputRecord<'_>> {
+        self.entries.iter().map(|entry| OutputRecord {
+            topic: entry.topic,
+            partition: entry.partition,
+            timestamp: entry.timestamp,
+            key: &self.bytes[entry.key.clone()],
+            value: entry.value.clone().map(|value| &self.bytes[value]),
+            headers: Headers::from_bytes(&self.bytes[entry.headers.clone()]),
+        })
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was sent.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes held.
+    pub fn byte_size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets all records, keeping the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.headers = 0..0;
+    }
+
+    /// Where the output stands now.
+    pub fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), entries: self.entries.len() }
+    }
+
+    /// Forgets what was sent since `mark`.
+    pub fn truncate(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.bytes);
+        self.entries.truncate(mark.entries);
+        if self.headers.end > mark.bytes {
+            self.headers = 0..0;
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
+    fn push(
+        &mut self,
+        topic: &'static Topic,
+        partition: i32,
+        key: std::ops::Range<usize>,
+        value: Option<std::ops::Range<usize>>,
+    ) {
+        let headers = self.headers.clone();
+        self.entries.push(Entry { topic, partition, timestamp: self.timestamp, key, value, headers });
+    }
+}
