@@ -93,13 +93,14 @@ impl<'a> EsrFile<'a> {
         ))
     }
 
-    /// Writes the ASG group of a trainee in a position.
+    /// Writes the ASG group of a trainee in a position; `absent` adds an absence.
     pub(crate) fn trainee(
         &mut self,
         first_day: Date,
         placement: &Placement,
         person: &Person,
         position: &Position,
+        absent: bool,
     ) -> io::Result<()> {
         let particulars = Particulars::of(placement.trainee, person);
         let id = 500_001 + placement.trainee;
@@ -129,7 +130,7 @@ impl<'a> EsrFile<'a> {
             1 + placement.trainee % 99,
             particulars.postcode
         ))?;
-        if placement.id.is_multiple_of(2) {
+        if absent {
             let (start, end) = (date_at(first_day, -20), date_at(first_day, -18));
             let absence = 800_000_001 + placement.id;
             self.line(format_args!("ABS,{id},,\"C\",{},{},3,{absence}", compact(start), compact(end)))?;

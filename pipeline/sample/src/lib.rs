@@ -240,9 +240,9 @@ impl Region {
         let present = self.placements.iter().filter(|placement| placement.counts() && placement.covers(0));
         let paired = present
             .filter_map(|placement| position_of_post[placement.post as usize].map(|position| (placement, position)));
-        for (placement, position) in paired.step_by(40) {
+        for (turn, (placement, position)) in paired.step_by(40).enumerate() {
             let person = &self.people[placement.trainee as usize];
-            file.trainee(self.first_day, placement, person, position)?;
+            file.trainee(self.first_day, placement, person, position, turn % 2 == 0)?;
         }
         Ok(())
     }
