@@ -1,1 +1,4 @@
 //! Placeholder.
+
+pub mod configuration;
+pub mod format;

@@ -1,0 +1,296 @@
+//! The settings of the ESR flow: built-in values, and a user's file over them. Reading files is left to the caller.
+
+pub mod entry;
+pub mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::format::{Encoding, FileKind, Layouts, LineEnd, Office, ValueMaps};
+pub use entry::RunTime;
+pub use source::{ConfigurationError, Source};
+
+/// All settings of the flow that are plain values; layouts and value maps stand in files of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EsrConfiguration {
+    /// Version of the configuration format.
+    pub version: FormatVersion,
+    /// File with layouts that replace built-in ones; empty for none.
+    pub layouts: String,
+    /// File with additions to the value maps; empty for none.
+    pub value_maps: String,
+    /// Which placements become applicants, and when.
+    pub applicants: Applicants,
+    /// Notifications.
+    pub notifications: Notifications,
+    /// Taking files in.
+    pub inbound: Inbound,
+    /// Snapshots of TIS.
+    pub snapshot: Snapshot,
+    /// Files for ESR.
+    pub outbound: Outbound,
+    /// Daily runs.
+    pub schedule: Schedule,
+    /// The local offices by code.
+    #[serde(rename = "office")]
+    pub offices: BTreeMap<Office, OfficeEntry>,
+}
+
+/// The version of the configuration format, of which there is one so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct FormatVersion;
+
+impl TryFrom<u32> for FormatVersion {
+    type Error = String;
+
+    fn try_from(version: u32) -> Result<Self, Self::Error> {
+        if version == 1 { Ok(Self) } else { Err(format!("expected version 1, found {version}")) }
+    }
+}
+
+impl From<FormatVersion> for u32 {
+    fn from(_: FormatVersion) -> Self {
+        1
+    }
+}
+
+/// Which placements become applicants, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Applicants {
+    /// The placement types that count (A8).
+    #[serde(deserialize_with = "entry::non_empty_texts")]
+    pub placement_types: Vec<String>,
+    /// The window opens that many days after the run, that day included (A5, A6).
+    #[serde(deserialize_with = "entry::days")]
+    pub min_days: u32,
+    /// The window ends before that many weeks after the run (A5).
+    #[serde(deserialize_with = "entry::weeks")]
+    pub max_weeks: u32,
+    /// Rows with the same DPN in one file (A10).
+    #[serde(deserialize_with = "entry::at_least_one")]
+    pub max_rows_per_post: u32,
+    /// What becomes of a record whose window has passed (D25).
+    pub missed_window: MissedWindow,
+}
+
+impl Applicants {
+    /// Whether placements of that type count (A8), without regard to case.
+    pub fn counts(&self, placement_type: &str) -> bool {
+        let placement_type = placement_type.trim();
+        self.placement_types.iter().any(|counted| counted.eq_ignore_ascii_case(placement_type))
+    }
+}
+
+/// What becomes of a record whose window has passed (D25).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MissedWindow {
+    /// It waits as `MISSED_WINDOW` for an operator.
+    Hold,
+    /// It is exported late.
+    Send,
+}
+
+/// Notifications.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notifications {
+    /// Field 23 of a type 2.
+    pub withdrawal_reason: String,
+}
+
+/// Taking files in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    /// Longest line in bytes (D4).
+    #[serde(deserialize_with = "entry::line_limit")]
+    pub line_limit: usize,
+    /// A file is read once its size has not changed for so many seconds (D10).
+    pub settle_seconds: u32,
+    /// What becomes of a file that has been taken in (D11).
+    pub after: After,
+    /// What becomes of a suspect file (D10).
+    pub suspect: SuspectPolicy,
+}
+
+/// What becomes of a file that has been taken in (D11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum After {
+    /// It stays where it is.
+    Keep,
+    /// It is moved to the archive.
+    Archive,
+}
+
+/// What becomes of a suspect file (D10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SuspectPolicy {
+    /// It waits for an operator, with an alert.
+    Park,
+    /// It is processed, with an alert.
+    Process,
+}
+
+/// Snapshots of TIS (D2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// Whether what a snapshot does not name is deleted.
+    pub content: SnapshotContent,
+    /// More deletions than this share of a kind (in percent) are refused, if they are also more than the count.
+    #[serde(deserialize_with = "entry::percent")]
+    pub refuse_deletions_percent: u32,
+    /// More deletions than this of a kind are refused, if they are also more than the share.
+    pub refuse_deletions_count: u64,
+}
+
+impl Snapshot {
+    /// Whether deleting `deleted` of `held` objects of a kind is to be refused.
+    pub fn refuses(&self, deleted: u64, held: u64) -> bool {
+        let share = u128::from(deleted) * 100 > u128::from(held) * u128::from(self.refuse_deletions_percent);
+        share && deleted > self.refuse_deletions_count
+    }
+}
+
+/// What a snapshot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotContent {
+    /// Everything: what is not named is deleted.
+    Full,
+    /// Some: nothing is deleted.
+    Partial,
+}
+
+/// Files for ESR.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    /// How lines end.
+    pub line_end: LineEnd,
+    /// How text outside ASCII is written.
+    pub encoding: Encoding,
+    /// Whether offices without rows get a file.
+    pub empty_files: bool,
+    /// First number of each counter (D50).
+    pub first_number: FirstNumbers,
+}
+
+/// First number of each counter (D50).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "UPPERCASE")]
+pub struct FirstNumbers {
+    /// Applicants.
+    #[serde(deserialize_with = "entry::file_number")]
+    pub app: u64,
+    /// Full notifications.
+    #[serde(deserialize_with = "entry::file_number")]
+    pub dnf: u64,
+    /// Changed notifications.
+    #[serde(deserialize_with = "entry::file_number")]
+    pub dnc: u64,
+}
+
+impl FirstNumbers {
+    /// The first number of a kind that has a counter; 1 for the others.
+    pub fn of(&self, kind: FileKind) -> u64 {
+        match kind {
+            FileKind::App => self.app,
+            FileKind::Dnf => self.dnf,
+            FileKind::Dnc => self.dnc,
+            _ => 1,
+        }
+    }
+}
+
+/// Daily runs, London time (10.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// When applicants are exported.
+    pub applicants: RunTime,
+    /// When notifications are exported.
+    pub notifications: RunTime,
+}
+
+impl Schedule {
+    /// The time zone of all times.
+    pub const TIME_ZONE: &'static str = "Europe/London";
+}
+
+/// A local office (10.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfficeEntry {
+    /// Its region.
+    pub region: String,
+    /// What TIS calls it.
+    pub local_offices: Vec<String>,
+    /// Its designated bodies at the GMC.
+    pub designated_bodies: Vec<String>,
+}
+
+impl EsrConfiguration {
+    /// The built-in configuration, with the single entries of `user` laid over it.
+    ///
+    /// # Errors
+    /// The first wrong entry, with file and line.
+    pub fn load(user: Option<&Source>) -> Result<Self, ConfigurationError> {
+        let defaults = Source::new("esr.toml", include_str!("../../config/esr.toml"));
+        source::read(&defaults, user, source::Override::SingleKeys)
+    }
+
+    /// The configuration in effect, as a file that could be given as one.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+}
+
+/// Everything that the flow is configured with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EsrSettings {
+    /// Plain values.
+    pub configuration: EsrConfiguration,
+    /// Layouts of the files.
+    pub layouts: Layouts,
+    /// Value maps.
+    pub value_maps: ValueMaps,
+}
+
+impl EsrSettings {
+    /// Loads the configuration and the files that it names. `read_file` gives the text of such a file, or says why not.
+    ///
+    /// # Errors
+    /// The first wrong entry, with file and line.
+    pub fn load(
+        user: Option<&Source>,
+        read_file: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Self, ConfigurationError> {
+        let configuration = EsrConfiguration::load(user)?;
+        let referenced = |name: &str| -> Result<Option<Source>, ConfigurationError> {
+            if name.is_empty() {
+                return Ok(None);
+            }
+            match read_file(name) {
+                Ok(text) => Ok(Some(Source::new(name, text))),
+                Err(reason) => Err(ConfigurationError {
+                    file: name.to_owned(),
+                    line: 1,
+                    problem: format!("expected a file that can be read, found: {reason}"),
+                }),
+            }
+        };
+        let layouts = Layouts::load(referenced(&configuration.layouts)?.as_ref())?;
+        let value_maps = ValueMaps::load(referenced(&configuration.value_maps)?.as_ref())?;
+        Ok(Self { configuration, layouts, value_maps })
+    }
+}

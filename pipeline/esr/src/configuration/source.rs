@@ -1,0 +1,182 @@
+//! Reading TOML over built-in defaults, with the line of each mistake.
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+/// A configuration file that somebody has read: its name, for messages, and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The name shown in messages, normally the path.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+impl Source {
+    /// A source of that name and text.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+
+    /// An error at byte `offset` of this source.
+    pub(crate) fn error_at(&self, offset: usize, problem: impl Into<String>) -> ConfigurationError {
+        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        ConfigurationError { file: self.name.clone(), line, problem: problem.into() }
+    }
+}
+
+/// A wrong entry: where it stands and what was expected there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {problem}")]
+pub struct ConfigurationError {
+    /// The file, as named by its [`Source`].
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What was expected and what was found.
+    pub problem: String,
+}
+
+/// How far a user's file reaches into the defaults: below that depth its tables replace whole tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Override {
+    /// Each key by itself.
+    SingleKeys,
+    /// `[group.name]` tables as a whole.
+    WholeTables,
+}
+
+/// Reads `T` from `defaults`, with the entries of `user` laid over them.
+pub(crate) fn read<T: DeserializeOwned>(
+    defaults: &Source,
+    user: Option<&Source>,
+    depth: Override,
+) -> Result<T, ConfigurationError> {
+    let mut table = parse(defaults)?;
+    if let Some(user) = user {
+        let over = parse(user)?;
+        let levels = match depth {
+            Override::SingleKeys => usize::MAX,
+            Override::WholeTables => 1,
+        };
+        table = lay_over(table, over, levels);
+    }
+    // The defaults are right by themselves (a test sees to it), so whatever is wrong stands in the user's file.
+    let blamed = user.unwrap_or(defaults);
+    T::deserialize(Deserializer::from(table)).map_err(|error| from_toml(blamed, &error))
+}
+
+fn parse(source: &Source) -> Result<Spanned<DeTable<'_>>, ConfigurationError> {
+    DeTable::parse(&source.text).map_err(|error| from_toml(source, &error))
+}
+
+fn lay_over<'i>(base: Spanned<DeTable<'i>>, over: Spanned<DeTable<'i>>, levels: usize) -> Spanned<DeTable<'i>> {
+    let span = over.span();
+    let mut merged = base.into_inner();
+    for (key, value) in over.into_inner() {
+        let below = if levels > 0 { merged.remove(&key) } else { None };
+        let value = match below {
+            Some(below) => lay_value_over(below, value, levels),
+            None => value,
+        };
+        // Removed first, so that the key carries the user's position.
+        merged.remove(&key);
+        merged.insert(key, value);
+    }
+    Spanned::new(span, merged)
+}
+
+fn lay_value_over<'i>(base: Spanned<DeValue<'i>>, over: Spanned<DeValue<'i>>, levels: usize) -> Spanned<DeValue<'i>> {
+    let span = over.span();
+    match (base.into_inner(), over.into_inner()) {
+        (DeValue::Table(base), DeValue::Table(over)) if levels > 0 => {
+            let merged = lay_over(Spanned::new(0..0, base), Spanned::new(span.clone(), over), levels - 1);
+            Spanned::new(span, DeValue::Table(merged.into_inner()))
+        }
+        (_, over) => Spanned::new(span, over),
+    }
+}
+
+fn from_toml(source: &Source, error: &toml::de::Error) -> ConfigurationError {
+    let offset = error.span().map_or(0, |span| span.start);
+    source.error_at(offset, expectation(error.message()))
+}
+
+/// Rewrites the messages of the parser to "expected ..., found ...".
+fn expectation(message: &str) -> String {
+    if message.starts_with("expected ") {
+        return message.to_owned();
+    }
+    if let Some(field) = message.strip_prefix("missing field ") {
+        return format!("expected the entry {field}, found none");
+    }
+    let Some((found, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let found = found.strip_prefix("invalid type: ").or_else(|| found.strip_prefix("invalid value: ")).unwrap_or(found);
+    let found = found
+        .strip_prefix("unknown field ")
+        .map(|name| format!("the unknown entry {name}"))
+        .or_else(|| found.strip_prefix("unknown variant ").map(str::to_owned))
+        .unwrap_or_else(|| found.to_owned());
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "a string" => "a text",
+        "a boolean" => "true or false",
+        other => other,
+    };
+    format!("expected {expected}, found {found}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        outer: BTreeMap<String, Inner>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        a: Option<u32>,
+        b: Option<u32>,
+    }
+
+    fn defaults() -> Source {
+        Source::new("built-in", "[outer.x]\na = 1\nb = 2\n")
+    }
+
+    #[test]
+    fn a_user_overrides_single_keys_or_whole_tables() {
+        let user = Source::new("my.toml", "[outer.x]\nb = 3\n[outer.y]\na = 4\n");
+        let merged: Sample = read(&defaults(), Some(&user), Override::SingleKeys).unwrap();
+        assert_eq!(merged.outer["x"], Inner { a: Some(1), b: Some(3) });
+        assert_eq!(merged.outer["y"], Inner { a: Some(4), b: None });
+        let replaced: Sample = read(&defaults(), Some(&user), Override::WholeTables).unwrap();
+        assert_eq!(replaced.outer["x"], Inner { a: None, b: Some(3) });
+    }
+
+    #[test]
+    fn a_wrong_entry_is_reported_with_file_line_and_expectation() {
+        for (text, message) in [
+            ("\n\n[outer.x]\nb = \"three\"\n", "my.toml:4: expected a whole number, found string \"three\""),
+            ("[outer.x]\nc = 3\n", "my.toml:2: expected `a` or `b`, found the unknown entry `c`"),
+            ("\n[inner]\n", "my.toml:2: expected `outer`, found the unknown entry `inner`"),
+            ("[outer.x]\nb = -3\n", "my.toml:2: expected a whole number, found integer `-3`"),
+        ] {
+            let user = Source::new("my.toml", text);
+            let error = read::<Sample>(&defaults(), Some(&user), Override::SingleKeys).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+        let user = Source::new("my.toml", "[outer.x]\nb 3\n");
+        let error = read::<Sample>(&defaults(), Some(&user), Override::SingleKeys).unwrap_err();
+        assert!(error.to_string().starts_with("my.toml:2: expected "), "{error}");
+    }
+}

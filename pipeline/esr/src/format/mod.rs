@@ -1,0 +1,32 @@
+//! The interface files of ESR: names, layouts, reading, writing, value maps. Pure; files and folders are for connectors.
+
+mod ascii;
+mod columns;
+pub mod envelope;
+pub mod inbound;
+#[cfg(test)]
+mod inbound_tests;
+pub mod layout;
+pub mod maps;
+pub mod name;
+pub mod office;
+pub mod postcode;
+pub mod read;
+pub mod rows;
+pub mod rtc;
+pub mod value;
+pub mod write;
+#[cfg(test)]
+mod write_tests;
+
+pub use columns::InboundLayouts;
+pub use envelope::{Envelope, Suspect};
+pub use inbound::{Indicator, LineParser, Note, Parsed, PositionLine, ReconciliationLine, Rejection, parse_line};
+pub use layout::{Layouts, RecordType};
+pub use maps::{Mapped, ValueMaps};
+pub use name::{FileKind, FileName};
+pub use office::Office;
+pub use postcode::{Postcode, postcode};
+pub use read::{Line, LineReader};
+pub use rows::{FileText, Templates};
+pub use write::{Encoding, LineEnd, LineTemplate, Value, WriteWarning};
