@@ -5,6 +5,7 @@
 //! one consumer and one transactional producer, which together are a [`Log`].
 
 mod log;
+pub mod memory;
 mod output;
 mod partitioner;
 mod processor;

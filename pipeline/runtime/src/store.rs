@@ -107,6 +107,9 @@ pub trait StateStore: Send {
     /// Undoes the writes since [`StateStore::begin_record`].
     fn undo_record(&mut self);
 
+    /// Whether the open transaction wrote anything.
+    fn has_changes(&self) -> bool;
+
     /// Calls `each` with key and value (`None` = deleted) of every write of the open transaction.
     ///
     /// # Errors
@@ -155,6 +158,10 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
                 None => self.overlay.remove(&key),
             };
         }
+    }
+
+    fn has_changes(&self) -> bool {
+        !self.overlay.is_empty()
     }
 
     fn changes(&self, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) -> Result<(), StateError> {

@@ -1,0 +1,376 @@
+//! The broker: the one mutex, commits, and what tests and the embedded log ask for.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::faults::Faults;
+use super::member::{MemberConfig, MemoryLog};
+use super::partition::{BufferWriter, Chunk, StoredRecord};
+use super::state::State;
+use super::transaction::{Batch, Transaction};
+use crate::log::{Lag, LogError, Producer};
+use crate::output::Output;
+use crate::record::{Headers, TimestampMillis};
+use crate::topic::{Topic, TopicPartition};
+
+/// How long [`Broker`] waits for another's open transaction before a restore.
+const STABLE_WAIT: Duration = Duration::from_secs(10);
+
+/// What stays in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// Everything, for tests.
+    All,
+    /// Inbox records until all groups have committed them; of changelogs and compact topics the newest of each key.
+    ByKey,
+    /// Inbox records until all groups have committed them, nothing else: [`Durability`] holds the changelogs.
+    Unread,
+}
+
+/// How a broker behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct BrokerConfig {
+    /// What stays in memory.
+    pub retention: Retention,
+    /// Whether each transaction leaves a control record, so that offsets have gaps as in Kafka.
+    pub control_records: bool,
+    /// Whether an open transaction holds back later records of its partitions, as in Kafka.
+    pub stable_offsets: bool,
+    /// Faults to inject.
+    pub faults: Option<Faults>,
+}
+
+impl BrokerConfig {
+    /// Like Kafka, for tests.
+    pub fn like_kafka() -> Self {
+        Self { retention: Retention::All, control_records: true, stable_offsets: true, faults: None }
+    }
+
+    /// Without what one process does not need, for the embedded log.
+    pub fn embedded(retention: Retention) -> Self {
+        Self { retention, control_records: false, stable_offsets: false, faults: None }
+    }
+}
+
+/// Adds durability to a broker.
+pub trait Durability: Send + Sync {
+    /// Writes a batch atomically. Called outside of the broker's mutex, by several threads at once, with offsets
+    /// already given; the batch becomes visible when this returns `Ok`. After an `Err` it never does.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or [`LogError::Fatal`], handed to the one who commits.
+    fn write(&self, batch: &Batch) -> Result<(), LogError>;
+
+    /// Serves [`crate::Log::restore`] from what was written. `None` lets the broker's memory answer.
+    fn restore(
+        &self,
+        changelog: TopicPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Option<Result<i64, LogError>> {
+        let _ = (changelog, from, each);
+        None
+    }
+}
+
+pub(super) struct Shared {
+    pub(super) config: BrokerConfig,
+    durability: Option<Box<dyn Durability>>,
+    state: Mutex<State>,
+    pub(super) changed: Condvar,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits a batch: offsets are given under the mutex, the durable write happens outside, and readers are kept
+    /// back until it succeeded.
+    pub(super) fn commit(&self, mut batch: Batch, producer: u64) -> Result<(), LogError> {
+        let Some(durability) = &self.durability else {
+            let mut state = self.lock();
+            state.reserve(&mut batch, producer)?;
+            state.publish(batch, producer);
+            drop(state);
+            self.changed.notify_all();
+            return Ok(());
+        };
+        self.lock().reserve(&mut batch, producer)?;
+        let written = durability.write(&batch);
+        let mut state = self.lock();
+        match written {
+            Ok(()) => state.publish(batch, producer),
+            Err(_) => state.unpin_all(producer),
+        }
+        drop(state);
+        self.changed.notify_all();
+        written
+    }
+
+    /// Reads a changelog from `from` to its end.
+    pub(super) fn restore(
+        &self,
+        changelog: TopicPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<i64, LogError> {
+        if let Some(answer) = self.durability.as_ref().and_then(|durability| durability.restore(changelog, from, each)) {
+            return answer;
+        }
+        let (chunks, end) = self.stable_chunks(changelog, from)?;
+        for chunk in chunks {
+            for record in chunk.records().skip(chunk.position(from)) {
+                each(record.key, record.value);
+            }
+        }
+        Ok(end)
+    }
+
+    /// Waits until the partition has no open transaction, then shares its chunks.
+    fn stable_chunks(&self, partition: TopicPartition, from: i64) -> Result<(Vec<Chunk>, i64), LogError> {
+        let deadline = Instant::now() + STABLE_WAIT;
+        let mut state = self.lock();
+        let place = state.place(partition)?;
+        loop {
+            state.tick += 1;
+            let (tick, simulated) = (state.tick, state.faults.is_some());
+            let log = state.partition(place);
+            let end = log.end;
+            if from < log.start || from > end {
+                return Err(LogError::OffsetOutOfRange(format!("{partition} has {} to {end}, not {from}", log.start)));
+            }
+            if log.stable(tick) == end {
+                return Ok((log.chunks_from(from).cloned().collect(), end));
+            }
+            if simulated || Instant::now() >= deadline {
+                return Err(LogError::Unavailable(format!("{partition} has an open transaction")));
+            }
+            let wait = Duration::from_millis(5);
+            state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// An in-process broker. Clones share it.
+#[derive(Clone)]
+pub struct Broker(pub(super) Arc<Shared>);
+
+impl Broker {
+    /// A broker that keeps records in memory only.
+    pub fn new(config: BrokerConfig) -> Self {
+        Self::build(config, None)
+    }
+
+    /// A broker that makes each commit durable before it becomes visible.
+    pub fn durable(config: BrokerConfig, durability: Box<dyn Durability>) -> Self {
+        Self::build(config, Some(durability))
+    }
+
+    fn build(config: BrokerConfig, durability: Option<Box<dyn Durability>>) -> Self {
+        let state = Mutex::new(State::new(config.retention, config.control_records, config.faults));
+        Self(Arc::new(Shared { config, durability, state, changed: Condvar::new() }))
+    }
+
+    /// Creates the topics that do not exist yet.
+    pub fn create_topics(&self, topics: &[&'static Topic], flow_partitions: i32) {
+        let mut state = self.0.lock();
+        for topic in topics {
+            state.create_topic(topic, flow_partitions);
+        }
+    }
+
+    /// Loads records of a partition at start, in order of their offsets, which are kept.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when the partition does not exist.
+    pub fn load_records<'a>(
+        &self,
+        partition: TopicPartition,
+        records: impl Iterator<Item = StoredRecord<'a>>,
+    ) -> Result<(), LogError> {
+        let mut buffer = BufferWriter::default();
+        let entries: Vec<_> = records.map(|record| buffer.push(record)).collect();
+        let mut state = self.0.lock();
+        let place = state.place(partition)?;
+        let log = state.partition(place);
+        log.end = log.end.max(entries.last().map_or(0, |entry| entry.offset + 1));
+        log.insert(Chunk { bytes: Arc::new(buffer.bytes), entries: Arc::new(entries) });
+        drop(state);
+        self.0.changed.notify_all();
+        Ok(())
+    }
+
+    /// Sets the next offset that a partition gives, at start.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when the partition does not exist.
+    pub fn load_end(&self, partition: TopicPartition, end: i64) -> Result<(), LogError> {
+        let mut state = self.0.lock();
+        let place = state.place(partition)?;
+        let log = state.partition(place);
+        log.end = log.end.max(end);
+        Ok(())
+    }
+
+    /// Sets a group's next offset to read, at start.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when the partition does not exist.
+    pub fn load_offset(&self, group: &str, partition: TopicPartition, offset: i64) -> Result<(), LogError> {
+        let mut state = self.0.lock();
+        state.place(partition)?;
+        state.set_offsets(group, &[(partition, offset)]);
+        Ok(())
+    }
+
+    /// The log of one worker: a member of `group` that reads `inboxes`, with this transactional id, which is also
+    /// the member's name. An earlier log with the same id is fenced.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when a topic does not exist.
+    pub fn open(&self, group: &str, transactional_id: &str, inboxes: &[&'static Topic]) -> Result<MemoryLog, LogError> {
+        let config = MemberConfig { group: group.to_owned(), id: transactional_id.to_owned() };
+        MemoryLog::open(Arc::clone(&self.0), config, inboxes)
+    }
+
+    /// A producer for connectors.
+    pub fn producer(&self, transactional_id: &str) -> MemoryProducer {
+        let (producer, epoch) = self.0.lock().take_transactional_id(transactional_id);
+        MemoryProducer { shared: Arc::clone(&self.0), id: transactional_id.to_owned(), producer, epoch }
+    }
+
+    /// What these groups have left to read of these topics.
+    pub fn lag(&self, inboxes: Vec<(String, &'static Topic)>) -> MemoryLag {
+        MemoryLag { shared: Arc::clone(&self.0), inboxes }
+    }
+
+    /// All visible records of a partition.
+    pub fn read_committed(&self, topic: &str, partition: i32) -> Vec<OwnedRecord> {
+        let mut state = self.0.lock();
+        let Ok(number) = state.topic_number(topic) else { return Vec::new() };
+        let tick = state.tick;
+        let Some(log) = state.topics[number].partitions.get_mut(partition as usize) else { return Vec::new() };
+        let stable = log.stable(tick);
+        let chunks: Vec<Chunk> = log.chunks_from(0).cloned().collect();
+        drop(state);
+        let records = chunks.iter().flat_map(Chunk::records);
+        records.filter(|record| record.offset < stable).map(OwnedRecord::from).collect()
+    }
+
+    /// The next offset that a group reads.
+    pub fn committed_offset(&self, group: &str, partition: TopicPartition) -> i64 {
+        let state = self.0.lock();
+        state.place(partition).map_or(0, |place| state.committed_offset(group, place))
+    }
+
+    /// Keeps only the newest record of each key in compact topics and changelogs.
+    pub fn compact(&self) {
+        let mut state = self.0.lock();
+        let tick = state.tick;
+        for topic in &mut state.topics {
+            let changelog = topic.topic.role == crate::Role::Changelog;
+            if topic.topic.cleanup != crate::Cleanup::Compact && !changelog {
+                continue;
+            }
+            for log in &mut topic.partitions {
+                let stable = log.stable(tick);
+                log.compact(stable);
+            }
+        }
+    }
+
+    /// Expels a member from its group and ends its transaction, as the broker does when a member stays silent.
+    pub fn expire(&self, group: &str, transactional_id: &str) {
+        let mut state = self.0.lock();
+        state.change_group(group, |group, partitions| group.leave(transactional_id, partitions));
+        state.end_transactions_of(transactional_id);
+        if let Some(producer) = state.producers.get_mut(transactional_id) {
+            producer.epoch += 1;
+        }
+        drop(state);
+        self.0.changed.notify_all();
+    }
+
+    /// Moves the partitions of a group among its members.
+    pub fn rebalance(&self, group: &str) {
+        self.0.lock().change_group(group, |group, partitions| group.rotate(partitions));
+        self.0.changed.notify_all();
+    }
+}
+
+/// A visible record, owned, for tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// When what it tells happened.
+    pub timestamp: TimestampMillis,
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value, or `None` for a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// The headers in compact form.
+    pub headers: Vec<u8>,
+}
+
+impl OwnedRecord {
+    /// The headers.
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::from_bytes(&self.headers)
+    }
+}
+
+impl From<StoredRecord<'_>> for OwnedRecord {
+    fn from(record: StoredRecord<'_>) -> Self {
+        Self {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key.to_vec(),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: record.headers.as_bytes().to_vec(),
+        }
+    }
+}
+
+/// The producer of a connector.
+pub struct MemoryProducer {
+    shared: Arc<Shared>,
+    id: String,
+    producer: u64,
+    epoch: u64,
+}
+
+impl Producer for MemoryProducer {
+    fn publish(&mut self, output: &Output) -> Result<(), LogError> {
+        if self.shared.lock().producers.get(&self.id).is_none_or(|producer| producer.epoch != self.epoch) {
+            return Err(LogError::Fenced(self.id.clone()));
+        }
+        let mut transaction = Transaction::with_capacity(output.byte_size());
+        transaction.append(output)?;
+        if transaction.is_empty() {
+            return Ok(());
+        }
+        self.shared.commit(transaction.seal(), self.producer)
+    }
+}
+
+/// What groups have left to read, counted at one moment.
+pub struct MemoryLag {
+    shared: Arc<Shared>,
+    inboxes: Vec<(String, &'static Topic)>,
+}
+
+impl Lag for MemoryLag {
+    fn lag(&self) -> Result<u64, LogError> {
+        let state = self.shared.lock();
+        let mut lag = 0;
+        for (group, topic) in &self.inboxes {
+            let number = state.topic_number(topic.name)?;
+            for (partition, log) in state.topics[number].partitions.iter().enumerate() {
+                lag += log.count_from(state.committed_offset(group, (number, partition as i32)));
+            }
+        }
+        Ok(lag)
+    }
+}

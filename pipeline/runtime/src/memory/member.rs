@@ -1,0 +1,386 @@
+//! The log of one worker: a member of a consumer group and a transactional producer over the shared broker.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashSet;
+
+use super::broker::Shared;
+use super::group::{Change, Place};
+use super::partition::Chunk;
+use super::state::State;
+use super::transaction::{Batch, Transaction};
+use crate::log::{Log, LogError, Poll};
+use crate::output::Output;
+use crate::record::Record;
+use crate::topic::{Topic, TopicPartition};
+
+pub(super) struct MemberConfig {
+    pub(super) group: String,
+    pub(super) id: String,
+}
+
+/// A partition that this member reads.
+#[derive(Debug)]
+struct Reading {
+    place: Place,
+    partition: TopicPartition,
+    position: i64,
+    paused: bool,
+}
+
+/// A [`Log`] over a [`super::Broker`]. Dropping it leaves the group; [`MemoryLog::kill`] does not.
+pub struct MemoryLog {
+    shared: Arc<Shared>,
+    config: MemberConfig,
+    topics: Vec<usize>,
+    token: u64,
+    producer: u64,
+    epoch: u64,
+    readings: Vec<Reading>,
+    next_reading: usize,
+    transaction: Transaction,
+    pinned: FxHashSet<Place>,
+    last_size: usize,
+    dead: bool,
+}
+
+/// Records of one partition to hand out: the chunk and the range of its entries.
+type Slice = (TopicPartition, Chunk, std::ops::Range<usize>);
+
+impl MemoryLog {
+    pub(super) fn open(
+        shared: Arc<Shared>,
+        config: MemberConfig,
+        inboxes: &[&'static Topic],
+    ) -> Result<Self, LogError> {
+        let mut state = shared.lock();
+        let topics = inboxes.iter().map(|topic| state.topic_number(topic.name)).collect::<Result<Vec<_>, _>>()?;
+        let (producer, epoch) = state.take_transactional_id(&config.id);
+        let token = state.next_number();
+        state.change_group(&config.group, |group, partitions| group.join(&config.id, token, topics.clone(), partitions));
+        drop(state);
+        shared.changed.notify_all();
+        Ok(Self {
+            shared,
+            config,
+            topics,
+            token,
+            producer,
+            epoch,
+            readings: Vec::new(),
+            next_reading: 0,
+            transaction: Transaction::default(),
+            pinned: FxHashSet::default(),
+            last_size: 0,
+            dead: false,
+        })
+    }
+
+    /// Ends as a killed process does: the group still counts the member in, the transaction stays open.
+    pub fn kill(mut self) {
+        self.dead = true;
+    }
+
+    fn check(&mut self, state: &State) -> Result<(), LogError> {
+        if self.dead {
+            return Err(LogError::Unavailable("the process is gone".to_owned()));
+        }
+        if state.producers.get(&self.config.id).is_none_or(|producer| producer.epoch != self.epoch) {
+            return Err(LogError::Fenced(self.config.id.clone()));
+        }
+        Ok(())
+    }
+
+    fn die(&mut self) -> LogError {
+        self.dead = true;
+        LogError::Unavailable("the process was killed by the simulation".to_owned())
+    }
+
+    /// What has to be told before records: lost, revoked or assigned partitions.
+    fn next_event(&mut self, state: &mut State) -> Option<Poll> {
+        let group = state.groups.get(&self.config.group)?;
+        if group.members.get(&self.config.id).is_none_or(|member| member.token != self.token) {
+            self.token = state.next_number();
+            let (id, token, topics) = (&self.config.id, self.token, self.topics.clone());
+            state.change_group(&self.config.group, |group, partitions| group.join(id, token, topics, partitions));
+            if !self.readings.is_empty() {
+                return Some(Poll::Lost(self.readings.drain(..).map(|reading| reading.partition).collect()));
+            }
+        }
+        let change = state.groups.get_mut(&self.config.group)?.next_change(&self.config.id);
+        match change {
+            Change::None => None,
+            Change::Revoked(places) => {
+                for reading in self.readings.iter_mut().filter(|reading| places.contains(&reading.place)) {
+                    reading.paused = true;
+                }
+                Some(Poll::Revoked(places.into_iter().map(|place| state.named(place)).collect()))
+            }
+            Change::Assigned(places) => {
+                for &place in &places {
+                    let position = state.committed_offset(&self.config.group, place);
+                    let partition = state.named(place);
+                    self.readings.push(Reading { place, partition, position, paused: true });
+                }
+                Some(Poll::Assigned(places.into_iter().map(|place| state.named(place)).collect()))
+            }
+        }
+    }
+
+    /// Takes what can be read now, sharing the chunks, so that it is handed out without the mutex.
+    fn take_slices(&mut self, state: &mut State, max_records: usize) -> Vec<Slice> {
+        let mut left = max_records;
+        let mut slices = Vec::new();
+        let tick = state.tick;
+        for step in 0..self.readings.len() {
+            let number = (self.next_reading + step) % self.readings.len();
+            let reading = &mut self.readings[number];
+            if reading.paused || left == 0 {
+                continue;
+            }
+            let log = state.partition(reading.place);
+            let stable = log.stable(tick);
+            if reading.position >= stable {
+                continue;
+            }
+            for chunk in log.chunks_from(reading.position) {
+                let from = chunk.position(reading.position);
+                let to = chunk.position(stable).min(from + left);
+                if from >= to {
+                    break;
+                }
+                left -= to - from;
+                reading.position = chunk.entries[to - 1].offset + 1;
+                slices.push((reading.partition, chunk.clone(), from..to));
+            }
+        }
+        self.next_reading = (self.next_reading + 1) % self.readings.len().max(1);
+        slices
+    }
+
+    /// Faults that a poll can meet.
+    fn inject_in_poll(&mut self, state: &mut State, max_records: &mut usize) -> Result<(), LogError> {
+        if state.faults.is_none() {
+            return Ok(());
+        }
+        if state.fault(|faults| faults.crash_in_poll) {
+            return Err(self.die());
+        }
+        if state.fault(|faults| faults.fence) {
+            state.take_transactional_id(&self.config.id);
+            return Err(LogError::Fenced("by the simulation".to_owned()));
+        }
+        if state.fault(|faults| faults.rebalance) {
+            state.change_group(&self.config.group, |group, partitions| group.rotate(partitions));
+        }
+        if state.fault(|faults| faults.expel) {
+            let id = &self.config.id;
+            state.change_group(&self.config.group, |group, partitions| group.leave(id, partitions));
+        }
+        if state.fault(|faults| faults.redeliver) {
+            self.rewind(state);
+        }
+        if state.fault(|faults| faults.few_records) {
+            *max_records = (1 + state.rng.below(3) as usize).min(*max_records);
+        }
+        Ok(())
+    }
+
+    fn rewind(&mut self, state: &State) {
+        for reading in &mut self.readings {
+            reading.position = state.committed_offset(&self.config.group, reading.place);
+        }
+    }
+
+    /// Whether the group still lets this member set these offsets.
+    fn check_ownership(&self, state: &State, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        let group = state.groups.get(&self.config.group);
+        for (partition, _) in offsets {
+            let place = state.place(*partition)?;
+            if !group.is_some_and(|group| group.holds(&self.config.id, self.token, place)) {
+                return Err(LogError::Abortable(format!("{partition} belongs to another member")));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_batch(&mut self, offsets: &[(TopicPartition, i64)]) -> Batch {
+        self.last_size = self.transaction.byte_size();
+        self.pinned.clear();
+        let mut batch = std::mem::take(&mut self.transaction).seal();
+        if !offsets.is_empty() {
+            batch.group = Some(self.config.group.clone());
+            batch.offsets = offsets.to_vec();
+        }
+        batch
+    }
+
+    /// Dies with the transaction prepared: the broker decides when the transactional id comes back.
+    fn die_undecided(&mut self, state: &mut State, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        let mut batch = self.take_batch(offsets);
+        state.reserve(&mut batch, self.producer)?;
+        let places = offsets.iter().map(|(at, _)| state.place(*at)).collect::<Result<Vec<_>, _>>()?;
+        state.change_group(&self.config.group, |group, _| group.undecided.extend(places));
+        if let Some(producer) = state.producers.get_mut(&self.config.id) {
+            producer.undecided = Some(batch);
+        }
+        Err(self.die())
+    }
+}
+
+impl Log for MemoryLog {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        mut max_records: usize,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Poll, LogError> {
+        let shared = Arc::clone(&self.shared);
+        let deadline = Instant::now() + timeout;
+        let mut state = shared.lock();
+        self.check(&state)?;
+        self.inject_in_poll(&mut state, &mut max_records)?;
+        let slices = loop {
+            state.tick += 1;
+            self.check(&state)?;
+            if let Some(event) = self.next_event(&mut state) {
+                return Ok(event);
+            }
+            let slices = self.take_slices(&mut state, max_records);
+            let now = Instant::now();
+            if !slices.is_empty() || now >= deadline {
+                break slices;
+            }
+            state = shared.changed.wait_timeout(state, deadline - now).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        drop(state);
+        let mut count = 0;
+        for (origin, chunk, range) in slices {
+            count += range.len();
+            for entry in &chunk.entries[range] {
+                let record = entry.record(&chunk.bytes);
+                let (offset, timestamp) = (record.offset, record.timestamp);
+                let (key, value, headers) = (record.key, record.value, record.headers);
+                each(&Record { origin, offset, timestamp, key, value, headers });
+            }
+        }
+        Ok(if count == 0 { Poll::Idle } else { Poll::Records(count) })
+    }
+
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        for reading in self.readings.iter_mut().filter(|reading| partitions.contains(&reading.partition)) {
+            reading.paused = false;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.readings.retain(|reading| !partitions.contains(&reading.partition));
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.check(&state)?;
+        let places = partitions.iter().map(|at| state.place(*at)).collect::<Result<Vec<_>, _>>()?;
+        state.change_group(&self.config.group, |group, _| group.release(&self.config.id, &places));
+        drop(state);
+        shared.changed.notify_all();
+        Ok(())
+    }
+
+    fn send(&mut self, output: &Output) -> Result<(), LogError> {
+        if output.is_empty() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        if shared.config.stable_offsets {
+            let mut state = shared.lock();
+            self.check(&state)?;
+            if state.fault(|faults| faults.abort) {
+                return Err(LogError::Abortable("by the simulation".to_owned()));
+            }
+            for record in output.records() {
+                let at = TopicPartition { topic: record.topic.name, partition: record.partition };
+                let place = state.place(at)?;
+                if self.pinned.insert(place) {
+                    state.partition(place).pin(self.producer);
+                }
+            }
+        }
+        if self.transaction.is_empty() {
+            self.transaction = Transaction::with_capacity(self.last_size.max(output.byte_size()));
+        }
+        self.transaction.append(output)
+    }
+
+    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.check(&state)?;
+        if state.fault(|faults| faults.crash_before_commit) {
+            return Err(self.die());
+        }
+        if state.fault(|faults| faults.abort) {
+            return Err(LogError::Abortable("by the simulation".to_owned()));
+        }
+        self.check_ownership(&state, offsets)?;
+        if state.fault(|faults| faults.crash_during_commit) {
+            return self.die_undecided(&mut state, offsets);
+        }
+        let crash = state.fault(|faults| faults.crash_after_commit);
+        drop(state);
+        let batch = self.take_batch(offsets);
+        shared.commit(batch, self.producer)?;
+        if crash { Err(self.die()) } else { Ok(()) }
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.check(&state)?;
+        self.pinned.clear();
+        let mut batch = std::mem::take(&mut self.transaction).seal();
+        if state.control_records {
+            // As in Kafka, aborted records and their control record take offsets that nobody sees.
+            state.reserve(&mut batch, self.producer)?;
+        }
+        state.unpin_all(self.producer);
+        self.rewind(&state);
+        drop(state);
+        shared.changed.notify_all();
+        Ok(())
+    }
+
+    fn restore(
+        &mut self,
+        changelog: TopicPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<i64, LogError> {
+        self.check(&self.shared.clone().lock())?;
+        self.shared.restore(changelog, from, each)
+    }
+
+    fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
+        let state = self.shared.lock();
+        let place = state.place(changelog)?;
+        Ok(state.topics[place.0].partitions[place.1 as usize].end)
+    }
+}
+
+impl Drop for MemoryLog {
+    fn drop(&mut self) {
+        if self.dead {
+            return;
+        }
+        let mut state = self.shared.lock();
+        if state.producers.get(&self.config.id).is_some_and(|producer| producer.epoch == self.epoch) {
+            state.unpin_all(self.producer);
+        }
+        let ours = |member: &super::group::Member| member.token == self.token;
+        if state.groups.get(&self.config.group).and_then(|group| group.members.get(&self.config.id)).is_some_and(ours) {
+            state.change_group(&self.config.group, |group, partitions| group.leave(&self.config.id, partitions));
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+}

@@ -1,0 +1,239 @@
+//! Records of one partition in memory: chunks of records that share one buffer, and what keeps readers back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use crate::output::OutputRecord;
+use crate::record::{Headers, TimestampMillis};
+use crate::topic::Topic;
+
+/// A record as the broker keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredRecord<'a> {
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// When what it tells happened.
+    pub timestamp: TimestampMillis,
+    /// The key's bytes.
+    pub key: &'a [u8],
+    /// The value, or `None` for a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// The headers.
+    pub headers: Headers<'a>,
+}
+
+/// Where a record lies in its buffer: key, value and headers; the key ends where the value starts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) offset: i64,
+    timestamp: TimestampMillis,
+    key_start: u32,
+    value_start: u32,
+    value_end: u32,
+    headers_start: u32,
+    headers_end: u32,
+}
+
+const TOMBSTONE: u32 = u32::MAX;
+
+impl Entry {
+    pub(super) fn record(self, bytes: &[u8]) -> StoredRecord<'_> {
+        let slice = |start: u32, end: u32| &bytes[start as usize..end as usize];
+        StoredRecord {
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: slice(self.key_start, self.value_start),
+            value: (self.value_end != TOMBSTONE).then(|| slice(self.value_start, self.value_end)),
+            headers: Headers::from_bytes(slice(self.headers_start, self.headers_end)),
+        }
+    }
+}
+
+/// Appends records to one buffer. A run of records with the same headers keeps them once.
+#[derive(Debug, Default)]
+pub(super) struct BufferWriter {
+    pub(super) bytes: Vec<u8>,
+    headers: (u32, u32),
+}
+
+impl BufferWriter {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { bytes: Vec::with_capacity(capacity), headers: (0, 0) }
+    }
+
+    pub(super) fn push(&mut self, record: StoredRecord<'_>) -> Entry {
+        let headers = record.headers.as_bytes();
+        if headers != &self.bytes[self.headers.0 as usize..self.headers.1 as usize] {
+            self.headers = (self.bytes.len() as u32, (self.bytes.len() + headers.len()) as u32);
+            self.bytes.extend_from_slice(headers);
+        }
+        let key_start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(record.key);
+        let value_start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(record.value.unwrap_or_default());
+        let value_end = if record.value.is_some() { self.bytes.len() as u32 } else { TOMBSTONE };
+        let (headers_start, headers_end) = self.headers;
+        let (offset, timestamp) = (record.offset, record.timestamp);
+        Entry { offset, timestamp, key_start, value_start, value_end, headers_start, headers_end }
+    }
+}
+
+/// Records of one transaction in one partition. Cloning shares the records.
+#[derive(Debug, Clone)]
+pub(super) struct Chunk {
+    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) entries: Arc<Vec<Entry>>,
+}
+
+impl Chunk {
+    fn first(&self) -> i64 {
+        self.entries.first().map_or(i64::MAX, |entry| entry.offset)
+    }
+
+    fn last(&self) -> i64 {
+        self.entries.last().map_or(-1, |entry| entry.offset)
+    }
+
+    /// Number of the first entry at or after `offset`.
+    pub(super) fn position(&self, offset: i64) -> usize {
+        self.entries.partition_point(|entry| entry.offset < offset)
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = StoredRecord<'_>> {
+        self.entries.iter().map(|entry| entry.record(&self.bytes))
+    }
+}
+
+/// Keeps the last stable offset of a partition back while a transaction is open or being made visible.
+#[derive(Debug, Clone, Copy)]
+struct Pin {
+    producer: u64,
+    offset: i64,
+    /// The broker's tick at which a delay ends; `None` lasts until the producer ends its transaction.
+    until: Option<u64>,
+}
+
+/// One partition.
+#[derive(Debug)]
+pub(super) struct PartitionLog {
+    pub(super) topic: &'static Topic,
+    chunks: VecDeque<Chunk>,
+    /// Records below are gone.
+    pub(super) start: i64,
+    /// The next offset to give.
+    pub(super) end: i64,
+    pins: Vec<Pin>,
+    /// Records kept after the last compaction and added since, to compact when that halves them.
+    compacted: usize,
+    added: usize,
+}
+
+impl PartitionLog {
+    pub(super) fn new(topic: &'static Topic) -> Self {
+        Self { topic, chunks: VecDeque::new(), start: 0, end: 0, pins: Vec::new(), compacted: 0, added: 0 }
+    }
+
+    /// Marks that `producer` has an open transaction in this partition from here on.
+    pub(super) fn pin(&mut self, producer: u64) {
+        if !self.pins.iter().any(|pin| pin.producer == producer && pin.until.is_none()) {
+            self.pins.push(Pin { producer, offset: self.end, until: None });
+        }
+    }
+
+    pub(super) fn unpin(&mut self, producer: u64) {
+        self.pins.retain(|pin| pin.producer != producer || pin.until.is_some());
+    }
+
+    /// Keeps records from `offset` invisible until the broker's tick `until`.
+    pub(super) fn delay(&mut self, offset: i64, until: u64) {
+        self.pins.push(Pin { producer: 0, offset, until: Some(until) });
+    }
+
+    /// The last stable offset: records below it can be read.
+    pub(super) fn stable(&mut self, tick: u64) -> i64 {
+        if self.pins.is_empty() {
+            return self.end;
+        }
+        self.pins.retain(|pin| pin.until.is_none_or(|until| until > tick));
+        self.pins.iter().map(|pin| pin.offset).min().unwrap_or(self.end).min(self.end)
+    }
+
+    /// Gives `count` offsets and returns the first.
+    pub(super) fn reserve(&mut self, count: usize) -> i64 {
+        let base = self.end;
+        self.end += count as i64;
+        base
+    }
+
+    pub(super) fn insert(&mut self, chunk: Chunk) {
+        if chunk.entries.is_empty() {
+            return;
+        }
+        self.added += chunk.entries.len();
+        let place = self.chunks.partition_point(|other| other.first() < chunk.first());
+        self.chunks.insert(place, chunk);
+    }
+
+    /// Chunks with records at or after `from`, in order.
+    pub(super) fn chunks_from(&self, from: i64) -> impl Iterator<Item = &Chunk> {
+        let first = self.chunks.partition_point(|chunk| chunk.last() < from);
+        self.chunks.range(first..)
+    }
+
+    /// Number of records at or after `from`.
+    pub(super) fn count_from(&self, from: i64) -> u64 {
+        self.chunks_from(from).map(|chunk| (chunk.entries.len() - chunk.position(from)) as u64).sum()
+    }
+
+    /// Forgets whole chunks below `offset`.
+    pub(super) fn drop_below(&mut self, offset: i64) {
+        while self.chunks.front().is_some_and(|chunk| chunk.last() < offset) {
+            self.chunks.pop_front();
+        }
+        self.start = self.start.max(offset.min(self.end));
+    }
+
+    /// Compacts when that frees at least half of the records.
+    pub(super) fn compact_if_worthwhile(&mut self) {
+        if self.added > 1024 && self.added > self.compacted {
+            self.compact(i64::MAX);
+        }
+    }
+
+    /// Keeps the newest record of each key among those below `stable`, tombstones included, in a buffer of its own.
+    pub(super) fn compact(&mut self, stable: i64) {
+        let mut seen = FxHashSet::default();
+        let mut keep: Vec<StoredRecord<'_>> = Vec::new();
+        for chunk in self.chunks.iter().rev() {
+            for entry in chunk.entries.iter().rev() {
+                let record = entry.record(&chunk.bytes);
+                if record.offset >= stable || seen.insert(record.key) {
+                    keep.push(record);
+                }
+            }
+        }
+        keep.reverse();
+        let mut buffer = BufferWriter::default();
+        let entries: Vec<Entry> = keep.into_iter().map(|record| buffer.push(record)).collect();
+        self.compacted = entries.len();
+        self.added = 0;
+        let chunk = Chunk { bytes: Arc::new(buffer.bytes), entries: Arc::new(entries) };
+        self.chunks.clear();
+        if !chunk.entries.is_empty() {
+            self.chunks.push_back(chunk);
+        }
+    }
+}
+
+/// A record on its way into a transaction, before it has an offset.
+pub(super) fn without_offset<'a>(record: &OutputRecord<'a>) -> StoredRecord<'a> {
+    StoredRecord {
+        offset: 0,
+        timestamp: record.timestamp,
+        key: record.key,
+        value: record.value,
+        headers: record.headers,
+    }
+}

@@ -1,0 +1,226 @@
+//! What the broker guards with its one mutex: topics, groups, producers and the faults' random numbers.
+
+use rustc_hash::FxHashMap;
+
+use super::broker::Retention;
+use super::faults::{Faults, SimulationRng};
+use super::group::{Group, Place};
+use super::partition::PartitionLog;
+use super::transaction::Batch;
+use crate::log::LogError;
+use crate::topic::{Cleanup, Role, Topic, TopicPartition};
+
+/// A topic with its partitions.
+#[derive(Debug)]
+pub(super) struct TopicState {
+    pub(super) topic: &'static Topic,
+    pub(super) partitions: Vec<PartitionLog>,
+}
+
+/// A transactional id.
+#[derive(Debug, Default)]
+pub(super) struct ProducerState {
+    /// Number of the transactional id, names it in pins.
+    pub(super) id: u64,
+    /// Rises with each producer that takes the id: older ones are fenced.
+    pub(super) epoch: u64,
+    /// A commit whose outcome the dead producer never learnt.
+    pub(super) undecided: Option<Batch>,
+}
+
+/// Everything under the mutex.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) topics: Vec<TopicState>,
+    by_name: FxHashMap<&'static str, usize>,
+    pub(super) groups: FxHashMap<String, Group>,
+    pub(super) producers: FxHashMap<String, ProducerState>,
+    pub(super) retention: Retention,
+    pub(super) control_records: bool,
+    pub(super) faults: Option<Faults>,
+    pub(super) rng: SimulationRng,
+    pub(super) tick: u64,
+    next_number: u64,
+}
+
+impl State {
+    pub(super) fn new(retention: Retention, control_records: bool, faults: Option<Faults>) -> Self {
+        Self {
+            topics: Vec::new(),
+            by_name: FxHashMap::default(),
+            groups: FxHashMap::default(),
+            producers: FxHashMap::default(),
+            retention,
+            control_records,
+            faults,
+            rng: SimulationRng::new(faults.map_or(0, |faults| faults.seed)),
+            tick: 0,
+            next_number: 0,
+        }
+    }
+
+    pub(super) fn create_topic(&mut self, topic: &'static Topic, flow_partitions: i32) {
+        if self.by_name.contains_key(topic.name) {
+            return;
+        }
+        let partitions = (0..topic.partition_count(flow_partitions)).map(|_| PartitionLog::new(topic)).collect();
+        self.by_name.insert(topic.name, self.topics.len());
+        self.topics.push(TopicState { topic, partitions });
+    }
+
+    pub(super) fn topic_number(&self, name: &str) -> Result<usize, LogError> {
+        let number = self.by_name.get(name).copied();
+        number.ok_or_else(|| LogError::Fatal(format!("topic {name} does not exist")))
+    }
+
+    pub(super) fn place(&self, partition: TopicPartition) -> Result<Place, LogError> {
+        let topic = self.topic_number(partition.topic)?;
+        if usize::try_from(partition.partition).is_ok_and(|number| number < self.topics[topic].partitions.len()) {
+            return Ok((topic, partition.partition));
+        }
+        Err(LogError::Fatal(format!("partition {partition} does not exist")))
+    }
+
+    pub(super) fn partition(&mut self, place: Place) -> &mut PartitionLog {
+        &mut self.topics[place.0].partitions[place.1 as usize]
+    }
+
+    pub(super) fn named(&self, place: Place) -> TopicPartition {
+        TopicPartition { topic: self.topics[place.0].topic.name, partition: place.1 }
+    }
+
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// Whether a fault of this probability happens now.
+    pub(super) fn fault(&mut self, probability: impl Fn(&Faults) -> f64) -> bool {
+        self.faults.is_some_and(|faults| self.rng.chance(probability(&faults)))
+    }
+
+    pub(super) fn committed_offset(&self, group: &str, place: Place) -> i64 {
+        self.groups.get(group).and_then(|group| group.offsets.get(&place)).copied().unwrap_or(0)
+    }
+
+    /// Changes a group; `change` also gets the number of partitions of each topic.
+    pub(super) fn change_group(&mut self, name: &str, change: impl FnOnce(&mut Group, &dyn Fn(usize) -> i32)) {
+        let topics = &self.topics;
+        let partitions = |topic: usize| topics[topic].partitions.len() as i32;
+        change(self.groups.entry(name.to_owned()).or_default(), &partitions);
+    }
+
+    /// Gives a transactional id to a new producer: fences older ones and decides what they left open.
+    pub(super) fn take_transactional_id(&mut self, id: &str) -> (u64, u64) {
+        self.end_transactions_of(id);
+        let number = self.next_number();
+        let producer = self.producers.entry(id.to_owned()).or_default();
+        if producer.id == 0 {
+            producer.id = number;
+        }
+        producer.epoch += 1;
+        (producer.id, producer.epoch)
+    }
+
+    /// Decides a commit without outcome and drops an open transaction, as the transaction coordinator does.
+    pub(super) fn end_transactions_of(&mut self, id: &str) {
+        let Some(producer) = self.producers.get_mut(id) else { return };
+        let (number, undecided) = (producer.id, producer.undecided.take());
+        if let Some(batch) = undecided {
+            if let Some(group) = batch.group.clone() {
+                let places: Vec<Place> = batch.offsets.iter().filter_map(|(at, _)| self.place(*at).ok()).collect();
+                self.change_group(&group, |group, _| group.undecided.retain(|place| !places.contains(place)));
+            }
+            if self.rng.chance(0.5) {
+                self.publish(batch, number);
+            }
+        }
+        self.unpin_all(number);
+    }
+
+    pub(super) fn unpin_all(&mut self, producer: u64) {
+        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            partition.unpin(producer);
+        }
+    }
+
+    /// Gives offsets to the records of a batch and keeps readers back until it is published.
+    pub(super) fn reserve(&mut self, batch: &mut Batch, producer: u64) -> Result<(), LogError> {
+        let marker = usize::from(self.control_records);
+        for part in &batch.parts {
+            self.place(TopicPartition { topic: part.topic.name, partition: part.partition })?;
+        }
+        for part in &mut batch.parts {
+            let topic = self.topic_number(part.topic.name)?;
+            let partition = self.partition((topic, part.partition));
+            partition.pin(producer);
+            let base = partition.reserve(part.entries.len() + marker);
+            for (entry, offset) in part.entries.iter_mut().zip(base..) {
+                entry.offset = offset;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a batch visible, with the progress of its group.
+    pub(super) fn publish(&mut self, batch: Batch, producer: u64) {
+        if let Some(group) = batch.group.clone() {
+            self.set_offsets(&group, &batch.offsets);
+        }
+        for (topic, partition, chunk) in batch.into_chunks() {
+            let Ok(topic) = self.topic_number(topic.name) else { continue };
+            let place = (topic, partition);
+            let delay = if self.fault(|faults| faults.delay) { self.rng.below(20) } else { 0 };
+            let until = self.tick + delay;
+            let kept = self.keeps(topic);
+            let log = self.partition(place);
+            log.unpin(producer);
+            match kept {
+                Kept::Nothing => continue,
+                Kept::All => {}
+                Kept::ByKey => log.compact_if_worthwhile(),
+            }
+            if let (true, Some(first)) = (delay > 0, chunk.records().next()) {
+                log.delay(first.offset, until);
+            }
+            log.insert(chunk);
+        }
+    }
+
+    pub(super) fn set_offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) {
+        let places: Vec<(Place, i64)> =
+            offsets.iter().filter_map(|(at, offset)| Some((self.place(*at).ok()?, *offset))).collect();
+        let entry = self.groups.entry(group.to_owned()).or_default();
+        entry.offsets.extend(places.iter().copied());
+        if self.retention == Retention::All {
+            return;
+        }
+        for (place, _) in places {
+            let readers = self.groups.values().filter(|group| group.reads(place.0));
+            let read = readers.map(|group| group.offsets.get(&place).copied().unwrap_or(0)).min();
+            if let Some(read) = read {
+                self.partition(place).drop_below(read);
+            }
+        }
+    }
+
+    fn keeps(&self, topic: usize) -> Kept {
+        let declared = self.topics[topic].topic;
+        let compact = declared.cleanup == Cleanup::Compact || declared.role == Role::Changelog;
+        let awaited = declared.role == Role::Inbox || self.groups.values().any(|group| group.reads(topic));
+        match self.retention {
+            Retention::All => Kept::All,
+            _ if awaited => Kept::All,
+            Retention::ByKey if compact => Kept::ByKey,
+            Retention::ByKey | Retention::Unread => Kept::Nothing,
+        }
+    }
+}
+
+/// What a topic's partitions keep in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    All,
+    ByKey,
+    Nothing,
+}
