@@ -1,1 +1,292 @@
-//! Placeholder.
+//! An independent batch oracle of the ESR flow.
+//!
+//! It answers one question: given these files and this TIS snapshot, which files must the product write? It does so with
+//! plain nested loops over whole states, shares no code with the product's stages, keeps no message order and knows
+//! nothing of logs. Tests compare its answer with the pipeline's.
+//!
+//! State is compared between runs: what stood at the end of the last run is the base, what stands now decides (D9).
+//!
+//! What does not live here: durability, schedules, warnings and alerts, person updates.
+
+mod applicants;
+mod columns;
+mod intake;
+mod notice;
+mod notifications;
+mod rows;
+pub mod scenario;
+mod snapshot;
+mod values;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::notifications::{Identity, Sent};
+use crate::world::{Placement, PlacementKey, World};
+
+/// What one run takes in.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The moment of the run.
+    pub now: jiff::Timestamp,
+    /// Files that are new or changed in the inbox, by name.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What the TIS snapshot folder holds.
+    pub snapshot: Snapshot,
+}
+
+/// The texts of the snapshot files; `None` means that the file is absent.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// `posts.jsonl`
+    pub posts: Option<String>,
+    /// `placements.jsonl`
+    pub placements: Option<String>,
+    /// `people.jsonl`
+    pub people: Option<String>,
+}
+
+/// What one run must yield.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Every file written, by name: RTC, APP and DNC.
+    pub files: BTreeMap<String, String>,
+    /// What became of each inbound file of this batch, in the order of intake.
+    pub inbound: Vec<InboundFile>,
+    /// Every applicant record that is known after the run, sorted.
+    pub records: Vec<ApplicantState>,
+    /// Counts by office.
+    pub offices: BTreeMap<String, OfficeCounts>,
+}
+
+/// What became of an inbound file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundFile {
+    /// File name.
+    pub name: String,
+    /// `processed`, `parked`, `refused` or `ignored`.
+    pub status: String,
+}
+
+/// An applicant record as it stands after a run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApplicantState {
+    /// TIS placement.
+    pub placement_id: u64,
+    /// ESR position.
+    pub position_id: u64,
+    /// TIS person.
+    pub trainee_id: u64,
+    /// Office whose file the record goes to.
+    pub office: String,
+    /// State of section 5.2, for example `TO_EXPORT`.
+    pub status: String,
+    /// File that carried it.
+    pub file: Option<String>,
+}
+
+/// Counts of one office after a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfficeCounts {
+    /// Positions known, deleted ones included.
+    pub positions: usize,
+    /// Positions not deleted.
+    pub live: usize,
+    /// Live positions whose number has a post in TIS.
+    pub matched: usize,
+    /// Live positions whose number has none.
+    pub unmatched: usize,
+    /// Notification rows written in this run, by type code.
+    pub notifications: BTreeMap<u8, usize>,
+}
+
+/// The base line (D1).
+#[derive(Clone, Debug)]
+struct BaseLine {
+    /// Run that brought it.
+    run: u32,
+    posts: BTreeSet<u64>,
+    /// Placement to whether it started before that day + 2 days.
+    placements: BTreeMap<u64, bool>,
+}
+
+/// Everything remembered between runs.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    offices: Vec<String>,
+    run: u32,
+    world: World,
+    /// The world at the end of the last run.
+    base: World,
+    base_line: Option<BaseLine>,
+    last_date: Option<Date>,
+    intake: intake::Ledger,
+    /// Last number of each file type (2.3, D50).
+    numbers: BTreeMap<&'static str, u64>,
+    /// Time of the last file by type and office (D51).
+    last_times: BTreeMap<(&'static str, String), String>,
+    /// (placement, position) of export events seen in TIS (D14).
+    events_seen: BTreeSet<(u64, u64)>,
+    /// (placement, position, trainee) that TIS calls exported, with the file.
+    events: BTreeMap<(u64, u64, u64), String>,
+    records: BTreeMap<applicants::RecordKey, applicants::Record>,
+    /// By DPN: last approved and effective version of each placement seen at a run.
+    versions: BTreeMap<String, BTreeMap<PlacementKey, Placement>>,
+    /// Type 1 rows sent, by (office, DPN).
+    sent: BTreeMap<(String, String), BTreeMap<Identity, Sent>>,
+    /// (office, post) of every type 5 sent.
+    new_posts_sent: BTreeSet<(String, u64)>,
+    /// By DPN: the preferred post that came by renumbering or by a change of preference.
+    moved_posts: BTreeMap<String, u64>,
+}
+
+/// Date and time of a run in London.
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
+    pub(crate) today: Date,
+    /// `YYYYMMDD HHMMSS`
+    pub(crate) stamp: String,
+}
+
+impl Clock {
+    fn new(now: jiff::Timestamp) -> Clock {
+        #[expect(clippy::expect_used, reason = "the time zone database is bundled with the library")]
+        let london = TimeZone::get("Europe/London").expect("Europe/London is in the bundled database");
+        let time = now.to_zoned(london);
+        Clock { today: time.date(), stamp: time.strftime("%Y%m%d %H%M%S").to_string() }
+    }
+}
+
+impl Oracle {
+    /// An oracle that has seen nothing, for these offices in this order.
+    pub fn new(offices: &[&str]) -> Oracle {
+        Oracle {
+            offices: offices.iter().map(|office| (*office).to_owned()).collect(),
+            run: 0,
+            world: World::default(),
+            base: World::default(),
+            base_line: None,
+            last_date: None,
+            intake: intake::Ledger::default(),
+            numbers: BTreeMap::new(),
+            last_times: BTreeMap::new(),
+            events_seen: BTreeSet::new(),
+            events: BTreeMap::new(),
+            records: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            new_posts_sent: BTreeSet::new(),
+            moved_posts: BTreeMap::new(),
+        }
+    }
+
+    /// One batch: files, snapshot, APP for every office, DNC for every office.
+    pub fn run(&mut self, batch: &Batch) -> Outcome {
+        self.run += 1;
+        let clock = Clock::new(batch.now);
+        let mut outcome = Outcome::default();
+        self.take_in(&batch.files, &clock, &mut outcome);
+        self.load(&batch.snapshot, clock.today);
+        self.note_moved_posts();
+        for office in self.offices.clone() {
+            self.write_applicants(&office, &clock, &mut outcome);
+        }
+        for office in self.offices.clone() {
+            self.write_notifications(&office, &clock, &mut outcome);
+        }
+        self.remember_versions();
+        self.count(&mut outcome);
+        self.base = self.world.clone();
+        self.last_date = Some(clock.today);
+        outcome
+    }
+
+    /// Names a file of a counted type, frames its rows with HDR and TRL and adds it to the outcome (2.1, 2.4, D50, D51).
+    fn write_numbered(
+        &mut self,
+        kind: &'static str,
+        office: &str,
+        clock: &Clock,
+        rows: &[String],
+        outcome: &mut Outcome,
+    ) -> String {
+        let number = self.numbers.entry(kind).or_insert(0);
+        *number += 1;
+        let name = format!("DE_{office}_{kind}_{}_{number:08}.DAT", clock.today.strftime("%Y%m%d"));
+        self.write(kind, office, &name, clock, rows, outcome);
+        name
+    }
+
+    fn write(
+        &mut self,
+        kind: &'static str,
+        office: &str,
+        name: &str,
+        clock: &Clock,
+        rows: &[String],
+        outcome: &mut Outcome,
+    ) {
+        let previous = self.last_times.insert((kind, office.to_owned()), clock.stamp.clone()).unwrap_or_default();
+        let text = rows::frame(name, office, &previous, &clock.stamp, rows);
+        outcome.files.insert(name.to_owned(), text);
+    }
+
+    /// Notes which preferred posts came to their number by renumbering or preference (D13, D27).
+    fn note_moved_posts(&mut self) {
+        for dpn in self.world.post_numbers() {
+            let Some(post) = self.world.preferred(&dpn) else {
+                self.moved_posts.remove(&dpn);
+                continue;
+            };
+            let moved = match self.base.preferred(&dpn) {
+                Some(before) if before.id == post.id => continue,
+                Some(_) => true,
+                None => self.base.posts.get(&post.id).is_some_and(|before| before.dpn != dpn),
+            };
+            if moved {
+                self.moved_posts.insert(dpn, post.id);
+            } else {
+                self.moved_posts.remove(&dpn);
+            }
+        }
+    }
+
+    /// Keeps the approved versions of this run for the next; forgets what was deleted (ruling: created again later).
+    fn remember_versions(&mut self) {
+        let mut numbers = self.world.post_numbers();
+        numbers.extend(self.versions.keys().cloned());
+        for dpn in numbers {
+            let mut versions = self.versions.remove(&dpn).unwrap_or_default();
+            versions.retain(|key, _| !self.world.has_left(&self.base, &dpn, *key));
+            for placement in self.world.approved(&dpn) {
+                versions.insert(placement.key(), placement.clone());
+            }
+            self.versions.insert(dpn, versions);
+        }
+    }
+
+    fn count(&self, outcome: &mut Outcome) {
+        for office in &self.offices {
+            let counts = outcome.offices.entry(office.clone()).or_default();
+            for position in self.world.positions.values().filter(|position| position.office == *office) {
+                counts.positions += 1;
+                if position.deleted {
+                    continue;
+                }
+                counts.live += 1;
+                if self.world.preferred(&position.dpn).is_some() {
+                    counts.matched += 1;
+                } else {
+                    counts.unmatched += 1;
+                }
+            }
+        }
+        outcome.records = self.applicant_states();
+    }
+}

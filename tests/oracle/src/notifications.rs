@@ -1,0 +1,433 @@
+//! Notifications and the DNC file (section 6, D30-D40).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use crate::applicants::{window_end, window_start};
+use crate::notice::{Place, Row, TITLE_CODE};
+use crate::rows::plain_date;
+use crate::world::{Placement, PlacementKey, Position};
+use crate::{Clock, Oracle, Outcome};
+
+/// What caused a type 1 (6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trigger {
+    /// T1a: the next trainee becomes the current one.
+    NextBecomesCurrent,
+    /// T1b: a start has come to 13 weeks from now.
+    EarliestEligible,
+    /// T1c: the post fell vacant.
+    Vacant,
+    /// T1d: a new placement.
+    Created,
+    /// T1e: other dates.
+    DatesChanged,
+    /// T1f: another whole-time equivalent.
+    WholeTimeChanged,
+    /// T1g: a placement is gone.
+    Deleted,
+    /// T1h: a full set.
+    FullSet,
+}
+
+/// Identity of a type 1 inside (office, DPN) (D30): trigger, current, next.
+pub(crate) type Identity = (Trigger, Option<PlacementKey>, Option<PlacementKey>);
+
+/// The row last sent of an identity.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    row: String,
+    run: u32,
+    /// A T1g, a type 2 or the end of the pairing came after it.
+    lifted: bool,
+}
+
+/// What a DPN of an office has to say in a run.
+#[derive(Default)]
+struct Findings {
+    snapshots: BTreeMap<Identity, Row>,
+    /// Types 2, 4 and 5 with the placement they are about.
+    others: Vec<(u8, u64, Row)>,
+}
+
+/// Place of a row in its file (D40).
+type RowKey = (String, u8, u64, Option<PlacementKey>, Option<Trigger>);
+
+/// One office and number in one run.
+struct Scene<'a> {
+    oracle: &'a Oracle,
+    office: &'a str,
+    dpn: &'a str,
+    /// The number as ESR wrote it at the lowest live position.
+    dpn_text: String,
+    today: Date,
+    /// Approved effective placements, earliest start first, then lowest id.
+    approved: Vec<&'a Placement>,
+}
+
+impl Oracle {
+    pub(crate) fn write_notifications(&mut self, office: &str, clock: &Clock, outcome: &mut Outcome) {
+        let mut numbers = self.world.post_numbers();
+        numbers.extend(self.base.post_numbers());
+        numbers.extend(self.sent.keys().filter(|(other, _)| other == office).map(|(_, dpn)| dpn.clone()));
+        let mut rows: Vec<(RowKey, String)> = Vec::new();
+        for dpn in numbers {
+            let findings = self.findings(office, &dpn, clock.today);
+            self.keep_unsent(office, &dpn, findings, &mut rows);
+        }
+        rows.sort();
+        let mut written = BTreeSet::new();
+        rows.retain(|((_, kind, ..), row)| *kind != 1 || written.insert(row.clone()));
+        let counts = &mut outcome.offices.entry(office.to_owned()).or_default().notifications;
+        for kind in [1, 2, 4, 5] {
+            counts.insert(kind, rows.iter().filter(|((_, other, ..), _)| *other == kind).count());
+        }
+        let lines: Vec<String> = rows.into_iter().map(|(_, row)| row).collect();
+        self.write_numbered("DNC", office, clock, &lines, outcome);
+    }
+
+    fn findings(&self, office: &str, dpn: &str, today: Date) -> Findings {
+        if !self.world.reconciled(office, dpn) {
+            return self.renumbered_away(office, dpn, today);
+        }
+        let scene = Scene::new(self, office, dpn, today);
+        let mut findings = Findings::default();
+        scene.ticks(&mut findings);
+        scene.changes(&mut findings);
+        scene.deletions(&mut findings);
+        if self.is_late(office, dpn) {
+            findings.snapshots.clear();
+            scene.full_set(&mut findings);
+            self.new_post(&scene, &mut findings);
+        }
+        findings
+    }
+
+    /// D30: drops what was sent already, and remembers what is sent now.
+    fn keep_unsent(&mut self, office: &str, dpn: &str, findings: Findings, rows: &mut Vec<(RowKey, String)>) {
+        let reconciled = self.world.reconciled(office, dpn);
+        let sent = self.sent.entry((office.to_owned(), dpn.to_owned())).or_default();
+        let lifts = findings.others.iter().any(|(kind, ..)| *kind == 2)
+            || findings.snapshots.keys().any(|identity| identity.0 == Trigger::Deleted);
+        if lifts || !reconciled {
+            for last in sent.values_mut() {
+                last.lifted = true;
+            }
+        }
+        for (identity, row) in findings.snapshots {
+            let row = row.text();
+            if sent.get(&identity).is_some_and(|last| last.row == row && !last.lifted) {
+                continue;
+            }
+            let placement = identity.2.or(identity.1).map_or(0, |key| key.0);
+            rows.push(((dpn.to_owned(), 1, placement, identity.1, Some(identity.0)), row.clone()));
+            let now = Sent { row, run: self.run, lifted: false };
+            sent.insert(identity, now);
+        }
+        for (kind, placement, row) in findings.others {
+            rows.push(((dpn.to_owned(), kind, placement, None, None), row.text()));
+            if kind == 5 {
+                self.new_posts_sent.insert((office.to_owned(), placement));
+            }
+        }
+    }
+
+    /// D27: the post of this number got another one. Its exported placements are withdrawn from the positions that
+    /// still carry the old number.
+    fn renumbered_away(&self, office: &str, dpn: &str, today: Date) -> Findings {
+        let mut findings = Findings::default();
+        let live = self.world.live(office, dpn);
+        let left = self.base.preferred(dpn).filter(|_| self.world.preferred(dpn).is_none());
+        let renumbered = left.and_then(|post| self.world.posts.get(&post.id)).is_some_and(|post| post.dpn != dpn);
+        let Some(position) = live.first().filter(|_| renumbered && self.base.reconciled(office, dpn)) else {
+            return findings;
+        };
+        for (key, old) in self.versions.get(dpn).into_iter().flatten() {
+            if self.base.find_effective(dpn, *key).is_none()
+                || old.ended_before(today)
+                || old.start >= window_end(today)
+            {
+                continue;
+            }
+            if self.sent_as_applicant(office, dpn, key.0, key.1) {
+                let mut row = Row::new(2, office, &position.dpn_text);
+                self.withdraw_trainee(&mut row, old);
+                findings.others.push((2, key.0, row));
+            }
+        }
+        findings
+    }
+
+    /// D32: the number became reconciled since the last run, other than by an RMF, a move between offices or the base
+    /// line.
+    fn is_late(&self, office: &str, dpn: &str) -> bool {
+        let is_base_line = self.base_line.as_ref().is_some_and(|line| line.run == self.run);
+        let Some(post) = self.world.preferred(dpn) else {
+            return false;
+        };
+        if is_base_line || self.base.reconciled(office, dpn) {
+            return false;
+        }
+        let was_here = self
+            .base
+            .posts
+            .get(&post.id)
+            .is_some_and(|before| before.dpn == dpn && ["CURRENT", "INACTIVE"].contains(&before.status.as_str()));
+        if !was_here {
+            return true;
+        }
+        let was_live = |position: &Position| self.base.live(office, dpn).iter().any(|before| before.id == position.id);
+        let mut come: Vec<&Position> = self.world.live(office, dpn);
+        come.retain(|position| !was_live(position));
+        come.iter()
+            .map(|position| &position.arrival)
+            .min()
+            .is_some_and(|first| first.by_changes_file && !first.moved_office)
+    }
+
+    /// Type 5 of a late set.
+    fn new_post(&self, scene: &Scene, findings: &mut Findings) {
+        let Some(post) = self.world.preferred(scene.dpn) else {
+            return;
+        };
+        let in_base_line = self.base_line.as_ref().is_some_and(|line| line.posts.contains(&post.id));
+        let moved = self.moved_posts.get(scene.dpn) == Some(&post.id);
+        let told = self.new_posts_sent.contains(&(scene.office.to_owned(), post.id));
+        if !in_base_line && !moved && !told {
+            let row = Row::new(5, scene.office, &scene.dpn_text);
+            findings.others.push((5, post.id, row));
+        }
+    }
+
+    /// Dates to tick: one per date since the last run, today again on a second run (D36).
+    fn dates_to_tick(&self, today: Date) -> Vec<Date> {
+        let mut dates = vec![today];
+        let mut date = today;
+        while self.last_date.is_some_and(|last| last.saturating_add(1.day()) < date) {
+            date = date.saturating_sub(1.day());
+            dates.push(date);
+        }
+        dates
+    }
+}
+
+impl<'a> Scene<'a> {
+    fn new(oracle: &'a Oracle, office: &'a str, dpn: &'a str, today: Date) -> Scene<'a> {
+        let mut approved = oracle.world.approved(dpn);
+        approved.sort_by_key(|placement| (placement.start, placement.id));
+        let first = oracle.world.live(office, dpn).first().map(|position| position.dpn_text.clone());
+        Scene { oracle, office, dpn, dpn_text: first.unwrap_or_default(), today, approved }
+    }
+
+    /// T1a, T1b, T1c for every date that has passed.
+    fn ticks(&self, findings: &mut Findings) {
+        for date in self.oracle.dates_to_tick(self.today) {
+            let eve = date.saturating_sub(1.day());
+            for starter in self.approved.iter().filter(|placement| placement.start == date) {
+                let outgoing = self.approved.iter().filter(|other| other.end == Some(eve)).copied();
+                self.add(findings, Trigger::NextBecomesCurrent, best_partner(starter, outgoing), Some(starter));
+            }
+            for starter in self.approved.iter().filter(|placement| placement.start == window_end(date)) {
+                let covering = self.approved.iter().filter(|other| other.covers(date)).copied();
+                self.add(findings, Trigger::EarliestEligible, best_partner(starter, covering), Some(starter));
+            }
+            for leaver in self.approved.iter().filter(|placement| placement.end == Some(eve)) {
+                if self.nobody_ends_after(eve) {
+                    self.add(findings, Trigger::Vacant, Some(leaver), None);
+                }
+            }
+        }
+    }
+
+    fn nobody_ends_after(&self, day: Date) -> bool {
+        !self.approved.iter().any(|placement| placement.ends_after(day))
+    }
+
+    /// T1d, T1e with type 4, T1f: every approved placement against its last approved version.
+    fn changes(&self, findings: &mut Findings) {
+        for placement in &self.approved {
+            let version = self.oracle.versions.get(self.dpn).and_then(|versions| versions.get(&placement.key()));
+            match version {
+                None => self.created(findings, placement),
+                Some(old) if (old.start, old.end) != (placement.start, placement.end) => {
+                    self.dates_changed(findings, old, placement);
+                }
+                Some(old) if old.whole_time != placement.whole_time && placement.covers(self.today) => {
+                    let next = self.future_partner(placement);
+                    self.add(findings, Trigger::WholeTimeChanged, Some(placement), next);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// T1d, D33.
+    fn created(&self, findings: &mut Findings, placement: &'a Placement) {
+        let in_base_line = |line: &crate::BaseLine| line.placements.contains_key(&placement.id);
+        if self.oracle.base_line.as_ref().is_some_and(in_base_line) {
+            return;
+        }
+        if placement.covers(self.today) {
+            let next = self.future_partner(placement);
+            self.add(findings, Trigger::Created, Some(placement), next);
+            return;
+        }
+        if placement.start <= self.today || placement.start >= window_end(self.today) {
+            return;
+        }
+        let currents = self.current_partners(placement);
+        if currents.is_empty() {
+            self.add(findings, Trigger::Created, None, Some(placement));
+        }
+        for current in currents {
+            self.add(findings, Trigger::Created, Some(current), Some(placement));
+        }
+    }
+
+    /// T1e and type 4 (6.3), or what D34 says when no applicant was sent.
+    fn dates_changed(&self, findings: &mut Findings, old: &Placement, new: &'a Placement) {
+        if old.ended_before(self.today) && new.ended_before(self.today) {
+            return;
+        }
+        if new.ended_before(self.today) && new.end.is_some_and(|end| self.nobody_ends_after(end)) {
+            self.add(findings, Trigger::Vacant, Some(new), None);
+        }
+        if !self.oracle.sent_as_applicant(self.office, self.dpn, new.id, new.trainee) {
+            self.send_again(findings, new.key());
+            return;
+        }
+        if old.start >= window_end(self.today) && new.start >= window_end(self.today) {
+            return;
+        }
+        let (current, next) = if old.start <= self.today {
+            (Some(new), self.future_partner(new))
+        } else {
+            (self.current_partners(new).first().copied(), Some(new))
+        };
+        self.add(findings, Trigger::DatesChanged, current, next);
+        let mut row = self.snapshot(Trigger::DatesChanged, current, next);
+        row.set(TITLE_CODE, "4".to_owned());
+        row.set(11, String::new());
+        if new.start > self.today {
+            row.set(29, plain_date(Some(new.start)));
+        }
+        row.set(30, plain_date(new.end));
+        findings.others.push((4, new.id, row));
+    }
+
+    /// D34: rows that named the placement go out again when their content is another.
+    fn send_again(&self, findings: &mut Findings, key: PlacementKey) {
+        for (identity, last) in self.sent_rows() {
+            let (trigger, current, next) = *identity;
+            if current != Some(key) && next != Some(key) {
+                continue;
+            }
+            let find = |key: Option<PlacementKey>| {
+                self.approved.iter().find(|placement| Some(placement.key()) == key).copied()
+            };
+            let (current_now, next_now) = (find(current), find(next));
+            if current.is_some() != current_now.is_some() || next.is_some() != next_now.is_some() {
+                continue;
+            }
+            let row = self.snapshot(trigger, current_now, next_now);
+            if row.text() != last.row {
+                findings.snapshots.insert(*identity, row);
+            }
+        }
+    }
+
+    fn sent_rows(&self) -> impl Iterator<Item = (&'a Identity, &'a Sent)> {
+        let of = (self.office.to_owned(), self.dpn.to_owned());
+        self.oracle.sent.get(&of).into_iter().flatten().filter(|(_, sent)| sent.run < self.oracle.run)
+    }
+
+    /// T1g and type 2 (6.4).
+    fn deletions(&self, findings: &mut Findings) {
+        let oracle = self.oracle;
+        for (key, old) in oracle.versions.get(self.dpn).into_iter().flatten() {
+            let stood = oracle.base.find_effective(self.dpn, *key).is_some();
+            if !stood || !oracle.world.has_left(&oracle.base, self.dpn, *key) {
+                continue;
+            }
+            if old.ended_before(self.today) || old.start >= window_end(self.today) {
+                continue;
+            }
+            let exported = oracle.sent_as_applicant(self.office, self.dpn, key.0, key.1);
+            let named = self.sent_rows().any(|(identity, _)| identity.1 == Some(*key) || identity.2 == Some(*key));
+            if !exported && !named {
+                continue;
+            }
+            let (current, next) = self.holders_after(old);
+            self.add(findings, Trigger::Deleted, current, next);
+            if exported {
+                let beside = self.snapshot(Trigger::Deleted, current, next);
+                let mut row = Row::new(2, self.office, &self.dpn_text);
+                for field in [8, 9, 10, 11, 33] {
+                    row.set(field, beside.get(field));
+                }
+                oracle.withdraw_trainee(&mut row, old);
+                findings.others.push((2, key.0, row));
+            }
+        }
+    }
+
+    /// Who holds the post and who comes next once `gone` is gone: same site first, else the first of all.
+    fn holders_after(&self, gone: &Placement) -> (Option<&'a Placement>, Option<&'a Placement>) {
+        let first = |candidates: Vec<&'a Placement>| {
+            let same_site = candidates.iter().find(|placement| placement.same_site(gone)).copied();
+            same_site.or_else(|| candidates.first().copied())
+        };
+        let covering = self.approved.iter().filter(|placement| placement.covers(self.today));
+        let current = first(covering.copied().collect());
+        let until = self.today.saturating_add(3.months());
+        let coming = self.approved.iter().filter(|placement| placement.start >= self.today && placement.start < until);
+        let others = coming.filter(|placement| current.is_none_or(|current| current.key() != placement.key()));
+        (current, first(others.copied().collect()))
+    }
+
+    /// T1h: current and next holders, paired one to one by site; leftovers alone (D32).
+    fn full_set(&self, findings: &mut Findings) {
+        let currents = self.approved.iter().filter(|placement| placement.covers(self.today));
+        let (from, to) = (window_start(self.today), window_end(self.today));
+        let mut futures: Vec<&Placement> = self.approved.clone();
+        futures.retain(|placement| placement.start >= from && placement.start <= to);
+        for current in currents {
+            let partner = futures.iter().position(|future| future.same_site(current));
+            let next = partner.map(|index| futures.remove(index));
+            self.add(findings, Trigger::FullSet, Some(current), next);
+        }
+        for future in futures {
+            self.add(findings, Trigger::FullSet, None, Some(future));
+        }
+    }
+
+    /// The first same-site placement that starts in [T + 2 days, T + 13 weeks).
+    fn future_partner(&self, placement: &Placement) -> Option<&'a Placement> {
+        let (from, to) = (window_start(self.today), window_end(self.today));
+        let mut others = self.approved.iter().filter(|other| other.id != placement.id && other.same_site(placement));
+        others.find(|other| other.start >= from && other.start < to).copied()
+    }
+
+    /// The same-site placements that cover T, first one first.
+    fn current_partners(&self, placement: &Placement) -> Vec<&'a Placement> {
+        let others = self.approved.iter().filter(|other| other.id != placement.id && other.same_site(placement));
+        others.filter(|other| other.covers(self.today)).copied().collect()
+    }
+
+    fn snapshot(&self, trigger: Trigger, current: Option<&Placement>, next: Option<&Placement>) -> Row {
+        let place = Place { office: self.office, dpn_text: &self.dpn_text, today: self.today };
+        self.oracle.snapshot_row(&place, trigger, current, next)
+    }
+
+    fn add(&self, findings: &mut Findings, trigger: Trigger, current: Option<&Placement>, next: Option<&Placement>) {
+        let identity = (trigger, current.map(Placement::key), next.map(Placement::key));
+        findings.snapshots.insert(identity, self.snapshot(trigger, current, next));
+    }
+}
+
+/// D37: same site first, then latest start, then lowest id.
+fn best_partner<'a>(of: &Placement, candidates: impl Iterator<Item = &'a Placement>) -> Option<&'a Placement> {
+    candidates.min_by_key(|other| (!other.same_site(of), std::cmp::Reverse(other.start), other.id))
+}
