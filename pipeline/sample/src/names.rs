@@ -119,3 +119,5 @@ pub(crate) const PLACEMENT_TYPES: [&str; 12] = [
 
 /// How many of [`PLACEMENT_TYPES`] count (A8).
 pub(crate) const COUNTED_TYPES: usize = 8;
+
+pub(crate) const ORIENTATIONS: [&str; 4] = ["Bisexual", "Gay", "Heterosexual", "Lesbian"];

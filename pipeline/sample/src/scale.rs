@@ -26,7 +26,8 @@ pub(crate) struct Profile {
     pub(crate) holders: usize,
     /// Placements that start from the first day to 13 weeks and a day after it.
     pub(crate) starting: usize,
-    /// Applicant rows (placement and live position) that the rotation day brings.
+    /// Applicant rows (placement and live position) that the rotation day brings, before some positions
+    /// are deleted and some people turn out to lack data.
     pub(crate) rotation_rows: usize,
     /// Placements that start after the rotation day.
     pub(crate) later: usize,
@@ -92,7 +93,7 @@ const NATIONAL: Profile = Profile {
     placements: 120_000,
     holders: 50_000,
     starting: 6_000,
-    rotation_rows: 40_000,
+    rotation_rows: 42_000,
     later: 1_000,
     bucket: Bucket { placements: 64_000, current: 100, starting: 55 },
     rmc_records: 3_000,

@@ -10,7 +10,9 @@ use serde::{Serialize, Serializer};
 
 use crate::esr_files::temporary;
 use crate::model::{OPEN_END, Person, Placement, Post, PostNumber, PostStatus, Site, date_at};
-use crate::names::{ETHNIC_ORIGINS, GENDERS, GRADES, OFFICES, PLACEMENT_TYPES, RELIGIONS, SUFFIXES, TITLES};
+use crate::names::{
+    ETHNIC_ORIGINS, GENDERS, GRADES, OFFICES, ORIENTATIONS, PLACEMENT_TYPES, RELIGIONS, SUFFIXES, TITLES,
+};
 use crate::person::Particulars;
 use crate::region::Region;
 
@@ -96,6 +98,8 @@ struct ContactDetails<'a> {
     forenames: &'static str,
     legal_forenames: Option<&'static str>,
     known_as: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maiden_name: Option<String>,
     title: &'static str,
     telephone_number: Option<&'static str>,
     mobile_number: &'a str,
@@ -115,6 +119,7 @@ struct PersonalDetails {
     gender: &'static str,
     nationality: &'static str,
     religious_belief: &'static str,
+    sexual_orientation: &'static str,
     ethnic_origin: &'static str,
     disability: &'static str,
 }
@@ -241,6 +246,7 @@ fn person_line(out: &mut Output, index: u32, person: &Person) -> io::Result<()> 
             forenames: texts.first_name,
             legal_forenames: texts.legal_first_name,
             known_as: texts.first_name,
+            maiden_name: rng.chance(50).then(|| format!("Old{}", texts.surname.to_lowercase())),
             title: rng.pick(&TITLES),
             telephone_number: rng.chance(300).then_some("01632960000"),
             mobile_number: &texts.mobile,
@@ -257,6 +263,7 @@ fn person_line(out: &mut Output, index: u32, person: &Person) -> io::Result<()> 
             gender: rng.pick(&GENDERS),
             nationality: "British",
             religious_belief: rng.pick(&RELIGIONS),
+            sexual_orientation: rng.pick(&ORIENTATIONS),
             ethnic_origin: rng.pick(&ETHNIC_ORIGINS),
             disability: "NO",
         },
