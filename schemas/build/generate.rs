@@ -1,0 +1,268 @@
+//! Rust text for the contract: a struct per record with its binary encoding, an enum per enum, and `RecordType`.
+
+use std::fmt::Write as _;
+
+use crate::model::{Contract, Field, Kind, NamedType, Shape};
+use crate::self_contained;
+
+const KEYWORDS: [&str; 35] = [
+    "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum", "extern",
+    "fn", "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return",
+    "static", "struct", "trait", "type", "use", "where", "while",
+];
+
+/// Where a value is found in the generated code.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// A field: `self.name`.
+    Field(&'a str),
+    /// A variable that holds a reference.
+    Reference(&'a str),
+}
+
+impl Place<'_> {
+    fn value(self) -> String {
+        match self {
+            Self::Field(name) => format!("self.{name}"),
+            Self::Reference(name) => format!("*{name}"),
+        }
+    }
+
+    fn reference(self) -> String {
+        match self {
+            Self::Field(name) => format!("&self.{name}"),
+            Self::Reference(name) => name.to_owned(),
+        }
+    }
+
+    fn member(self) -> String {
+        match self {
+            Self::Field(name) => format!("self.{name}"),
+            Self::Reference(name) => name.to_owned(),
+        }
+    }
+}
+
+/// All of the generated code.
+pub(crate) fn records(contract: &Contract) -> Result<String, String> {
+    let mut code = String::from("// Generated from avro/*.avsc by build/main.rs.\n\n");
+    for named in contract.types.values() {
+        match &named.shape {
+            Shape::Record(fields) => record(&mut code, contract, named, fields),
+            Shape::Enum { symbols, default } => enumeration(&mut code, named, symbols, *default),
+        }
+        .map_err(|e| format!("avro/{}.avsc: {e}", named.name))?;
+    }
+    record_type(&mut code, contract)?;
+    Ok(code)
+}
+
+fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[Field]) -> Result<(), String> {
+    let name = &named.name;
+    let mut members = String::new();
+    let mut encode = String::new();
+    let mut decode = String::new();
+    for field in fields {
+        let member = identifier(&snake_case(&field.name))?;
+        let kind = &field.kind;
+        doc(&mut members, "    ", &field.doc);
+        if member != field.name {
+            line(&mut members, &format!("    #[serde(rename = \"{}\")]", field.name));
+        }
+        line(&mut members, &format!("    pub {member}: {},", rust_type(kind)));
+        line(&mut encode, &format!("        {}", encode_text(contract, kind, Place::Field(&member))));
+        line(&mut decode, &format!("            {member}: {},", decode_text(contract, kind)));
+    }
+    let unused = if fields.is_empty() { "_" } else { "" };
+    let total = fields.iter().all(|field| contract.has_total_equality(&field.kind));
+    let fewest: usize = fields.iter().map(|field| contract.fewest_bytes(&field.kind)).sum();
+    doc(code, "", &named.doc);
+    let eq = if total { "Eq, " } else { "" };
+    line(code, &format!("#[derive(Debug, Clone, PartialEq, {eq}Default, serde::Serialize, serde::Deserialize)]"));
+    line(code, &format!("pub struct {name} {{\n{members}}}\n"));
+    line(code, &format!("impl AvroRecord for {name} {{"));
+    line(code, &format!("    const TYPE: RecordType = RecordType::{name};\n    const FEWEST_BYTES: usize = {fewest};\n"));
+    line(code, &format!("    fn encode(&self, {unused}out: &mut Vec<u8>) {{\n{encode}    }}\n"));
+    line(code, &format!("    fn decode({unused}input: &mut &[u8]) -> Result<Self, Malformed> {{"));
+    line(code, &format!("        Ok(Self {{\n{decode}        }})\n    }}\n}}\n"));
+    Ok(())
+}
+
+fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default: usize) -> Result<(), String> {
+    let name = &named.name;
+    let mut variants = String::new();
+    let mut names = String::new();
+    let mut all = String::new();
+    for (index, symbol) in symbols.iter().enumerate() {
+        let variant = pascal_case(symbol);
+        line(&mut variants, &format!("    /// `{symbol}`."));
+        line(&mut variants, &format!("    #[serde(rename = \"{symbol}\")]"));
+        if index == default {
+            line(&mut variants, "    #[default]");
+        }
+        line(&mut variants, &format!("    {variant},"));
+        line(&mut names, &format!("            Self::{variant} => \"{symbol}\","));
+        let _ = write!(all, "Self::{variant}, ");
+    }
+    let derives = "Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize";
+    doc(code, "", &named.doc);
+    line(code, &format!("#[derive({derives})]\npub enum {name} {{\n{variants}}}\n"));
+    line(code, &format!("impl {name} {{"));
+    line(code, &format!("    /// All symbols in the order of the schema.\n    pub const ALL: &'static [Self] = &[{all}];\n"));
+    line(code, "    /// The symbol as the schema spells it.");
+    line(code, &format!("    pub fn symbol(self) -> &'static str {{\n        match self {{\n{names}        }}\n    }}\n"));
+    line(code, "    /// The value that the schema spells `symbol`.");
+    line(code, "    pub fn from_symbol(symbol: &str) -> Option<Self> {");
+    line(code, "        Self::ALL.iter().copied().find(|value| value.symbol() == symbol)\n    }\n");
+    line(code, "    fn encode(self, out: &mut Vec<u8>) {\n        binary::write_int(out, self as i32);\n    }\n");
+    line(code, "    fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {");
+    line(code, "        binary::read_symbol(input, Self::ALL)\n    }\n}\n");
+    line(code, &format!("impl std::fmt::Display for {name} {{"));
+    line(code, "    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {");
+    line(code, "        f.pad(self.symbol())\n    }\n}\n");
+    Ok(())
+}
+
+fn record_type(code: &mut String, contract: &Contract) -> Result<(), String> {
+    let (mut variants, mut all, mut names, mut schemas, mut visits) =
+        (String::new(), String::new(), String::new(), String::new(), String::new());
+    let mut count = 0;
+    for (full_name, named) in &contract.types {
+        if !matches!(named.shape, Shape::Record(_)) {
+            continue;
+        }
+        let name = &named.name;
+        count += 1;
+        let schema = self_contained::schema(contract, full_name)?;
+        doc(&mut variants, "    ", &format!("[`{name}`]: {}", named.doc));
+        line(&mut variants, &format!("    {name},"));
+        let _ = write!(all, "Self::{name}, ");
+        line(&mut names, &format!("            Self::{name} => \"{full_name}\","));
+        line(&mut schemas, &format!("            Self::{name} => {schema:?},"));
+        line(&mut visits, &format!("            Self::{name} => visitor.visit::<{name}>(),"));
+    }
+    line(code, "/// The records of the contract.");
+    line(code, "#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]");
+    line(code, &format!("pub enum RecordType {{\n{variants}}}\n\nimpl RecordType {{"));
+    line(code, &format!("    /// How many there are.\n    pub const COUNT: usize = {count};\n"));
+    line(code, &format!("    /// All of them, by full name.\n    pub const ALL: [Self; {count}] = [{all}];\n"));
+    line(code, "    /// Name with namespace, as schemas and registries spell it.");
+    line(code, &format!("    pub fn full_name(self) -> &'static str {{\n        match self {{\n{names}        }}\n    }}\n"));
+    line(code, "    /// The schema as JSON that needs no other schema.");
+    line(code, &format!("    pub fn schema_json(self) -> &'static str {{\n        match self {{\n{schemas}        }}\n    }}\n"));
+    line(code, "    /// Calls `visitor` with the Rust type of this record type.");
+    line(code, "    pub fn visit<V: RecordVisitor>(self, visitor: V) -> V::Output {");
+    line(code, &format!("        match self {{\n{visits}        }}\n    }}\n}}"));
+    Ok(())
+}
+
+fn rust_type(kind: &Kind) -> String {
+    match kind {
+        Kind::Boolean => "bool".to_owned(),
+        Kind::Int => "i32".to_owned(),
+        Kind::Long => "i64".to_owned(),
+        Kind::Double => "f64".to_owned(),
+        Kind::String => "String".to_owned(),
+        Kind::Bytes => "Vec<u8>".to_owned(),
+        Kind::Date => "crate::types::Date".to_owned(),
+        Kind::Id(id) => format!("crate::types::{id}"),
+        Kind::Array(inner) => format!("Vec<{}>", rust_type(inner)),
+        Kind::Optional(inner) => format!("Option<{}>", rust_type(inner)),
+        Kind::Named(full_name) => short(full_name).to_owned(),
+    }
+}
+
+fn encode_text(contract: &Contract, kind: &Kind, place: Place<'_>) -> String {
+    match kind {
+        Kind::Boolean => format!("binary::write_boolean(out, {});", place.value()),
+        Kind::Int => format!("binary::write_int(out, {});", place.value()),
+        Kind::Long => format!("binary::write_long(out, {});", place.value()),
+        Kind::Double => format!("binary::write_double(out, {});", place.value()),
+        Kind::String => format!("binary::write_bytes(out, {}.as_bytes());", place.member()),
+        Kind::Bytes => format!("binary::write_bytes(out, {});", place.reference()),
+        Kind::Date => format!("binary::write_int(out, {}.0);", place.member()),
+        Kind::Id(_) => format!("binary::write_long(out, {}.0);", place.member()),
+        Kind::Named(_) => format!("{}.encode(out);", place.member()),
+        Kind::Array(inner) => format!(
+            "binary::write_array(out, {}, |out, item| {{ {} }});",
+            place.reference(),
+            encode_text(contract, inner, Place::Reference("item"))
+        ),
+        Kind::Optional(inner) => format!(
+            "if let Some(value) = {} {{ out.push(binary::PRESENT); {} }} else {{ out.push(binary::ABSENT); }}",
+            place.reference(),
+            encode_text(contract, inner, Place::Reference("value"))
+        ),
+    }
+}
+
+fn decode_text(contract: &Contract, kind: &Kind) -> String {
+    match kind {
+        Kind::Boolean => "binary::read_boolean(input)?".to_owned(),
+        Kind::Int => "binary::read_int(input)?".to_owned(),
+        Kind::Long => "binary::read_long(input)?".to_owned(),
+        Kind::Double => "binary::read_double(input)?".to_owned(),
+        Kind::String => "binary::read_string(input)?".to_owned(),
+        Kind::Bytes => "binary::read_bytes(input)?.to_vec()".to_owned(),
+        Kind::Date => "crate::types::Date(binary::read_int(input)?)".to_owned(),
+        Kind::Id(id) => format!("crate::types::{id}(binary::read_long(input)?)"),
+        Kind::Named(full_name) if contract.is_enum(full_name) => format!("{}::decode(input)?", short(full_name)),
+        Kind::Named(full_name) => format!("<{} as AvroRecord>::decode(input)?", short(full_name)),
+        Kind::Array(inner) => format!(
+            "binary::read_array(input, {}, |input| Ok({}))?",
+            contract.fewest_bytes(inner),
+            decode_text(contract, inner)
+        ),
+        Kind::Optional(inner) => {
+            format!("if binary::read_presence(input)? {{ Some({}) }} else {{ None }}", decode_text(contract, inner))
+        }
+    }
+}
+
+fn short(full_name: &str) -> &str {
+    full_name.rsplit('.').next().unwrap_or(full_name)
+}
+
+fn identifier(name: &str) -> Result<String, String> {
+    match name {
+        "self" | "super" | "crate" | "Self" | "_" => Err(format!("a field cannot be called {name} in Rust")),
+        name if KEYWORDS.contains(&name) => Ok(format!("r#{name}")),
+        name => Ok(name.to_owned()),
+    }
+}
+
+/// `fileName` -> `file_name`, `currentTraineeVpd` -> `current_trainee_vpd`, `vpdID` -> `vpd_id`.
+fn snake_case(name: &str) -> String {
+    let mut out = String::new();
+    let mut after_lower = false;
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && after_lower {
+            out.push('_');
+        }
+        after_lower = letter.is_ascii_lowercase() || letter.is_ascii_digit();
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
+}
+
+/// `TO_EXPORT` -> `ToExport`.
+fn pascal_case(symbol: &str) -> String {
+    symbol
+        .split('_')
+        .map(|word| {
+            let (first, rest) = word.split_at(usize::from(!word.is_empty()));
+            first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
+        })
+        .collect()
+}
+
+fn doc(code: &mut String, indent: &str, text: &str) {
+    for part in text.lines() {
+        line(code, &format!("{indent}/// {}", part.trim_end()));
+    }
+}
+
+fn line(code: &mut String, text: &str) {
+    code.push_str(text);
+    code.push('\n');
+}

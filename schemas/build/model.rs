@@ -1,0 +1,236 @@
+//! The contract as read from the `.avsc` files: named types, their fields and the subset of Avro that is allowed.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+
+/// All named types by full name.
+pub(crate) struct Contract {
+    pub(crate) types: BTreeMap<String, NamedType>,
+}
+
+/// A record or an enum, as one file holds it.
+pub(crate) struct NamedType {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) doc: String,
+    pub(crate) shape: Shape,
+    /// The file's content.
+    pub(crate) json: Value,
+}
+
+pub(crate) enum Shape {
+    Record(Vec<Field>),
+    Enum { symbols: Vec<String>, default: usize },
+}
+
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) doc: String,
+    pub(crate) kind: Kind,
+}
+
+pub(crate) enum Kind {
+    Boolean,
+    Int,
+    Long,
+    Double,
+    String,
+    Bytes,
+    Date,
+    /// A long with a newtype of `crate::types`.
+    Id(String),
+    Array(Box<Kind>),
+    Optional(Box<Kind>),
+    /// Full name of a record or an enum.
+    Named(String),
+}
+
+impl Contract {
+    pub(crate) fn read(files: &[(String, String)]) -> Result<Self, String> {
+        let mut types = BTreeMap::new();
+        for (stem, text) in files {
+            let named = NamedType::read(stem, text).map_err(|e| format!("avro/{stem}.avsc: {e}"))?;
+            types.insert(full_name(&named.namespace, &named.name), named);
+        }
+        let contract = Self { types };
+        for (name, named) in &contract.types {
+            contract.check(name, named)?;
+        }
+        Ok(contract)
+    }
+
+    /// The named type called `full_name`; `check` has seen that it is there.
+    pub(crate) fn get(&self, full_name: &str) -> Result<&NamedType, String> {
+        self.types.get(full_name).ok_or_else(|| format!("there is no type {full_name}"))
+    }
+
+    pub(crate) fn is_enum(&self, full_name: &str) -> bool {
+        self.types.get(full_name).is_some_and(|named| matches!(named.shape, Shape::Enum { .. }))
+    }
+
+    /// The fewest bytes a value of `kind` takes, by which array lengths are judged before anything is allocated.
+    pub(crate) fn fewest_bytes(&self, kind: &Kind) -> usize {
+        match kind {
+            Kind::Double => 8,
+            Kind::Named(name) => match self.types.get(name).map(|named| &named.shape) {
+                Some(Shape::Record(fields)) => fields.iter().map(|field| self.fewest_bytes(&field.kind)).sum(),
+                _ => 1,
+            },
+            _ => 1,
+        }
+    }
+
+    /// Whether equality of a value is total, so that its type can be `Eq`.
+    pub(crate) fn has_total_equality(&self, kind: &Kind) -> bool {
+        match kind {
+            Kind::Double => false,
+            Kind::Array(inner) | Kind::Optional(inner) => self.has_total_equality(inner),
+            Kind::Named(name) => match self.types.get(name).map(|named| &named.shape) {
+                Some(Shape::Record(fields)) => fields.iter().all(|field| self.has_total_equality(&field.kind)),
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+
+    fn check(&self, full_name: &str, named: &NamedType) -> Result<(), String> {
+        let Shape::Record(fields) = &named.shape else { return Ok(()) };
+        for field in fields {
+            self.check_kind(&field.kind, &mut vec![full_name.to_owned()])
+                .map_err(|e| format!("avro/{}.avsc: field {}: {e}", named.name, field.name))?;
+        }
+        Ok(())
+    }
+
+    fn check_kind(&self, kind: &Kind, path: &mut Vec<String>) -> Result<(), String> {
+        match kind {
+            Kind::Array(inner) => {
+                self.check_kind(inner, path)?;
+                if self.fewest_bytes(inner) == 0 {
+                    return Err("items of an array must take at least one byte".to_owned());
+                }
+                Ok(())
+            }
+            Kind::Optional(inner) => self.check_kind(inner, path),
+            Kind::Named(name) => {
+                if path.contains(name) {
+                    return Err(format!("{name} contains itself, which is not supported"));
+                }
+                let named = self.get(name)?;
+                let Shape::Record(fields) = &named.shape else { return Ok(()) };
+                path.push(name.clone());
+                fields.iter().try_for_each(|field| self.check_kind(&field.kind, path))?;
+                path.pop();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl NamedType {
+    fn read(stem: &str, text: &str) -> Result<Self, String> {
+        let json: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
+        let name = text_of(&json, "name")?;
+        if name != stem {
+            return Err(format!("the type is called {name}: file and type must have the same name"));
+        }
+        let namespace = text_of(&json, "namespace")?;
+        let shape = match text_of(&json, "type")?.as_str() {
+            "record" => Shape::Record(fields(&json, &namespace)?),
+            "enum" => enumeration(&json)?,
+            other => return Err(format!("holds a {other}; only records and enums are supported")),
+        };
+        let doc = text_of(&json, "doc").map_err(|_| "has no doc".to_owned())?;
+        Ok(Self { namespace, name, doc, shape, json })
+    }
+}
+
+fn fields(record: &Value, namespace: &str) -> Result<Vec<Field>, String> {
+    let list = record.get("fields").and_then(Value::as_array).ok_or("has no fields")?;
+    list.iter()
+        .map(|field| {
+            let name = text_of(field, "name")?;
+            let id = field.get("tributary.type").and_then(Value::as_str);
+            let schema = field.get("type").ok_or_else(|| format!("field {name} has no type"))?;
+            let kind = kind(schema, namespace, id).map_err(|e| format!("field {name}: {e}"))?;
+            let doc = text_of(field, "doc").unwrap_or_else(|_| format!("Avro field `{name}`."));
+            Ok(Field { name, doc, kind })
+        })
+        .collect()
+}
+
+fn enumeration(json: &Value) -> Result<Shape, String> {
+    let list = json.get("symbols").and_then(Value::as_array).ok_or("has no symbols")?;
+    let symbols: Vec<String> = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    if symbols.is_empty() {
+        return Err("has no symbols".to_owned());
+    }
+    let default = match json.get("default").and_then(Value::as_str) {
+        None => 0,
+        Some(default) => {
+            let position = symbols.iter().position(|symbol| symbol == default);
+            position.ok_or_else(|| format!("the default {default} is not one of its symbols"))?
+        }
+    };
+    Ok(Shape::Enum { symbols, default })
+}
+
+/// Reads the type of a field. `id` is the `tributary.type` of what encloses it.
+fn kind(schema: &Value, namespace: &str, id: Option<&str>) -> Result<Kind, String> {
+    match schema {
+        Value::String(name) => plain(name, namespace, id),
+        Value::Array(branches) => match branches.as_slice() {
+            [Value::String(null), inner] if null == "null" => {
+                Ok(Kind::Optional(Box::new(kind(inner, namespace, id)?)))
+            }
+            _ => Err("only unions of null and one other type, null first, are supported".to_owned()),
+        },
+        Value::Object(object) => {
+            let id = object.get("tributary.type").and_then(Value::as_str).or(id);
+            let inner = object.get("type").ok_or("has a type without a type")?;
+            match (inner.as_str(), object.get("logicalType").and_then(Value::as_str)) {
+                (Some("array"), None) => {
+                    let items = object.get("items").ok_or("is an array without items")?;
+                    Ok(Kind::Array(Box::new(kind(items, namespace, id)?)))
+                }
+                (Some("int"), Some("date")) => Ok(Kind::Date),
+                (Some("record" | "enum"), _) => Err("defines a named type: give it a file of its own".to_owned()),
+                (_, None) => kind(inner, namespace, id),
+                (_, Some(logical)) => Err(format!("the logical type {logical} is not supported")),
+            }
+        }
+        _ => Err("has a type that is not one".to_owned()),
+    }
+}
+
+fn plain(name: &str, namespace: &str, id: Option<&str>) -> Result<Kind, String> {
+    match (name, id) {
+        ("long", Some(id)) => Ok(Kind::Id(id.to_owned())),
+        (_, Some(id)) => Err(format!("tributary.type {id} is for longs only")),
+        ("boolean", None) => Ok(Kind::Boolean),
+        ("int", None) => Ok(Kind::Int),
+        ("long", None) => Ok(Kind::Long),
+        ("double", None) => Ok(Kind::Double),
+        ("string", None) => Ok(Kind::String),
+        ("bytes", None) => Ok(Kind::Bytes),
+        (name, None) if PRIMITIVES.contains(&name) => Err(format!("the type {name} is not supported")),
+        (name, None) => Ok(Kind::Named(resolve(name, namespace))),
+    }
+}
+
+/// The full name that `name` means within `namespace`, or the primitive itself.
+pub(crate) fn resolve(name: &str, namespace: &str) -> String {
+    if name.contains('.') || PRIMITIVES.contains(&name) { name.to_owned() } else { full_name(namespace, name) }
+}
+
+fn full_name(namespace: &str, name: &str) -> String {
+    format!("{namespace}.{name}")
+}
+
+fn text_of(json: &Value, key: &str) -> Result<String, String> {
+    json.get(key).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| format!("has no {key}"))
+}

@@ -1,0 +1,170 @@
+//! What can go wrong between records and bytes.
+
+use crate::records::RecordType;
+
+/// Bytes that are not the record they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}, at byte {offset} of the body")]
+pub struct Malformed {
+    /// What is wrong.
+    pub fault: Fault,
+    /// Where, counted from the start of the body.
+    pub offset: usize,
+}
+
+impl Malformed {
+    pub(crate) const fn new(fault: Fault) -> Self {
+        Self { fault, offset: 0 }
+    }
+
+    pub(crate) const fn at(self, offset: usize) -> Self {
+        Self { offset, ..self }
+    }
+}
+
+/// What is wrong with the bytes of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The input ends within the record.
+    #[error("it ends too early")]
+    TooShort,
+    /// Bytes follow the record.
+    #[error("bytes are left over after the record")]
+    LeftOver,
+    /// A number is too large for its type.
+    #[error("a number is too large")]
+    Number,
+    /// A length is negative or too large.
+    #[error("a length is impossible")]
+    Length,
+    /// A boolean is neither 0 nor 1.
+    #[error("a boolean is neither 0 nor 1")]
+    Boolean,
+    /// A string is not UTF-8.
+    #[error("a text is not UTF-8")]
+    Text,
+    /// A union has no such branch.
+    #[error("a union has no such branch")]
+    Branch,
+    /// An enum has no such symbol.
+    #[error("an enum has no such symbol")]
+    Symbol,
+}
+
+/// Why a value could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The value is not in the Confluent wire format.
+    #[error(
+        "the value ({length} bytes) does not start with a zero byte and a schema id: its writer does not use the \
+         schema registry's format; expected {expected}"
+    )]
+    NotFramed {
+        /// Length of the value.
+        length: usize,
+        /// The records it should be one of.
+        expected: String,
+    },
+    /// The registry does not know the schema id.
+    #[error(
+        "schema id {id} is not in the schema registry; expected {expected}. Register the writer's schema, or let the \
+         writer use the registry that this process uses"
+    )]
+    UnknownSchema {
+        /// The id.
+        id: u32,
+        /// The records it should be one of.
+        expected: String,
+    },
+    /// The writer's schema is known but cannot be read as one of our records.
+    #[error(
+        "schema id {id} ({writer}) cannot be read: {reason}; expected {expected}. Correct the writer's schema, or send \
+         the record to the topic where it belongs"
+    )]
+    Unresolvable {
+        /// The id.
+        id: u32,
+        /// Full name of the writer's schema.
+        writer: String,
+        /// What does not fit.
+        reason: String,
+        /// The records it should be one of.
+        expected: String,
+    },
+    /// The value holds another record than was asked for.
+    #[error("the value (schema id {id}) holds {found}, not {wanted}")]
+    OtherRecord {
+        /// The id.
+        id: u32,
+        /// What it holds.
+        found: RecordType,
+        /// What was asked for.
+        wanted: RecordType,
+    },
+    /// The body is not what its schema says.
+    #[error("the body of {record} (schema id {id}) is damaged: {reason}")]
+    Damaged {
+        /// The id.
+        id: u32,
+        /// The record it should be.
+        record: RecordType,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The registry could not be asked; trying again later may help.
+    #[error("the schema with id {id} could not be fetched: {reason}")]
+    RegistryUnavailable {
+        /// The id.
+        id: u32,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl DecodeError {
+    /// Whether the same value may be readable later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::RegistryUnavailable { .. })
+    }
+
+    /// A short stable code, for dead letters and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFramed { .. } => "not-framed",
+            Self::UnknownSchema { .. } => "unknown-schema",
+            Self::Unresolvable { .. } => "unresolvable-schema",
+            Self::OtherRecord { .. } => "unexpected-record",
+            Self::Damaged { .. } => "damaged-record",
+            Self::RegistryUnavailable { .. } => "registry-unavailable",
+        }
+    }
+}
+
+/// Why a record could not be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// No topic of the codec holds the record, so its schema has no id.
+    #[error("{record} is in none of the topics that the codec was built for, so its schema has no id: declare it on a topic")]
+    NotDeclared {
+        /// The record.
+        record: RecordType,
+    },
+}
+
+impl From<DecodeError> for tributary_runtime::ProcessError {
+    fn from(error: DecodeError) -> Self {
+        if error.is_transient() { Self::Retry(error.to_string()) } else { Self::dead_letter(error.code(), error.to_string()) }
+    }
+}
+
+impl From<Malformed> for tributary_runtime::ProcessError {
+    fn from(error: Malformed) -> Self {
+        Self::dead_letter("damaged-record", error.to_string())
+    }
+}
+
+impl From<EncodeError> for tributary_runtime::ProcessError {
+    fn from(error: EncodeError) -> Self {
+        Self::Stop(error.to_string())
+    }
+}

@@ -1,0 +1,67 @@
+//! The records of the contract, generated from `avro/*.avsc` when this crate is built.
+//!
+//! Serde names are those of the Avro schema, so a record shown as JSON reads like its schema.
+
+#![allow(
+    clippy::struct_excessive_bools,
+    clippy::too_many_lines,
+    clippy::doc_markdown,
+    clippy::needless_raw_string_hashes,
+    reason = "generated code follows the schemas"
+)]
+
+use crate::binary;
+use crate::error::{Fault, Malformed};
+
+/// A record of the contract and its Avro binary encoding.
+pub trait AvroRecord: Sized + Clone + std::fmt::Debug + PartialEq + Default + serde::Serialize {
+    /// Which record this is.
+    const TYPE: RecordType;
+
+    /// The fewest bytes it can take.
+    const FEWEST_BYTES: usize;
+
+    /// Appends the Avro binary encoding: the body alone, without schema id.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Reads one record from the front of `input` and moves `input` past it.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes are not this record under today's schema. Hostile bytes neither panic nor make it
+    /// allocate more than a small multiple of their own length.
+    fn decode(input: &mut &[u8]) -> Result<Self, Malformed>;
+
+    /// Reads a record that takes up all of `body`.
+    ///
+    /// # Errors
+    /// As [`AvroRecord::decode`], and when bytes are left over.
+    fn decode_all(body: &[u8]) -> Result<Self, Malformed> {
+        let mut rest = body;
+        let record = Self::decode(&mut rest).map_err(|malformed| malformed.at(body.len() - rest.len()))?;
+        if rest.is_empty() { Ok(record) } else { Err(Malformed::new(Fault::LeftOver).at(body.len() - rest.len())) }
+    }
+}
+
+/// Something to do with the Rust type behind a [`RecordType`].
+pub trait RecordVisitor {
+    /// What comes of it.
+    type Output;
+
+    /// Called with the type.
+    fn visit<R: AvroRecord>(self) -> Self::Output;
+}
+
+impl RecordType {
+    /// The record type whose schema is called `full_name`.
+    pub fn from_full_name(full_name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|record| record.full_name() == full_name)
+    }
+}
+
+impl std::fmt::Display for RecordType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.full_name())
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/records.rs"));
