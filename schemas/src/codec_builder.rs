@@ -1,0 +1,109 @@
+//! Binding a codec to a registry: which records are on which topics, and under which ids.
+
+use std::sync::Arc;
+
+use tributary_runtime::Topic;
+
+use crate::codec::{Codec, TopicRecords};
+use crate::records::RecordType;
+use crate::registry::{Registry, RegistryError, subject};
+
+/// Collects topics, then registers their schemas and gives the [`Codec`].
+#[derive(Debug)]
+pub struct CodecBuilder {
+    registry: Arc<dyn Registry>,
+    namespace: String,
+    auto_register: bool,
+    topics: Vec<TopicRecords>,
+    unknown: Option<RegistryError>,
+}
+
+impl CodecBuilder {
+    /// A builder without topics that registers what is missing.
+    pub fn new(registry: Arc<dyn Registry>) -> Self {
+        Self { registry, namespace: String::new(), auto_register: true, topics: Vec::new(), unknown: None }
+    }
+
+    /// What the log puts in front of topic names; subjects have it too.
+    #[must_use]
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.namespace);
+        self
+    }
+
+    /// Whether missing schemas are registered (the default) or reported.
+    #[must_use]
+    pub fn auto_register(mut self, auto_register: bool) -> Self {
+        self.auto_register = auto_register;
+        self
+    }
+
+    /// Adds a topic by name.
+    #[must_use]
+    pub fn topic(mut self, topic: &str, records: &[RecordType]) -> Self {
+        self.topics.push(TopicRecords { topic: topic.to_owned(), records: records.to_vec() });
+        self
+    }
+
+    /// Adds topics as the flow declares them. Internal topics, which declare no records, are left out.
+    #[must_use]
+    pub fn topics(mut self, topics: impl IntoIterator<Item = &'static Topic>) -> Self {
+        for topic in topics {
+            let mut records = Vec::with_capacity(topic.records.len());
+            for name in topic.records {
+                match RecordType::from_full_name(name) {
+                    Some(record) => records.push(record),
+                    None => {
+                        let (topic, record) = (topic.name.to_owned(), (*name).to_owned());
+                        self.unknown.get_or_insert(RegistryError::NoSuchRecord { topic, record });
+                    }
+                }
+            }
+            if !records.is_empty() {
+                self = self.topic(topic.name, &records);
+            }
+        }
+        self
+    }
+
+    /// Registers or looks up every schema and builds the codec.
+    ///
+    /// # Errors
+    /// [`RegistryError`], among others when schemas are missing and may not be registered.
+    pub fn build(self) -> Result<Codec, RegistryError> {
+        if let Some(unknown) = self.unknown {
+            return Err(unknown);
+        }
+        let records: Vec<(String, RecordType)> = self
+            .topics
+            .iter()
+            .flat_map(|declared| declared.records.iter().map(move |record| (&declared.topic, *record)))
+            .map(|(topic, record)| (subject(&format!("{}{topic}", self.namespace), record), record))
+            .collect();
+        let ids = if self.auto_register {
+            let schemas: Vec<(String, &str)> =
+                records.iter().map(|(subject, record)| (subject.clone(), record.schema_json())).collect();
+            self.registry.register_all(&schemas)?
+        } else {
+            look_up(self.registry.as_ref(), &records)?
+        };
+        let ids: Vec<(RecordType, u32)> = records.into_iter().map(|(_, record)| record).zip(ids).collect();
+        Ok(Codec::new(self.registry, self.topics, &ids))
+    }
+}
+
+/// The ids of all records, or one error that names every subject without today's schema.
+fn look_up(registry: &dyn Registry, records: &[(String, RecordType)]) -> Result<Vec<u32>, RegistryError> {
+    let mut ids = Vec::with_capacity(records.len());
+    let mut missing = Vec::new();
+    for (subject, record) in records {
+        match registry.lookup(subject, record.schema_json())? {
+            Some(id) => ids.push(id),
+            None => missing.push(subject.clone()),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(ids);
+    }
+    Err(RegistryError::Missing { location: registry.location(), subjects: missing })
+}
