@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::format::{Encoding, FileKind, Layouts, LineEnd, Office, ValueMaps};
+use crate::format::{Encoding, FileKind, InboundLayouts, Layouts, LineEnd, Office, Templates, ValueMaps};
 pub use entry::RunTime;
 pub use source::{ConfigurationError, Source};
 
@@ -292,5 +292,15 @@ impl EsrSettings {
         let layouts = Layouts::load(referenced(&configuration.layouts)?.as_ref())?;
         let value_maps = ValueMaps::load(referenced(&configuration.value_maps)?.as_ref())?;
         Ok(Self { configuration, layouts, value_maps })
+    }
+
+    /// What the reader of inbound files needs.
+    pub fn inbound_layouts(&self) -> InboundLayouts {
+        InboundLayouts::new(&self.layouts, self.configuration.inbound.line_limit)
+    }
+
+    /// What the writers of outbound files need.
+    pub fn templates(&self) -> Templates {
+        Templates::new(&self.layouts, self.configuration.outbound.encoding, self.configuration.outbound.line_end)
     }
 }

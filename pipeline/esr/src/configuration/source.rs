@@ -21,8 +21,8 @@ impl Source {
 
     /// An error at byte `offset` of this source.
     pub(crate) fn error_at(&self, offset: usize, problem: impl Into<String>) -> ConfigurationError {
-        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        let line = 1 + before.matches('\n').count();
         ConfigurationError { file: self.name.clone(), line, problem: problem.into() }
     }
 }

@@ -42,14 +42,19 @@ fn d2_a_snapshot_is_refused_above_both_limits() {
 
 #[test]
 fn a_user_file_overrides_single_entries() {
-    let configuration = load("[applicants]\nmin_days = 3\n[office.XYZ]\nregion = \"Test\"\nlocal_offices = []\ndesignated_bodies = []\n").unwrap();
+    let configuration = load(
+        "[applicants]\nmin_days = 3\n[office.XYZ]\nregion = \"Test\"\nlocal_offices = []\ndesignated_bodies = []\n",
+    )
+    .unwrap();
     assert_eq!((configuration.applicants.min_days, configuration.applicants.max_weeks), (3, 13));
     assert_eq!(configuration.offices.len(), 14);
 }
 
 #[test]
 fn what_is_shown_can_be_given_as_configuration() {
-    let configuration = load("[schedule]\napplicants = \"06:30\"\n[outbound]\nline_end = \"crlf\"\nencoding = \"ascii-translit\"\n").unwrap();
+    let configuration =
+        load("[schedule]\napplicants = \"06:30\"\n[outbound]\nline_end = \"crlf\"\nencoding = \"ascii-translit\"\n")
+            .unwrap();
     assert_eq!(load(&configuration.to_toml()), Ok(configuration));
 }
 

@@ -102,8 +102,7 @@ mod tests {
     use crate::format::layout::Layouts;
 
     const NAME: &str = "DE_EOE_RMC_20261120_00000017.DAT";
-    const HEADER: &str =
-        r#"HDR,"DE_EOE_RMC_20261120_00000017.DAT",20261120 130000,"EOE",,20261120 130000,"01""#;
+    const HEADER: &str = r#"HDR,"DE_EOE_RMC_20261120_00000017.DAT",20261120 130000,"EOE",,20261120 130000,"01""#;
 
     fn check(file: &str) -> Result<(), Suspect> {
         let layouts = InboundLayouts::new(&Layouts::load(None).unwrap(), 8192);
@@ -136,6 +135,8 @@ mod tests {
     #[test]
     fn d10_a_header_that_disagrees_with_the_file_name_is_suspect() {
         assert!(reason(&format!("{}\nTRL,2\n", HEADER.replace("017", "018"))).contains("names the file"));
-        assert!(reason(&format!("{}\nTRL,2\n", HEADER.replace("\"EOE\"", "\"LDN\""))).contains("names the office `LDN`"));
+        assert!(
+            reason(&format!("{}\nTRL,2\n", HEADER.replace("\"EOE\"", "\"LDN\""))).contains("names the office `LDN`")
+        );
     }
 }

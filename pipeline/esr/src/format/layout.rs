@@ -254,9 +254,9 @@ impl RawRecord {
     fn check(self, record_type: RecordType) -> Result<CheckedRecord, Mistake> {
         let start = self.columns.span().start;
         let raw_columns = self.columns.into_inner();
-        let first_is_type = raw_columns
-            .first()
-            .is_some_and(|column| column.name.get_ref() == "record_type" && *column.kind.get_ref() == ColumnKind::Literal);
+        let first_is_type = raw_columns.first().is_some_and(|column| {
+            column.name.get_ref() == "record_type" && *column.kind.get_ref() == ColumnKind::Literal
+        });
         if !first_is_type {
             let problem = format!("expected `record_type` of kind `literal` as the first column of {record_type}");
             return Err(Mistake { offset: start, problem });

@@ -34,8 +34,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// All kinds, in their order.
-    pub const ALL: [Self; 8] =
-        [Self::Rmf, Self::Rmc, Self::Rtc, Self::App, Self::Apc, Self::Dnf, Self::Dnc, Self::Dcc];
+    pub const ALL: [Self; 8] = [Self::Rmf, Self::Rmc, Self::Rtc, Self::App, Self::Apc, Self::Dnf, Self::Dnc, Self::Dcc];
 
     /// The three letters in the file name.
     pub const fn as_str(self) -> &'static str {
@@ -67,10 +66,9 @@ impl FromStr for FileKind {
     type Err = FileNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| FileNameError::new(text, "the file type is not one of RMF, RMC, RTC, APP, APC, DNF, DNC, DCC"))
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+            FileNameError::new(text, "the file type is not one of RMF, RMC, RTC, APP, APC, DNF, DNC, DCC")
+        })
     }
 }
 

@@ -65,11 +65,14 @@ mod tests {
 
     #[test]
     fn d22_postcodes_of_the_united_kingdom_are_checked() {
-        for good in ["M1 1AE", "B33 8TH", "CR2 6XH", "DN55 1PT", "W1A 0AX", "EC1A 1BB", "GIR 0AA", "GIR0AA", "EC1A1BB"] {
+        for good in ["M1 1AE", "B33 8TH", "CR2 6XH", "DN55 1PT", "W1A 0AX", "EC1A 1BB", "GIR 0AA", "GIR0AA", "EC1A1BB"]
+        {
             assert_eq!(postcode("GB", good), Postcode::Valid(good.to_owned()));
         }
         assert_eq!(postcode("GB", " sw1a 1aa "), Postcode::Valid("SW1A 1AA".to_owned()));
-        for bad in ["Doha, Qatar", "M1 1AE,", "M1  1AE", "1AA", "AAA1 1AA", "M 1AA", "M1 1A", "GIR 0AB", "M1-1AE", "é1 1AA"] {
+        for bad in
+            ["Doha, Qatar", "M1 1AE,", "M1  1AE", "1AA", "AAA1 1AA", "M 1AA", "M1 1A", "GIR 0AB", "M1-1AE", "é1 1AA"]
+        {
             assert_eq!(postcode("GB", bad), Postcode::Invalid, "{bad}");
         }
         assert_eq!(postcode("GB", "  "), Postcode::Blank);

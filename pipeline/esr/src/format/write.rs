@@ -36,6 +36,7 @@ impl LineEnd {
 pub enum Encoding {
     /// As UTF-8, without byte order mark.
     #[default]
+    #[serde(rename = "utf-8")]
     Utf8,
     /// Letters without their diacritics, `?` for what has no ASCII form.
     AsciiTranslit,
