@@ -4,21 +4,35 @@
 //! record. A [`Stage`] is a processor with one inbox; a task is a stage on one partition; a worker runs many tasks with
 //! one consumer and one transactional producer, which together are a [`Log`].
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod log;
 pub mod memory;
+mod metrics;
 mod output;
 mod partitioner;
+mod pool;
 mod processor;
 mod record;
+#[cfg(test)]
+mod simulation;
+mod snapshot;
 mod stage;
 mod store;
+mod task;
 mod topic;
+mod worker;
 
 pub use log::{Lag, Log, LogError, Poll, Producer};
+pub use metrics::{Metrics, StageFigures, WorkerFigures};
 pub use output::{Mark, Output, OutputRecord};
 pub use partitioner::partition_for_key;
+pub use pool::{InspectError, Inspector, WorkerPool};
 pub use processor::{ProcessError, Processor};
 pub use record::{Headers, Record, TimestampMillis, append_header};
+pub use snapshot::{SnapshotConfig, SnapshotError};
 pub use stage::{Stage, Topology};
 pub use store::{StateData, StateError, StateStore, Store};
+pub use task::dead_letter_header;
 pub use topic::{Cleanup, Partitions, Role, Topic, TopicPartition};
+pub use worker::{CommitLimits, Step, Worker, WorkerConfig, WorkerError};

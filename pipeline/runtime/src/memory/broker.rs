@@ -115,7 +115,8 @@ impl Shared {
         from: i64,
         each: &mut dyn FnMut(&[u8], Option<&[u8]>),
     ) -> Result<i64, LogError> {
-        if let Some(answer) = self.durability.as_ref().and_then(|durability| durability.restore(changelog, from, each)) {
+        if let Some(answer) = self.durability.as_ref().and_then(|durability| durability.restore(changelog, from, each))
+        {
             return answer;
         }
         let (chunks, end) = self.stable_chunks(changelog, from)?;
@@ -290,6 +291,13 @@ impl Broker {
         }
         drop(state);
         self.0.changed.notify_all();
+    }
+
+    /// Ends the injection of faults; delays that are under way end too.
+    pub fn stop_faults(&self) {
+        let mut state = self.0.lock();
+        state.faults = None;
+        state.tick += 1000;
     }
 
     /// Moves the partitions of a group among its members.

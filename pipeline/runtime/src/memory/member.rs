@@ -58,7 +58,8 @@ impl MemoryLog {
         let topics = inboxes.iter().map(|topic| state.topic_number(topic.name)).collect::<Result<Vec<_>, _>>()?;
         let (producer, epoch) = state.take_transactional_id(&config.id);
         let token = state.next_number();
-        state.change_group(&config.group, |group, partitions| group.join(&config.id, token, topics.clone(), partitions));
+        state
+            .change_group(&config.group, |group, partitions| group.join(&config.id, token, topics.clone(), partitions));
         drop(state);
         shared.changed.notify_all();
         Ok(Self {

@@ -7,7 +7,6 @@ use rustc_hash::FxHashSet;
 
 use crate::output::OutputRecord;
 use crate::record::{Headers, TimestampMillis};
-use crate::topic::Topic;
 
 /// A record as the broker keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +117,6 @@ struct Pin {
 /// One partition.
 #[derive(Debug)]
 pub(super) struct PartitionLog {
-    pub(super) topic: &'static Topic,
     chunks: VecDeque<Chunk>,
     /// Records below are gone.
     pub(super) start: i64,
@@ -131,8 +129,8 @@ pub(super) struct PartitionLog {
 }
 
 impl PartitionLog {
-    pub(super) fn new(topic: &'static Topic) -> Self {
-        Self { topic, chunks: VecDeque::new(), start: 0, end: 0, pins: Vec::new(), compacted: 0, added: 0 }
+    pub(super) fn new() -> Self {
+        Self { chunks: VecDeque::new(), start: 0, end: 0, pins: Vec::new(), compacted: 0, added: 0 }
     }
 
     /// Marks that `producer` has an open transaction in this partition from here on.

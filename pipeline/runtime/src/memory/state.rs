@@ -63,7 +63,7 @@ impl State {
         if self.by_name.contains_key(topic.name) {
             return;
         }
-        let partitions = (0..topic.partition_count(flow_partitions)).map(|_| PartitionLog::new(topic)).collect();
+        let partitions = (0..topic.partition_count(flow_partitions)).map(|_| PartitionLog::new()).collect();
         self.by_name.insert(topic.name, self.topics.len());
         self.topics.push(TopicState { topic, partitions });
     }

@@ -1,0 +1,230 @@
+//! The pool: worker threads over logs from a factory, restarted when a log fails, inspected from outside.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::log::{Log, LogError};
+use crate::metrics::{Metrics, add};
+use crate::stage::Topology;
+use crate::worker::{Worker, WorkerConfig, WorkerError};
+
+/// Opens the log of a worker slot; called again with the same number when the log before has failed.
+type OpenLog = dyn Fn(usize) -> Result<Box<dyn Log>, LogError> + Send + Sync;
+
+/// Fencings without a commit between after which a slot gives up: two processes fight for one transactional id.
+const MOST_FENCINGS: u32 = 5;
+
+type Visit = Arc<dyn Fn(&str, i32, &dyn Any) + Send + Sync>;
+
+/// Asks a worker to call `visit` for each of its processors and to answer when done.
+struct Request {
+    visit: Visit,
+    done: Sender<()>,
+}
+
+struct Shared {
+    topology: Arc<Topology>,
+    config: WorkerConfig,
+    metrics: Arc<Metrics>,
+    factory: Box<OpenLog>,
+    stop: AtomicBool,
+    error: Mutex<Option<WorkerError>>,
+}
+
+/// The worker threads of one topology.
+pub struct WorkerPool {
+    shared: Arc<Shared>,
+    requests: Vec<Sender<Request>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl WorkerPool {
+    /// Starts `workers` threads.
+    ///
+    /// # Errors
+    /// [`WorkerError::Log`] when a thread cannot be started.
+    pub fn start(
+        topology: Arc<Topology>,
+        config: WorkerConfig,
+        workers: usize,
+        factory: impl Fn(usize) -> Result<Box<dyn Log>, LogError> + Send + Sync + 'static,
+    ) -> Result<Self, WorkerError> {
+        let metrics = Arc::new(Metrics::new(&topology));
+        let (stop, error) = (AtomicBool::new(false), Mutex::new(None));
+        let shared = Arc::new(Shared { topology, config, metrics, factory: Box::new(factory), stop, error });
+        let mut pool = Self { shared: Arc::clone(&shared), requests: Vec::new(), threads: Vec::new() };
+        for slot in 0..workers {
+            let (sender, receiver) = mpsc::channel();
+            let shared = Arc::clone(&shared);
+            let name = format!("{}-worker-{slot}", shared.topology.flow);
+            let thread = std::thread::Builder::new().name(name).spawn(move || run_slot(&shared, slot, &receiver));
+            let thread = thread.map_err(|error| LogError::Fatal(format!("cannot start a worker thread: {error}")))?;
+            pool.requests.push(sender);
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// The counters of all workers.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.shared.metrics)
+    }
+
+    /// Looks into running workers; can be cloned and sent to other threads.
+    pub fn inspector(&self) -> Inspector {
+        Inspector { requests: self.requests.clone() }
+    }
+
+    /// The first error that ended a worker, and with it the pool.
+    pub fn error(&self) -> Option<WorkerError> {
+        self.shared.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether all threads have ended.
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Ends all workers cleanly: they commit, write snapshots and give up their partitions.
+    ///
+    /// # Errors
+    /// The first error that ended a worker.
+    pub fn stop(mut self) -> Result<(), WorkerError> {
+        self.end();
+        self.error().map_or(Ok(()), Err)
+    }
+
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A panic of the thread is already recorded as the pool's error.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for WorkerPool {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Looks into the processors of running workers.
+#[derive(Clone)]
+pub struct Inspector {
+    requests: Vec<Sender<Request>>,
+}
+
+/// A worker could not be inspected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InspectError {
+    /// The worker has ended.
+    #[error("a worker has ended")]
+    Ended,
+    /// The worker did not answer in time.
+    #[error("a worker did not answer in time")]
+    TimedOut,
+}
+
+impl Inspector {
+    /// Calls `visit` with stage, partition and processor of every task, at a commit boundary of its worker, and
+    /// collects what it returns. Workers are visited at the same time but not at the same moment.
+    ///
+    /// # Errors
+    /// [`InspectError`] when a worker has ended or does not answer within `timeout`.
+    pub fn inspect<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        visit: impl Fn(&str, i32, &dyn Any) -> Option<T> + Send + Sync + 'static,
+    ) -> Result<Vec<T>, InspectError> {
+        let results = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&results);
+        let visit: Visit = Arc::new(move |stage, partition, processor| {
+            if let Some(result) = visit(stage, partition, processor) {
+                sink.lock().unwrap_or_else(PoisonError::into_inner).push(result);
+            }
+        });
+        let (done, answers) = mpsc::channel();
+        for worker in &self.requests {
+            let request = Request { visit: Arc::clone(&visit), done: done.clone() };
+            worker.send(request).map_err(|_| InspectError::Ended)?;
+        }
+        drop((done, visit));
+        let deadline = Instant::now() + timeout;
+        for _ in &self.requests {
+            match answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(()) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(InspectError::Ended),
+                Err(mpsc::RecvTimeoutError::Timeout) => return Err(InspectError::TimedOut),
+            }
+        }
+        let results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(results)
+    }
+}
+
+/// Runs one slot until the pool stops; replaces the worker when its log fails in a way that may pass.
+fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
+    let (mut attempts, mut fencings) = (0_u32, 0_u32);
+    while !shared.stop.load(Ordering::Relaxed) {
+        let mut committed = false;
+        let run = std::panic::catch_unwind(AssertUnwindSafe(|| run_worker(shared, slot, requests, &mut committed)));
+        let error = match run {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(panic) => WorkerError::Panicked(panic_text(&*panic)),
+        };
+        if committed {
+            (attempts, fencings) = (0, 0);
+        }
+        fencings += u32::from(matches!(error, WorkerError::Log(LogError::Fenced(_))));
+        if !error.can_restart() || fencings >= MOST_FENCINGS {
+            tracing::error!(slot, "worker ended: {error}");
+            shared.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            shared.stop.store(true, Ordering::Relaxed);
+            return;
+        }
+        let pause = Duration::from_millis(100).saturating_mul(1 << attempts.min(8)).min(Duration::from_secs(10));
+        attempts += 1;
+        add(&shared.metrics.restarts, 1);
+        tracing::warn!(slot, ?pause, "worker begins anew from the last commit: {error}");
+        sleep_unless_stopped(&shared.stop, pause);
+    }
+}
+
+fn run_worker(
+    shared: &Shared,
+    slot: usize,
+    requests: &Receiver<Request>,
+    committed: &mut bool,
+) -> Result<(), WorkerError> {
+    let log = (shared.factory)(slot)?;
+    let topology = Arc::clone(&shared.topology);
+    let mut worker = Worker::new(topology, shared.config.clone(), log, Arc::clone(&shared.metrics));
+    worker.run_with(&shared.stop, &mut |worker| {
+        *committed |= worker.has_committed();
+        while let Ok(request) = requests.try_recv() {
+            worker.inspect(&mut |stage, partition, processor| (request.visit)(stage, partition, processor))?;
+            // Who asked may have given up waiting.
+            let _ = request.done.send(());
+        }
+        Ok(())
+    })
+}
+
+fn sleep_unless_stopped(stop: &AtomicBool, pause: Duration) {
+    let until = Instant::now() + pause;
+    while !stop.load(Ordering::Relaxed) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}

@@ -1,0 +1,216 @@
+//! Snapshot files: the state of one task at a commit boundary, with the changelog offset from which it goes on.
+//!
+//! A snapshot only shortens a restart; the changelog is the truth. Whatever is wrong with a file, the answer is to
+//! restore the whole changelog.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::task::Task;
+
+const MAGIC: &[u8; 8] = b"TRIBSNAP";
+const VERSION: u16 = 1;
+
+/// Where snapshots go, when, and which are believed.
+#[derive(Debug, Clone)]
+pub struct SnapshotConfig {
+    /// The folder; created when missing.
+    pub folder: PathBuf,
+    /// What names the log, for example cluster id and namespace: a snapshot of another log is not used.
+    pub identity: String,
+    /// How often a task that changed is written, at a commit boundary. Besides: when it is given up, and at the end.
+    pub every: Duration,
+    /// Older files are not used: the log may have forgotten deletions that came after them (`delete.retention.ms`).
+    pub max_age: Duration,
+}
+
+impl SnapshotConfig {
+    /// Snapshots in `folder` every ten minutes, believed for twelve hours.
+    pub fn new(folder: PathBuf, identity: impl Into<String>) -> Self {
+        let (every, max_age) = (Duration::from_secs(600), Duration::from_secs(12 * 3600));
+        Self { folder, identity: identity.into(), every, max_age }
+    }
+}
+
+/// Why a snapshot file is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The file system refused.
+    #[error("snapshot {path}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the file system said.
+        error: io::Error,
+    },
+    /// The bytes are not what was written.
+    #[error("snapshot {0} is damaged")]
+    Damaged(PathBuf),
+    /// Written by another version of the program.
+    #[error("snapshot {0} is of format version {1}, this program reads version {VERSION}")]
+    Version(PathBuf, u16),
+    /// It belongs to another log, stage or partition.
+    #[error("snapshot {0} belongs to another log or stage")]
+    Foreign(PathBuf),
+    /// It is too old to be continued from the changelog.
+    #[error("snapshot {0} is too old")]
+    TooOld(PathBuf),
+    /// The state could not be written or read.
+    #[error("snapshot {0}: {1}")]
+    State(PathBuf, crate::StateError),
+}
+
+/// The file of one task.
+pub(crate) struct SnapshotFile<'a> {
+    config: &'a SnapshotConfig,
+    path: PathBuf,
+    /// Names log, stage and partition.
+    owner: String,
+}
+
+impl<'a> SnapshotFile<'a> {
+    pub(crate) fn new(config: &'a SnapshotConfig, flow: &str, stage: &str, partition: i32) -> Self {
+        let path = config.folder.join(format!("{flow}.{stage}-{partition}.snapshot"));
+        Self { config, path, owner: format!("{}\n{flow}\n{stage}\n{partition}", config.identity) }
+    }
+
+    /// Writes the committed state of `task`. The file appears complete or not at all.
+    pub(crate) fn write(&self, task: &mut Task, changelog_offset: i64) -> Result<(), SnapshotError> {
+        let io_error = |error| SnapshotError::Io { path: self.path.clone(), error };
+        fs::create_dir_all(&self.config.folder).map_err(io_error)?;
+        // Two workers may write the same task after a lost partition: each needs a temporary name of its own.
+        let thread = format!("{:?}", std::thread::current().id()).replace(['(', ')'], "");
+        let temporary = self.path.with_extension(format!("{}-{thread}.tmp", std::process::id()));
+        let result = self.write_file(task, changelog_offset, &temporary);
+        if result.is_err() {
+            // The write's own error says more than a failing removal could add.
+            let _ = fs::remove_file(&temporary);
+        }
+        result
+    }
+
+    fn write_file(&self, task: &mut Task, changelog_offset: i64, temporary: &Path) -> Result<(), SnapshotError> {
+        let io_error = |error| SnapshotError::Io { path: self.path.clone(), error };
+        let mut sink = Checked { inner: BufWriter::new(File::create(temporary).map_err(io_error)?), crc: 0 };
+        self.write_header(&mut sink, changelog_offset).map_err(io_error)?;
+        let mut failed = None;
+        let mut write = |store: u8, key: &[u8], value: &[u8]| {
+            if failed.is_none() {
+                failed = write_entry(&mut sink, store, key, value).err();
+            }
+        };
+        task.entries(&mut write).map_err(|error| SnapshotError::State(self.path.clone(), error))?;
+        if let Some(error) = failed {
+            return Err(io_error(error));
+        }
+        let crc = sink.crc;
+        sink.write_all(&crc.to_le_bytes()).map_err(io_error)?;
+        let file = sink.inner.into_inner().map_err(|error| io_error(error.into_error()))?;
+        file.sync_all().map_err(io_error)?;
+        fs::rename(temporary, &self.path).map_err(io_error)?;
+        File::open(&self.config.folder).and_then(|folder| folder.sync_all()).map_err(io_error)
+    }
+
+    fn write_header(&self, sink: &mut impl Write, changelog_offset: i64) -> io::Result<()> {
+        sink.write_all(MAGIC)?;
+        sink.write_all(&VERSION.to_le_bytes())?;
+        sink.write_all(&(self.owner.len() as u32).to_le_bytes())?;
+        sink.write_all(self.owner.as_bytes())?;
+        sink.write_all(&now_millis().to_le_bytes())?;
+        sink.write_all(&changelog_offset.to_le_bytes())
+    }
+
+    /// Fills `task` and returns the changelog offset from which to go on, and the number of entries. `None` when there
+    /// is no file. After an error the task's state is undefined: clear it.
+    pub(crate) fn read(&self, task: &mut Task) -> Result<Option<(i64, u64)>, SnapshotError> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(SnapshotError::Io { path: self.path.clone(), error }),
+        };
+        let damaged = || SnapshotError::Damaged(self.path.clone());
+        let (offset, mut entries) = self.read_header(&bytes)?;
+        let mut count = 0;
+        while !entries.is_empty() {
+            let (store, key, value, rest) = read_entry(entries).ok_or_else(damaged)?;
+            let mut full_key = Vec::with_capacity(key.len() + 1);
+            full_key.push(store);
+            full_key.extend_from_slice(key);
+            task.restore(&full_key, Some(value)).map_err(|error| SnapshotError::State(self.path.clone(), error))?;
+            entries = rest;
+            count += 1;
+        }
+        Ok(Some((offset, count)))
+    }
+
+    /// Verifies everything around the entries.
+    fn read_header<'b>(&self, bytes: &'b [u8]) -> Result<(i64, &'b [u8]), SnapshotError> {
+        let damaged = || SnapshotError::Damaged(self.path.clone());
+        let rest = bytes.strip_prefix(MAGIC).ok_or_else(damaged)?;
+        let (version, rest) = rest.split_first_chunk::<2>().ok_or_else(damaged)?;
+        let version = u16::from_le_bytes(*version);
+        if version != VERSION {
+            return Err(SnapshotError::Version(self.path.clone(), version));
+        }
+        let (content, crc) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
+        if crc32c::crc32c(content) != u32::from_le_bytes(*crc) {
+            return Err(damaged());
+        }
+        let (owner, rest) = read_run(&rest[..rest.len().saturating_sub(4)]).ok_or_else(damaged)?;
+        if owner != self.owner.as_bytes() {
+            return Err(SnapshotError::Foreign(self.path.clone()));
+        }
+        let (created, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let (offset, entries) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let age = now_millis().saturating_sub(u64::from_le_bytes(*created));
+        if u128::from(age) > self.config.max_age.as_millis() {
+            return Err(SnapshotError::TooOld(self.path.clone()));
+        }
+        Ok((i64::from_le_bytes(*offset), entries))
+    }
+}
+
+fn now_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn write_entry(sink: &mut impl Write, store: u8, key: &[u8], value: &[u8]) -> io::Result<()> {
+    sink.write_all(&[store])?;
+    for run in [key, value] {
+        sink.write_all(&(run.len() as u32).to_le_bytes())?;
+        sink.write_all(run)?;
+    }
+    Ok(())
+}
+
+fn read_entry(bytes: &[u8]) -> Option<(u8, &[u8], &[u8], &[u8])> {
+    let (&store, rest) = bytes.split_first()?;
+    let (key, rest) = read_run(rest)?;
+    let (value, rest) = read_run(rest)?;
+    Some((store, key, value, rest))
+}
+
+fn read_run(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+}
+
+/// Computes the checksum of what passes through.
+struct Checked<W> {
+    inner: W,
+    crc: u32,
+}
+
+impl<W: Write> Write for Checked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.crc = crc32c::crc32c_append(self.crc, &bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

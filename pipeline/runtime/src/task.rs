@@ -1,0 +1,227 @@
+//! A task: one stage on one partition, with its processor, its state and its place in the inbox.
+
+use std::any::Any;
+use std::time::Instant;
+
+use crate::output::Output;
+use crate::processor::{ProcessError, Processor};
+use crate::record::{Headers, Record, append_header};
+use crate::stage::{Stage, Topology};
+use crate::store::StateError;
+use crate::topic::TopicPartition;
+
+/// The headers that a dead letter carries besides those of the record: the names of Kafka Connect, and the stage.
+pub mod dead_letter_header {
+    /// Topic that the record was read from.
+    pub const TOPIC: &str = "__connect.errors.topic";
+    /// Partition that the record was read from.
+    pub const PARTITION: &str = "__connect.errors.partition";
+    /// Offset of the record.
+    pub const OFFSET: &str = "__connect.errors.offset";
+    /// Name of the flow.
+    pub const FLOW: &str = "__connect.errors.connector.name";
+    /// Number of the task, which is its partition.
+    pub const TASK: &str = "__connect.errors.task.id";
+    /// Name of the stage.
+    pub const STAGE: &str = "__connect.errors.stage";
+    /// Stable code of the error.
+    pub const CODE: &str = "__connect.errors.exception.class.name";
+    /// What happened, in words.
+    pub const MESSAGE: &str = "__connect.errors.exception.message";
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processed {
+    Done,
+    DeadLetter,
+    /// It was processed before: a redelivery.
+    Skipped,
+}
+
+/// Why a record holds up its task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Halt {
+    Retry(String),
+    Stop(String),
+}
+
+/// A stage on one partition.
+pub(crate) struct Task {
+    /// Number of the stage in the topology.
+    pub(crate) stage: usize,
+    pub(crate) inbox: TopicPartition,
+    pub(crate) changelog: Option<TopicPartition>,
+    processor: Box<dyn Processor>,
+    /// The next offset to process; unknown before the first record.
+    next: Option<i64>,
+    committed: Option<i64>,
+    pub(crate) restored: bool,
+    /// When the last snapshot was written, or the task was restored.
+    pub(crate) snapshot_at: Instant,
+    /// Whether the committed state differs from the last snapshot.
+    pub(crate) changed_since_snapshot: bool,
+}
+
+impl Task {
+    pub(crate) fn new(number: usize, stage: &Stage, inbox: TopicPartition) -> Self {
+        let partition = inbox.partition;
+        Self {
+            stage: number,
+            inbox,
+            changelog: stage.changelog.map(|topic| TopicPartition { topic: topic.name, partition }),
+            processor: (stage.processor)(partition),
+            next: None,
+            committed: None,
+            restored: false,
+            snapshot_at: Instant::now(),
+            changed_since_snapshot: false,
+        }
+    }
+
+    /// Processes one record: all of it or nothing of it is in the stores and in `output` afterwards.
+    pub(crate) fn process(
+        &mut self,
+        record: &Record<'_>,
+        topology: &Topology,
+        output: &mut Output,
+    ) -> Result<Processed, Halt> {
+        if self.next.is_some_and(|next| record.offset < next) {
+            return Ok(Processed::Skipped);
+        }
+        let mark = output.mark();
+        output.inherit(record.timestamp, record.headers);
+        for store in self.processor.stores() {
+            store.begin_record();
+        }
+        let result = self.processor.process(record, output);
+        let Err(error) = result else {
+            self.next = Some(record.offset + 1);
+            return Ok(Processed::Done);
+        };
+        for store in self.processor.stores() {
+            store.undo_record();
+        }
+        output.truncate(mark);
+        match error {
+            ProcessError::Retry(text) => Err(Halt::Retry(text)),
+            ProcessError::Stop(text) => Err(Halt::Stop(text)),
+            ProcessError::DeadLetter { code, text } => {
+                send_dead_letter(record, topology, self.stage, (code, &text), output);
+                self.next = Some(record.offset + 1);
+                Ok(Processed::DeadLetter)
+            }
+        }
+    }
+
+    /// The next offset to read, when it moved since the last commit.
+    pub(crate) fn progress(&self) -> Option<(TopicPartition, i64)> {
+        let next = self.next?;
+        (self.committed != Some(next)).then_some((self.inbox, next))
+    }
+
+    /// Whether the record at `offset` has been processed.
+    pub(crate) fn has_passed(&self, offset: i64) -> bool {
+        self.next.is_some_and(|next| next > offset)
+    }
+
+    pub(crate) fn has_changes(&mut self) -> bool {
+        self.processor.stores().iter().any(|store| store.has_changes())
+    }
+
+    /// Adds the open transaction's state changes to `output`, one record per changed key: the store's number and the
+    /// entry's key, and the entry's value.
+    pub(crate) fn write_changes(&mut self, stage: &Stage, output: &mut Output) -> Result<(), StateError> {
+        let Some(changelog) = stage.changelog else { return Ok(()) };
+        let partition = self.inbox.partition;
+        let mut key_bytes = Vec::new();
+        for (number, store) in self.processor.stores().into_iter().enumerate() {
+            store.changes(&mut |key, value| {
+                key_bytes.clear();
+                key_bytes.push(number as u8);
+                key_bytes.extend_from_slice(key);
+                match value {
+                    Some(value) => {
+                        output.send_to(changelog, partition, &key_bytes, |buffer| buffer.extend_from_slice(value));
+                    }
+                    None => output.tombstone_to(changelog, partition, &key_bytes),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The commit succeeded.
+    pub(crate) fn merge(&mut self) {
+        for store in self.processor.stores() {
+            self.changed_since_snapshot |= store.has_changes();
+            store.merge();
+        }
+        self.committed = self.next;
+    }
+
+    /// The transaction was aborted.
+    pub(crate) fn discard(&mut self) {
+        for store in self.processor.stores() {
+            store.discard();
+        }
+        self.next = self.committed;
+    }
+
+    pub(crate) fn clear(&mut self) {
+        for store in self.processor.stores() {
+            store.clear();
+        }
+    }
+
+    /// Takes one record of the changelog.
+    pub(crate) fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
+        let unknown = || StateError::Decode("it names a store that this stage does not have".to_owned());
+        let (&number, key) = key.split_first().ok_or_else(unknown)?;
+        let mut stores = self.processor.stores();
+        let store = stores.get_mut(usize::from(number)).ok_or_else(unknown)?;
+        store.restore(key, value)
+    }
+
+    /// Calls `each` with every committed entry: the store's number, key and value.
+    pub(crate) fn entries(&mut self, each: &mut dyn FnMut(u8, &[u8], &[u8])) -> Result<(), StateError> {
+        for (number, store) in self.processor.stores().into_iter().enumerate() {
+            store.entries(&mut |key, value| each(number as u8, key, value))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn processor(&self) -> &dyn Any {
+        let processor: &dyn Processor = &*self.processor;
+        processor
+    }
+}
+
+fn send_dead_letter(
+    record: &Record<'_>,
+    topology: &Topology,
+    stage: usize,
+    (code, text): (&str, &str),
+    output: &mut Output,
+) {
+    let mut headers = record.headers.as_bytes().to_vec();
+    let partition = record.origin.partition.to_string();
+    let named = [
+        (dead_letter_header::TOPIC, record.origin.topic),
+        (dead_letter_header::PARTITION, &partition),
+        (dead_letter_header::OFFSET, &record.offset.to_string()),
+        (dead_letter_header::FLOW, topology.flow),
+        (dead_letter_header::TASK, &partition),
+        (dead_letter_header::STAGE, topology.stages[stage].name),
+        (dead_letter_header::CODE, code),
+        (dead_letter_header::MESSAGE, text),
+    ];
+    for (name, value) in named {
+        append_header(&mut headers, name, value.as_bytes());
+    }
+    output.inherit(record.timestamp, Headers::from_bytes(&headers));
+    match record.value {
+        Some(value) => output.send(topology.dead_letters, record.key, |buffer| buffer.extend_from_slice(value)),
+        None => output.tombstone(topology.dead_letters, record.key),
+    }
+}
