@@ -44,6 +44,13 @@ pub(crate) struct Sent {
     lifted: bool,
 }
 
+#[cfg(test)]
+impl Sent {
+    pub(crate) fn was_sent_in(&self, run: u32) -> bool {
+        self.run == run
+    }
+}
+
 /// What a DPN of an office has to say in a run.
 #[derive(Default)]
 struct Findings {
