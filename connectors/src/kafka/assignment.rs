@@ -1,0 +1,130 @@
+//! Which partitions a worker has, and where it stands in each.
+
+use rdkafka::{Offset, TopicPartitionList};
+use tributary_runtime::{LogError, Topic, TopicPartition};
+
+use super::configuration::KafkaConfiguration;
+use super::offsets;
+
+/// The partitions of the inboxes that a worker reads.
+pub(super) struct Assignment {
+    inboxes: Vec<Inbox>,
+    /// The inbox of the last lookup: records come in runs.
+    last: usize,
+}
+
+struct Inbox {
+    topic: &'static str,
+    /// Its name on the broker.
+    name: String,
+    partitions: Vec<Option<Place>>,
+}
+
+/// Where a worker stands in a partition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The next offset to read after the last commit.
+    pub(super) committed: i64,
+    /// The next offset to hand out.
+    pub(super) position: i64,
+    /// Whether records may be handed out.
+    pub(super) flowing: bool,
+}
+
+impl Assignment {
+    pub(super) fn new(configuration: &KafkaConfiguration, inboxes: &[&'static Topic]) -> Self {
+        let inbox = |topic: &&'static Topic| Inbox {
+            topic: topic.name,
+            name: configuration.name(topic.name),
+            partitions: Vec::new(),
+        };
+        Self { inboxes: inboxes.iter().map(inbox).collect(), last: 0 }
+    }
+
+    /// Names on the broker of all inboxes.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.inboxes.iter().map(|inbox| inbox.name.as_str()).collect()
+    }
+
+    /// The name on the broker of an inbox.
+    pub(super) fn name_of(&self, topic: &str) -> Option<&str> {
+        self.inboxes.iter().find(|inbox| inbox.topic == topic).map(|inbox| inbox.name.as_str())
+    }
+
+    /// The logical partitions of a list that came from the broker.
+    pub(super) fn partitions_of(&self, list: &TopicPartitionList) -> Vec<TopicPartition> {
+        let logical = |name: &str| self.inboxes.iter().find(|inbox| inbox.name == name).map(|inbox| inbox.topic);
+        list.elements()
+            .iter()
+            .filter_map(|element| {
+                Some(TopicPartition { topic: logical(element.topic())?, partition: element.partition() })
+            })
+            .collect()
+    }
+
+    /// Looks up a partition by its name on the broker.
+    pub(super) fn find(&mut self, name: &str, partition: i32) -> Option<(TopicPartition, &mut Place)> {
+        if self.inboxes.get(self.last).is_none_or(|inbox| inbox.name != name) {
+            self.last = self.inboxes.iter().position(|inbox| inbox.name == name)?;
+        }
+        let inbox = &mut self.inboxes[self.last];
+        let place = inbox.partitions.get_mut(usize::try_from(partition).ok()?)?.as_mut()?;
+        Some((TopicPartition { topic: inbox.topic, partition }, place))
+    }
+
+    /// The place of a partition, if it is ours.
+    pub(super) fn place(&mut self, partition: TopicPartition) -> Option<&mut Place> {
+        let inbox = self.inboxes.iter_mut().find(|inbox| inbox.topic == partition.topic)?;
+        inbox.partitions.get_mut(usize::try_from(partition.partition).ok()?)?.as_mut()
+    }
+
+    /// Takes a partition, from its first offset to read. Nothing flows yet.
+    pub(super) fn insert(&mut self, partition: TopicPartition, committed: i64) {
+        let place = Place { committed, position: committed, flowing: false };
+        let Ok(index) = usize::try_from(partition.partition) else { return };
+        if let Some(inbox) = self.inboxes.iter_mut().find(|inbox| inbox.topic == partition.topic) {
+            if inbox.partitions.len() <= index {
+                inbox.partitions.resize(index + 1, None);
+            }
+            inbox.partitions[index] = Some(place);
+        }
+    }
+
+    /// Gives a partition up.
+    pub(super) fn remove(&mut self, partition: TopicPartition) {
+        let Ok(index) = usize::try_from(partition.partition) else { return };
+        if let Some(inbox) = self.inboxes.iter_mut().find(|inbox| inbox.topic == partition.topic)
+            && let Some(place) = inbox.partitions.get_mut(index)
+        {
+            *place = None;
+        }
+    }
+
+    /// The partitions of which more was handed out than is committed, as a list of what is committed.
+    pub(super) fn ahead(&self) -> Result<TopicPartitionList, LogError> {
+        let ahead = self.inboxes.iter().flat_map(|inbox| {
+            let places = inbox.partitions.iter().enumerate();
+            places.filter_map(|(partition, place)| {
+                let place = (*place)?;
+                let ahead = place.position != place.committed;
+                ahead.then_some((inbox.name.as_str(), partition as i32, Offset::Offset(place.committed)))
+            })
+        });
+        offsets::list(ahead)
+    }
+
+    /// Returns every partition to what is committed.
+    pub(super) fn rewind(&mut self) {
+        for place in self.inboxes.iter_mut().flat_map(|inbox| inbox.partitions.iter_mut().flatten()) {
+            place.position = place.committed;
+        }
+    }
+
+    /// A list of partitions in the client's own form, each with the offset that `offset` gives it.
+    pub(super) fn list(&self, partitions: &[(TopicPartition, Offset)]) -> Result<TopicPartitionList, LogError> {
+        let named = partitions.iter().filter_map(|(partition, offset)| {
+            Some((self.name_of(partition.topic)?, partition.partition, *offset))
+        });
+        offsets::list(named)
+    }
+}

@@ -1,0 +1,174 @@
+//! How Tributary talks to Kafka: names, and the client settings that differ from librdkafka's own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+/// Where the cluster is, what this process is called in it, and what differs from the defaults.
+#[derive(Debug, Clone)]
+pub struct KafkaConfiguration {
+    /// Brokers to start from, `host:port,host:port`.
+    pub bootstrap: String,
+    /// Put in front of the names of topics, groups and transactional ids, with a full stop between; may be empty.
+    pub namespace: String,
+    /// What tells this process from the others of its groups. It must stay the same over restarts, so that a restart
+    /// ends what the process before it left open, and no two processes may share it: they would fence each other.
+    pub instance: String,
+    /// Whether workers join their group under a fixed name, so that a restart within the session timeout moves no
+    /// partitions. A process that is gone for good keeps its partitions until that timeout.
+    pub static_membership: bool,
+    /// After how long the broker aborts a transaction that nobody ends. Keep it below `session_timeout`, so that a
+    /// late commit cannot arrive after the partitions have moved to another worker.
+    pub transaction_timeout: Duration,
+    /// After how long without a heartbeat a worker's partitions go to others.
+    pub session_timeout: Duration,
+    /// librdkafka properties for every client, such as `security.protocol`; they win over the defaults.
+    pub client: BTreeMap<String, String>,
+    /// librdkafka properties for consumers; they win over `client`.
+    pub consumer: BTreeMap<String, String>,
+    /// librdkafka properties for producers; they win over `client`.
+    pub producer: BTreeMap<String, String>,
+}
+
+impl KafkaConfiguration {
+    /// The defaults for a cluster.
+    pub fn new(bootstrap: impl Into<String>, namespace: impl Into<String>, instance: impl Into<String>) -> Self {
+        Self {
+            bootstrap: bootstrap.into(),
+            namespace: namespace.into(),
+            instance: instance.into(),
+            static_membership: true,
+            transaction_timeout: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(15),
+            client: BTreeMap::new(),
+            consumer: BTreeMap::new(),
+            producer: BTreeMap::new(),
+        }
+    }
+
+    /// The name on the broker of a topic, group or transactional id.
+    pub fn name(&self, logical: &str) -> String {
+        if self.namespace.is_empty() { logical.to_owned() } else { format!("{}.{logical}", self.namespace) }
+    }
+
+    /// The transactional id of the producer called `slot` in `group`, the same after every restart.
+    pub fn transactional_id(&self, group: &str, slot: &str) -> String {
+        self.name(&format!("{group}.{}.{slot}", self.instance))
+    }
+
+    /// How long a call may take that waits for the broker.
+    pub(super) fn call_timeout(&self) -> Duration {
+        self.transaction_timeout + Duration::from_secs(5)
+    }
+
+    /// A client that only asks: metadata, offsets, topics.
+    pub(super) fn base(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("client.id", format!("tributary-{}", self.instance))
+            .set("allow.auto.create.topics", "false")
+            // An idle broker closes connections; that is not worth a line in the log.
+            .set("log.connection.close", "false")
+            .set("reconnect.backoff.max.ms", "2000");
+        set_all(&mut config, &self.client);
+        config
+    }
+
+    /// A consumer of `group`. It reads what is committed, from where it is told, and commits nothing by itself.
+    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("group.id", self.name(group))
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            // The default of 1000 stops reading for a second whenever the local queue is full.
+            .set("fetch.queue.backoff.ms", "10")
+            .set("fetch.wait.max.ms", "10")
+            .set("fetch.message.max.bytes", "1048576")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("max.poll.interval.ms", "600000");
+        set_all(&mut config, &self.consumer);
+        config
+    }
+
+    /// The consumer of a worker, which shares the partitions of its inboxes with the other members of `group`.
+    pub(super) fn member(&self, group: &str, slot: &str) -> ClientConfig {
+        let mut config = self.consumer(group);
+        let defaults = [
+            // Each stage reads one inbox, so partitions of different topics need not move together.
+            ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
+            ("session.timeout.ms", self.session_timeout.as_millis().to_string()),
+            ("heartbeat.interval.ms", (self.session_timeout.as_millis() / 5).max(1).to_string()),
+        ];
+        for (key, value) in defaults {
+            self.default_for(&self.consumer, &mut config, key, value);
+        }
+        if self.static_membership {
+            let name = self.name(&format!("{group}.{}.{slot}", self.instance));
+            self.default_for(&self.consumer, &mut config, "group.instance.id", name);
+        }
+        config
+    }
+
+    /// A transactional producer.
+    pub(super) fn producer(&self, transactional_id: &str) -> ClientConfig {
+        let timeout = self.transaction_timeout.as_millis().to_string();
+        let mut config = self.base();
+        config
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", &timeout)
+            .set("message.timeout.ms", &timeout)
+            // The next transaction finds the markers of the last one still being written; the default makes it wait
+            // 100 ms for them.
+            .set("retry.backoff.ms", "2")
+            .set("linger.ms", "5")
+            .set("batch.size", "1000000")
+            .set("queue.buffering.max.messages", "500000")
+            .set("queue.buffering.max.kbytes", "262144")
+            // Partitions are always explicit; this is for whoever copies these settings.
+            .set("partitioner", "murmur2_random");
+        set_all(&mut config, &self.producer);
+        config
+    }
+
+    /// Sets a property unless the user has set it.
+    fn default_for(&self, own: &BTreeMap<String, String>, config: &mut ClientConfig, key: &str, value: String) {
+        if !own.contains_key(key) && !self.client.contains_key(key) {
+            config.set(key, value);
+        }
+    }
+}
+
+fn set_all(config: &mut ClientConfig, properties: &BTreeMap<String, String>) {
+    for (key, value) in properties {
+        config.set(key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_namespace_is_in_front_of_every_name() {
+        let configuration = KafkaConfiguration::new("localhost:9092", "test", "a");
+        assert_eq!(configuration.name("esr.position"), "test.esr.position");
+        assert_eq!(configuration.transactional_id("esr", "0"), "test.esr.a.0");
+        assert_eq!(KafkaConfiguration::new("localhost:9092", "", "a").name("esr.position"), "esr.position");
+    }
+
+    #[test]
+    fn what_the_user_sets_wins_over_the_defaults() {
+        let mut configuration = KafkaConfiguration::new("localhost:9092", "test", "a");
+        configuration.client.insert("security.protocol".into(), "ssl".into());
+        configuration.consumer.insert("session.timeout.ms".into(), "6000".into());
+        configuration.producer.insert("linger.ms".into(), "20".into());
+        assert_eq!(configuration.member("esr", "0").get("session.timeout.ms"), Some("6000"));
+        assert_eq!(configuration.member("esr", "0").get("security.protocol"), Some("ssl"));
+        assert_eq!(configuration.producer("x").get("linger.ms"), Some("20"));
+    }
+}

@@ -1,0 +1,89 @@
+//! What went wrong at the client, in the terms of the runtime: what has to happen next.
+
+use rdkafka::error::{KafkaError, RDKafkaError};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use tributary_runtime::LogError;
+
+/// An error of a transactional call. librdkafka says what it allows next.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) code: Code,
+    pub(super) text: String,
+    pub(super) retriable: bool,
+    pub(super) abortable: bool,
+}
+
+impl Fault {
+    /// Another producer has, or had, a newer epoch of the same transactional id.
+    pub(super) fn is_fenced(&self) -> bool {
+        matches!(self.code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+    }
+
+    /// What a failure of a call other than the commit itself says to the runtime, when the producer lives on.
+    pub(super) fn describe(&self, call: &str) -> String {
+        format!("{call}: {} ({:?})", self.text, self.code)
+    }
+}
+
+impl From<KafkaError> for Fault {
+    fn from(error: KafkaError) -> Self {
+        match error {
+            KafkaError::Transaction(error) => Self::from(error),
+            error => Self {
+                code: error.rdkafka_error_code().unwrap_or(Code::Fail),
+                text: error.to_string(),
+                retriable: false,
+                abortable: false,
+            },
+        }
+    }
+}
+
+impl From<RDKafkaError> for Fault {
+    fn from(error: RDKafkaError) -> Self {
+        Self {
+            code: error.code(),
+            text: error.string(),
+            retriable: error.is_retriable(),
+            abortable: error.txn_requires_abort(),
+        }
+    }
+}
+
+/// The error of a call that asks the broker for something, `what`.
+pub(super) fn asked(what: &str, error: &KafkaError) -> LogError {
+    match error.rdkafka_error_code() {
+        Some(code) => by_code(what, code, error),
+        None => LogError::Unavailable(format!("{what}: {error}")),
+    }
+}
+
+/// The error of a client that could not be made: the configuration is wrong.
+pub(super) fn not_created(what: &str, error: &KafkaError) -> LogError {
+    LogError::Fatal(format!("{what} could not be set up, check the Kafka settings: {error}"))
+}
+
+fn by_code(what: &str, code: Code, error: &KafkaError) -> LogError {
+    match code {
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => LogError::Unavailable(format!(
+            "{what}: the topic or partition does not exist; create it with `tributary topics apply` ({error})"
+        )),
+        Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::SaslAuthenticationFailed
+        | Code::Authentication => LogError::Fatal(format!(
+            "{what}: the broker refuses; check user, password and access rights of topics, groups and transactional \
+             ids ({error})"
+        )),
+        Code::FencedInstanceId => LogError::Fenced(format!(
+            "{what}: another process has joined with the same instance name; give each process its own ({error})"
+        )),
+        Code::OffsetOutOfRange | Code::AutoOffsetReset => LogError::OffsetOutOfRange(format!("{what}: {error}")),
+        Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress | Code::StaleMemberEpoch => {
+            LogError::Abortable(format!("{what}: the partitions have moved to another member ({error})"))
+        }
+        _ => LogError::Unavailable(format!("{what}: {error}")),
+    }
+}

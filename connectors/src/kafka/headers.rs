@@ -1,0 +1,78 @@
+//! Headers and times on the wire.
+//!
+//! The time of a record is when what it tells happened, which may be long past or, in a trial run, ahead. Kafka judges
+//! retention by that time and refuses records from the future, so a time far from the clock travels in a header.
+
+use rdkafka::message::{BorrowedHeaders, Header, Headers as _, OwnedHeaders};
+use tributary_runtime::{Headers, TimestampMillis, append_header};
+
+/// The header that carries a record's time when Kafka's own field cannot.
+const TIME_HEADER: &str = "tributary.time";
+
+/// How far a time may be from the clock to travel in Kafka's own field: below the broker's limit of one hour.
+const NEAR_MILLIS: i64 = 30 * 60 * 1000;
+
+/// The time for Kafka's field, and the headers.
+pub(super) fn to_wire(
+    timestamp: TimestampMillis,
+    now: TimestampMillis,
+    headers: Headers<'_>,
+) -> (i64, Option<OwnedHeaders>) {
+    let near = timestamp >= 0 && now.abs_diff(timestamp) <= NEAR_MILLIS as u64;
+    if near && headers.as_bytes().is_empty() {
+        return (timestamp, None);
+    }
+    let mut wire = OwnedHeaders::new();
+    for (key, value) in headers.iter() {
+        wire = wire.insert(Header { key, value: Some(value) });
+    }
+    if near {
+        return (timestamp, Some(wire));
+    }
+    let time = timestamp.to_be_bytes();
+    (now, Some(wire.insert(Header { key: TIME_HEADER, value: Some(time.as_slice()) })))
+}
+
+/// Writes the headers in compact form to `buffer` and returns the record's time.
+pub(super) fn from_wire(
+    timestamp: Option<i64>,
+    headers: Option<&BorrowedHeaders>,
+    buffer: &mut Vec<u8>,
+) -> TimestampMillis {
+    buffer.clear();
+    let mut time = timestamp.unwrap_or_default();
+    for header in headers.iter().flat_map(|headers| headers.iter()) {
+        let value = header.value.unwrap_or_default();
+        match <[u8; 8]>::try_from(value) {
+            Ok(bytes) if header.key == TIME_HEADER => time = i64::from_be_bytes(bytes),
+            _ => append_header(buffer, header.key, value),
+        }
+    }
+    time
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_000_000_000;
+
+    #[test]
+    fn a_time_near_the_clock_needs_no_header() {
+        assert!(matches!(to_wire(NOW - 1000, NOW, Headers::default()), (time, None) if time == NOW - 1000));
+    }
+
+    #[test]
+    fn a_time_far_from_the_clock_comes_back_from_the_header() {
+        let mut compact = Vec::new();
+        append_header(&mut compact, "correlation", b"DE_EOE_RMC:7");
+        for far in [0, -5, NOW - 90 * 86_400_000, NOW + 7_200_000] {
+            let (field, wire) = to_wire(far, NOW, Headers::from_bytes(&compact));
+            let wire = wire.expect("headers");
+            assert_eq!(field, NOW);
+            let mut buffer = vec![9];
+            assert_eq!(from_wire(Some(field), Some(wire.as_borrowed()), &mut buffer), far);
+            assert_eq!(buffer, compact);
+        }
+    }
+}

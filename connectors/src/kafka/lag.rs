@@ -1,0 +1,167 @@
+//! What a flow has left to do.
+//!
+//! The difference of end and committed offset is not it: transaction markers and aborted records have offsets too, and
+//! are never delivered, so a consumer that has read everything still seems to be behind. Here a gap counts as nothing to
+//! do when three things hold: no transaction is open in it (the last stable offset is the end), reading it as
+//! `read_committed` delivers no record, and neither committed nor end offsets moved from before to after. As neither
+//! ever goes back, that is then true of all partitions at one moment. It asks only the broker, so it does not matter
+//! which process owns a partition, nor whether any does.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rustc_hash::FxHashMap;
+use tributary_runtime::{Lag, LogError, Topic};
+
+use super::configuration::KafkaConfiguration;
+use super::fault;
+use super::offsets::{self, BrokerPartition};
+use super::restore::Reader;
+
+/// What the groups of a flow have left to do in their inboxes.
+pub struct KafkaLag {
+    groups: Vec<Group>,
+    timeout: Duration,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    reader: Reader,
+    /// Gaps that were found to hold no record: from the committed offset to the end.
+    empty: FxHashMap<(usize, BrokerPartition), (i64, i64)>,
+}
+
+/// A group and the partitions that it has to read.
+struct Group {
+    consumer: BaseConsumer,
+    partitions: Vec<BrokerPartition>,
+}
+
+/// Committed and end offset of every partition of every group, in order.
+type Reading = Vec<(i64, i64)>;
+
+impl KafkaLag {
+    /// Watches the inboxes of each group.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when the configuration is wrong.
+    pub fn open(
+        configuration: &KafkaConfiguration,
+        groups: &[(&str, Vec<&'static Topic>)],
+        flow_partitions: i32,
+    ) -> Result<Self, LogError> {
+        let mut opened = Vec::with_capacity(groups.len());
+        for (group, inboxes) in groups {
+            let mut config = configuration.consumer(group);
+            // It never joins, so it must not claim a member's name; and it wants the offsets that are there now, not
+            // to wait for those in an open transaction.
+            config.set("isolation.level", "read_uncommitted").remove("group.instance.id");
+            let consumer = config.create().map_err(|error| fault::not_created("the watcher of lag", &error))?;
+            let partitions = inboxes.iter().flat_map(|inbox| {
+                let name = configuration.name(inbox.name);
+                (0..inbox.partition_count(flow_partitions)).map(move |partition| (name.clone(), partition))
+            });
+            opened.push(Group { consumer, partitions: partitions.collect() });
+        }
+        let reader = Reader::new(configuration, "lag")?;
+        let inner = Mutex::new(Inner { reader, empty: FxHashMap::default() });
+        Ok(Self { groups: opened, timeout: configuration.call_timeout(), inner })
+    }
+
+    /// Reads committed offsets first and ends after, so that what moves between is seen as left to do.
+    fn read(&self, reader: &Reader) -> Result<Reading, LogError> {
+        let mut reading = Vec::new();
+        for group in &self.groups {
+            let committed = self.committed(group)?;
+            reading.extend(committed.into_iter().map(|committed| (committed, 0)));
+        }
+        let partitions: Vec<BrokerPartition> = self.partitions().map(|(_, partition)| partition.clone()).collect();
+        let ends = reader.ends(&partitions)?;
+        let starts = reader.starts(&partitions)?;
+        for (((committed, end), now), start) in reading.iter_mut().zip(ends).zip(starts) {
+            *committed = (*committed).max(start);
+            *end = now;
+        }
+        Ok(reading)
+    }
+
+    fn committed(&self, group: &Group) -> Result<Vec<i64>, LogError> {
+        let what = "asking for committed offsets";
+        if group.partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = offsets::list(
+            group.partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)),
+        )?;
+        let answer =
+            group.consumer.committed_offsets(asked, self.timeout).map_err(|error| fault::asked(what, &error))?;
+        let mut committed = Vec::with_capacity(group.partitions.len());
+        for element in answer.elements() {
+            element.error().map_err(|error| fault::asked(what, &error))?;
+            committed.push(match element.offset() {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            });
+        }
+        Ok(committed)
+    }
+
+    /// All partitions, each with the number of its group.
+    fn partitions(&self) -> impl Iterator<Item = (usize, &BrokerPartition)> {
+        self.groups
+            .iter()
+            .enumerate()
+            .flat_map(|(number, group)| group.partitions.iter().map(move |partition| (number, partition)))
+    }
+
+    /// The gaps of a reading of which it is not known yet that they hold no record.
+    fn open_gaps(&self, reading: &Reading, inner: &Inner) -> Vec<((usize, BrokerPartition), (i64, i64))> {
+        self.partitions()
+            .zip(reading)
+            .filter(|(_, (committed, end))| committed < end)
+            .map(|((group, partition), gap)| ((group, partition.clone()), *gap))
+            .filter(|(key, gap)| inner.empty.get(key) != Some(gap))
+            .collect()
+    }
+}
+
+impl Lag for KafkaLag {
+    fn lag(&self) -> Result<u64, LogError> {
+        let mut guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *guard;
+        let reading = self.read(&inner.reader)?;
+        let gaps = self.open_gaps(&reading, inner);
+        if !gaps.is_empty() {
+            let unread = gaps.iter().map(|(_, (committed, end))| (end - committed) as u64).sum();
+            if !hold_nothing(&inner.reader, &gaps)? {
+                return Ok(unread);
+            }
+            inner.empty.extend(gaps);
+        }
+        let again = self.read(&inner.reader)?;
+        if again == reading {
+            return Ok(0);
+        }
+        // Something moved while we looked: not settled, whatever it was.
+        Ok(again.iter().map(|(committed, end)| (end - committed).max(0) as u64).sum::<u64>().max(1))
+    }
+}
+
+/// Whether the gaps hold neither open transactions nor committed records.
+fn hold_nothing(reader: &Reader, gaps: &[((usize, BrokerPartition), (i64, i64))]) -> Result<bool, LogError> {
+    let partitions: Vec<BrokerPartition> = gaps.iter().map(|((_, partition), _)| partition.clone()).collect();
+    let stable = reader.stable_ends(&partitions)?;
+    if gaps.iter().zip(&stable).any(|((_, (_, end)), stable)| stable < end) {
+        return Ok(false);
+    }
+    // A partition that two groups read is looked at once, from where the slower one is.
+    let mut from: FxHashMap<BrokerPartition, i64> = FxHashMap::default();
+    for ((_, partition), (committed, _)) in gaps {
+        let place = from.entry(partition.clone()).or_insert(*committed);
+        *place = (*place).min(*committed);
+    }
+    let places: Vec<(BrokerPartition, i64)> = from.into_iter().collect();
+    reader.nothing_after(&places)
+}

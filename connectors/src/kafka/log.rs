@@ -1,0 +1,377 @@
+//! The log of one worker on Kafka: one consumer in the flow's group and one transactional producer.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use tributary_runtime::{Headers, Log, LogError, Output, Poll, Record, Topic, TopicPartition};
+
+use super::assignment::Assignment;
+use super::configuration::KafkaConfiguration;
+use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
+use super::restore::Reader;
+use super::transaction::{self, Transactions};
+use super::{fault, headers, offsets};
+
+/// The consumer and the transactional producer of one worker.
+pub struct KafkaLog {
+    // Fields are dropped in this order: end the transaction before leaving the group.
+    transactions: Transactions,
+    consumer: MemberConsumer,
+    assignment: Assignment,
+    /// Partitions that the group wants back and that the worker has not released yet.
+    leaving: Vec<TopicPartition>,
+    /// All partitions of that decision, for the answer to the group.
+    leaving_list: TopicPartitionList,
+    reader: Option<Reader>,
+    configuration: KafkaConfiguration,
+    group: String,
+    headers: Vec<u8>,
+}
+
+impl KafkaLog {
+    /// Joins `group` as worker `slot` of this process and takes over what a worker before it left open.
+    ///
+    /// # Errors
+    /// [`LogError`] when the broker cannot be reached or refuses, or when the configuration is wrong.
+    pub fn open(
+        configuration: &KafkaConfiguration,
+        group: &str,
+        slot: &str,
+        inboxes: &[&'static Topic],
+    ) -> Result<Self, LogError> {
+        let id = configuration.transactional_id(group, slot);
+        let transactions = Transactions::open(configuration, id)?;
+        let member: ClientConfig = configuration.member(group, slot);
+        let consumer: MemberConsumer = member
+            .create_with_context(Rebalances::default())
+            .map_err(|error| fault::not_created("the consumer", &error))?;
+        let assignment = Assignment::new(configuration, inboxes);
+        consumer.subscribe(&assignment.names()).map_err(|error| fault::asked("joining the group", &error))?;
+        Ok(Self {
+            transactions,
+            consumer,
+            assignment,
+            leaving: Vec::new(),
+            leaving_list: TopicPartitionList::new(),
+            reader: None,
+            configuration: configuration.clone(),
+            group: group.to_owned(),
+            headers: Vec::new(),
+        })
+    }
+
+    /// Carries out the oldest decision of the group, if there is one.
+    fn decide(&mut self) -> Result<Option<Poll>, LogError> {
+        let Some(decision) = self.consumer.context().oldest() else { return Ok(None) };
+        let event = match &decision {
+            Decision::Assign(list) => Poll::Assigned(self.take(list)?),
+            Decision::Revoke(list) => Poll::Revoked(self.prepare_to_leave(list)?),
+            Decision::Lose(list) => Poll::Lost(self.lose(list)?),
+        };
+        self.consumer.context().done();
+        Ok(Some(event))
+    }
+
+    /// Takes partitions, paused at their committed offsets.
+    fn take(&mut self, list: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
+        let partitions = self.assignment.partitions_of(list);
+        let starts = self.starting_offsets(&partitions)?;
+        let assigned = self.assignment.list(&starts)?;
+        rebalance::assign(&self.consumer, &assigned).map_err(|error| fault::asked("taking partitions", &error))?;
+        if assigned.count() > 0 {
+            self.consumer.pause(&assigned).map_err(|error| fault::asked("pausing new partitions", &error))?;
+        }
+        for (partition, offset) in starts {
+            self.assignment.insert(partition, rebalance::committed(offset).unwrap_or_default());
+        }
+        Ok(partitions)
+    }
+
+    /// The committed offset of each partition, or its first one when nothing was committed yet.
+    fn starting_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
+        let timeout = self.configuration.call_timeout();
+        let named: Vec<_> = partitions
+            .iter()
+            .map(|partition| (self.configuration.name(partition.topic), partition.partition))
+            .collect();
+        let first = offsets::first(&self.consumer, &named, timeout)?;
+        let asked = offsets::list(named.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)))?;
+        if asked.count() == 0 {
+            return Ok(Vec::new());
+        }
+        let answer = self
+            .consumer
+            .committed_offsets(asked, timeout)
+            .map_err(|error| fault::asked("asking for committed offsets", &error))?;
+        let mut starts = Vec::with_capacity(partitions.len());
+        for ((element, partition), first) in answer.elements().iter().zip(partitions).zip(first) {
+            element.error().map_err(|error| fault::asked("asking for committed offsets", &error))?;
+            let committed = rebalance::committed(element.offset());
+            if let Some(committed) = committed.filter(|committed| *committed < first) {
+                tracing::error!(
+                    %partition, committed, first,
+                    "the broker has deleted what may be unprocessed records; going on with what is left; raise the \
+                     topic's retention"
+                );
+            }
+            starts.push((*partition, Offset::Offset(committed.unwrap_or(first).max(first))));
+        }
+        Ok(starts)
+    }
+
+    /// Stops the flow of partitions that are to be given up.
+    fn prepare_to_leave(&mut self, list: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
+        self.leaving = self.assignment.partitions_of(list);
+        self.leaving_list = list.clone();
+        for partition in &self.leaving {
+            if let Some(place) = self.assignment.place(*partition) {
+                place.flowing = false;
+            }
+        }
+        if self.leaving.is_empty() {
+            self.leave()?;
+        } else {
+            self.consumer.pause(list).map_err(|error| fault::asked("pausing revoked partitions", &error))?;
+        }
+        Ok(self.leaving.clone())
+    }
+
+    /// Answers the group that the partitions it wanted back are free.
+    fn leave(&mut self) -> Result<(), LogError> {
+        let list = std::mem::take(&mut self.leaving_list);
+        rebalance::unassign(&self.consumer, &list).map_err(|error| fault::asked("giving partitions up", &error))
+    }
+
+    /// Lets go of partitions that are another's already.
+    fn lose(&mut self, list: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
+        let partitions = self.assignment.partitions_of(list);
+        rebalance::unassign(&self.consumer, list).map_err(|error| fault::asked("losing partitions", &error))?;
+        for partition in &partitions {
+            self.assignment.remove(*partition);
+        }
+        self.leaving.retain(|partition| !partitions.contains(partition));
+        Ok(partitions)
+    }
+
+    /// What an error event of the consumer means. Most are news that librdkafka deals with by itself.
+    fn consumer_error(&self, error: &KafkaError) -> Result<(), LogError> {
+        if let Some((code, text)) = self.consumer.client().fatal_error() {
+            let text = format!("the consumer of group {}: {text}", self.group);
+            return Err(match code {
+                Code::FencedInstanceId => LogError::Fenced(format!(
+                    "{text}; another process has joined with the same instance name: give each process its own"
+                )),
+                _ => LogError::Unavailable(text),
+            });
+        }
+        match fault::asked("reading", error) {
+            fatal @ LogError::Fatal(_) => Err(fatal),
+            news => {
+                tracing::warn!("{news}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Commits offsets without a transaction, when nothing was sent: the records changed nothing.
+    ///
+    /// The coordinator refuses it from a member that has lost its partitions. Against an earlier transaction of this
+    /// worker whose marker is still on its way it is safe too: the coordinator keeps what was written later.
+    fn commit_offsets(&self, list: &TopicPartitionList) -> Result<(), LogError> {
+        let deadline = Instant::now() + self.configuration.call_timeout();
+        loop {
+            match self.consumer.commit(list, CommitMode::Sync) {
+                Ok(()) => return Ok(()),
+                Err(error) if transaction::is_transient(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => return Err(fault::asked("committing offsets", &error)),
+            }
+        }
+    }
+
+    /// Returns the consumer to the committed offsets.
+    fn rewind(&mut self) -> Result<(), LogError> {
+        let ahead = self.assignment.ahead()?;
+        self.assignment.rewind();
+        if ahead.count() == 0 {
+            return Ok(());
+        }
+        let what = "returning to the committed offsets";
+        let sought = self
+            .consumer
+            .seek_partitions(ahead, self.configuration.call_timeout())
+            .map_err(|error| fault::asked(what, &error))?;
+        for element in sought.elements() {
+            element.error().map_err(|error| fault::asked(what, &error))?;
+        }
+        Ok(())
+    }
+
+    fn reader(&mut self) -> Result<&Reader, LogError> {
+        if self.reader.is_none() {
+            self.reader = Some(Reader::new(&self.configuration, &self.group)?);
+        }
+        self.reader.as_ref().ok_or_else(|| LogError::Fatal("the reader of changelogs is gone".to_owned()))
+    }
+}
+
+impl Log for KafkaLog {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max_records: usize,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Poll, LogError> {
+        if let Some(event) = self.decide()? {
+            return Ok(event);
+        }
+        let mut count = 0;
+        let mut wait = timeout;
+        while count < max_records {
+            match self.consumer.poll(wait) {
+                Some(Ok(message)) => {
+                    count += usize::from(hand_out(&message, &mut self.assignment, &mut self.headers, each));
+                    wait = Duration::ZERO;
+                }
+                Some(Err(error)) => {
+                    self.consumer_error(&error)?;
+                    break;
+                }
+                None => break,
+            }
+        }
+        if count > 0 {
+            return Ok(Poll::Records(count));
+        }
+        Ok(self.decide()?.unwrap_or(Poll::Idle))
+    }
+
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        let mut resumed = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            if self.leaving.contains(partition) {
+                continue;
+            }
+            if let Some(place) = self.assignment.place(*partition) {
+                place.flowing = true;
+                resumed.push((*partition, Offset::Offset(place.position)));
+            }
+        }
+        let list = self.assignment.list(&resumed)?;
+        if list.count() == 0 {
+            return Ok(());
+        }
+        self.consumer.resume(&list).map_err(|error| fault::asked("resuming partitions", &error))
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        if self.leaving.is_empty() {
+            return Ok(());
+        }
+        for partition in partitions {
+            if self.leaving.contains(partition) {
+                self.assignment.remove(*partition);
+            }
+        }
+        self.leaving.retain(|partition| !partitions.contains(partition));
+        // The group takes the first answer for the whole, so there is one answer, when all of them are free.
+        if self.leaving.is_empty() { self.leave() } else { Ok(()) }
+    }
+
+    fn send(&mut self, output: &Output) -> Result<(), LogError> {
+        self.transactions.send(output)
+    }
+
+    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        let named: Vec<_> =
+            offsets.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
+        let list = self.assignment.list(&named)?;
+        match (self.transactions.is_open(), list.count() > 0) {
+            (true, true) => {
+                // Asked each time: the generation of the group moves with every rebalance.
+                let group = self.consumer.group_metadata().ok_or_else(|| {
+                    LogError::Fatal("the consumer has no group; set a group name".to_owned())
+                })?;
+                self.transactions.commit(Some((&list, &group)))?;
+            }
+            (true, false) => self.transactions.commit(None)?,
+            (false, true) => self.commit_offsets(&list)?,
+            (false, false) => {}
+        }
+        for (partition, offset) in offsets {
+            if let Some(place) = self.assignment.place(*partition) {
+                place.committed = *offset;
+            }
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        self.transactions.abort()?;
+        self.rewind()
+    }
+
+    fn restore(
+        &mut self,
+        changelog: TopicPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<i64, LogError> {
+        let partition = (self.configuration.name(changelog.topic), changelog.partition);
+        self.reader()?.restore(&partition, from, each)
+    }
+
+    fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
+        // Between two transactions of the only writer, nothing uncommitted is in the partition.
+        let partition = (self.configuration.name(changelog.topic), changelog.partition);
+        let ends = self.reader()?.ends(std::slice::from_ref(&partition))?;
+        ends.first().copied().ok_or_else(|| LogError::Unavailable(format!("no end offset of {changelog}")))
+    }
+}
+
+/// Hands a record to the worker, unless its partition does not flow.
+fn hand_out(
+    message: &BorrowedMessage<'_>,
+    assignment: &mut Assignment,
+    buffer: &mut Vec<u8>,
+    each: &mut dyn FnMut(&Record<'_>),
+) -> bool {
+    let Some((origin, place)) = assignment.find(message.topic(), message.partition()) else { return false };
+    if !place.flowing {
+        return false;
+    }
+    let timestamp = headers::from_wire(message.timestamp().to_millis(), message.headers(), buffer);
+    place.position = message.offset() + 1;
+    each(&Record {
+        origin,
+        offset: message.offset(),
+        timestamp,
+        key: message.key().unwrap_or_default(),
+        value: message.payload(),
+        headers: Headers::from_bytes(buffer),
+    });
+    true
+}
+
+impl Drop for KafkaLog {
+    /// Leaves the group cleanly. What the group is still waiting for is answered first, or it would wait for ever.
+    fn drop(&mut self) {
+        let consumer: &BaseConsumer<Rebalances> = &self.consumer;
+        consumer.context().close();
+        if self.leaving_list.count() > 0 {
+            let _ = rebalance::unassign(consumer, &self.leaving_list);
+        }
+        while let Some(decision) = consumer.context().oldest() {
+            let _ = match &decision {
+                Decision::Assign(list) => rebalance::assign(consumer, list),
+                Decision::Revoke(list) | Decision::Lose(list) => rebalance::unassign(consumer, list),
+            };
+            consumer.context().done();
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Apache Kafka: the log for everything that more than one process has to share.
+//!
+//! [`KafkaLog`] is the port of one worker, [`KafkaProducer`] that of a connector that brings data in, [`KafkaLag`] says
+//! what a flow has left to do and [`TopicPlan`] creates the topics. All of it is on librdkafka; nothing outside this
+//! module names the client. What Kafka promises and what this module adds to it is written where it is done: commit and
+//! abort in `transaction`, rebalances in `rebalance`, restoring state in `restore`.
+
+mod assignment;
+mod configuration;
+mod fault;
+mod headers;
+mod lag;
+mod log;
+mod offsets;
+mod producer;
+mod rebalance;
+mod restore;
+mod topics;
+mod transaction;
+
+pub use configuration::KafkaConfiguration;
+pub use lag::KafkaLag;
+pub use log::KafkaLog;
+pub use producer::KafkaProducer;
+pub use topics::{TopicChange, TopicPlan};

@@ -1,0 +1,182 @@
+//! Reading a changelog back.
+//!
+//! The end to restore to is the end of the log with everything in it, committed or not. Offsets can be committed while
+//! the marker that commits the changelog's records is still on its way, so stopping at the last stable offset would lose
+//! committed state. The last stable offset is therefore waited for first, and then everything up to it is read; markers
+//! and aborted records in between are never delivered, so only the client's end-of-partition event tells the end.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message, Offset};
+use tributary_runtime::LogError;
+
+use super::configuration::KafkaConfiguration;
+use super::offsets::{self, BrokerPartition};
+use super::fault;
+
+/// Reads whole partitions, outside any group.
+pub(super) struct Reader {
+    /// Sees everything that is in a partition.
+    everything: BaseConsumer,
+    /// Sees what is committed.
+    committed: BaseConsumer,
+    timeout: Duration,
+}
+
+impl Reader {
+    pub(super) fn new(configuration: &KafkaConfiguration, group: &str) -> Result<Self, LogError> {
+        let mut everything = configuration.base();
+        everything.set("isolation.level", "read_uncommitted");
+        // librdkafka wants a group's name to read at all; nothing joins it and nothing is committed to it.
+        let mut committed = configuration.consumer(group);
+        committed
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "error")
+            .remove("group.instance.id");
+        let create = |error: KafkaError| fault::not_created("the reader of changelogs", &error);
+        Ok(Self {
+            everything: everything.create().map_err(create)?,
+            committed: committed.create().map_err(create)?,
+            timeout: configuration.call_timeout(),
+        })
+    }
+
+    /// The end of each partition with everything in it.
+    pub(super) fn ends(&self, partitions: &[BrokerPartition]) -> Result<Vec<i64>, LogError> {
+        offsets::end(&self.everything, partitions, self.timeout)
+    }
+
+    /// The first offset that is still there of each partition.
+    pub(super) fn starts(&self, partitions: &[BrokerPartition]) -> Result<Vec<i64>, LogError> {
+        offsets::first(&self.everything, partitions, self.timeout)
+    }
+
+    /// The last stable offset of each partition: where the first open transaction starts, or the end.
+    pub(super) fn stable_ends(&self, partitions: &[BrokerPartition]) -> Result<Vec<i64>, LogError> {
+        offsets::end(&self.committed, partitions, self.timeout)
+    }
+
+    /// Reads the committed records of a partition from `from` to its end; see [`tributary_runtime::Log::restore`].
+    pub(super) fn restore(
+        &self,
+        partition: &BrokerPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<i64, LogError> {
+        let asked = std::slice::from_ref(partition);
+        let end = only(&self.ends(asked)?);
+        if from == end {
+            return Ok(end);
+        }
+        let start = only(&self.starts(asked)?);
+        let place = format!("{}-{}", partition.0, partition.1);
+        if from > end || (from > 0 && from < start) {
+            return Err(LogError::OffsetOutOfRange(format!("{place} holds offsets {start} to {end}, not {from}")));
+        }
+        if start == end {
+            return Ok(end);
+        }
+        self.wait_until_stable(asked, end)?;
+        self.read(partition, from.max(start), end, each)
+    }
+
+    /// Waits for transactions that are still open below `end`.
+    fn wait_until_stable(&self, partition: &[BrokerPartition], end: i64) -> Result<(), LogError> {
+        // A producer that died leaves its transaction to the broker, which aborts it in steps of some seconds.
+        let deadline = Instant::now() + self.timeout * 3;
+        while only(&self.stable_ends(partition)?) < end {
+            if Instant::now() > deadline {
+                let (topic, number) = &partition[0];
+                return Err(LogError::Unavailable(format!(
+                    "{topic}-{number} has a transaction that stays open; `kafka-transactions.sh find-hanging` shows it"
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        partition: &BrokerPartition,
+        from: i64,
+        end: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<i64, LogError> {
+        let (topic, number) = partition;
+        let what = format!("reading {topic}-{number}");
+        let list = offsets::list(std::iter::once((topic.as_str(), *number, Offset::Offset(from))))?;
+        self.committed.assign(&list).map_err(|error| fault::asked(&what, &error))?;
+        let read = self.read_assigned(&what, partition, end, each);
+        self.committed.unassign().map_err(|error| fault::asked(&what, &error))?;
+        read
+    }
+
+    fn read_assigned(
+        &self,
+        what: &str,
+        (topic, number): &BrokerPartition,
+        end: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<i64, LogError> {
+        let mut next = end;
+        let mut progress = Instant::now();
+        loop {
+            match self.committed.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) if message.partition() == *number && message.topic() == topic => {
+                    each(message.key().unwrap_or_default(), message.payload());
+                    next = next.max(message.offset() + 1);
+                    progress = Instant::now();
+                }
+                Some(Err(KafkaError::PartitionEOF(ended))) if ended == *number => return Ok(next),
+                Some(Err(error)) => match fault::asked(what, &error) {
+                    LogError::Unavailable(text) => tracing::debug!("{text}"),
+                    serious => return Err(serious),
+                },
+                Some(Ok(_)) | None => {}
+            }
+            if progress.elapsed() > self.timeout * 2 {
+                return Err(LogError::Unavailable(format!("{what}: no answer from the broker")));
+            }
+        }
+    }
+
+    /// Whether no committed record is between the given offset and the end of any of the partitions. Tells the truth
+    /// only if no partition has grown meanwhile, which the caller checks.
+    pub(super) fn nothing_after(&self, places: &[(BrokerPartition, i64)]) -> Result<bool, LogError> {
+        let what = "looking for records that are left to do";
+        let list = offsets::list(
+            places.iter().map(|((topic, partition), offset)| (topic.as_str(), *partition, Offset::Offset(*offset))),
+        )?;
+        self.committed.assign(&list).map_err(|error| fault::asked(what, &error))?;
+        let nothing = self.count_ends(what, places.len());
+        self.committed.unassign().map_err(|error| fault::asked(what, &error))?;
+        nothing
+    }
+
+    /// Waits for a record, or for as many ends of partitions as are assigned: each tells its end once.
+    fn count_ends(&self, what: &str, partitions: usize) -> Result<bool, LogError> {
+        let deadline = Instant::now() + self.timeout;
+        let mut ends = 0;
+        while ends < partitions {
+            match self.committed.poll(Duration::from_millis(100)) {
+                Some(Ok(_)) => return Ok(false),
+                Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
+                Some(Err(error)) => return Err(fault::asked(what, &error)),
+                None if Instant::now() > deadline => {
+                    return Err(LogError::Unavailable(format!("{what}: no answer from the broker")));
+                }
+                None => {}
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The one answer to a question about one partition.
+fn only(answers: &[i64]) -> i64 {
+    answers.first().copied().unwrap_or_default()
+}

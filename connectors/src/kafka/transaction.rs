@@ -1,0 +1,307 @@
+//! Transactions of one producer: send, commit, abort, and what to do when one of them fails.
+//!
+//! Three outcomes are told apart, because the runtime acts on them differently. *Abortable*: surely nothing became
+//! visible, and the producer can go on. *Unavailable*: the outcome of a commit is not known (the answer did not come);
+//! this producer can do nothing more and whoever owns it starts again from what the broker says. *Fenced*: another
+//! producer has the same transactional id.
+//!
+//! librdkafka speaks the transaction protocol before KIP-890, in which a delayed request can leak into the next
+//! transaction. So after any time-out the producer is thrown away and a new one takes the same id: the new epoch fences
+//! what is still on its way.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{TopicPartitionList, bindings};
+use rustc_hash::FxHashMap;
+use tributary_runtime::{LogError, Output, OutputRecord};
+
+use super::configuration::KafkaConfiguration;
+use super::fault::{self, Fault};
+use super::headers;
+
+/// The producer needs a thread that polls: without one an abort hangs until its time-out.
+type NativeProducer = ThreadedProducer<DefaultProducerContext>;
+
+/// How long to wait when the producer's queue is full, before looking again.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(300);
+
+/// How often a call that may be repeated is repeated within its time-out.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A transactional producer and its open transaction, if there is one.
+pub(super) struct Transactions {
+    configuration: KafkaConfiguration,
+    id: String,
+    /// `None` after a failure that this producer does not survive.
+    producer: Option<NativeProducer>,
+    /// When the open transaction began.
+    opened: Option<Instant>,
+    /// Names on the broker by logical name.
+    names: FxHashMap<&'static str, String>,
+}
+
+impl Transactions {
+    /// Takes over the transactional id: what another producer left open under it is ended first.
+    pub(super) fn open(configuration: &KafkaConfiguration, id: String) -> Result<Self, LogError> {
+        let producer = Some(initialise(configuration, &id)?);
+        let configuration = configuration.clone();
+        Ok(Self { configuration, id, producer, opened: None, names: FxHashMap::default() })
+    }
+
+    /// Whether a transaction is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    /// Whether the producer did not survive its last failure.
+    pub(super) fn is_broken(&self) -> bool {
+        self.producer.is_none()
+    }
+
+    /// Makes a new producer in place of a broken one. What was open is lost.
+    pub(super) fn renew(&mut self) -> Result<(), LogError> {
+        self.producer = None;
+        self.opened = None;
+        self.producer = Some(initialise(&self.configuration, &self.id)?);
+        Ok(())
+    }
+
+    /// Adds records to the open transaction; opens one when there is none.
+    pub(super) fn send(&mut self, output: &Output) -> Result<(), LogError> {
+        if output.is_empty() {
+            return Ok(());
+        }
+        self.begin()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        for record in output.records() {
+            self.produce(&record, now)?;
+        }
+        Ok(())
+    }
+
+    /// Commits the open transaction, with the offsets if there are any.
+    pub(super) fn commit(
+        &mut self,
+        offsets: Option<(&TopicPartitionList, &ConsumerGroupMetadata)>,
+    ) -> Result<(), LogError> {
+        let timeout = self.configuration.call_timeout();
+        if let Some((offsets, group)) = offsets {
+            let sent = self.until_done(timeout, |producer, left| {
+                producer.send_offsets_to_transaction(offsets, group, left).map_err(Fault::from)
+            })?;
+            sent.or_else(|fault| self.recover("adding the input offsets to the transaction", &fault))?;
+        }
+        let committed = self.until_done(timeout, commit_directly)?;
+        match committed {
+            Ok(()) => {
+                self.opened = None;
+                Ok(())
+            }
+            Err(fault) if fault.abortable => Err(LogError::Abortable(fault.describe("committing the transaction"))),
+            Err(fault) => {
+                // The broker may or may not have committed. Only it knows, once a new producer has taken the id.
+                self.producer = None;
+                self.opened = None;
+                let text = fault.describe("the outcome of a commit is not known, state has to be restored");
+                Err(if fault.is_fenced() { LogError::Fenced(text) } else { LogError::Unavailable(text) })
+            }
+        }
+    }
+
+    /// Drops the open transaction, if there is one.
+    pub(super) fn abort(&mut self) -> Result<(), LogError> {
+        if self.is_broken() {
+            return self.renew();
+        }
+        if !self.is_open() {
+            return Ok(());
+        }
+        let timeout = self.configuration.call_timeout();
+        let aborted = self.until_done(timeout, |producer, left| producer.abort_transaction(left).map_err(Fault::from))?;
+        let expired = self.is_expired();
+        self.opened = None;
+        match aborted {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.is_fenced() && !expired => {
+                self.producer = None;
+                Err(LogError::Fenced(fault.describe("aborting the transaction")))
+            }
+            // Whatever it is (librdkafka can fail so when nothing had reached the broker yet), a new epoch ends it.
+            Err(_) => self.renew(),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), LogError> {
+        if self.is_open() {
+            return Ok(());
+        }
+        let begun = self.live()?.begin_transaction().map_err(Fault::from);
+        begun.or_else(|fault| self.recover("beginning a transaction", &fault))?;
+        self.opened = Some(Instant::now());
+        Ok(())
+    }
+
+    fn produce(&mut self, record: &OutputRecord<'_>, now: i64) -> Result<(), LogError> {
+        let configuration = &self.configuration;
+        let name = self.names.entry(record.topic.name).or_insert_with(|| configuration.name(record.topic.name));
+        let Some(producer) = &self.producer else { return Err(broken()) };
+        let (timestamp, headers) = headers::to_wire(record.timestamp, now, record.headers);
+        let mut message =
+            BaseRecord::<[u8], [u8]>::to(name).partition(record.partition).key(record.key).timestamp(timestamp);
+        message.payload = record.value;
+        message.headers = headers;
+        let deadline = Instant::now() + configuration.transaction_timeout;
+        loop {
+            let error = match producer.send(message) {
+                Ok(()) => return Ok(()),
+                Err((error, rejected)) => {
+                    message = rejected;
+                    error
+                }
+            };
+            match error.rdkafka_error_code() {
+                Some(Code::QueueFull) if Instant::now() < deadline => std::thread::sleep(QUEUE_FULL_PAUSE),
+                Some(Code::MessageSizeTooLarge) => return Err(too_large(name, record)),
+                // `State`: an earlier record failed, so the transaction can only be aborted.
+                Some(Code::QueueFull | Code::State) => {
+                    return Err(LogError::Abortable(format!("sending to {name}: {error}")));
+                }
+                _ => {
+                    let fault = Fault::from(error);
+                    let place = format!("sending to {name}-{}", record.partition);
+                    return self.recover(&place, &fault);
+                }
+            }
+        }
+    }
+
+    /// What to do about a failure before the commit itself, when surely nothing is visible yet.
+    fn recover(&mut self, call: &str, fault: &Fault) -> Result<(), LogError> {
+        if fault.abortable {
+            return Err(LogError::Abortable(fault.describe(call)));
+        }
+        if fault.is_fenced() && !self.is_expired() {
+            self.producer = None;
+            self.opened = None;
+            return Err(LogError::Fenced(fault.describe(call)));
+        }
+        self.renew()?;
+        Err(LogError::Abortable(fault.describe(call)))
+    }
+
+    /// Whether the broker has had reason to end the open transaction itself, which looks like being fenced.
+    fn is_expired(&self) -> bool {
+        self.opened.is_some_and(|opened| opened.elapsed() >= self.configuration.transaction_timeout)
+    }
+
+    fn live(&self) -> Result<&NativeProducer, LogError> {
+        self.producer.as_ref().ok_or_else(broken)
+    }
+
+    /// Repeats a call for as long as librdkafka says that it may be.
+    fn until_done(
+        &self,
+        timeout: Duration,
+        call: impl Fn(&NativeProducer, Duration) -> Result<(), Fault>,
+    ) -> Result<Result<(), Fault>, LogError> {
+        let producer = self.live()?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match call(producer, left) {
+                Err(fault) if fault.retriable && left > RETRY_PAUSE => std::thread::sleep(RETRY_PAUSE),
+                result => return Ok(result),
+            }
+        }
+    }
+}
+
+/// Makes a producer and takes the transactional id.
+fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProducer, LogError> {
+    let producer: NativeProducer = configuration
+        .producer(id)
+        .create()
+        .map_err(|error| fault::not_created(&format!("the producer {id}"), &error))?;
+    // A transaction that the producer before left open may have to time out first.
+    let timeout = configuration.call_timeout() * 2;
+    producer.init_transactions(timeout).map_err(|error| {
+        let call = format!("taking the transactional id {id}");
+        match error.rdkafka_error_code() {
+            Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+                fault::asked(&call, &error)
+            }
+            _ => LogError::Unavailable(Fault::from(error).describe(&call)),
+        }
+    })?;
+    Ok(producer)
+}
+
+fn broken() -> LogError {
+    LogError::Unavailable("the producer has failed before and must be opened anew".to_owned())
+}
+
+fn too_large(name: &str, record: &OutputRecord<'_>) -> LogError {
+    let size = record.key.len() + record.value.map_or(0, <[u8]>::len);
+    LogError::Fatal(format!(
+        "a record of {size} bytes for {name}-{} is larger than Kafka takes; raise `message.max.bytes` of the producer \
+         and of the topic",
+        record.partition
+    ))
+}
+
+/// Commits by librdkafka's own function.
+///
+/// The crate's method costs at least 100 ms each time, whatever the load, because its flush waits in steps of that
+/// length. librdkafka's function flushes by itself, in 1 to 5 ms.
+#[allow(unsafe_code)]
+fn commit_directly(producer: &NativeProducer, timeout: Duration) -> Result<(), Fault> {
+    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the native client lives as long as `producer`, which is borrowed here; the function is thread-safe and
+    // needs another thread to poll, which `ThreadedProducer` has. The error it returns is ours: it is read while it is
+    // alive, its text is copied, and it is destroyed once; a null pointer means success.
+    unsafe {
+        let error = bindings::rd_kafka_commit_transaction(producer.client().native_ptr(), milliseconds);
+        if error.is_null() {
+            return Ok(());
+        }
+        let fault = Fault {
+            code: bindings::rd_kafka_error_code(error).into(),
+            text: std::ffi::CStr::from_ptr(bindings::rd_kafka_error_string(error)).to_string_lossy().into_owned(),
+            retriable: bindings::rd_kafka_error_is_retriable(error) != 0,
+            abortable: bindings::rd_kafka_error_txn_requires_abort(error) != 0,
+        };
+        bindings::rd_kafka_error_destroy(error);
+        Err(fault)
+    }
+}
+
+impl Drop for Transactions {
+    /// Ends what is open, so that readers do not wait for the transaction to time out.
+    fn drop(&mut self) {
+        if let (Some(producer), Some(_)) = (&self.producer, self.opened) {
+            if let Err(error) = producer.abort_transaction(Duration::from_secs(2)) {
+                tracing::debug!(id = self.id, %error, "transaction left for the broker to abort");
+            }
+        }
+    }
+}
+
+/// Whether an error of a consumer's own commit goes away by itself.
+pub(super) fn is_transient(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::RebalanceInProgress
+                | Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::NotCoordinator
+                | Code::RequestTimedOut
+                | Code::OperationTimedOut
+                | Code::BrokerTransportFailure
+        )
+    )
+}
