@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::{Encoding, FileKind, InboundLayouts, Layouts, LineEnd, Office, Templates, ValueMaps};
 pub use entry::RunTime;
-pub use source::{ConfigurationError, Source};
+pub use source::{ConfigurationError, Source, read_over};
 
 /// All settings of the flow that are plain values; layouts and value maps stand in files of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

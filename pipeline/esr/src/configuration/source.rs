@@ -11,12 +11,42 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// Top-level tables that are read; all without.
+    tables: Option<Tables>,
+}
+
+/// A part of a file in which several readers have their tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tables {
+    Only(&'static [&'static str]),
+    AllBut(&'static [&'static str]),
+}
+
+impl Tables {
+    fn has(self, name: &str) -> bool {
+        match self {
+            Self::Only(names) => names.contains(&name),
+            Self::AllBut(names) => !names.contains(&name),
+        }
+    }
 }
 
 impl Source {
     /// A source of that name and text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), tables: None }
+    }
+
+    /// The same source for a reader of these top-level tables, to whom the others mean nothing.
+    #[must_use]
+    pub fn only(self, tables: &'static [&'static str]) -> Self {
+        Self { tables: Some(Tables::Only(tables)), ..self }
+    }
+
+    /// The same source without these top-level tables, which have a reader of their own.
+    #[must_use]
+    pub fn without(self, tables: &'static [&'static str]) -> Self {
+        Self { tables: Some(Tables::AllBut(tables)), ..self }
     }
 
     /// An error at byte `offset` of this source.
@@ -48,6 +78,14 @@ pub(crate) enum Override {
     WholeTables,
 }
 
+/// Reads `T` from `defaults`, with the single entries of `user` laid over them.
+///
+/// # Errors
+/// The first wrong entry, with file and line.
+pub fn read_over<T: DeserializeOwned>(defaults: &Source, user: Option<&Source>) -> Result<T, ConfigurationError> {
+    read(defaults, user, Override::SingleKeys)
+}
+
 /// Reads `T` from `defaults`, with the entries of `user` laid over them.
 pub(crate) fn read<T: DeserializeOwned>(
     defaults: &Source,
@@ -69,7 +107,11 @@ pub(crate) fn read<T: DeserializeOwned>(
 }
 
 fn parse(source: &Source) -> Result<Spanned<DeTable<'_>>, ConfigurationError> {
-    DeTable::parse(&source.text).map_err(|error| from_toml(source, &error))
+    let mut table = DeTable::parse(&source.text).map_err(|error| from_toml(source, &error))?;
+    if let Some(tables) = source.tables {
+        table.get_mut().retain(|name, _| tables.has(name.get_ref()));
+    }
+    Ok(table)
 }
 
 fn lay_over<'i>(base: Spanned<DeTable<'i>>, over: Spanned<DeTable<'i>>, levels: usize) -> Spanned<DeTable<'i>> {
@@ -161,6 +203,16 @@ mod tests {
         assert_eq!(merged.outer["y"], Inner { a: Some(4), b: None });
         let replaced: Sample = read(&defaults(), Some(&user), Override::WholeTables).unwrap();
         assert_eq!(replaced.outer["x"], Inner { a: None, b: Some(3) });
+    }
+
+    #[test]
+    fn tables_of_another_reader_are_left_out() {
+        let text = "[outer.x]\nb = 3\n[other]\nc = true\n";
+        let ours = Source::new("my.toml", text).without(&["other"]);
+        assert!(read_over::<Sample>(&defaults(), Some(&ours)).is_ok());
+        assert!(read_over::<Sample>(&defaults(), Some(&Source::new("my.toml", text).only(&["outer"]))).is_ok());
+        let error = read_over::<Sample>(&defaults(), Some(&Source::new("my.toml", text))).unwrap_err();
+        assert_eq!(error.to_string(), "my.toml:3: expected `outer`, found the unknown entry `other`");
     }
 
     #[test]
