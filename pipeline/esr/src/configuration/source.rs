@@ -109,7 +109,8 @@ pub(crate) fn read<T: DeserializeOwned>(
 fn parse(source: &Source) -> Result<Spanned<DeTable<'_>>, ConfigurationError> {
     let mut table = DeTable::parse(&source.text).map_err(|error| from_toml(source, &error))?;
     if let Some(tables) = source.tables {
-        table.get_mut().retain(|name, _| tables.has(name.get_ref()));
+        let read = std::mem::take(table.get_mut());
+        *table.get_mut() = read.into_iter().filter(|(name, _)| tables.has(name.get_ref())).collect();
     }
     Ok(table)
 }

@@ -95,3 +95,10 @@ fn layouts_and_maps_come_from_the_files_that_the_configuration_names() {
     let error = EsrSettings::load(Some(&user), &|_| Err("no such file".to_owned())).unwrap_err();
     assert_eq!(error.to_string(), "maps.toml:1: expected a file that can be read, found: no such file");
 }
+
+#[test]
+fn the_example_configuration_is_valid() {
+    let example = Source::new("deploy/tributary.toml", include_str!("../../../../deploy/tributary.toml"));
+    let configuration = EsrConfiguration::load(Some(&example)).unwrap();
+    assert_ne!(configuration, EsrConfiguration::load(None).unwrap());
+}

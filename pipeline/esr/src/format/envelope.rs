@@ -31,6 +31,11 @@ impl<'a> Envelope<'a> {
         envelope
     }
 
+    /// The envelope of a file of which somebody else has seen the outermost lines.
+    pub fn new(first: Option<Line<'a>>, last: Option<Line<'a>>, non_blank: u64) -> Self {
+        Self { first, last, non_blank }
+    }
+
     /// Takes the next line into account.
     pub fn see(&mut self, line: Line<'a>) {
         if line.is_blank() {

@@ -7,6 +7,7 @@ pub mod inbound;
 #[cfg(test)]
 mod inbound_tests;
 pub mod layout;
+mod lines;
 pub mod maps;
 pub mod name;
 pub mod office;
