@@ -13,6 +13,9 @@ use crate::format::{Encoding, FileKind, InboundLayouts, Layouts, LineEnd, Office
 pub use entry::RunTime;
 pub use source::{ConfigurationError, Source, read_over};
 
+/// The built-in settings as a file with explanations.
+pub const DEFAULTS: &str = include_str!("../../config/esr.toml");
+
 /// All settings of the flow that are plain values; layouts and value maps stand in files of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -245,7 +248,7 @@ impl EsrConfiguration {
     /// # Errors
     /// The first wrong entry, with file and line.
     pub fn load(user: Option<&Source>) -> Result<Self, ConfigurationError> {
-        let defaults = Source::new("esr.toml", include_str!("../../config/esr.toml"));
+        let defaults = Source::new("esr.toml", DEFAULTS);
         source::read(&defaults, user, source::Override::SingleKeys)
     }
 
