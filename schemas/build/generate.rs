@@ -6,9 +6,9 @@ use crate::model::{Contract, Field, Kind, NamedType, Shape};
 use crate::self_contained;
 
 const KEYWORDS: [&str; 35] = [
-    "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum", "extern",
-    "fn", "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return",
-    "static", "struct", "trait", "type", "use", "where", "while",
+    "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum", "extern", "fn",
+    "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "static",
+    "struct", "trait", "type", "use", "where", "while",
 ];
 
 /// Where a value is found in the generated code.
@@ -48,10 +48,11 @@ pub(crate) fn records(contract: &Contract) -> Result<String, String> {
     let mut code = String::from("// Generated from avro/*.avsc by build/main.rs.\n\n");
     for named in contract.types.values() {
         match &named.shape {
-            Shape::Record(fields) => record(&mut code, contract, named, fields),
+            Shape::Record(fields) => {
+                record(&mut code, contract, named, fields).map_err(|e| format!("avro/{}.avsc: {e}", named.name))?
+            }
             Shape::Enum { symbols, default } => enumeration(&mut code, named, symbols, *default),
         }
-        .map_err(|e| format!("avro/{}.avsc: {e}", named.name))?;
     }
     record_type(&mut code, contract)?;
     Ok(code)
@@ -60,8 +61,8 @@ pub(crate) fn records(contract: &Contract) -> Result<String, String> {
 fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[Field]) -> Result<(), String> {
     let name = &named.name;
     let mut members = String::new();
-    let mut encode = String::new();
-    let mut decode = String::new();
+    let mut writes = String::new();
+    let mut reads = String::new();
     for field in fields {
         let member = identifier(&snake_case(&field.name))?;
         let kind = &field.kind;
@@ -70,8 +71,8 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
             line(&mut members, &format!("    #[serde(rename = \"{}\")]", field.name));
         }
         line(&mut members, &format!("    pub {member}: {},", rust_type(kind)));
-        line(&mut encode, &format!("        {}", encode_text(contract, kind, Place::Field(&member))));
-        line(&mut decode, &format!("            {member}: {},", decode_text(contract, kind)));
+        line(&mut writes, &format!("        {}", encode_text(kind, Place::Field(&member))));
+        line(&mut reads, &format!("            {member}: {},", decode_text(contract, kind)));
     }
     let unused = if fields.is_empty() { "_" } else { "" };
     let total = fields.iter().all(|field| contract.has_total_equality(&field.kind));
@@ -81,14 +82,17 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
     line(code, &format!("#[derive(Debug, Clone, PartialEq, {eq}Default, serde::Serialize, serde::Deserialize)]"));
     line(code, &format!("pub struct {name} {{\n{members}}}\n"));
     line(code, &format!("impl AvroRecord for {name} {{"));
-    line(code, &format!("    const TYPE: RecordType = RecordType::{name};\n    const FEWEST_BYTES: usize = {fewest};\n"));
-    line(code, &format!("    fn encode(&self, {unused}out: &mut Vec<u8>) {{\n{encode}    }}\n"));
+    line(
+        code,
+        &format!("    const TYPE: RecordType = RecordType::{name};\n    const FEWEST_BYTES: usize = {fewest};\n"),
+    );
+    line(code, &format!("    fn encode(&self, {unused}out: &mut Vec<u8>) {{\n{writes}    }}\n"));
     line(code, &format!("    fn decode({unused}input: &mut &[u8]) -> Result<Self, Malformed> {{"));
-    line(code, &format!("        Ok(Self {{\n{decode}        }})\n    }}\n}}\n"));
+    line(code, &format!("        Ok(Self {{\n{reads}        }})\n    }}\n}}\n"));
     Ok(())
 }
 
-fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default: usize) -> Result<(), String> {
+fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default: usize) {
     let name = &named.name;
     let mut variants = String::new();
     let mut names = String::new();
@@ -104,13 +108,20 @@ fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default
         line(&mut names, &format!("            Self::{variant} => \"{symbol}\","));
         let _ = write!(all, "Self::{variant}, ");
     }
-    let derives = "Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize";
+    let derives =
+        "Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize";
     doc(code, "", &named.doc);
     line(code, &format!("#[derive({derives})]\npub enum {name} {{\n{variants}}}\n"));
     line(code, &format!("impl {name} {{"));
-    line(code, &format!("    /// All symbols in the order of the schema.\n    pub const ALL: &'static [Self] = &[{all}];\n"));
+    line(
+        code,
+        &format!("    /// All symbols in the order of the schema.\n    pub const ALL: &'static [Self] = &[{all}];\n"),
+    );
     line(code, "    /// The symbol as the schema spells it.");
-    line(code, &format!("    pub fn symbol(self) -> &'static str {{\n        match self {{\n{names}        }}\n    }}\n"));
+    line(
+        code,
+        &format!("    pub fn symbol(self) -> &'static str {{\n        match self {{\n{names}        }}\n    }}\n"),
+    );
     line(code, "    /// The value that the schema spells `symbol`.");
     line(code, "    pub fn from_symbol(symbol: &str) -> Option<Self> {");
     line(code, "        Self::ALL.iter().copied().find(|value| value.symbol() == symbol)\n    }\n");
@@ -120,7 +131,6 @@ fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default
     line(code, &format!("impl std::fmt::Display for {name} {{"));
     line(code, "    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {");
     line(code, "        f.pad(self.symbol())\n    }\n}\n");
-    Ok(())
 }
 
 fn record_type(code: &mut String, contract: &Contract) -> Result<(), String> {
@@ -147,9 +157,17 @@ fn record_type(code: &mut String, contract: &Contract) -> Result<(), String> {
     line(code, &format!("    /// How many there are.\n    pub const COUNT: usize = {count};\n"));
     line(code, &format!("    /// All of them, by full name.\n    pub const ALL: [Self; {count}] = [{all}];\n"));
     line(code, "    /// Name with namespace, as schemas and registries spell it.");
-    line(code, &format!("    pub fn full_name(self) -> &'static str {{\n        match self {{\n{names}        }}\n    }}\n"));
+    line(
+        code,
+        &format!("    pub fn full_name(self) -> &'static str {{\n        match self {{\n{names}        }}\n    }}\n"),
+    );
     line(code, "    /// The schema as JSON that needs no other schema.");
-    line(code, &format!("    pub fn schema_json(self) -> &'static str {{\n        match self {{\n{schemas}        }}\n    }}\n"));
+    line(
+        code,
+        &format!(
+            "    pub fn schema_json(self) -> &'static str {{\n        match self {{\n{schemas}        }}\n    }}\n"
+        ),
+    );
     line(code, "    /// Calls `visitor` with the Rust type of this record type.");
     line(code, "    pub fn visit<V: RecordVisitor>(self, visitor: V) -> V::Output {");
     line(code, &format!("        match self {{\n{visits}        }}\n    }}\n}}"));
@@ -172,7 +190,7 @@ fn rust_type(kind: &Kind) -> String {
     }
 }
 
-fn encode_text(contract: &Contract, kind: &Kind, place: Place<'_>) -> String {
+fn encode_text(kind: &Kind, place: Place<'_>) -> String {
     match kind {
         Kind::Boolean => format!("binary::write_boolean(out, {});", place.value()),
         Kind::Int => format!("binary::write_int(out, {});", place.value()),
@@ -186,12 +204,12 @@ fn encode_text(contract: &Contract, kind: &Kind, place: Place<'_>) -> String {
         Kind::Array(inner) => format!(
             "binary::write_array(out, {}, |out, item| {{ {} }});",
             place.reference(),
-            encode_text(contract, inner, Place::Reference("item"))
+            encode_text(inner, Place::Reference("item"))
         ),
         Kind::Optional(inner) => format!(
             "if let Some(value) = {} {{ out.push(binary::PRESENT); {} }} else {{ out.push(binary::ABSENT); }}",
             place.reference(),
-            encode_text(contract, inner, Place::Reference("value"))
+            encode_text(inner, Place::Reference("value"))
         ),
     }
 }
@@ -208,11 +226,11 @@ fn decode_text(contract: &Contract, kind: &Kind) -> String {
         Kind::Id(id) => format!("crate::types::{id}(binary::read_long(input)?)"),
         Kind::Named(full_name) if contract.is_enum(full_name) => format!("{}::decode(input)?", short(full_name)),
         Kind::Named(full_name) => format!("<{} as AvroRecord>::decode(input)?", short(full_name)),
-        Kind::Array(inner) => format!(
-            "binary::read_array(input, {}, |input| Ok({}))?",
-            contract.fewest_bytes(inner),
-            decode_text(contract, inner)
-        ),
+        Kind::Array(inner) => {
+            let item = decode_text(contract, inner);
+            let item = item.strip_suffix('?').map_or_else(|| format!("Ok({item})"), str::to_owned);
+            format!("binary::read_array(input, {}, |input| {item})?", contract.fewest_bytes(inner))
+        }
         Kind::Optional(inner) => {
             format!("if binary::read_presence(input)? {{ Some({}) }} else {{ None }}", decode_text(contract, inner))
         }

@@ -184,9 +184,7 @@ fn kind(schema: &Value, namespace: &str, id: Option<&str>) -> Result<Kind, Strin
     match schema {
         Value::String(name) => plain(name, namespace, id),
         Value::Array(branches) => match branches.as_slice() {
-            [Value::String(null), inner] if null == "null" => {
-                Ok(Kind::Optional(Box::new(kind(inner, namespace, id)?)))
-            }
+            [Value::String(null), inner] if null == "null" => Ok(Kind::Optional(Box::new(kind(inner, namespace, id)?))),
             _ => Err("only unions of null and one other type, null first, are supported".to_owned()),
         },
         Value::Object(object) => {

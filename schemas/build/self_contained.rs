@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::model::{Contract, resolve};
 
-const KEYS_FIRST: [&str; 9] = ["type", "name", "namespace", "doc", "fields", "symbols", "items", "logicalType", "default"];
+const KEYS_FIRST: [&str; 9] =
+    ["type", "name", "namespace", "doc", "fields", "symbols", "items", "logicalType", "default"];
 
 /// The schema of `full_name` as one JSON text that needs no other.
 pub(crate) fn schema(contract: &Contract, full_name: &str) -> Result<String, String> {

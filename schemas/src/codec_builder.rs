@@ -51,12 +51,11 @@ impl CodecBuilder {
         for topic in topics {
             let mut records = Vec::with_capacity(topic.records.len());
             for name in topic.records {
-                match RecordType::from_full_name(name) {
-                    Some(record) => records.push(record),
-                    None => {
-                        let (topic, record) = (topic.name.to_owned(), (*name).to_owned());
-                        self.unknown.get_or_insert(RegistryError::NoSuchRecord { topic, record });
-                    }
+                if let Some(record) = RecordType::from_full_name(name) {
+                    records.push(record);
+                } else {
+                    let (topic, record) = (topic.name.to_owned(), (*name).to_owned());
+                    self.unknown.get_or_insert(RegistryError::NoSuchRecord { topic, record });
                 }
             }
             if !records.is_empty() {

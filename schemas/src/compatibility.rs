@@ -10,7 +10,8 @@ pub(crate) fn parse(json: &str) -> Result<Schema, String> {
 
 /// Checks that each of the two can read what the other wrote: `FULL` of a registry.
 pub(crate) fn check_full(old: &Schema, new: &Schema) -> Result<(), String> {
-    check_readable(old, new).map_err(|reason| format!("the new schema cannot read what the old one wrote: {reason}"))?;
+    check_readable(old, new)
+        .map_err(|reason| format!("the new schema cannot read what the old one wrote: {reason}"))?;
     check_readable(new, old).map_err(|reason| format!("the old schema cannot read what the new one wrote: {reason}"))
 }
 

@@ -144,7 +144,9 @@ impl DecodeError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// No topic of the codec holds the record, so its schema has no id.
-    #[error("{record} is in none of the topics that the codec was built for, so its schema has no id: declare it on a topic")]
+    #[error(
+        "{record} is in none of the topics that the codec was built for, so its schema has no id: declare it on a topic"
+    )]
     NotDeclared {
         /// The record.
         record: RecordType,
@@ -153,7 +155,11 @@ pub enum EncodeError {
 
 impl From<DecodeError> for tributary_runtime::ProcessError {
     fn from(error: DecodeError) -> Self {
-        if error.is_transient() { Self::Retry(error.to_string()) } else { Self::dead_letter(error.code(), error.to_string()) }
+        if error.is_transient() {
+            Self::Retry(error.to_string())
+        } else {
+            Self::dead_letter(error.code(), error.to_string())
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`Codec`] reads and writes values in the Confluent wire format: straight into records when the writer used today's
 //!   schema, by Avro's schema resolution when it used an older or newer one.
 //! - [`registry`] is the port to a schema registry, with one in this process and one for Confluent-compatible servers.
+//! - [`release`] keeps every released schema with a fixture, so that old data stays readable.
 //!
 //! Topics are declared by the flows, not here; this crate knows no stage and no log.
 
@@ -14,6 +15,7 @@ mod compatibility;
 mod error;
 pub mod records;
 pub mod registry;
+pub mod release;
 mod resolution;
 pub mod types;
 

@@ -69,7 +69,9 @@ pub fn subject(topic: &str, record: RecordType) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// It does not answer; trying again later may help.
-    #[error("the schema registry {location} does not answer ({attempts} attempts): {reason}. Start it, or correct its URL")]
+    #[error(
+        "the schema registry {location} does not answer ({attempts} attempts): {reason}. Start it, or correct its URL"
+    )]
     Unavailable {
         /// Where it should be.
         location: String,

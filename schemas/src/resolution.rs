@@ -76,7 +76,10 @@ impl Resolver {
         // versions of schemas in the topics.
         let written_with: &'static Schema = Box::leak(Box::new(writer));
         Ok(Self {
-            reader: GenericDatumReader::builder(written_with).reader_schema(reader).build().map_err(|e| e.to_string())?,
+            reader: GenericDatumReader::builder(written_with)
+                .reader_schema(reader)
+                .build()
+                .map_err(|e| e.to_string())?,
             writer: GenericDatumWriter::builder(reader).build().map_err(|e| e.to_string())?,
         })
     }
@@ -96,7 +99,8 @@ impl Resolver {
 
 /// Today's schema of a record, parsed once.
 fn todays(record: RecordType) -> Result<&'static Schema, String> {
-    static PARSED: [OnceLock<Result<Schema, String>>; RecordType::COUNT] = [const { OnceLock::new() }; RecordType::COUNT];
+    static PARSED: [OnceLock<Result<Schema, String>>; RecordType::COUNT] =
+        [const { OnceLock::new() }; RecordType::COUNT];
     let parsed = PARSED[record as usize].get_or_init(|| compatibility::parse(record.schema_json()));
     parsed.as_ref().map_err(Clone::clone)
 }

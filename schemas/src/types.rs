@@ -40,7 +40,8 @@ impl Date {
 
     /// The civil date; dates outside the years -9999 to 9999 are clamped.
     pub fn to_civil(self) -> jiff::civil::Date {
-        jiff::civil::Date::constant(1970, 1, 1).saturating_add(jiff::Span::new().days(self.0.clamp(-4_000_000, 2_900_000)))
+        jiff::civil::Date::constant(1970, 1, 1)
+            .saturating_add(jiff::Span::new().days(self.0.clamp(-4_000_000, 2_900_000)))
     }
 
     /// From a civil date.

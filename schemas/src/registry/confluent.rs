@@ -95,7 +95,8 @@ impl ConfluentRegistry {
         let Some((first, others)) = settings.urls.split_first() else {
             return Err(refused("no URL is given".to_owned()));
         };
-        if let Some(url) = settings.urls.iter().find(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        if let Some(url) = settings.urls.iter().find(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+        {
             return Err(refused(format!("{url:?} is not an http:// or https:// URL")));
         }
         let mut builder = SrSettings::new_builder(first.clone());

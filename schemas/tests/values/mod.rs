@@ -1,0 +1,85 @@
+//! Values of any schema of the contract, made from the schema alone.
+
+use apache_avro::Schema;
+use apache_avro::types::Value;
+use proptest::prelude::*;
+
+/// Any value that `schema` allows, except numbers that JSON cannot show.
+pub(crate) fn any_value(schema: &Schema) -> BoxedStrategy<Value> {
+    match schema {
+        Schema::Null => Just(Value::Null).boxed(),
+        Schema::Boolean => any::<bool>().prop_map(Value::Boolean).boxed(),
+        Schema::Int => any::<i32>().prop_map(Value::Int).boxed(),
+        Schema::Long => any::<i64>().prop_map(Value::Long).boxed(),
+        Schema::Double => (-1e300..1e300).prop_map(Value::Double).boxed(),
+        Schema::Date => any::<i32>().prop_map(Value::Date).boxed(),
+        Schema::String => ".{0,12}".prop_map(Value::String).boxed(),
+        Schema::Bytes => proptest::collection::vec(any::<u8>(), 0..40).prop_map(Value::Bytes).boxed(),
+        Schema::Array(array) => proptest::collection::vec(any_value(&array.items), 0..4).prop_map(Value::Array).boxed(),
+        Schema::Union(union) => {
+            let branches: Vec<BoxedStrategy<Value>> = (0u32..)
+                .zip(union.variants())
+                .map(|(index, branch)| {
+                    any_value(branch).prop_map(move |value| Value::Union(index, Box::new(value))).boxed()
+                })
+                .collect();
+            proptest::strategy::Union::new(branches).boxed()
+        }
+        Schema::Enum(symbols) => {
+            let symbols = symbols.symbols.clone();
+            (0..symbols.len()).prop_map(move |i| Value::Enum(i as u32, symbols[i].clone())).boxed()
+        }
+        Schema::Record(record) => {
+            let names: Vec<String> = record.fields.iter().map(|field| field.name.clone()).collect();
+            let values: Vec<BoxedStrategy<Value>> = record.fields.iter().map(|f| any_value(&f.schema)).collect();
+            values.prop_map(move |values| Value::Record(names.iter().cloned().zip(values).collect())).boxed()
+        }
+        other => panic!("no record of the contract may use {other:?}"),
+    }
+}
+
+/// The schema with every reference replaced by what it refers to.
+pub(crate) fn expanded(schema: &Schema) -> Schema {
+    let mut named = Vec::new();
+    collect(schema, &mut named);
+    expand(schema, &named)
+}
+
+fn collect(schema: &Schema, named: &mut Vec<Schema>) {
+    match schema {
+        Schema::Record(record) => {
+            named.push(schema.clone());
+            record.fields.iter().for_each(|field| collect(&field.schema, named));
+        }
+        Schema::Enum(_) => named.push(schema.clone()),
+        Schema::Array(array) => collect(&array.items, named),
+        Schema::Union(union) => union.variants().iter().for_each(|branch| collect(branch, named)),
+        _ => {}
+    }
+}
+
+fn expand(schema: &Schema, named: &[Schema]) -> Schema {
+    match schema {
+        Schema::Ref { name } => {
+            let found = named.iter().find(|candidate| candidate.name() == Some(name));
+            expand(found.unwrap_or_else(|| panic!("{name:?} is not in the schema")), named)
+        }
+        Schema::Record(record) => {
+            let mut record = record.clone();
+            for field in &mut record.fields {
+                field.schema = expand(&field.schema, named);
+            }
+            Schema::Record(record)
+        }
+        Schema::Array(array) => {
+            let mut array = array.clone();
+            array.items = Box::new(expand(&array.items, named));
+            Schema::Array(array)
+        }
+        Schema::Union(union) => {
+            let branches = union.variants().iter().map(|branch| expand(branch, named)).collect();
+            Schema::Union(apache_avro::schema::UnionSchema::new(branches).unwrap())
+        }
+        other => other.clone(),
+    }
+}
