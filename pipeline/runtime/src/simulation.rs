@@ -31,7 +31,8 @@ impl Simulation {
         broker.create_topics(&word_count::TOPICS, PARTITIONS);
         let topology = word_count::topology(&Arc::new(AtomicU32::new(5)));
         let metrics = Arc::new(Metrics::new(&topology));
-        let snapshots = rng.chance(0.5).then(|| SnapshotConfig {
+        // Few, because each snapshot is forced to disk.
+        let snapshots = rng.chance(0.1).then(|| SnapshotConfig {
             every: Duration::ZERO,
             ..SnapshotConfig::new(folder.to_owned(), format!("{seed}"))
         });
@@ -103,6 +104,9 @@ impl Simulation {
             for _ in 0..self.rng.below(12) {
                 self.turn();
             }
+            if self.rng.chance(0.1) {
+                self.broker.compact();
+            }
         }
         let lag = self.broker.lag(INBOXES.iter().map(|inbox| (GROUP.to_owned(), *inbox)).collect());
         let mut turns = 0;
@@ -167,6 +171,18 @@ fn five_hundred_seeds_of_faults_leave_state_and_outputs_exactly_once() {
         assert_eq!(simulation.outcome(), expected, "seed {seed}");
     }
     assert!(deaths > 600 && aborts > 600, "the faults must bite: {deaths} deaths, {aborts} aborts");
+}
+
+#[test]
+fn faults_leave_the_state_exact_when_only_the_newest_of_each_key_is_kept() {
+    for seed in 1000..1150 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut simulation = Simulation::new(seed, Retention::ByKey, folder.path());
+        simulation.run();
+        let expected = Outcome::expected(simulation.lines.iter());
+        let outcome = simulation.outcome();
+        assert_eq!((outcome.lines, outcome.words), (expected.lines, expected.words), "seed {seed}");
+    }
 }
 
 #[test]
