@@ -1,4 +1,21 @@
-//! Placeholder.
+//! The exchange between TIS and ESR: each stage of the flow is one file of its name, a pure function of state and record.
+//!
+//! Nothing here does I/O; files, folders, logs and clocks belong to the connectors. Rules are cited by the numbers of the
+//! domain: R1-R12 reconciliation, A1-A14 applicants, T1a-T1h notifications, D1-D54 decisions.
 
+mod applicant;
 pub mod configuration;
+pub mod context;
+pub mod exporter;
+pub mod flow;
 pub mod format;
+pub mod inbound;
+mod outgoing;
+pub mod position;
+pub mod post;
+pub mod report;
+pub mod schedule;
+pub mod tis;
+pub mod topics;
+pub mod trainee;
+pub mod writer;

@@ -1,0 +1,128 @@
+//! Applicant records: how a placement, its person and a position become the columns of an APP row (5.3, 5.4).
+
+use tributary_runtime::ProcessError;
+use tributary_schemas::{Applicant, Person, PositionId, PositionPlacement};
+
+use crate::context::Context;
+use crate::format::maps::ValueMap;
+use crate::format::{Mapped, Postcode, ValueMaps, postcode};
+use crate::trainee::known_number;
+
+/// What a position adds to its applicant records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PositionFacts<'a> {
+    pub(crate) position_id: PositionId,
+    pub(crate) office: &'a str,
+    pub(crate) deanery_number: &'a str,
+    pub(crate) position_number: &'a str,
+}
+
+/// Key of an applicant record on the exports topic: its identity is placement, position and trainee (D27).
+pub(crate) fn export_key(office: &str, placement: i64, position: i64, trainee: i64) -> String {
+    format!("{office}/applicant/{placement}/{position}/{trainee}")
+}
+
+/// Builds the record of a placement for a position.
+///
+/// # Errors
+/// Says why the person's bytes cannot be read.
+pub(crate) fn build(
+    placement: &PositionPlacement,
+    position: PositionFacts<'_>,
+    context: &Context,
+) -> Result<Applicant, ProcessError> {
+    let mut applicant = Applicant {
+        placement_id: placement.placement_id,
+        position_id: position.position_id,
+        trainee_id: placement.trainee_id,
+        office: position.office.to_owned(),
+        deanery_number: position.deanery_number.to_owned(),
+        position_number: position.position_number.to_owned(),
+        projected_hire_date: placement.date_from,
+        projected_end_date: placement.date_to,
+        last_name: placement.last_name.clone(),
+        first_name: placement.first_name.clone(),
+        gmc_number: placement.gmc_number.clone(),
+        country: "GB".to_owned(),
+        sent_before: placement.sent_before.clone(),
+        ..Applicant::default()
+    };
+    if let Some(body) = &placement.person {
+        let person = context.codec.open(body)?.read::<Person>()?;
+        fill_from_person(&mut applicant, &person, &context.settings.value_maps);
+    }
+    Ok(applicant)
+}
+
+fn fill_from_person(applicant: &mut Applicant, person: &Person, value_maps: &ValueMaps) {
+    let mut mapper = Mapper { value_maps, warnings: Vec::new() };
+    applicant.title = mapper.map("title", &value_maps.title, person.title.as_deref());
+    applicant.gender = mapper.map("gender", &value_maps.gender, person.gender.as_deref());
+    applicant.marital_status =
+        mapper.map("marital status", &value_maps.marital_status, person.marital_status.as_deref());
+    applicant.ethnic_origin = mapper.map("ethnic origin", &value_maps.ethnic_origin, person.ethnic_origin.as_deref());
+    applicant.nationality = mapper.map("nationality", &value_maps.nationality, person.nationality.as_deref());
+    applicant.religious_belief =
+        mapper.map("religious belief", &value_maps.religious_belief, person.religious_belief.as_deref());
+    applicant.sexual_orientation =
+        mapper.map("sexual orientation", &value_maps.sexual_orientation, person.sexual_orientation.as_deref());
+    applicant.disability = mapper.map("disability", &value_maps.disability, person.disability.as_deref());
+    applicant.country = mapper.country(person.country.as_deref());
+    applicant.postcode = mapper.postcode(&applicant.country, person.post_code.as_deref());
+    applicant.warnings = mapper.warnings;
+    applicant.previous_last_name = text(person.maiden_name.as_deref());
+    applicant.date_of_birth = person.date_of_birth;
+    applicant.email = text(person.email.as_deref());
+    applicant.home_telephone = text(person.telephone_number.as_deref());
+    applicant.mobile_telephone = text(person.mobile_number.as_deref());
+    applicant.address1 = text(person.address1.as_deref());
+    applicant.address2 = text(person.address2.as_deref());
+    applicant.address3 = text(person.address3.as_deref());
+    applicant.town = text(person.address4.as_deref());
+    applicant.national_insurance_number = text(person.national_insurance_number.as_deref());
+    applicant.gmc_expiry = person.gmc_end_date.filter(|_| !applicant.gmc_number.is_empty());
+    applicant.gdc_number = known_number(person.gdc_number.as_deref());
+    applicant.gdc_expiry = person.gdc_end_date.filter(|_| !applicant.gdc_number.is_empty());
+}
+
+fn text(value: Option<&str>) -> String {
+    value.unwrap_or_default().trim().to_owned()
+}
+
+/// Looks values up and remembers what had to be left blank.
+struct Mapper<'a> {
+    value_maps: &'a ValueMaps,
+    warnings: Vec<String>,
+}
+
+impl Mapper<'_> {
+    fn map(&mut self, name: &str, map: &ValueMap, value: Option<&str>) -> String {
+        let value = value.unwrap_or_default();
+        self.code(name, value, map.get(value))
+    }
+
+    fn code(&mut self, name: &str, value: &str, mapped: Mapped<'_>) -> String {
+        if mapped.is_unmapped() {
+            self.warnings.push(format!("{name} {value:?} is not in the value map: left blank"));
+        }
+        mapped.code().to_owned()
+    }
+
+    /// A blank country counts as GB (D22).
+    fn country(&mut self, value: Option<&str>) -> String {
+        let value = value.unwrap_or_default();
+        if value.trim().is_empty() {
+            return "GB".to_owned();
+        }
+        self.code("country", value, self.value_maps.country(value))
+    }
+
+    fn postcode(&mut self, country: &str, value: Option<&str>) -> String {
+        let value = value.unwrap_or_default();
+        let checked = postcode(country, value);
+        if checked == Postcode::Invalid {
+            self.warnings.push(format!("postcode {value:?} is not a UK postcode: left blank"));
+        }
+        checked.text().to_owned()
+    }
+}

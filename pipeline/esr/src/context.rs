@@ -1,0 +1,176 @@
+//! What all stages of the flow are given: the codec and the settings.
+
+use std::sync::Arc;
+
+use tributary_runtime::{Output, ProcessError, Record, Topic};
+use tributary_schemas::{Alert, AvroRecord, Codec, Date, FileEvent, Framed, Severity};
+
+use crate::configuration::EsrSettings;
+use crate::format::{InboundLayouts, Templates};
+use crate::topics;
+
+/// Codec and settings, shared by all tasks.
+#[derive(Clone)]
+pub struct Context {
+    /// Writes and reads registry-framed records.
+    pub codec: Codec,
+    /// The settings of the flow.
+    pub settings: Arc<EsrSettings>,
+    /// Offices that this flow serves, in the order in which they take file numbers (D50).
+    pub offices: Arc<[String]>,
+    pub(crate) inbound_layouts: Arc<InboundLayouts>,
+    pub(crate) templates: Arc<Templates>,
+}
+
+impl Context {
+    /// A context for the served offices.
+    pub fn new(codec: Codec, settings: Arc<EsrSettings>, offices: Vec<String>) -> Self {
+        let configuration = &settings.configuration;
+        let inbound_layouts = InboundLayouts::new(&settings.layouts, configuration.inbound.line_limit);
+        let outbound = &configuration.outbound;
+        let templates = Templates::new(&settings.layouts, outbound.encoding, outbound.line_end);
+        Self {
+            codec,
+            offices: offices.into(),
+            inbound_layouts: Arc::new(inbound_layouts),
+            templates: Arc::new(templates),
+            settings,
+        }
+    }
+
+    /// Opens the value of a record.
+    pub(crate) fn open<'a>(&self, record: &Record<'a>) -> Result<Framed<'a>, ProcessError> {
+        let Some(value) = record.value else {
+            return Err(ProcessError::dead_letter("unexpected-tombstone", "a tombstone has no meaning on this topic"));
+        };
+        Ok(self.codec.open(value)?)
+    }
+
+    /// Sends a record to the partition of its key.
+    pub(crate) fn send<R: AvroRecord>(&self, output: &mut Output, topic: &'static Topic, key: &[u8], record: &R) {
+        output.send(topic, key, |buffer| self.write(record, buffer));
+    }
+
+    /// Appends the framed record. Every record type that the stages send is declared on a topic (a test of `topics` proves
+    /// it); if one were not, its empty value would end in the dead letters of the stage that reads it.
+    pub(crate) fn write<R: AvroRecord>(&self, record: &R, buffer: &mut Vec<u8>) {
+        if let Err(error) = self.codec.encode(record, buffer) {
+            tracing::error!(record_type = R::TYPE.full_name(), %error, "record cannot be encoded");
+        }
+    }
+
+    /// Sends a record of the exports topic to the partition of an office.
+    pub(crate) fn send_export<R: AvroRecord>(&self, output: &mut Output, office: &str, key: &str, record: &R) {
+        let partition = self.office_partition(output, office);
+        output.send_to(&topics::EXPORTS, partition, key.as_bytes(), |buffer| self.write(record, buffer));
+    }
+
+    /// Withdraws a record of the exports topic.
+    pub(crate) fn withdraw_export(&self, output: &mut Output, office: &str, key: &str) {
+        let partition = self.office_partition(output, office);
+        output.tombstone_to(&topics::EXPORTS, partition, key.as_bytes());
+    }
+
+    /// Exports are partitioned by office: offices are spread evenly, in the order of the configuration.
+    fn office_partition(&self, output: &Output, office: &str) -> i32 {
+        let offices = &self.settings.configuration.offices;
+        let index = offices.keys().position(|known| known.as_str() == office).unwrap_or(0);
+        index as i32 % output.partition_count(&topics::EXPORTS)
+    }
+
+    /// Raises an alert.
+    pub(crate) fn alert(&self, output: &mut Output, severity: Severity, code: &str, subject: &str, text: String) {
+        let alert = Alert { severity, code: code.to_owned(), subject: subject.to_owned(), text };
+        self.send(output, &topics::EVENT, subject.as_bytes(), &alert);
+    }
+
+    /// Tells what became of a file.
+    pub(crate) fn file_event(&self, output: &mut Output, event: &FileEvent) {
+        self.send(output, &topics::EVENT, event.file_name.as_bytes(), event);
+    }
+
+    /// Whether placements of this type count (A8).
+    pub(crate) fn counts(&self, placement_type: &str) -> bool {
+        self.settings.configuration.applicants.counts(placement_type)
+    }
+
+    /// First and last + 1 day of the window, as days after today (A5, A6).
+    pub(crate) fn window(&self) -> std::ops::Range<i32> {
+        let applicants = &self.settings.configuration.applicants;
+        applicants.min_days as i32..applicants.max_weeks as i32 * 7
+    }
+}
+
+/// A record type that does not belong on this topic.
+pub(crate) fn unexpected(framed: &Framed<'_>) -> ProcessError {
+    let text = format!("{} does not belong on this topic", framed.record_type().full_name());
+    ProcessError::dead_letter("unexpected-record-type", text)
+}
+
+/// The London date of an instant: all windows use it (10.1).
+pub fn london_date(timestamp_millis: i64) -> Date {
+    Date::from_civil(london_time(timestamp_millis).date())
+}
+
+/// The London time of an instant.
+pub fn london_time(timestamp_millis: i64) -> jiff::civil::DateTime {
+    let instant = jiff::Timestamp::from_millisecond(timestamp_millis).unwrap_or_default();
+    instant.to_zoned(london()).datetime()
+}
+
+fn london() -> jiff::tz::TimeZone {
+    static LONDON: std::sync::OnceLock<jiff::tz::TimeZone> = std::sync::OnceLock::new();
+    LONDON.get_or_init(|| jiff::tz::TimeZone::get("Europe/London").unwrap_or(jiff::tz::TimeZone::UTC)).clone()
+}
+
+/// The form of a DPN by which it is matched: trimmed, ASCII letters in upper case (R1).
+pub fn fold_deanery_number(text: &str) -> String {
+    text.trim().to_ascii_uppercase()
+}
+
+/// The id in a key that is decimal text, as the `tis.*` topics have it.
+pub(crate) fn id_from_text_key(record: &Record<'_>) -> Result<i64, ProcessError> {
+    std::str::from_utf8(record.key).ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
+        let key = String::from_utf8_lossy(record.key);
+        ProcessError::dead_letter("key-not-an-id", format!("the key must be the TIS id as decimal text, it is {key:?}"))
+    })
+}
+
+/// The key as text.
+pub(crate) fn text_key<'a>(record: &Record<'a>) -> Result<&'a str, ProcessError> {
+    std::str::from_utf8(record.key).map_err(|_| {
+        let key = String::from_utf8_lossy(record.key);
+        ProcessError::dead_letter("key-not-text", format!("the key must be UTF-8 text, it is {key:?}"))
+    })
+}
+
+/// The id in a key of eight big-endian bytes, as the internal inboxes have it.
+pub(crate) fn id_from_key(record: &Record<'_>) -> Result<i64, ProcessError> {
+    record.key.try_into().map(i64::from_be_bytes).map_err(|_| {
+        ProcessError::dead_letter("key-not-an-id", format!("the key must be 8 bytes, it has {}", record.key.len()))
+    })
+}
+
+/// A digest by which two contents are told apart.
+pub(crate) fn digest(bytes: &[u8]) -> u128 {
+    use sha2::Digest;
+    let hash = sha2::Sha256::digest(bytes);
+    hash.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn london_date_follows_summer_time() {
+        let timestamp = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        assert_eq!(london_date(timestamp("2026-06-30T23:30:00Z")).to_string(), "2026-07-01");
+        assert_eq!(london_date(timestamp("2026-12-31T23:30:00Z")).to_string(), "2026-12-31");
+    }
+
+    #[test]
+    fn r1_numbers_match_without_case_and_blanks() {
+        assert_eq!(fold_deanery_number(" eoe/R1f/300/str/001 "), "EOE/R1F/300/STR/001");
+    }
+}

@@ -1,0 +1,341 @@
+//! The `inbound` stage: takes files in, one after the other (D9), splits them into lines for the position stage, keeps
+//! the ledger of files (D10-D12) and writes the confirmation (RTC) when every position partition has answered.
+
+mod ledger;
+mod lines;
+
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_schemas::{
+    Decision, FileArrived, FileChunk, FileDecision, FileEvent, FileKind, FileStatus, LineVerdict, PositionFileDone,
+    RecordCount, RecordType, RejectedLine, Severity,
+};
+
+use crate::context::{Context, unexpected};
+use crate::format::{self, Envelope, FileName, Line, rtc};
+use crate::outgoing::{OutgoingFile, RunTimes};
+use crate::topics;
+
+pub use ledger::{Counts, LedgerEntry, LedgerStatus};
+
+/// Rejected lines that an event names; the others are in the RTC and among the dead letters.
+const NAMED_LINES: usize = 1_000;
+
+/// The processor of the one partition.
+pub struct Inbound {
+    context: Context,
+    ledger: Store<String, LedgerEntry>,
+    verdicts: Store<(String, i32, u32), LineVerdict>,
+    /// The file that each RTC name confirms (D12).
+    confirmations: Store<String, String>,
+    /// When the last RTC of an office was written (D51).
+    last_confirmation: Store<String, i64>,
+}
+
+impl Inbound {
+    /// A task without state yet.
+    pub fn new(context: Context) -> Self {
+        Self {
+            context,
+            ledger: Store::new(),
+            verdicts: Store::new(),
+            confirmations: Store::new(),
+            last_confirmation: Store::new(),
+        }
+    }
+
+    /// All files that were ever taken in, by name.
+    pub fn ledger(&self) -> impl Iterator<Item = (&str, &LedgerEntry)> {
+        self.ledger.iter().map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    fn arrived(&mut self, arrived: &FileArrived, output: &mut Output) -> Result<(), ProcessError> {
+        let name = parse_name(&arrived.file_name)?;
+        let known = self.ledger.get(&arrived.file_name).cloned();
+        let accepted = match known {
+            None => false,
+            Some(entry) if entry.status == LedgerStatus::Parked => {
+                let same = entry.sha256 == arrived.sha256;
+                if same && !entry.accepted {
+                    return Ok(());
+                }
+                same && entry.accepted
+            }
+            Some(entry) => {
+                self.seen_again(&name, entry, arrived, output);
+                return Ok(());
+            }
+        };
+        let mut entry = LedgerEntry::of(arrived);
+        let suspect = envelope(arrived).check(&name, &self.context.inbound_layouts).err();
+        let park = self.context.settings.configuration.inbound.suspect == crate::configuration::SuspectPolicy::Park;
+        if let Some(suspect) = suspect.filter(|_| park && !accepted) {
+            entry.status = LedgerStatus::Parked;
+            self.park(&name, arrived, &suspect.reason, output);
+        }
+        self.ledger.put(arrived.file_name.clone(), entry);
+        Ok(())
+    }
+
+    /// A name that is used up: the same content is ignored, other content refused (D11).
+    fn seen_again(&mut self, name: &FileName, mut entry: LedgerEntry, arrived: &FileArrived, output: &mut Output) {
+        if !entry.is_taken_in() && entry.sha256 == arrived.sha256 {
+            // The same delivery again, after an interruption: its chunks go on where they stopped.
+            return;
+        }
+        let (status, note) = if entry.sha256 == arrived.sha256 {
+            (FileStatus::Ignored, "the same file was taken in before")
+        } else {
+            (FileStatus::Refused, "a file of this name with other content was taken in before")
+        };
+        if status == FileStatus::Refused {
+            let text = format!("{note}: ask the sender which one counts, and for a new name");
+            self.context.alert(output, Severity::Error, "file-name-used-up", &arrived.file_name, text);
+        }
+        self.event(name, &arrived.file_name, status, note, output);
+        entry.size = arrived.size;
+        entry.modified = arrived.modified;
+        self.ledger.put(arrived.file_name.clone(), entry);
+    }
+
+    fn park(&self, name: &FileName, arrived: &FileArrived, reason: &str, output: &mut Output) {
+        let text = format!("{reason}: the file is parked; accept it, refuse it, or have it sent again");
+        self.context.alert(output, Severity::Error, "file-suspect", &arrived.file_name, text);
+        self.event(name, &arrived.file_name, FileStatus::Parked, reason, output);
+    }
+
+    fn event(&self, name: &FileName, file_name: &str, status: FileStatus, note: &str, output: &mut Output) {
+        let event = FileEvent {
+            file_name: file_name.to_owned(),
+            office: name.office.as_str().to_owned(),
+            kind: record_kind(name.kind),
+            number: name.number as i64,
+            status,
+            note: note.to_owned(),
+            ..FileEvent::default()
+        };
+        self.context.file_event(output, &event);
+    }
+
+    fn decided(&mut self, decision: &FileDecision, now: i64, output: &mut Output) -> Result<(), ProcessError> {
+        let name = parse_name(&decision.file_name)?;
+        let Some(mut entry) = self.ledger.get(&decision.file_name).cloned() else {
+            return Err(ProcessError::dead_letter(
+                "unknown-file",
+                format!("{} was never taken in", decision.file_name),
+            ));
+        };
+        match (decision.decision, entry.status) {
+            (Decision::Accept, LedgerStatus::Parked) => entry.accepted = true,
+            (Decision::Refuse, LedgerStatus::Parked) => {
+                entry.status = LedgerStatus::Refused;
+                let row = rtc::refused_file_row(&self.context.templates, "the file was refused by an operator");
+                self.event(&name, &decision.file_name, FileStatus::Refused, "refused by an operator", output);
+                self.write_confirmation(&name, vec![row], now, output);
+            }
+            (Decision::Release, LedgerStatus::Processed) if entry.confirmation_held => {
+                entry.confirmation_held = false;
+                let rows = self.confirmation_rows(&decision.file_name, &entry);
+                self.write_confirmation(&name, rows, now, output);
+            }
+            (decision, status) => {
+                let text = format!("{decision} does not fit a file that is {status:?}");
+                return Err(ProcessError::dead_letter("decision-does-not-fit", text));
+            }
+        }
+        self.ledger.put(decision.file_name.clone(), entry);
+        Ok(())
+    }
+
+    fn chunk(&mut self, chunk: &FileChunk, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let Some(mut entry) = self.ledger.get(&chunk.file_name).cloned() else { return Ok(()) };
+        let expected = entry.status == LedgerStatus::Receiving && entry.sha256 == chunk.sha256;
+        if !expected || entry.next_chunk != chunk.index {
+            return Ok(());
+        }
+        let name = parse_name(&chunk.file_name)?;
+        self.split(&name, chunk, &mut entry, record, output);
+        entry.next_chunk += 1;
+        if chunk.last {
+            entry.status = LedgerStatus::Confirming;
+            let end = tributary_schemas::FileEnd {
+                file_name: chunk.file_name.clone(),
+                office: name.office.as_str().to_owned(),
+            };
+            output.set_headers(record.headers);
+            output.broadcast(&topics::POSITION_INBOX, b"", |buffer| self.context.write(&end, buffer));
+        }
+        self.ledger.put(chunk.file_name.clone(), entry);
+        Ok(())
+    }
+
+    fn position_done(&mut self, done: &PositionFileDone, now: i64, output: &mut Output) -> Result<(), ProcessError> {
+        let name = parse_name(&done.file_name)?;
+        let Some(mut entry) = self.ledger.get(&done.file_name).cloned() else { return Ok(()) };
+        if entry.status != LedgerStatus::Confirming || !entry.answered.insert(done.partition) {
+            return Ok(());
+        }
+        for verdict in &done.verdicts {
+            if !verdict.accepted {
+                entry.count(&verdict.record_type).accepted -= 1;
+            }
+            self.add_verdict(&done.file_name, verdict.clone());
+        }
+        entry.unnamed += done.unnamed;
+        let room = 20_usize.saturating_sub(entry.unnamed_examples.len());
+        entry.unnamed_examples.extend(done.unnamed_examples.iter().take(room));
+        if entry.answered.len() as i32 == done.partitions {
+            self.finish(&name, &done.file_name, &mut entry, now, output);
+        }
+        self.ledger.put(done.file_name.clone(), entry);
+        Ok(())
+    }
+
+    /// Everybody has answered: the file is processed and its RTC is written, or held back (D12).
+    fn finish(&mut self, name: &FileName, file_name: &str, entry: &mut LedgerEntry, now: i64, output: &mut Output) {
+        entry.status = LedgerStatus::Processed;
+        self.processed_event(name, file_name, entry, output);
+        if entry.unnamed > 0 {
+            let examples: Vec<String> = entry.unnamed_examples.iter().map(ToString::to_string).collect();
+            let text = format!(
+                "{} positions of {} are not named in this full file (D8), among them {}",
+                entry.unnamed,
+                name.office.as_str(),
+                examples.join(", ")
+            );
+            self.context.alert(output, Severity::Warning, "positions-not-named", file_name, text);
+        }
+        let confirmation = name.with_kind(format::FileKind::Rtc).to_string();
+        let other = self.confirmations.get(&confirmation).filter(|confirmed| *confirmed != file_name);
+        if let Some(other) = other {
+            entry.confirmation_held = true;
+            let text = format!(
+                "{confirmation} confirms {other} already: the confirmation of {file_name} is held back until it is released"
+            );
+            self.context.alert(output, Severity::Warning, "confirmation-held", file_name, text);
+            self.event(name, file_name, FileStatus::Held, "the RTC of another file has the same name (D12)", output);
+            return;
+        }
+        self.confirmations.put(confirmation, file_name.to_owned());
+        let rows = self.confirmation_rows(file_name, entry);
+        self.write_confirmation(name, rows, now, output);
+    }
+
+    fn processed_event(&self, name: &FileName, file_name: &str, entry: &LedgerEntry, output: &mut Output) {
+        let rejected = self.verdicts_of(file_name).filter(|verdict| !verdict.accepted).take(NAMED_LINES);
+        let event = FileEvent {
+            file_name: file_name.to_owned(),
+            office: name.office.as_str().to_owned(),
+            kind: record_kind(name.kind),
+            number: name.number as i64,
+            status: FileStatus::Processed,
+            counts: entry
+                .counts
+                .iter()
+                .map(|(record_type, counts)| RecordCount {
+                    record_type: record_type.clone(),
+                    received: counts.received,
+                    accepted: counts.accepted,
+                })
+                .collect(),
+            rejected: rejected
+                .map(|verdict| RejectedLine {
+                    line: verdict.line,
+                    column: verdict.column,
+                    reason: verdict.text.clone(),
+                })
+                .collect(),
+            ..FileEvent::default()
+        };
+        self.context.file_event(output, &event);
+    }
+
+    fn confirmation_rows(&self, file_name: &str, entry: &LedgerEntry) -> Vec<String> {
+        let verdicts: Vec<rtc::Verdict<'_>> = self.verdicts_of(file_name).map(as_row).collect();
+        let counts: Vec<rtc::Count<'_>> = entry
+            .counts
+            .iter()
+            .map(|(record_type, counts)| rtc::Count {
+                record_type,
+                received: counts.received.unsigned_abs(),
+                accepted: counts.accepted.unsigned_abs(),
+            })
+            .collect();
+        rtc::rows(&self.context.templates, &verdicts, &counts)
+    }
+
+    fn write_confirmation(&mut self, name: &FileName, rows: Vec<String>, now: i64, output: &mut Output) {
+        let name = name.with_kind(format::FileKind::Rtc);
+        let office = name.office.as_str().to_owned();
+        let times = RunTimes { now, previous: self.last_confirmation.get(&office).copied() };
+        let mut file = OutgoingFile::start(&self.context, &name, times, output);
+        for row in rows {
+            file.row(row, output);
+        }
+        file.close(&name, FileKind::Rtc, output);
+        self.last_confirmation.put(office, now);
+    }
+
+    fn verdicts_of(&self, file_name: &str) -> impl Iterator<Item = &LineVerdict> {
+        let first = (file_name.to_owned(), i32::MIN, 0);
+        let last = (file_name.to_owned(), i32::MAX, u32::MAX);
+        self.verdicts.range(first..=last).map(|(_, verdict)| verdict)
+    }
+
+    /// One line may get several verdicts.
+    fn add_verdict(&mut self, file_name: &str, verdict: LineVerdict) {
+        let first = (file_name.to_owned(), verdict.line, 0);
+        let last = (file_name.to_owned(), verdict.line, u32::MAX);
+        let at = self.verdicts.range(first..=last).count() as u32;
+        self.verdicts.put((file_name.to_owned(), verdict.line, at), verdict);
+    }
+}
+
+/// The outermost lines of a file as its arrival tells them.
+fn envelope(arrived: &FileArrived) -> Envelope<'_> {
+    let line = |number: u64, bytes| Line { number, bytes };
+    let lines = u64::from(arrived.lines.unsigned_abs());
+    let first = (lines > 0).then(|| line(1, arrived.first_line.as_slice()));
+    let last = (lines > 0).then(|| line(lines, arrived.last_line.as_slice()));
+    Envelope::new(first, last, lines)
+}
+
+fn parse_name(file_name: &str) -> Result<FileName, ProcessError> {
+    file_name.parse::<FileName>().map_err(|error| ProcessError::dead_letter("not-a-file-name", error.to_string()))
+}
+
+fn record_kind(kind: format::FileKind) -> FileKind {
+    FileKind::from_symbol(kind.as_str()).unwrap_or_default()
+}
+
+fn as_row(verdict: &LineVerdict) -> rtc::Verdict<'_> {
+    rtc::Verdict {
+        line: u64::from(verdict.line.unsigned_abs()),
+        record_type: &verdict.record_type,
+        id: verdict.id,
+        dpn: &verdict.deanery_number,
+        accepted: verdict.accepted,
+        severity: match verdict.severity {
+            Severity::Info => rtc::Severity::Info,
+            Severity::Warning => rtc::Severity::Warning,
+            Severity::Error => rtc::Severity::Error,
+        },
+        text: &verdict.text,
+    }
+}
+
+impl Processor for Inbound {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let framed = self.context.open(record)?;
+        match framed.record_type() {
+            RecordType::FileArrived => self.arrived(&framed.read()?, output),
+            RecordType::FileChunk => self.chunk(&framed.read()?, record, output),
+            RecordType::FileDecision => self.decided(&framed.read()?, record.timestamp, output),
+            RecordType::PositionFileDone => self.position_done(&framed.read()?, record.timestamp, output),
+            _ => Err(unexpected(&framed)),
+        }
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![&mut self.ledger, &mut self.verdicts, &mut self.confirmations, &mut self.last_confirmation]
+    }
+}

@@ -1,0 +1,246 @@
+//! The `position` stage, keyed by position id: one stored position from POS and POR lines (D6, D7), its pairing with a
+//! post (R1-R7), and its applicant records (A1, A2). A position is the one owner of its pairs: what `post` sends carries
+//! the version of the subscription it answers, and answers to an older one are dropped.
+
+mod lines;
+mod state;
+
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_schemas::{
+    ApplicantExported, FileEnd, LineVerdict, PersonId, PlacementExported, PlacementId, PositionId, PositionLine,
+    PositionPlacement, PositionPlacementGone, PositionReconciled, PositionSubscription, PositionUnsubscribed,
+    PostMatch, ReconciliationLine, RecordType,
+};
+
+use crate::applicant::{self, PositionFacts, export_key};
+use crate::context::{Context, fold_deanery_number, id_from_key, london_date, unexpected};
+use crate::topics;
+
+pub use state::{Pair, StoredPosition};
+
+/// The processor of one partition.
+pub struct Positions {
+    context: Context,
+    partition: i32,
+    positions: Store<PositionId, StoredPosition>,
+    pairs: Store<(PositionId, PlacementId, PersonId), Pair>,
+    verdicts: Store<(String, i32), LineVerdict>,
+}
+
+impl Positions {
+    /// A task without state yet.
+    pub fn new(context: Context, partition: i32) -> Self {
+        Self { context, partition, positions: Store::new(), pairs: Store::new(), verdicts: Store::new() }
+    }
+
+    /// All positions held, for summaries.
+    pub fn positions(&self) -> impl Iterator<Item = (&PositionId, &StoredPosition)> {
+        self.positions.iter()
+    }
+
+    /// Stores the new state of a position and tells everybody whom the difference concerns.
+    fn replace(&mut self, id: PositionId, old: Option<StoredPosition>, mut new: StoredPosition, output: &mut Output) {
+        let old = old.unwrap_or_default();
+        let old_number = fold_deanery_number(&old.deanery_number);
+        let new_number = fold_deanery_number(&new.deanery_number);
+        let moved = !old.office.is_empty() && old.office != new.office;
+        let ended = old_number != new_number || (new.deleted && !old.deleted);
+        if ended || moved {
+            self.withdraw_pairs(id, &old.office, output);
+        }
+        let resubscribe = old.deanery_number != new.deanery_number
+            || old.position_number != new.position_number
+            || old.deleted != new.deleted
+            || old.office != new.office;
+        if resubscribe {
+            new.version = old.version + 1;
+            if old_number != new_number && !old_number.is_empty() {
+                let gone = PositionUnsubscribed { position_id: id, version: new.version };
+                self.context.send(output, &topics::POST, old_number.as_bytes(), &gone);
+                new.post_id = None;
+            }
+            if !new_number.is_empty() {
+                self.subscribe(id, &new, old_number != new_number, output);
+            }
+        }
+        self.tell(id, &old, &new, output);
+        self.positions.put(id, new);
+    }
+
+    fn subscribe(&self, id: PositionId, position: &StoredPosition, new_number: bool, output: &mut Output) {
+        let number = fold_deanery_number(&position.deanery_number);
+        let subscription = PositionSubscription {
+            position_id: id,
+            version: position.version,
+            office: position.office.clone(),
+            live: position.is_live(),
+            deanery_number: position.deanery_number.clone(),
+            cause_file: position.cause_file.clone(),
+            cause_line: position.cause_line,
+        };
+        self.context.send(output, &topics::POST, number.as_bytes(), &subscription);
+        if !new_number {
+            return;
+        }
+        // A number that comes back must know what was exported under it before (D34).
+        for ((_, placement_id, trainee_id), pair) in self.pairs_of(id) {
+            if let Some((date_from, date_to)) = pair.exported {
+                let exported = PlacementExported {
+                    placement_id: *placement_id,
+                    trainee_id: *trainee_id,
+                    position_id: id,
+                    date_from,
+                    date_to,
+                };
+                self.context.send(output, &topics::POST, number.as_bytes(), &exported);
+            }
+        }
+    }
+
+    /// Publishes the position, and the pairing where it changed.
+    fn tell(&self, id: PositionId, old: &StoredPosition, new: &StoredPosition, output: &mut Output) {
+        let public = new.public(id);
+        if old.public(id) == public && !old.office.is_empty() {
+            return;
+        }
+        self.context.send(output, &topics::POSITION, &id.0.to_be_bytes(), &public);
+        if old.status() == new.status() && old.post_id == new.post_id && old.deanery_number == new.deanery_number {
+            return;
+        }
+        let reconciled = PositionReconciled {
+            position_id: id,
+            deanery_number: new.deanery_number.clone(),
+            status: new.status(),
+            post_id: new.post_id,
+        };
+        self.context.send(output, &topics::POSITION_RECONCILED, &id.0.to_be_bytes(), &reconciled);
+    }
+
+    fn pairs_of(&self, id: PositionId) -> impl Iterator<Item = (&(PositionId, PlacementId, PersonId), &Pair)> {
+        let first = (id, PlacementId(i64::MIN), PersonId(i64::MIN));
+        let last = (id, PlacementId(i64::MAX), PersonId(i64::MAX));
+        self.pairs.range(first..=last)
+    }
+
+    /// Withdraws the records that were not exported (R4, R6, D6); exported ones stay as they are.
+    fn withdraw_pairs(&mut self, id: PositionId, office: &str, output: &mut Output) {
+        let open: Vec<_> = self.pairs_of(id).filter(|(_, pair)| pair.exported.is_none()).map(|(key, _)| *key).collect();
+        for key in open {
+            let export_key = export_key(office, key.1.0, id.0, key.2.0);
+            self.context.withdraw_export(output, office, &export_key);
+            self.pairs.delete(key);
+        }
+    }
+
+    fn matched(&mut self, id: PositionId, answer: &PostMatch, output: &mut Output) {
+        let Some(old) = self.current(id, answer.version) else { return };
+        if old.post_id == answer.post_id {
+            return;
+        }
+        let new = StoredPosition { post_id: answer.post_id, ..old.clone() };
+        if new.post_id.is_none() {
+            self.withdraw_pairs(id, &new.office, output);
+        }
+        self.tell(id, &old, &new, output);
+        self.positions.put(id, new);
+    }
+
+    /// The position, unless the version is that of an earlier subscription.
+    fn current(&self, id: PositionId, version: i64) -> Option<StoredPosition> {
+        self.positions.get(&id).filter(|position| position.version == version).cloned()
+    }
+
+    fn placement(
+        &mut self,
+        id: PositionId,
+        placement: &PositionPlacement,
+        record: &Record<'_>,
+        output: &mut Output,
+    ) -> Result<(), ProcessError> {
+        let Some(position) = self.current(id, placement.version).filter(StoredPosition::is_live) else {
+            return Ok(());
+        };
+        let key = (id, placement.placement_id, placement.trainee_id);
+        let pair = self.pairs.get(&key);
+        if pair.is_some_and(|pair| pair.exported.is_some()) {
+            return Ok(());
+        }
+        let ended = placement.date_to.is_some_and(|end| end < london_date(record.timestamp));
+        if pair.is_none() && ended {
+            return Ok(());
+        }
+        let facts = PositionFacts {
+            position_id: id,
+            office: &position.office,
+            deanery_number: &position.deanery_number,
+            position_number: position.position_number.as_deref().unwrap_or_default(),
+        };
+        let applicant = applicant::build(placement, facts, &self.context)?;
+        let export_key = export_key(&position.office, placement.placement_id.0, id.0, placement.trainee_id.0);
+        self.context.send_export(output, &position.office, &export_key, &applicant);
+        let exported = placement.sent_before.as_ref().map(|_| (placement.date_from, placement.date_to));
+        self.pairs.put(key, Pair { exported });
+        Ok(())
+    }
+
+    fn placement_gone(&mut self, id: PositionId, gone: &PositionPlacementGone, output: &mut Output) {
+        let Some(position) = self.current(id, gone.version) else { return };
+        let key = (id, gone.placement_id, gone.trainee_id);
+        if self.pairs.get(&key).is_some_and(|pair| pair.exported.is_none()) {
+            let export_key = export_key(&position.office, gone.placement_id.0, id.0, gone.trainee_id.0);
+            self.context.withdraw_export(output, &position.office, &export_key);
+            self.pairs.delete(key);
+        }
+    }
+
+    fn exported(&mut self, id: PositionId, exported: &ApplicantExported, output: &mut Output) {
+        let key = (id, exported.placement_id, exported.trainee_id);
+        self.pairs.put(key, Pair { exported: Some((exported.date_from, exported.date_to)) });
+        let Some(position) = self.positions.get(&id).filter(|position| !position.deanery_number.is_empty()) else {
+            return;
+        };
+        let told = PlacementExported {
+            placement_id: exported.placement_id,
+            trainee_id: exported.trainee_id,
+            position_id: id,
+            date_from: exported.date_from,
+            date_to: exported.date_to,
+        };
+        let number = fold_deanery_number(&position.deanery_number);
+        self.context.send(output, &topics::POST, number.as_bytes(), &told);
+    }
+}
+
+impl Processor for Positions {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let framed = self.context.open(record)?;
+        if framed.record_type() == RecordType::FileEnd {
+            let end = framed.read::<FileEnd>()?;
+            self.file_done(&end, output);
+            return Ok(());
+        }
+        let id = PositionId(id_from_key(record)?);
+        match framed.record_type() {
+            RecordType::PositionLine => {
+                self.position_line(framed.read::<PositionLine>()?, output);
+            }
+            RecordType::ReconciliationLine => {
+                self.reconciliation_line(framed.read::<ReconciliationLine>()?, output);
+            }
+            RecordType::PostMatch => self.matched(id, &framed.read()?, output),
+            RecordType::PositionPlacement => {
+                self.placement(id, &framed.read()?, record, output)?;
+            }
+            RecordType::PositionPlacementGone => {
+                self.placement_gone(id, &framed.read()?, output);
+            }
+            RecordType::ApplicantExported => self.exported(id, &framed.read()?, output),
+            _ => return Err(unexpected(&framed)),
+        }
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![&mut self.positions, &mut self.pairs, &mut self.verdicts]
+    }
+}

@@ -1,0 +1,164 @@
+//! POS and POR lines: how they change a stored position (R3, R5, R6, D5-D8).
+
+use tributary_runtime::Output;
+use tributary_schemas::{
+    FileEnd, LineVerdict, PositionFileDone, PositionId, PositionLine, ReconciliationLine, Severity,
+};
+
+use super::{Positions, StoredPosition};
+use crate::context::fold_deanery_number;
+use crate::format::{FileKind, FileName};
+use crate::topics;
+
+/// Positions named as examples in the report of D8.
+const UNNAMED_EXAMPLES: usize = 20;
+
+/// What POS and POR lines have in common.
+struct Line {
+    file_name: String,
+    line: i32,
+    record_type: &'static str,
+    office: String,
+    position_id: PositionId,
+    delete: bool,
+    position_number: Option<String>,
+    deanery_number: String,
+}
+
+impl Positions {
+    pub(super) fn position_line(&mut self, line: PositionLine, output: &mut Output) {
+        let common = Line {
+            file_name: line.file_name,
+            line: line.line,
+            record_type: "POS",
+            office: line.office,
+            position_id: line.position_id,
+            delete: line.delete,
+            position_number: line.position_number,
+            deanery_number: line.deanery_number,
+        };
+        self.take(common, output, |description| {
+            description.staff_group = line.staff_group;
+            description.position_title = line.position_title;
+            description.occupation_code = line.occupation_code;
+            description.area_of_work = line.area_of_work;
+            description.ods_code = line.ods_code;
+        });
+    }
+
+    pub(super) fn reconciliation_line(&mut self, line: ReconciliationLine, output: &mut Output) {
+        let common = Line {
+            file_name: line.file_name,
+            line: line.line,
+            record_type: "POR",
+            office: line.office,
+            position_id: line.position_id,
+            delete: line.delete,
+            position_number: line.position_number,
+            deanery_number: line.deanery_number,
+        };
+        self.take(common, output, |description| {
+            description.position_title = line.position_title;
+            description.host_lead_indicator = line.host_lead_indicator;
+            description.ods_code = line.ods_code;
+            description.employing_vpd = line.employing_vpd;
+            description.esr_organisation = line.esr_organisation;
+        });
+    }
+
+    fn take(&mut self, line: Line, output: &mut Output, describe: impl FnOnce(&mut super::state::Description)) {
+        let old = self.positions.get(&line.position_id).cloned();
+        if line.deanery_number.is_empty() && !self.empty_number(&line, old.is_some()) {
+            return;
+        }
+        let mut new = merge(old.as_ref(), &line);
+        describe(&mut new.description);
+        let moved = old.as_ref().is_some_and(|old| old.office != new.office);
+        if let Some(old) = old.as_ref().filter(|_| moved) {
+            let text = format!(
+                "position {} moved from {} to {} by line {} of {}: unexported applicant records are withdrawn in {}",
+                line.position_id, old.office, new.office, line.line, line.file_name, old.office
+            );
+            self.context.alert(output, Severity::Warning, "position-moved-office", &line.position_id.to_string(), text);
+        }
+        self.replace(line.position_id, old, new, output);
+    }
+
+    /// D5: an empty DPN ends the pairing of a known position and is an error for an unknown one.
+    fn empty_number(&mut self, line: &Line, known: bool) -> bool {
+        let (severity, text) = if known {
+            (Severity::Warning, "the deanery number is empty: the pairing of the position has ended")
+        } else {
+            (Severity::Error, "the deanery number is empty and the position is not known")
+        };
+        let verdict = LineVerdict {
+            line: line.line,
+            record_type: line.record_type.to_owned(),
+            id: Some(line.position_id.0),
+            deanery_number: String::new(),
+            accepted: known,
+            severity,
+            column: if line.record_type == "POS" { 10 } else { 7 },
+            text: text.to_owned(),
+        };
+        self.verdicts.put((line.file_name.clone(), line.line), verdict);
+        known
+    }
+
+    /// Answers the end of a file with the verdicts of this partition and the report of D8.
+    pub(super) fn file_done(&mut self, end: &FileEnd, output: &mut Output) {
+        let keys = (end.file_name.clone(), i32::MIN)..=(end.file_name.clone(), i32::MAX);
+        let verdicts: Vec<((String, i32), LineVerdict)> =
+            self.verdicts.range(keys).map(|(key, verdict)| (key.clone(), verdict.clone())).collect();
+        let unnamed = self.unnamed(end);
+        let done = PositionFileDone {
+            file_name: end.file_name.clone(),
+            partition: self.partition,
+            partitions: output.partition_count(&topics::POSITION_INBOX),
+            verdicts: verdicts.iter().map(|(_, verdict)| verdict.clone()).collect(),
+            unnamed: unnamed.len() as i64,
+            unnamed_examples: unnamed.iter().take(UNNAMED_EXAMPLES).map(|id| id.0).collect(),
+        };
+        self.context.send(output, &topics::INBOUND, end.file_name.as_bytes(), &done);
+        for (key, _) in verdicts {
+            self.verdicts.delete(key);
+        }
+    }
+
+    fn unnamed(&self, end: &FileEnd) -> Vec<PositionId> {
+        let full = end.file_name.parse::<FileName>().is_ok_and(|name| name.kind == FileKind::Rmf);
+        if !full {
+            return Vec::new();
+        }
+        let missing = |position: &StoredPosition| {
+            position.office == end.office && !position.deleted && position.last_full_file != end.file_name
+        };
+        self.positions.iter().filter(|(_, position)| missing(position)).map(|(id, _)| *id).collect()
+    }
+}
+
+/// The position after this line: the line that came last decides deletion, DPN, office and number (D6, D7).
+fn merge(old: Option<&StoredPosition>, line: &Line) -> StoredPosition {
+    let mut new = old.cloned().unwrap_or_default();
+    let was_live = new.is_live();
+    let old_number = fold_deanery_number(&new.deanery_number);
+    let moved = old.is_some_and(|old| old.office != line.office);
+    new.office.clone_from(&line.office);
+    new.deleted = line.delete;
+    new.deanery_number.clone_from(&line.deanery_number);
+    if line.position_number.is_some() {
+        new.position_number.clone_from(&line.position_number);
+    }
+    if line.file_name.parse::<FileName>().is_ok_and(|name| name.kind == FileKind::Rmf) {
+        new.last_full_file.clone_from(&line.file_name);
+    }
+    let becomes_live = new.is_live() && (!was_live || old_number != fold_deanery_number(&new.deanery_number));
+    if moved {
+        new.cause_file.clone_from(&line.file_name);
+        new.cause_line = 0;
+    } else if becomes_live {
+        new.cause_file.clone_from(&line.file_name);
+        new.cause_line = line.line;
+    }
+    new
+}

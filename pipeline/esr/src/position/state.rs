@@ -1,0 +1,92 @@
+//! What is kept of a position.
+
+use serde::{Deserialize, Serialize};
+use tributary_schemas::{Date, Position, PositionId, PostId, ReconciliationStatus};
+
+/// A position, merged from POS and POR lines (D7).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPosition {
+    /// Office of the file it came in last (D6); empty only before the first line.
+    pub office: String,
+    /// DPN as ESR wrote it, trimmed (D21); empty after the pairing was ended by an empty one (D5).
+    pub deanery_number: String,
+    /// Position number; applicant records need it.
+    pub position_number: Option<String>,
+    /// Whether ESR has deleted it (R3).
+    pub deleted: bool,
+    /// The matched post.
+    pub post_id: Option<PostId>,
+    /// Version of the present subscription.
+    pub version: i64,
+    /// File whose line made the position live with this DPN in this office (D32).
+    pub cause_file: String,
+    /// That line; zero when the position came by moving from another office (D6).
+    pub cause_line: i32,
+    /// Last full file that named the position (D8).
+    pub last_full_file: String,
+    /// Raw values that no rule uses, as they came.
+    pub description: Description,
+}
+
+/// Values of POS and POR that are kept but used by no rule (conflict of 3.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// POS 06.
+    pub staff_group: String,
+    /// POS 07, POR 06.
+    pub position_title: String,
+    /// POS 08.
+    pub occupation_code: String,
+    /// POS 09.
+    pub area_of_work: String,
+    /// POS 12, POR 10.
+    pub ods_code: String,
+    /// POR 09.
+    pub host_lead_indicator: String,
+    /// POR 11.
+    pub employing_vpd: String,
+    /// POR 12.
+    pub esr_organisation: String,
+}
+
+/// An applicant record of a position, by placement and trainee.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// Dates with which it was exported, once it was.
+    pub exported: Option<(Date, Option<Date>)>,
+}
+
+impl StoredPosition {
+    /// Whether it can be paired: not deleted, and with a DPN.
+    pub fn is_live(&self) -> bool {
+        !self.deleted && !self.deanery_number.is_empty()
+    }
+
+    /// Whether it is paired with a post.
+    pub fn is_matched(&self) -> bool {
+        self.is_live() && self.post_id.is_some()
+    }
+
+    pub(super) fn status(&self) -> ReconciliationStatus {
+        if self.deleted {
+            return ReconciliationStatus::Deleted;
+        }
+        if self.is_matched() { ReconciliationStatus::Matched } else { ReconciliationStatus::Unmatched }
+    }
+
+    pub(super) fn public(&self, position_id: PositionId) -> Position {
+        Position {
+            position_id,
+            office: self.office.clone(),
+            deleted: self.deleted,
+            deanery_number: self.deanery_number.clone(),
+            position_number: self.position_number.clone(),
+            post_id: self.post_id,
+            position_title: self.description.position_title.clone(),
+            occupation_code: self.description.occupation_code.clone(),
+            host_lead_indicator: self.description.host_lead_indicator.clone(),
+            ods_code: self.description.ods_code.clone(),
+            esr_organisation: self.description.esr_organisation.clone(),
+        }
+    }
+}

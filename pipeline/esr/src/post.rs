@@ -1,0 +1,342 @@
+//! The `post` stage, keyed by the folded DPN: reconciliation (R1, R2, R9) and notifications (section 6).
+//!
+//! Between notification runs it keeps the facts, answers the positions that subscribe, and remembers what the last run
+//! took note of. At a run ([`cut`]) it compares the two. Notifications therefore follow the facts until they are sent
+//! (D31), in whatever order the facts came (D9).
+
+mod cut;
+mod notices;
+mod partners;
+mod rows;
+mod state;
+
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_schemas::{
+    Date, PersonId, PlacementAtPost, PlacementExported, PlacementGone, PlacementId, PositionId, PositionPlacement,
+    PositionPlacementGone, PositionSubscription, PositionUnsubscribed, PostAtNumber, PostGone, PostId, PostMatch,
+    RecordType,
+};
+
+use crate::context::{Context, london_date, text_key, unexpected};
+use crate::topics;
+use state::{
+    Export, Identity, Number, OfficeState, PlacementKey, PlacementState, PostEntry, PostNumber, Sent, Subscription,
+};
+
+/// The processor of one partition.
+pub struct Posts {
+    context: Context,
+    partition: i32,
+    numbers: Store<Number, PostNumber>,
+    subscriptions: Store<(Number, PositionId), Subscription>,
+    placements: Store<(Number, PlacementId, PersonId), PlacementState>,
+    offices: Store<(Number, String), OfficeState>,
+    sent: Store<(Number, String, Identity), Sent>,
+    /// Numbers about which something has changed since the last run.
+    changed: Store<Number, ()>,
+    /// Numbers at which a date falls due (T1a, T1b, T1c).
+    due: Store<(Date, Number), ()>,
+}
+
+impl Posts {
+    /// A task without state yet.
+    pub fn new(context: Context, partition: i32) -> Self {
+        Self {
+            context,
+            partition,
+            numbers: Store::new(),
+            subscriptions: Store::new(),
+            placements: Store::new(),
+            offices: Store::new(),
+            sent: Store::new(),
+            changed: Store::new(),
+            due: Store::new(),
+        }
+    }
+
+    fn number(&self, number: &str) -> PostNumber {
+        self.numbers.get(number).cloned().unwrap_or_default()
+    }
+
+    fn preferred(&self, number: &str) -> Option<PostId> {
+        self.numbers.get(number).and_then(PostNumber::preferred_id)
+    }
+
+    fn subscriptions_of(&self, number: &str) -> impl Iterator<Item = (PositionId, &Subscription)> {
+        let first = (number.to_owned(), PositionId(i64::MIN));
+        let last = (number.to_owned(), PositionId(i64::MAX));
+        self.subscriptions.range(first..=last).map(|((_, id), subscription)| (*id, subscription))
+    }
+
+    fn placements_of(&self, number: &str) -> impl Iterator<Item = (PlacementKey, &PlacementState)> {
+        let first = (number.to_owned(), PlacementId(i64::MIN), PersonId(i64::MIN));
+        let last = (number.to_owned(), PlacementId(i64::MAX), PersonId(i64::MAX));
+        self.placements.range(first..=last).map(|((_, id, trainee), placement)| ((*id, *trainee), placement))
+    }
+
+    fn mark_changed(&mut self, number: &str) {
+        if self.changed.get(number).is_none() {
+            self.changed.put(number.to_owned(), ());
+        }
+    }
+
+    fn post_arrived(&mut self, number: &str, arrived: &PostAtNumber, output: &mut Output) {
+        let mut state = self.number(number);
+        let old = state.posts.iter().position(|post| post.id == arrived.post_id).map(|at| state.posts.remove(at));
+        state.posts.push(match old {
+            Some(old) => PostEntry { status: arrived.status.clone(), ..old },
+            None => PostEntry {
+                id: arrived.post_id,
+                status: arrived.status.clone(),
+                base_line: arrived.base_line,
+                renumbered: arrived.renumbered,
+                since_cut: true,
+            },
+        });
+        state.renumbered_away.retain(|id| *id != arrived.post_id);
+        self.replace_number(number, state, output);
+    }
+
+    fn post_gone(&mut self, number: &str, gone: &PostGone, output: &mut Output) {
+        let mut state = self.number(number);
+        state.posts.retain(|post| post.id != gone.post_id);
+        if gone.renumbered {
+            state.renumbered_away.push(gone.post_id);
+        }
+        self.replace_number(number, state, output);
+    }
+
+    /// Stores the posts of a number; when another post counts now, positions and placements follow (R6, D13).
+    fn replace_number(&mut self, number: &str, state: PostNumber, output: &mut Output) {
+        let (before, after) = (self.preferred(number), state.preferred_id());
+        self.numbers.put(number.to_owned(), state);
+        self.mark_changed(number);
+        if before == after {
+            return;
+        }
+        for (position_id, subscription) in self.subscriptions_of(number) {
+            self.answer(position_id, subscription.version, after, output);
+            if !subscription.live {
+                continue;
+            }
+            for (key, placement) in self.placements_of(number) {
+                let offered = |preferred| placement.approved(preferred).is_some() && !placement.started_before;
+                if offered(after) {
+                    self.offer(position_id, subscription, key, placement, output);
+                } else if offered(before) {
+                    self.withdraw(position_id, subscription, key, output);
+                }
+            }
+        }
+    }
+
+    fn placement_arrived(&mut self, number: &str, new: PlacementAtPost, today: Date, output: &mut Output) {
+        let key = (number.to_owned(), new.placement_id, new.trainee_id);
+        let preferred = self.preferred(number);
+        let old = self.placements.get(&key);
+        let was_offered = old.is_some_and(|old| is_offered(old, preferred));
+        let mut state = match old {
+            Some(old) => {
+                let mut state = old.clone();
+                state.keep_reported();
+                state
+            }
+            None => PlacementState {
+                base_line: new.base_line,
+                started_before: new.base_line && new.date_from < self.first_start(today),
+                ..PlacementState::default()
+            },
+        };
+        for due in due_dates(&new, self.horizon()).into_iter().filter(|due| *due > today) {
+            if self.due.get(&(due, number.to_owned())).is_none() {
+                self.due.put((due, number.to_owned()), ());
+            }
+        }
+        state.now = Some(new);
+        self.follow(number, (key.1, key.2), &state, was_offered, preferred, output);
+        self.placements.put(key, state);
+        self.mark_changed(number);
+    }
+
+    fn placement_gone(&mut self, number: &str, gone: &PlacementGone, output: &mut Output) {
+        let key = (number.to_owned(), gone.placement_id, gone.trainee_id);
+        let preferred = self.preferred(number);
+        let Some(old) = self.placements.get(&key) else { return };
+        let was_offered = is_offered(old, preferred);
+        let mut state = old.clone();
+        state.keep_reported();
+        state.now = None;
+        self.follow(number, (key.1, key.2), &state, was_offered, preferred, output);
+        self.placements.put(key, state);
+        self.mark_changed(number);
+    }
+
+    /// Tells the live positions what a placement is to them now.
+    fn follow(
+        &self,
+        number: &str,
+        key: PlacementKey,
+        placement: &PlacementState,
+        was_offered: bool,
+        preferred: Option<PostId>,
+        output: &mut Output,
+    ) {
+        let offered = is_offered(placement, preferred);
+        if !offered && !was_offered {
+            return;
+        }
+        for (position_id, subscription) in self.subscriptions_of(number).filter(|(_, one)| one.live) {
+            if offered {
+                self.offer(position_id, subscription, key, placement, output);
+            } else {
+                self.withdraw(position_id, subscription, key, output);
+            }
+        }
+    }
+
+    fn subscribed(&mut self, number: &str, new: PositionSubscription, today: Date, output: &mut Output) {
+        let key = (number.to_owned(), new.position_id);
+        let live_at_cut = self.subscriptions.get(&key).and_then(|old| old.live_at_cut.clone());
+        let subscription = Subscription {
+            version: new.version,
+            office: new.office,
+            live: new.live,
+            deanery_number: new.deanery_number,
+            cause_file: new.cause_file,
+            cause_line: new.cause_line,
+            live_at_cut,
+        };
+        let preferred = self.preferred(number);
+        self.answer(new.position_id, new.version, preferred, output);
+        if subscription.live {
+            let not_ended = |placement: &PlacementAtPost| placement.date_to.is_none_or(|end| end >= today);
+            for (placement_key, placement) in self.placements_of(number) {
+                if is_offered(placement, preferred) && placement.now.as_ref().is_some_and(not_ended) {
+                    self.offer(new.position_id, &subscription, placement_key, placement, output);
+                }
+            }
+        }
+        self.subscriptions.put(key, subscription);
+        self.mark_changed(number);
+    }
+
+    fn unsubscribed(&mut self, number: &str, gone: &PositionUnsubscribed) {
+        let key = (number.to_owned(), gone.position_id);
+        if self.subscriptions.get(&key).is_some_and(|subscription| subscription.version < gone.version) {
+            self.subscriptions.delete(key);
+            self.mark_changed(number);
+        }
+    }
+
+    fn exported(&mut self, number: &str, exported: &PlacementExported) {
+        let key = (number.to_owned(), exported.placement_id, exported.trainee_id);
+        let Some(old) = self.placements.get(&key) else { return };
+        if old.exports.iter().any(|export| export.position_id == exported.position_id) {
+            return;
+        }
+        let mut state = old.clone();
+        state.exports.push(Export {
+            position_id: exported.position_id,
+            date_from: exported.date_from,
+            date_to: exported.date_to,
+            since_cut: true,
+        });
+        self.placements.put(key, state);
+    }
+
+    fn answer(&self, position_id: PositionId, version: i64, post_id: Option<PostId>, output: &mut Output) {
+        let matched = PostMatch { version, post_id };
+        self.context.send(output, &topics::POSITION_INBOX, &position_id.0.to_be_bytes(), &matched);
+    }
+
+    fn offer(
+        &self,
+        position_id: PositionId,
+        subscription: &Subscription,
+        key: PlacementKey,
+        placement: &PlacementState,
+        output: &mut Output,
+    ) {
+        let Some(now) = &placement.now else { return };
+        let sent_before = now.sent_before.iter().find(|sent| sent.position_id == position_id);
+        let offered = PositionPlacement {
+            version: subscription.version,
+            placement_id: key.0,
+            trainee_id: key.1,
+            date_from: now.date_from,
+            date_to: now.date_to,
+            last_name: now.last_name.clone(),
+            first_name: now.first_name.clone(),
+            gmc_number: now.gmc_number.clone(),
+            sent_before: sent_before.map(|sent| sent.file_name.clone()),
+            person: now.person.clone(),
+        };
+        self.context.send(output, &topics::POSITION_INBOX, &position_id.0.to_be_bytes(), &offered);
+    }
+
+    fn withdraw(&self, position_id: PositionId, subscription: &Subscription, key: PlacementKey, output: &mut Output) {
+        let gone = PositionPlacementGone { version: subscription.version, placement_id: key.0, trainee_id: key.1 };
+        self.context.send(output, &topics::POSITION_INBOX, &position_id.0.to_be_bytes(), &gone);
+    }
+
+    /// Days from today to the end of the window, thirteen weeks by default (A5).
+    fn horizon(&self) -> i32 {
+        self.context.window().end
+    }
+
+    /// The first start date that an applicant record can have (A5).
+    fn first_start(&self, today: Date) -> Date {
+        today.plus_days(self.context.window().start)
+    }
+}
+
+/// Whether positions hear of a placement: it can give applicant records (A7, A8, D1, D26).
+fn is_offered(placement: &PlacementState, preferred: Option<PostId>) -> bool {
+    placement.approved(preferred).is_some() && !placement.started_before
+}
+
+/// Dates on which a day tick concerns a placement: its start (T1a), thirteen weeks before (T1b), the day after its end
+/// (T1a, T1c).
+fn due_dates(placement: &PlacementAtPost, horizon: i32) -> Vec<Date> {
+    let mut dates = vec![placement.date_from, placement.date_from.plus_days(-horizon)];
+    dates.extend(placement.date_to.map(|end| end.plus_days(1)));
+    dates
+}
+
+impl Processor for Posts {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let framed = self.context.open(record)?;
+        if framed.record_type() == RecordType::NotificationCut {
+            return self.cut(&framed.read()?, output);
+        }
+        let number = text_key(record)?;
+        let today = london_date(record.timestamp);
+        match framed.record_type() {
+            RecordType::PostAtNumber => self.post_arrived(number, &framed.read()?, output),
+            RecordType::PostGone => self.post_gone(number, &framed.read()?, output),
+            RecordType::PlacementAtPost => {
+                self.placement_arrived(number, framed.read()?, today, output);
+            }
+            RecordType::PlacementGone => self.placement_gone(number, &framed.read()?, output),
+            RecordType::PositionSubscription => {
+                self.subscribed(number, framed.read()?, today, output);
+            }
+            RecordType::PositionUnsubscribed => self.unsubscribed(number, &framed.read()?),
+            RecordType::PlacementExported => self.exported(number, &framed.read()?),
+            _ => return Err(unexpected(&framed)),
+        }
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![
+            &mut self.numbers,
+            &mut self.subscriptions,
+            &mut self.placements,
+            &mut self.offices,
+            &mut self.sent,
+            &mut self.changed,
+            &mut self.due,
+        ]
+    }
+}

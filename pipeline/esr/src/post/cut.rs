@@ -1,0 +1,255 @@
+//! A notification run at one partition: for each number that has changed or is due, decide, send, and take note.
+
+use std::collections::BTreeSet;
+
+use tributary_runtime::{Output, ProcessError};
+use tributary_schemas::{Date, Notification, NotificationCut, NotificationCutDone, Severity};
+
+use super::notices::{Candidate, Facts, Office};
+use super::partners::Partner;
+use super::rows::{Frame, content_digest};
+use super::state::{Identity, Number, OfficeState, PlacementState, PostNumber, Reported, Sent, Trigger};
+use super::{Posts, Store};
+use crate::topics;
+
+/// What was decided about one office.
+struct Decision {
+    office: String,
+    rows: Vec<Notification>,
+    sent: Vec<(Identity, Sent)>,
+    state: OfficeState,
+}
+
+impl Posts {
+    /// Takes a run: sends its rows and the note that this partition has sent them all.
+    pub(super) fn cut(&mut self, cut: &NotificationCut, output: &mut Output) -> Result<(), ProcessError> {
+        let tomorrow = (cut.today.plus_days(1), Number::new());
+        let due: Vec<(Date, Number)> = self.due.range(..tomorrow).map(|(key, ())| key.clone()).collect();
+        let changed: Vec<Number> = self.changed.iter().map(|(number, ())| number.clone()).collect();
+        let numbers: BTreeSet<Number> =
+            due.iter().map(|(_, number)| number.clone()).chain(changed.iter().cloned()).collect();
+        for number in &numbers {
+            self.cut_number(number, cut, output);
+        }
+        for key in due {
+            self.due.delete(key);
+        }
+        for number in changed {
+            self.changed.delete(number);
+        }
+        let done = NotificationCutDone {
+            run: cut.run,
+            partition: self.partition,
+            partitions: output.partition_count(&topics::POST),
+        };
+        let key = format!("run/{}/{}", cut.run, self.partition);
+        output.broadcast(&topics::EXPORTS, key.as_bytes(), |buffer| self.context.write(&done, buffer));
+        Ok(())
+    }
+
+    fn cut_number(&mut self, number: &Number, cut: &NotificationCut, output: &mut Output) {
+        let posts = self.number(number);
+        self.warn_about_posts(number, &posts, output);
+        for decision in self.decide(number, &posts, cut) {
+            for (at, row) in decision.rows.iter().enumerate() {
+                let key = format!("{}/notification/{}/{}/{}", decision.office, cut.run, number, at);
+                self.context.send_export(output, &decision.office, &key, row);
+            }
+            for (identity, sent) in decision.sent {
+                self.sent.put((number.clone(), decision.office.clone(), identity), sent);
+            }
+            put_if_changed(&mut self.offices, (number.clone(), decision.office), decision.state);
+        }
+        self.take_note(number, posts);
+    }
+
+    fn decide(&self, number: &Number, posts: &PostNumber, cut: &NotificationCut) -> Vec<Decision> {
+        let preferred = posts.preferred_id();
+        let placements: Vec<_> = self.placements_of(number).collect();
+        let mut approved: Vec<Partner<'_>> = placements
+            .iter()
+            .filter_map(|(key, state)| state.approved(preferred).map(|placement| Partner { key: *key, placement }))
+            .collect();
+        approved.sort_by_key(|partner| (partner.placement.date_from, partner.key));
+        let facts = Facts {
+            cut,
+            number: posts,
+            preferred,
+            subscriptions: self.subscriptions_of(number).collect(),
+            placements,
+            approved,
+            min_days: self.context.window().start,
+            horizon: self.horizon(),
+            withdrawal_reason: &self.context.settings.configuration.notifications.withdrawal_reason,
+        };
+        let concerned = |office: &&String| {
+            facts.subscriptions.iter().any(|(_, one)| one.office == **office)
+                || self.offices.get(&(number.clone(), (*office).clone())).is_some()
+        };
+        cut.offices.iter().filter(concerned).map(|office| self.decide_office(number, office, &facts)).collect()
+    }
+
+    fn decide_office(&self, number: &Number, name: &str, facts: &Facts<'_>) -> Decision {
+        let key = (number.clone(), name.to_owned());
+        let state = self.offices.get(&key).cloned().unwrap_or_default();
+        let deanery_number = number_as_written(facts, name, number);
+        let frame = Frame { run: facts.cut.run, office: name, deanery_number, horizon: facts.horizon };
+        let sent_before: Vec<(Identity, Sent)> = self.sent_of(number, name).collect();
+        let sent = sent_before.iter().map(|(identity, sent)| (*identity, sent.digest)).collect();
+        let office = Office { facts, frame, state: &state, sent };
+        let candidates = office.candidates();
+        let reconciled = office.is_reconciled();
+        let mut new_state = OfficeState { reconciled, ..state.clone() };
+        if candidates.iter().any(|candidate| candidate.row.notification_type == 5) {
+            new_state.new_post_sent.extend(office.is_new_post());
+        }
+        if (state.reconciled && !reconciled) || candidates.iter().any(lifts) {
+            new_state.lifted_at = facts.cut.run;
+        }
+        let (rows, sent) = not_sent_before(candidates, &sent_before, new_state.lifted_at, facts.cut.run);
+        Decision { office: name.to_owned(), rows, sent, state: new_state }
+    }
+
+    fn sent_of(&self, number: &Number, office: &str) -> impl Iterator<Item = (Identity, Sent)> {
+        let lowest = Identity { trigger: Trigger::NextBecomesCurrent, current: None, next: None };
+        let from = (number.clone(), office.to_owned(), lowest);
+        let (number, office) = (number.clone(), office.to_owned());
+        self.sent
+            .range(from..)
+            .take_while(move |((one, other, _), _)| *one == number && *other == office)
+            .map(|((_, _, identity), sent)| (*identity, *sent))
+    }
+
+    /// Makes the facts now what the next run compares with.
+    fn take_note(&mut self, number: &Number, mut posts: PostNumber) {
+        let preferred = posts.preferred_id();
+        posts.preferred_at_cut = preferred;
+        posts.renumbered_away.clear();
+        for post in &mut posts.posts {
+            post.since_cut = false;
+        }
+        if posts.posts.is_empty() {
+            self.numbers.delete(number.clone());
+        } else {
+            self.numbers.put(number.clone(), posts);
+        }
+        let placements: Vec<_> = self
+            .placements_of(number)
+            .filter_map(|(key, state)| noted(state, preferred).map(|new| (key, new)))
+            .collect();
+        for (key, state) in placements {
+            let key = (number.clone(), key.0, key.1);
+            match state.now.is_none() && state.exports.is_empty() {
+                true => self.placements.delete(key),
+                false => self.placements.put(key, state),
+            }
+        }
+        let subscriptions: Vec<_> = self
+            .subscriptions_of(number)
+            .filter(|(_, one)| one.live_at_cut != one.live.then(|| one.office.clone()))
+            .map(|(id, one)| (id, one.clone()))
+            .collect();
+        for (id, mut subscription) in subscriptions {
+            subscription.live_at_cut = subscription.live.then(|| subscription.office.clone());
+            self.subscriptions.put((number.clone(), id), subscription);
+        }
+    }
+
+    /// Several posts with one number (R9); placements that name a post of another number (D13).
+    fn warn_about_posts(&self, number: &Number, posts: &PostNumber, output: &mut Output) {
+        let matching = posts.posts.iter().filter(|post| post.status != tributary_schemas::PostStatus::Delete);
+        if matching.count() > 1 && posts.posts.iter().any(|post| post.since_cut) {
+            let ids: Vec<String> = posts.posts.iter().map(|post| post.id.to_string()).collect();
+            let text =
+                format!("posts {} have the same number {number}: make the numbers unique in TIS", ids.join(", "));
+            self.context.alert(output, Severity::Warning, "post-number-not-unique", number, text);
+        }
+        if posts.posts.is_empty() {
+            return;
+        }
+        for ((placement_id, _), state) in self.placements_of(number) {
+            let named = state.now.as_ref().and_then(|now| now.post_id);
+            let fresh = !matches!(state.reported, Reported::Unchanged);
+            let Some(named) = named.filter(|named| fresh && posts.posts.iter().all(|post| post.id != *named)) else {
+                continue;
+            };
+            let text = format!("placement {placement_id} has the number {number}, its post {named} has another one");
+            self.context.alert(output, Severity::Warning, "placement-number-differs", &placement_id.to_string(), text);
+        }
+    }
+}
+
+/// Field 3: the DPN as ESR wrote it, of the lowest position id that is live in the office (D21).
+fn number_as_written<'a>(facts: &Facts<'a>, office: &str, number: &'a str) -> &'a str {
+    let mut positions = facts.subscriptions.iter().filter(|(_, one)| one.office == office && one.live);
+    positions.next().map_or(number, |(_, subscription)| subscription.deanery_number.as_str())
+}
+
+/// Rows after which equal rows are sent again (D30).
+fn lifts(candidate: &Candidate) -> bool {
+    let withdrawn = candidate.row.notification_type == 2;
+    withdrawn || candidate.identity.is_some_and(|identity| identity.trigger == Trigger::Deleted)
+}
+
+/// D30: drops what equals the last row sent of its identity, and writes equal content once.
+fn not_sent_before(
+    candidates: Vec<Candidate>,
+    sent_before: &[(Identity, Sent)],
+    lifted_at: i64,
+    run: i64,
+) -> (Vec<Notification>, Vec<(Identity, Sent)>) {
+    let mut written = BTreeSet::new();
+    let (mut rows, mut sent) = (Vec::new(), Vec::new());
+    for Candidate { row, identity } in candidates {
+        let digest = content_digest(&row);
+        let Some(identity) = identity else {
+            rows.push(row);
+            continue;
+        };
+        let last = sent_before.iter().find(|(one, _)| *one == identity).map(|(_, sent)| sent);
+        if last.is_some_and(|last| last.digest == digest && last.run >= lifted_at) {
+            continue;
+        }
+        sent.push((identity, Sent { run, digest }));
+        if written.insert(digest) {
+            rows.push(row);
+        }
+    }
+    (rows, sent)
+}
+
+/// The placement as the next run is to find it, if that differs.
+fn noted(state: &PlacementState, preferred: Option<tributary_schemas::PostId>) -> Option<PlacementState> {
+    let reported = match state.effective(preferred) {
+        None => Reported::Never,
+        Some(now) if now.approved => Reported::Unchanged,
+        Some(_) => state.reported.clone(),
+    };
+    let same = matches!(
+        (&reported, &state.reported),
+        (Reported::Never, Reported::Never) | (Reported::Unchanged, Reported::Unchanged)
+    );
+    let gone = state.now.is_none();
+    if same && !gone && state.exports.iter().all(|export| !export.since_cut) {
+        return None;
+    }
+    let mut new = PlacementState { reported, ..state.clone() };
+    for export in &mut new.exports {
+        export.since_cut = false;
+    }
+    if gone {
+        new.base_line = false;
+        new.started_before = false;
+    }
+    Some(new)
+}
+
+fn put_if_changed<K, V>(store: &mut Store<K, V>, key: K, value: V)
+where
+    K: tributary_runtime::StateData + Ord,
+    V: tributary_runtime::StateData + PartialEq,
+{
+    if store.get(&key) != Some(&value) {
+        store.put(key, value);
+    }
+}

@@ -1,0 +1,454 @@
+//! What one office is told about one number at a notification run (section 6, D30-D40): a comparison of the facts now
+//! with what the last run took note of.
+
+use tributary_schemas::{Date, Notification, NotificationCut, PlacementAtPost, PositionId, PostId};
+
+use super::partners::{Partner, ended_before, first_same_site, outgoing, pair_up, same_site_or_first};
+use super::rows::{Frame, NextTraineeIs};
+use super::state::{
+    Identity, OfficeState, PlacementKey, PlacementState, PostNumber, Reported, Subscription, Trigger, belongs,
+};
+use crate::format::{FileKind, FileName};
+
+/// The facts of one number at a run.
+pub(super) struct Facts<'a> {
+    pub(super) cut: &'a NotificationCut,
+    pub(super) number: &'a PostNumber,
+    pub(super) preferred: Option<PostId>,
+    pub(super) subscriptions: Vec<(PositionId, &'a Subscription)>,
+    pub(super) placements: Vec<(PlacementKey, &'a PlacementState)>,
+    /// Approved placements that count, ordered by start and id.
+    pub(super) approved: Vec<Partner<'a>>,
+    /// First day of the window after today (A5).
+    pub(super) min_days: i32,
+    /// First day after the window (A5).
+    pub(super) horizon: i32,
+    pub(super) withdrawal_reason: &'a str,
+}
+
+/// A row that is to be sent, unless it was sent before.
+pub(super) struct Candidate {
+    pub(super) row: Notification,
+    /// Identity of a type 1 (D30); the other types are sent once.
+    pub(super) identity: Option<Identity>,
+}
+
+/// What has happened to a placement since the last run.
+enum Change<'a> {
+    Nothing,
+    Created(&'a PlacementAtPost),
+    Dates {
+        old: (Date, Option<Date>),
+        now: &'a PlacementAtPost,
+    },
+    WorkingTime(&'a PlacementAtPost),
+    Deleted(&'a PlacementAtPost),
+    /// Its post has got another number (D27).
+    Renumbered(&'a PlacementAtPost),
+}
+
+/// One office's view of the facts.
+pub(super) struct Office<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) frame: Frame<'a>,
+    pub(super) state: &'a OfficeState,
+    /// Identities sent before in this office about this number.
+    pub(super) sent: Vec<(Identity, u128)>,
+}
+
+impl<'a> Facts<'a> {
+    fn today(&self) -> Date {
+        self.cut.today
+    }
+
+    fn end_of_window(&self) -> Date {
+        self.today().plus_days(self.horizon)
+    }
+
+    fn changed(&self) -> impl Iterator<Item = (PlacementKey, &'a PlacementState)> {
+        self.placements.iter().copied()
+    }
+
+    fn partner(&self, key: PlacementKey) -> Option<Partner<'a>> {
+        self.approved.iter().find(|partner| partner.key == key).copied()
+    }
+
+    fn currents(&self) -> impl Iterator<Item = Partner<'a>> {
+        let today = self.today();
+        self.approved.iter().copied().filter(move |partner| partner.covers(today))
+    }
+
+    /// Placements that start in [T + 2 days, T + 13 weeks).
+    fn futures(&self) -> impl Iterator<Item = Partner<'a>> {
+        let window = self.today().plus_days(self.min_days)..self.end_of_window();
+        self.approved.iter().copied().filter(move |partner| window.contains(&partner.placement.date_from))
+    }
+
+    fn change(&self, state: &'a PlacementState) -> Change<'a> {
+        let old = match &state.reported {
+            Reported::Never => {
+                let created = state.approved(self.preferred).filter(|_| !state.base_line);
+                return created.map_or(Change::Nothing, Change::Created);
+            }
+            Reported::Unchanged => return self.unless_renumbered(state, Change::Nothing),
+            Reported::Version(old) => old,
+        };
+        let Some(now) = state.now.as_ref().filter(|now| now.counted) else {
+            return self.unless_renumbered(state, Change::Deleted(old));
+        };
+        if !belongs(now, self.preferred) {
+            let moved = now.post_id != old.post_id;
+            return self.unless_renumbered(state, if moved { Change::Deleted(old) } else { Change::Nothing });
+        }
+        if !now.approved {
+            return Change::Nothing;
+        }
+        if (old.date_from, old.date_to) != (now.date_from, now.date_to) {
+            return Change::Dates { old: (old.date_from, old.date_to), now };
+        }
+        if old.whole_time_equivalent != now.whole_time_equivalent {
+            return Change::WorkingTime(now);
+        }
+        Change::Nothing
+    }
+
+    /// A placement whose post has taken another number is withdrawn under the old one (D27).
+    fn unless_renumbered(&self, state: &'a PlacementState, otherwise: Change<'a>) -> Change<'a> {
+        let gone = self.number.preferred_at_cut.filter(|post| self.number.renumbered_away.contains(post));
+        match (gone, state.reported_version()) {
+            (Some(gone), Some(old)) if belongs(old, Some(gone)) => Change::Renumbered(old),
+            _ => otherwise,
+        }
+    }
+}
+
+impl<'a> Office<'a> {
+    /// Whether the number is matched and a live position of this office carries it.
+    pub(super) fn is_reconciled(&self) -> bool {
+        self.facts.preferred.is_some() && self.has_live_position()
+    }
+
+    fn has_live_position(&self) -> bool {
+        self.positions().any(|(_, subscription)| subscription.live)
+    }
+
+    fn positions(&self) -> impl Iterator<Item = &(PositionId, &'a Subscription)> {
+        self.facts.subscriptions.iter().filter(|(_, subscription)| subscription.office == self.frame.office)
+    }
+
+    /// All rows that the run calls for, and whether a type 5 is among them.
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        if !self.is_reconciled() {
+            if self.has_live_position() {
+                self.renumbered_rows(&mut candidates);
+            }
+            return candidates;
+        }
+        let late = self.is_late();
+        for (key, state) in self.facts.changed() {
+            self.change_rows(key, state, &mut candidates);
+        }
+        if late {
+            candidates.retain(|candidate| candidate.identity.is_none());
+            self.full_set(&mut candidates);
+            return candidates;
+        }
+        for tick in &self.facts.cut.ticks {
+            self.tick_rows(*tick, &mut candidates);
+        }
+        candidates
+    }
+
+    fn renumbered_rows(&self, candidates: &mut Vec<Candidate>) {
+        for (_, state) in self.facts.changed() {
+            if let Change::Renumbered(old) = self.facts.change(state) {
+                self.renumbered(state, old, candidates);
+            }
+        }
+    }
+
+    /// D27: a type 2 alone, current trainee blank, vacant Y.
+    fn renumbered(&self, state: &PlacementState, old: &PlacementAtPost, candidates: &mut Vec<Candidate>) {
+        if self.exported_before(state) && !ended_before(old, self.facts.today()) {
+            let row = self.frame.withdrawal(None, true, old, self.facts.withdrawal_reason);
+            candidates.push(Candidate { row, identity: None });
+        }
+    }
+
+    fn change_rows(&self, key: PlacementKey, state: &'a PlacementState, candidates: &mut Vec<Candidate>) {
+        match self.facts.change(state) {
+            Change::Nothing => self.export_overtaken(key, state, candidates),
+            Change::Created(now) => self.created(Partner { key, placement: now }, candidates),
+            Change::Dates { old, now } => {
+                self.dates_changed(Partner { key, placement: now }, state, old, candidates);
+            }
+            Change::WorkingTime(now) => self.working_time(Partner { key, placement: now }, candidates),
+            Change::Deleted(old) => self.deleted(key, state, old, candidates),
+            Change::Renumbered(old) => self.renumbered(state, old, candidates),
+        }
+    }
+
+    /// T1d, by start (D33).
+    fn created(&self, new: Partner<'a>, candidates: &mut Vec<Candidate>) {
+        let today = self.facts.today();
+        if new.placement.date_from >= self.facts.end_of_window() || ended_before(new.placement, today) {
+            return;
+        }
+        if new.covers(today) {
+            let next = first_same_site(new.placement, self.facts.futures());
+            self.push(Trigger::Created, Some(new), next, candidates);
+            return;
+        }
+        let same_site = |partner: &Partner<'_>| super::partners::same_site(new.placement, partner.placement);
+        let currents: Vec<Partner<'a>> = self.facts.currents().filter(same_site).collect();
+        if currents.is_empty() {
+            self.push(Trigger::Created, None, Some(new), candidates);
+        }
+        for current in currents {
+            self.push(Trigger::Created, Some(current), Some(new), candidates);
+        }
+    }
+
+    /// T1e with type 4 (6.3), D34 for what was not exported, T1c where the end moved into the past (D35).
+    fn dates_changed(
+        &self,
+        changed: Partner<'a>,
+        state: &PlacementState,
+        old: (Date, Option<Date>),
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let today = self.facts.today();
+        let had_ended = old.1.is_some_and(|end| end < today);
+        if !had_ended && ended_before(changed.placement, today) {
+            self.vacant(changed, candidates);
+        }
+        if self.exported_before(state) {
+            self.date_change(changed, old, candidates);
+            return;
+        }
+        self.export_overtaken(changed.key, state, candidates);
+        self.send_again(changed.key, candidates);
+    }
+
+    /// An export since the last run whose dates have changed after it: ESR knows the dates as exported.
+    fn export_overtaken(&self, key: PlacementKey, state: &'a PlacementState, candidates: &mut Vec<Candidate>) {
+        let Some(now) = state.approved(self.facts.preferred).filter(|_| !self.exported_before(state)) else { return };
+        let export = state.exports.iter().find(|export| export.since_cut && self.holds(export.position_id));
+        let Some(export) = export else { return };
+        let old = (export.date_from, export.date_to);
+        if old != (now.date_from, now.date_to) {
+            self.date_change(Partner { key, placement: now }, old, candidates);
+        }
+    }
+
+    fn date_change(&self, changed: Partner<'a>, old: (Date, Option<Date>), candidates: &mut Vec<Candidate>) {
+        let (today, end_of_window) = (self.facts.today(), self.facts.end_of_window());
+        let had_ended = old.1.is_some_and(|end| end < today);
+        let outside = old.0 >= end_of_window && changed.placement.date_from >= end_of_window;
+        if outside || (had_ended && ended_before(changed.placement, today)) {
+            return;
+        }
+        let others = |partner: &Partner<'_>| partner.key != changed.key;
+        let (current, next) = if old.0 <= today {
+            (Some(changed), first_same_site(changed.placement, self.facts.futures().filter(others)))
+        } else {
+            (first_same_site(changed.placement, self.facts.currents().filter(others)), Some(changed))
+        };
+        self.push(Trigger::DatesChanged, current, next, candidates);
+        if let Some(rotation) = candidates.last() {
+            let row = self.frame.date_change(&rotation.row, changed.placement, today);
+            candidates.push(Candidate { row, identity: None });
+        }
+    }
+
+    /// D34: the type 1 rows that named the placement, anew.
+    fn send_again(&self, key: PlacementKey, candidates: &mut Vec<Candidate>) {
+        for (identity, digest) in self.sent.iter().filter(|(identity, _)| identity.names(key)) {
+            let Some((current, next)) = self.pair_of(identity) else { continue };
+            let row = self.row(identity.trigger, current, next, self.facts.today());
+            if super::rows::content_digest(&row) != *digest {
+                candidates.push(Candidate { row, identity: Some(*identity) });
+            }
+        }
+    }
+
+    /// The pair of an identity, if it still holds.
+    fn pair_of(&self, identity: &Identity) -> Option<(Option<Partner<'a>>, Option<Partner<'a>>)> {
+        let find = |key: Option<PlacementKey>| match key {
+            None => Some(None),
+            Some(key) => self.facts.partner(key).map(Some),
+        };
+        Some((find(identity.current)?, find(identity.next)?))
+    }
+
+    /// T1f: only a placement that is current.
+    fn working_time(&self, changed: Partner<'a>, candidates: &mut Vec<Candidate>) {
+        if changed.covers(self.facts.today()) {
+            let next = first_same_site(changed.placement, self.facts.futures());
+            self.push(Trigger::WorkingTimeChanged, Some(changed), next, candidates);
+        }
+    }
+
+    /// T1g with type 2 (6.4, D34, D35).
+    fn deleted(
+        &self,
+        key: PlacementKey,
+        state: &PlacementState,
+        old: &PlacementAtPost,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let today = self.facts.today();
+        if old.date_from >= self.facts.end_of_window() || ended_before(old, today) {
+            return;
+        }
+        let exported = self.exported_before(state) || state.exports.iter().any(|export| self.holds(export.position_id));
+        let named = self.sent.iter().any(|(identity, _)| identity.names(key));
+        if !exported && !named {
+            return;
+        }
+        let current = same_site_or_first(old, self.facts.currents());
+        let three_months = today..today.plus_months(3);
+        let next = same_site_or_first(
+            old,
+            self.facts.approved.iter().copied().filter(|partner| {
+                three_months.contains(&partner.placement.date_from)
+                    && current.is_none_or(|current| current.key != partner.key)
+            }),
+        );
+        self.push(Trigger::Deleted, current, next, candidates);
+        if exported {
+            let current = current.map(|current| current.placement);
+            let row = self.frame.withdrawal(current, next.is_none(), old, self.facts.withdrawal_reason);
+            candidates.push(Candidate { row, identity: None });
+        }
+    }
+
+    /// T1c: the trainee has left and no placement of the post ends later.
+    fn vacant(&self, left: Partner<'a>, candidates: &mut Vec<Candidate>) {
+        let later = |partner: &Partner<'_>| match (partner.placement.date_to, left.placement.date_to) {
+            (None, _) => true,
+            (Some(end), Some(left)) => end > left,
+            (Some(_), None) => false,
+        };
+        if !self.facts.approved.iter().any(later) {
+            self.push(Trigger::Vacant, Some(left), None, candidates);
+        }
+    }
+
+    /// The day tick of `day`: T1a, T1b, T1c.
+    fn tick_rows(&self, day: Date, candidates: &mut Vec<Candidate>) {
+        let yesterday = day.plus_days(-1);
+        let approved = || self.facts.approved.iter().copied();
+        for starter in approved().filter(|partner| partner.placement.date_from == day) {
+            let leavers = approved().filter(|partner| partner.ends_on(yesterday));
+            let current = outgoing(starter.placement, leavers);
+            self.push_at(Trigger::NextBecomesCurrent, current, Some(starter), day, candidates);
+        }
+        let earliest = day.plus_days(self.facts.horizon);
+        for starter in approved().filter(|partner| partner.placement.date_from == earliest) {
+            let current = outgoing(starter.placement, approved().filter(|partner| partner.covers(day)));
+            self.push_at(Trigger::EarliestEligible, current, Some(starter), day, candidates);
+        }
+        for leaver in approved().filter(|partner| partner.ends_on(yesterday)) {
+            self.vacant(leaver, candidates);
+        }
+    }
+
+    /// D32: whether the number is reconciled in this office since the last run, and late.
+    fn is_late(&self) -> bool {
+        let Some(post) = self.facts.number.preferred() else { return false };
+        let other_post = self.facts.number.preferred_at_cut.is_some_and(|before| before != post.id);
+        if self.state.reconciled && !other_post {
+            return false;
+        }
+        if post.since_cut {
+            return !post.base_line || post.renumbered;
+        }
+        other_post || self.facts.number.preferred_at_cut.is_none() || self.came_by_change_file()
+    }
+
+    /// Whether the first of the positions that have become live came by a line of an RMC.
+    fn came_by_change_file(&self) -> bool {
+        let new = self.positions().filter(|(_, subscription)| {
+            subscription.live && subscription.live_at_cut.as_deref() != Some(self.frame.office)
+        });
+        let first = new
+            .filter_map(|(_, one)| Some((one.cause_file.parse::<FileName>().ok()?, one.cause_line)))
+            .min_by(|one, other| one.0.cmp(&other.0).then(one.1.cmp(&other.1)));
+        first.is_some_and(|(name, line)| name.kind == FileKind::Rmc && line > 0)
+    }
+
+    /// Whether the matched post gives a type 5: new, not renumbered, not told before (6.1, D32).
+    pub(super) fn is_new_post(&self) -> Option<PostId> {
+        let post = self.facts.number.preferred()?;
+        let replaced = self.facts.number.preferred_at_cut.is_some_and(|before| before != post.id);
+        let told = self.state.new_post_sent.contains(&post.id);
+        (!post.base_line && !post.renumbered && !replaced && !told).then_some(post.id)
+    }
+
+    /// D32: type 5 and one type 1 per pair of current and next, leftovers included.
+    fn full_set(&self, candidates: &mut Vec<Candidate>) {
+        if self.is_new_post().is_some() {
+            candidates.push(Candidate { row: self.frame.new_post(), identity: None });
+        }
+        let currents: Vec<Partner<'a>> = self.facts.currents().collect();
+        let window = self.facts.today().plus_days(self.facts.min_days)..=self.facts.end_of_window();
+        let futures: Vec<Partner<'a>> =
+            self.facts.approved.iter().copied().filter(|one| window.contains(&one.placement.date_from)).collect();
+        for (current, next) in pair_up(&currents, &futures) {
+            self.push(Trigger::FullSet, current, next, candidates);
+        }
+    }
+
+    /// Whether ESR has been told of the placement here up to the last run (D34, D14, D1).
+    fn exported_before(&self, state: &PlacementState) -> bool {
+        let exported = state.exports.iter().any(|export| !export.since_cut && self.holds(export.position_id));
+        let version = state.now.as_ref().or(state.reported_version());
+        let told_by_tis =
+            version.is_some_and(|version| version.sent_before.iter().any(|sent| self.holds(sent.position_id)));
+        state.started_before || exported || told_by_tis
+    }
+
+    /// Whether the position is in this office now, deleted or not.
+    fn holds(&self, position_id: PositionId) -> bool {
+        self.positions().any(|(id, _)| *id == position_id)
+    }
+
+    fn push(
+        &self,
+        trigger: Trigger,
+        current: Option<Partner<'a>>,
+        next: Option<Partner<'a>>,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        self.push_at(trigger, current, next, self.facts.today(), candidates);
+    }
+
+    fn push_at(
+        &self,
+        trigger: Trigger,
+        current: Option<Partner<'a>>,
+        next: Option<Partner<'a>>,
+        day: Date,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let identity =
+            Identity { trigger, current: current.map(|current| current.key), next: next.map(|next| next.key) };
+        candidates.push(Candidate { row: self.row(trigger, current, next, day), identity: Some(identity) });
+    }
+
+    fn row(
+        &self,
+        trigger: Trigger,
+        current: Option<Partner<'a>>,
+        next: Option<Partner<'a>>,
+        day: Date,
+    ) -> Notification {
+        let next_is = match trigger {
+            Trigger::NextBecomesCurrent => NextTraineeIs::EndedOn(day.plus_days(-1)),
+            _ => NextTraineeIs::Covering(day),
+        };
+        self.frame.rotation(current.map(|one| one.placement), next.map(|one| one.placement), day, next_is)
+    }
+}

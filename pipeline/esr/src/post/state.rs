@@ -1,0 +1,189 @@
+//! What is kept of a post number: its posts, the positions that subscribe to it, its placements, and what was sent.
+
+use serde::{Deserialize, Serialize};
+use tributary_schemas::{Date, PersonId, PlacementAtPost, PlacementId, PositionId, PostId, PostStatus};
+
+/// The folded DPN (R1).
+pub(super) type Number = String;
+
+/// Placement and trainee: with another trainee it is another placement (D27).
+pub(super) type PlacementKey = (PlacementId, PersonId);
+
+/// The posts that have a number, and what held when the last notification run took place.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct PostNumber {
+    pub(super) posts: Vec<PostEntry>,
+    /// The preferred post at the last run.
+    pub(super) preferred_at_cut: Option<PostId>,
+    /// Posts that have got another number since the last run (D27).
+    pub(super) renumbered_away: Vec<PostId>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PostEntry {
+    pub(super) id: PostId,
+    pub(super) status: PostStatus,
+    pub(super) base_line: bool,
+    /// Whether it came here by getting another number (D27).
+    pub(super) renumbered: bool,
+    /// Whether it came here since the last run.
+    pub(super) since_cut: bool,
+}
+
+impl PostNumber {
+    /// The post that counts: CURRENT before INACTIVE, then the lowest id; DELETE never matches (R9, D13).
+    pub(super) fn preferred(&self) -> Option<&PostEntry> {
+        self.posts
+            .iter()
+            .filter(|post| post.status != PostStatus::Delete)
+            .min_by_key(|post| (post.status != PostStatus::Current, post.id))
+    }
+
+    pub(super) fn preferred_id(&self) -> Option<PostId> {
+        self.preferred().map(|post| post.id)
+    }
+}
+
+/// A position that carries the number, deleted or not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Subscription {
+    pub(super) version: i64,
+    pub(super) office: String,
+    pub(super) live: bool,
+    pub(super) deanery_number: String,
+    pub(super) cause_file: String,
+    pub(super) cause_line: i32,
+    /// The office in which it was live at the last run.
+    pub(super) live_at_cut: Option<String>,
+}
+
+/// A placement at this number.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct PlacementState {
+    /// As it is now; absent when it is gone.
+    pub(super) now: Option<PlacementAtPost>,
+    /// What the last run took note of.
+    pub(super) reported: Reported,
+    /// Whether it is of the base line (D1).
+    pub(super) base_line: bool,
+    /// Base line, and started before T + 2 days: no applicant record, and counts as exported (D1).
+    pub(super) started_before: bool,
+    /// Positions for which it was exported.
+    pub(super) exports: Vec<Export>,
+}
+
+/// The last approved version as of the last run (6.3).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) enum Reported {
+    /// It was never approved, or had ended to count.
+    #[default]
+    Never,
+    /// As it is now.
+    Unchanged,
+    /// It has changed since: this is how it was.
+    Version(Box<PlacementAtPost>),
+}
+
+/// An export of a placement for a position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Export {
+    pub(super) position_id: PositionId,
+    pub(super) date_from: Date,
+    pub(super) date_to: Option<Date>,
+    /// Whether it happened since the last notification run (D34).
+    pub(super) since_cut: bool,
+}
+
+impl PlacementState {
+    /// Keeps the version that the last run took note of before `now` changes.
+    pub(super) fn keep_reported(&mut self) {
+        if !matches!(self.reported, Reported::Unchanged) {
+            return;
+        }
+        self.reported = match &self.now {
+            Some(now) => Reported::Version(Box::new(PlacementAtPost { person: None, ..now.clone() })),
+            None => Reported::Never,
+        };
+    }
+
+    /// The version that the last run took note of.
+    pub(super) fn reported_version(&self) -> Option<&PlacementAtPost> {
+        match &self.reported {
+            Reported::Never => None,
+            Reported::Unchanged => self.now.as_ref(),
+            Reported::Version(version) => Some(version),
+        }
+    }
+
+    /// The placement, where it counts at this number: of a counted type and of the preferred post (A8, D13, D35).
+    pub(super) fn effective(&self, preferred: Option<PostId>) -> Option<&PlacementAtPost> {
+        self.now.as_ref().filter(|now| now.counted && belongs(now, preferred))
+    }
+
+    /// The placement, where it is approved besides.
+    pub(super) fn approved(&self, preferred: Option<PostId>) -> Option<&PlacementAtPost> {
+        self.effective(preferred).filter(|now| now.approved)
+    }
+}
+
+/// A placement belongs to the post that it names, or to the preferred one when it names none (D13).
+pub(super) fn belongs(placement: &PlacementAtPost, preferred: Option<PostId>) -> bool {
+    match (placement.post_id, preferred) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(named), Some(preferred)) => named == preferred,
+    }
+}
+
+/// What was told to an office about a number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OfficeState {
+    /// Posts for which a type 5 was sent.
+    pub(super) new_post_sent: Vec<PostId>,
+    /// Run with the last type 2, T1g row or end of the pairing: what was sent before it may be sent again (D30).
+    pub(super) lifted_at: i64,
+    /// Whether the number was reconciled in this office at the last run.
+    pub(super) reconciled: bool,
+}
+
+/// Why a type 1 was produced (6.2, D30).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Trigger {
+    /// T1a: next becomes current.
+    NextBecomesCurrent,
+    /// T1b: thirteen weeks before the start.
+    EarliestEligible,
+    /// T1c: vacant.
+    Vacant,
+    /// T1d: a new placement.
+    Created,
+    /// T1e: dates changed.
+    DatesChanged,
+    /// T1f: working time changed.
+    WorkingTimeChanged,
+    /// T1g: placement deleted.
+    Deleted,
+    /// T1h: full set, here of a post that was reconciled late (D32).
+    FullSet,
+}
+
+/// Identity of a type 1 within an office and number (D30).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Identity {
+    pub(super) trigger: Trigger,
+    pub(super) current: Option<PlacementKey>,
+    pub(super) next: Option<PlacementKey>,
+}
+
+impl Identity {
+    pub(super) fn names(&self, key: PlacementKey) -> bool {
+        self.current == Some(key) || self.next == Some(key)
+    }
+}
+
+/// The last type 1 that was sent of an identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sent {
+    pub(super) run: i64,
+    pub(super) digest: u128,
+}

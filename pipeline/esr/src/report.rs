@@ -1,0 +1,63 @@
+//! The `report` stage: keeps the newest events about files and the newest alerts, in one order.
+
+use serde::{Deserialize, Serialize};
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_schemas::{Alert, FileEvent, RecordType};
+
+use crate::context::{Context, unexpected};
+
+/// How many events are kept.
+const KEPT: i64 = 20_000;
+
+/// An event as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// What became of a file.
+    File(FileEvent),
+    /// Something that a person should see.
+    Alert(Alert),
+}
+
+/// The processor of the one partition.
+pub struct Report {
+    context: Context,
+    events: Store<i64, Event>,
+    next: Store<(), i64>,
+}
+
+impl Report {
+    /// A task without state yet.
+    pub fn new(context: Context) -> Self {
+        Self { context, events: Store::new(), next: Store::new() }
+    }
+
+    /// The number that the next event gets.
+    pub fn next_sequence(&self) -> i64 {
+        self.next.get(&()).copied().unwrap_or_default()
+    }
+
+    /// The events from this number on.
+    pub fn events_since(&self, sequence: i64) -> impl Iterator<Item = &Event> {
+        self.events.range(sequence..).map(|(_, event)| event)
+    }
+}
+
+impl Processor for Report {
+    fn process(&mut self, record: &Record<'_>, _output: &mut Output) -> Result<(), ProcessError> {
+        let framed = self.context.open(record)?;
+        let event = match framed.record_type() {
+            RecordType::FileEvent => Event::File(framed.read()?),
+            RecordType::Alert => Event::Alert(framed.read()?),
+            _ => return Err(unexpected(&framed)),
+        };
+        let sequence = self.next_sequence();
+        self.events.put(sequence, event);
+        self.next.put((), sequence + 1);
+        self.events.delete(sequence - KEPT);
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![&mut self.events, &mut self.next]
+    }
+}

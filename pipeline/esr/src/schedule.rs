@@ -1,0 +1,171 @@
+//! The `schedule` stage: export runs with their file numbers, and the day ticks that are due.
+//!
+//! One gap-free counter per file type over all offices, one number per office and run (2.3, D50), given out in the
+//! transaction that emits the run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_schemas::{Clock, Date, ExportRun, FileKind, NotificationCut, RecordType, RunRequested, Severity};
+
+use crate::context::{Context, london_date, london_time, unexpected};
+use crate::format::{self, FileName, Office};
+use crate::topics;
+
+/// What the schedule remembers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleState {
+    run: i64,
+    numbers: BTreeMap<FileKind, u64>,
+    last_of_office: BTreeMap<(FileKind, String), i64>,
+    last_now: Option<i64>,
+    last_tick: Option<Date>,
+    /// London date of the last run by the clock.
+    last_by_clock: BTreeMap<FileKind, Date>,
+}
+
+/// The processor of the one partition.
+pub struct Schedule {
+    context: Context,
+    state: Store<(), ScheduleState>,
+}
+
+impl Schedule {
+    /// A task without state yet.
+    pub fn new(context: Context) -> Self {
+        Self { context, state: Store::new() }
+    }
+
+    /// When the last run took place, in milliseconds since 1970; an earlier one is refused (D36).
+    pub fn last_run(&self) -> Option<i64> {
+        self.state.get(&()).and_then(|state| state.last_now)
+    }
+
+    fn clock(&self, state: &mut ScheduleState, now: i64, output: &mut Output) {
+        let times = &self.context.settings.configuration.schedule;
+        let due = [(FileKind::App, times.applicants), (FileKind::Dnc, times.notifications)];
+        let (today, time) = (london_date(now), london_time(now).time());
+        for (kind, run_time) in due {
+            let past = time >= run_time.0;
+            let Some(last) = state.last_by_clock.get(&kind) else {
+                // A service that starts after the run's time takes the next day's run first.
+                state.last_by_clock.insert(kind, if past { today } else { today.plus_days(-1) });
+                continue;
+            };
+            let missed = *last < today.plus_days(-1);
+            if *last < today && (past || missed) {
+                // A missed run takes place once, whatever the number of dates missed (D36).
+                let request = RunRequested { now, kind, offices: self.context.offices.to_vec(), include_late: false };
+                self.run(state, &request, output);
+                state.last_by_clock.insert(kind, if past { today } else { today.plus_days(-1) });
+            }
+        }
+    }
+
+    fn run(&self, state: &mut ScheduleState, request: &RunRequested, output: &mut Output) {
+        if state.last_now.is_some_and(|last| request.now < last) {
+            let text = format!("the run of {} lies before the last one and is refused (D36)", london_time(request.now));
+            self.context.alert(output, Severity::Error, "run-before-last", request.kind.symbol(), text);
+            return;
+        }
+        state.run += 1;
+        state.last_now = Some(request.now);
+        let today = london_date(request.now);
+        for office in &request.offices {
+            let Some(office_code) = Office::from_bytes(office.as_bytes()) else { continue };
+            let number = state.next_number(&self.context, request.kind);
+            let kind = format_kind(request.kind);
+            let Some(name) = FileName::new(office_code, kind, today.to_civil(), number) else {
+                let text = format!("number {number} does not fit into eight digits: restart the counter with ESR");
+                self.context.alert(output, Severity::Error, "file-numbers-used-up", request.kind.symbol(), text);
+                continue;
+            };
+            let previous_run = state.last_of_office.insert((request.kind, office.clone()), request.now);
+            let export_run = ExportRun {
+                run: state.run,
+                kind: request.kind,
+                office: office.clone(),
+                file_name: name.to_string(),
+                number: number as i64,
+                now: request.now,
+                today,
+                previous_run,
+                include_late: request.include_late,
+            };
+            let key = format!("{office}/run/{}", state.run);
+            self.context.send_export(output, office, &key, &export_run);
+        }
+        if request.kind == FileKind::Dnc {
+            self.cut(state, request, today, output);
+        }
+    }
+
+    fn cut(&self, state: &mut ScheduleState, request: &RunRequested, today: Date, output: &mut Output) {
+        let cut = NotificationCut {
+            run: state.run,
+            now: request.now,
+            today,
+            ticks: ticks(state.last_tick, today),
+            offices: request.offices.clone(),
+        };
+        state.last_tick = Some(today);
+        output.broadcast(&topics::POST, b"run", |buffer| self.context.write(&cut, buffer));
+    }
+}
+
+/// One day tick per date since the last, in order; a second run on a day ticks again (D36).
+fn ticks(last: Option<Date>, today: Date) -> Vec<Date> {
+    let first = match last {
+        Some(last) if last < today => last.plus_days(1),
+        _ => today,
+    };
+    (first.0..=today.0).map(Date).collect()
+}
+
+fn format_kind(kind: FileKind) -> format::FileKind {
+    if kind == FileKind::App { format::FileKind::App } else { format::FileKind::Dnc }
+}
+
+impl ScheduleState {
+    fn next_number(&mut self, context: &Context, kind: FileKind) -> u64 {
+        let first = context.settings.configuration.outbound.first_number.of(format_kind(kind));
+        let next = self.numbers.entry(kind).or_insert(first);
+        let number = *next;
+        *next += 1;
+        number
+    }
+}
+
+impl Processor for Schedule {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let framed = self.context.open(record)?;
+        let before = self.state.get(&()).cloned().unwrap_or_default();
+        let mut state = before.clone();
+        match framed.record_type() {
+            RecordType::Clock => self.clock(&mut state, framed.read::<Clock>()?.now, output),
+            RecordType::RunRequested => self.run(&mut state, &framed.read()?, output),
+            _ => return Err(unexpected(&framed)),
+        }
+        if state != before {
+            self.state.put((), state);
+        }
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![&mut self.state]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d36_one_tick_for_each_missed_date() {
+        assert_eq!(ticks(None, Date(10)), [Date(10)]);
+        assert_eq!(ticks(Some(Date(10)), Date(10)), [Date(10)]);
+        assert_eq!(ticks(Some(Date(7)), Date(10)), [Date(8), Date(9), Date(10)]);
+    }
+}

@@ -1,0 +1,239 @@
+//! The `tis` stage: drops what has not changed and follows changed foreign keys.
+//!
+//! Three tasks per partition, one for each topic of TIS; they share no state. A record whose header `base-line` is set
+//! is of the base line (D1).
+
+use serde::{Deserialize, Serialize};
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_schemas::{
+    AvroRecord, Person, PersonId, PersonRemoved, Placement, PlacementId, PositionId, Post, PostAtNumber, PostGone,
+    PostId, PostStatus, RecordType, SentBefore, TraineePlacement, TraineePlacementRemoved,
+};
+
+use crate::context::{Context, digest, fold_deanery_number, id_from_text_key, unexpected};
+use crate::topics;
+
+/// Header of records that belong to the base line (D1).
+pub const BASE_LINE_HEADER: &str = "base-line";
+
+/// Posts: a changed number is a departure and an arrival (D27).
+pub struct Posts {
+    context: Context,
+    known: Store<PostId, KnownPost>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KnownPost {
+    number: String,
+    status: PostStatus,
+}
+
+impl Posts {
+    /// A task without state yet.
+    pub fn new(context: Context) -> Self {
+        Self { context, known: Store::new() }
+    }
+
+    /// Ids held, for the comparison with a complete snapshot (D2).
+    pub fn ids(&self) -> impl Iterator<Item = i64> {
+        self.known.iter().map(|(id, _)| id.0)
+    }
+
+    fn changed(&mut self, post: &Post, base_line: bool, output: &mut Output) {
+        let number = fold_deanery_number(&post.national_post_number);
+        let known = self.known.get(&post.id);
+        let renumbered = known.is_some_and(|known| known.number != number);
+        let new = KnownPost { number, status: post.status.clone() };
+        if known == Some(&new) {
+            return;
+        }
+        if let Some(old) = known.filter(|_| renumbered) {
+            let gone = PostGone { post_id: post.id, renumbered };
+            self.context.send(output, &topics::POST, old.number.as_bytes(), &gone);
+        }
+        let arrived = PostAtNumber { post_id: post.id, status: post.status.clone(), base_line, renumbered };
+        self.context.send(output, &topics::POST, new.number.as_bytes(), &arrived);
+        self.known.put(post.id, new);
+    }
+
+    fn removed(&mut self, id: PostId, output: &mut Output) {
+        let Some(old) = self.known.get(&id) else { return };
+        let gone = PostGone { post_id: id, renumbered: false };
+        self.context.send(output, &topics::POST, old.number.as_bytes(), &gone);
+        self.known.delete(id);
+    }
+}
+
+impl Processor for Posts {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let id = PostId(id_from_text_key(record)?);
+        match read::<Post>(&self.context, record)? {
+            Some(post) => self.changed(&Post { id, ..post }, is_base_line(record), output),
+            None => self.removed(id, output),
+        }
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![&mut self.known]
+    }
+}
+
+/// Placements: a changed trainee is a departure and an arrival (D27).
+pub struct Placements {
+    context: Context,
+    known: Store<PlacementId, KnownPlacement>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct KnownPlacement {
+    digest: u128,
+    trainee_id: PersonId,
+    sent: Vec<Sent>,
+}
+
+/// An export that TIS remembers, with the trainee whom the placement had when it was first seen (D14).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Sent {
+    position_id: PositionId,
+    trainee_id: PersonId,
+    file_name: String,
+}
+
+impl Placements {
+    /// A task without state yet.
+    pub fn new(context: Context) -> Self {
+        Self { context, known: Store::new() }
+    }
+
+    /// Ids held, for the comparison with a complete snapshot (D2).
+    pub fn ids(&self) -> impl Iterator<Item = i64> {
+        self.known.iter().map(|(id, _)| id.0)
+    }
+
+    fn changed(&mut self, placement: Placement, base_line: bool, output: &mut Output) {
+        let mut body = Vec::new();
+        placement.encode(&mut body);
+        let digest = digest(&body);
+        let known = self.known.get(&placement.id);
+        if known.is_some_and(|known| known.digest == digest) {
+            return;
+        }
+        if let Some(old) = known.filter(|known| known.trainee_id != placement.trainee_id) {
+            self.leave(placement.id, old.trainee_id, output);
+        }
+        let mut sent = known.map(|known| known.sent.clone()).unwrap_or_default();
+        remember_exports(&mut sent, &placement);
+        let sent_before = sent
+            .iter()
+            .filter(|sent| sent.trainee_id == placement.trainee_id)
+            .map(|sent| SentBefore { position_id: sent.position_id, file_name: sent.file_name.clone() })
+            .collect();
+        self.known.put(placement.id, KnownPlacement { digest, trainee_id: placement.trainee_id, sent });
+        let trainee_id = placement.trainee_id;
+        let arrived = TraineePlacement { placement, base_line, sent_before };
+        self.context.send(output, &topics::TRAINEE, &trainee_id.0.to_be_bytes(), &arrived);
+    }
+
+    fn removed(&mut self, id: PlacementId, output: &mut Output) {
+        let Some(old) = self.known.get(&id) else { return };
+        self.leave(id, old.trainee_id, output);
+        self.known.delete(id);
+    }
+
+    fn leave(&self, placement_id: PlacementId, trainee_id: PersonId, output: &mut Output) {
+        let removed = TraineePlacementRemoved { placement_id };
+        self.context.send(output, &topics::TRAINEE, &trainee_id.0.to_be_bytes(), &removed);
+    }
+}
+
+fn remember_exports(sent: &mut Vec<Sent>, placement: &Placement) {
+    for event in &placement.esr_events {
+        let exported = event.status.as_deref().is_some_and(|status| status.starts_with("EXPORTED"));
+        if !exported || sent.iter().any(|sent| sent.position_id == event.position_id) {
+            continue;
+        }
+        sent.push(Sent {
+            position_id: event.position_id,
+            trainee_id: placement.trainee_id,
+            file_name: event.filename.clone().unwrap_or_default(),
+        });
+    }
+}
+
+impl Processor for Placements {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let id = PlacementId(id_from_text_key(record)?);
+        match read::<Placement>(&self.context, record)? {
+            Some(placement) => self.changed(Placement { id, ..placement }, is_base_line(record), output),
+            None => self.removed(id, output),
+        }
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![&mut self.known]
+    }
+}
+
+/// People.
+pub struct People {
+    context: Context,
+    known: Store<PersonId, u128>,
+}
+
+impl People {
+    /// A task without state yet.
+    pub fn new(context: Context) -> Self {
+        Self { context, known: Store::new() }
+    }
+
+    /// Ids held, for the comparison with a complete snapshot (D2).
+    pub fn ids(&self) -> impl Iterator<Item = i64> {
+        self.known.iter().map(|(id, _)| id.0)
+    }
+}
+
+impl Processor for People {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let id = PersonId(id_from_text_key(record)?);
+        let Some(person) = read::<Person>(&self.context, record)? else {
+            if self.known.get(&id).is_some() {
+                let removed = PersonRemoved { person_id: id };
+                self.context.send(output, &topics::TRAINEE, &id.0.to_be_bytes(), &removed);
+                self.known.delete(id);
+            }
+            return Ok(());
+        };
+        let person = Person { id, ..person };
+        let mut body = Vec::new();
+        person.encode(&mut body);
+        let digest = digest(&body);
+        if self.known.get(&id) != Some(&digest) {
+            self.known.put(id, digest);
+            self.context.send(output, &topics::TRAINEE, &id.0.to_be_bytes(), &person);
+        }
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![&mut self.known]
+    }
+}
+
+fn is_base_line(record: &Record<'_>) -> bool {
+    record.headers.get(BASE_LINE_HEADER).is_some()
+}
+
+/// The value as `R`, or `None` for a tombstone.
+fn read<R: AvroRecord>(context: &Context, record: &Record<'_>) -> Result<Option<R>, ProcessError> {
+    if record.value.is_none() {
+        return Ok(None);
+    }
+    let framed = context.open(record)?;
+    let expected: RecordType = R::TYPE;
+    if framed.record_type() != expected {
+        return Err(unexpected(&framed));
+    }
+    Ok(Some(framed.read::<R>()?))
+}

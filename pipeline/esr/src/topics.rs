@@ -1,0 +1,144 @@
+//! The topics of the ESR flow, each declared once.
+
+use std::time::Duration;
+
+use tributary_runtime::{Cleanup, Partitions, Role, Topic};
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+
+const fn inbox(name: &'static str, partitions: Partitions, records: &'static [&'static str]) -> Topic {
+    Topic { name, partitions, cleanup: Cleanup::Delete(WEEK), role: Role::Inbox, records }
+}
+
+const fn entities(name: &'static str, records: &'static [&'static str]) -> Topic {
+    Topic { name, partitions: Partitions::Flow, cleanup: Cleanup::Compact, role: Role::Inbox, records }
+}
+
+const fn changelog(name: &'static str, partitions: Partitions) -> Topic {
+    Topic { name, partitions, cleanup: Cleanup::Compact, role: Role::Changelog, records: &[] }
+}
+
+const fn output(name: &'static str, cleanup: Cleanup, records: &'static [&'static str]) -> Topic {
+    Topic { name, partitions: Partitions::Flow, cleanup, role: Role::Output, records }
+}
+
+/// Posts of TIS, keyed by their id; a tombstone deletes.
+pub static TIS_POST: Topic = entities("tis.post", &["tis.Post"]);
+/// Placements of TIS, keyed by their id; a tombstone deletes.
+pub static TIS_PLACEMENT: Topic = entities("tis.placement", &["tis.Placement"]);
+/// People of TIS, keyed by their id; a tombstone deletes.
+pub static TIS_PERSON: Topic = entities("tis.person", &["tis.Person"]);
+
+/// Files that have arrived. One partition, because files are taken in one order (D9).
+pub static INBOUND: Topic = inbox(
+    "esr.inbound",
+    Partitions::Fixed(1),
+    &["esr.FileArrived", "esr.FileChunk", "esr.FileDecision", "esr.PositionFileDone"],
+);
+/// Everything about a position, keyed by position id.
+pub static POSITION_INBOX: Topic = inbox(
+    "esr.position.inbox",
+    Partitions::Flow,
+    &[
+        "esr.PositionLine",
+        "esr.ReconciliationLine",
+        "esr.FileEnd",
+        "esr.PostMatch",
+        "esr.PositionPlacement",
+        "esr.PositionPlacementGone",
+        "esr.ApplicantExported",
+    ],
+);
+/// Everything about a trainee, keyed by person id.
+pub static TRAINEE: Topic = inbox(
+    "esr.trainee",
+    Partitions::Flow,
+    &["tis.Person", "esr.PersonRemoved", "esr.TraineePlacement", "esr.TraineePlacementRemoved"],
+);
+/// Everything about a post, keyed by the folded DPN.
+pub static POST: Topic = inbox(
+    "esr.post",
+    Partitions::Flow,
+    &[
+        "esr.PostAtNumber",
+        "esr.PostGone",
+        "esr.PlacementAtPost",
+        "esr.PlacementGone",
+        "esr.PositionSubscription",
+        "esr.PositionUnsubscribed",
+        "esr.PlacementExported",
+        "esr.NotificationCut",
+    ],
+);
+/// Requests for export runs and the time. One partition: numbers are counted here.
+pub static SCHEDULE: Topic = inbox("esr.schedule", Partitions::Fixed(1), &["esr.Clock", "esr.RunRequested"]);
+/// Applicant records and notifications, partitioned by office; drives the exporters.
+pub static EXPORTS: Topic = entities(
+    "esr.exports",
+    &["esr.Applicant", "esr.Notification", "esr.NotificationCutDone", "esr.ExportRun", "esr.FileWritten"],
+);
+/// Rows of outgoing files, keyed by file name.
+pub static WRITER: Topic = inbox("esr.file.rows", Partitions::Flow, &["esr.FileRow", "esr.FileClose"]);
+/// What became of files, and alerts. One partition, so that the report has one order.
+pub static EVENT: Topic = inbox("esr.event", Partitions::Fixed(1), &["esr.FileEvent", "esr.Alert"]);
+
+/// Positions as they are kept.
+pub static POSITION: Topic = output("esr.position", Cleanup::Compact, &["esr.Position"]);
+/// Pairings of positions and posts, and their ends.
+pub static POSITION_RECONCILED: Topic =
+    output("esr.position.reconciled", Cleanup::Compact, &["esr.PositionReconciled"]);
+/// Records and lines that can never be processed, raw, with the reason in their headers.
+pub static DEAD_LETTER: Topic = output("esr.dead-letter", Cleanup::Delete(YEAR), &[]);
+
+/// Changelog of the `tis` stage for posts.
+pub static TIS_POST_CHANGELOG: Topic = changelog("esr.tis-post-changelog", Partitions::Flow);
+/// Changelog of the `tis` stage for placements.
+pub static TIS_PLACEMENT_CHANGELOG: Topic = changelog("esr.tis-placement-changelog", Partitions::Flow);
+/// Changelog of the `tis` stage for people.
+pub static TIS_PERSON_CHANGELOG: Topic = changelog("esr.tis-person-changelog", Partitions::Flow);
+/// Changelog of `inbound`.
+pub static INBOUND_CHANGELOG: Topic = changelog("esr.inbound-changelog", Partitions::Fixed(1));
+/// Changelog of `trainee`.
+pub static TRAINEE_CHANGELOG: Topic = changelog("esr.trainee-changelog", Partitions::Flow);
+/// Changelog of `position`.
+pub static POSITION_CHANGELOG: Topic = changelog("esr.position-changelog", Partitions::Flow);
+/// Changelog of `post`.
+pub static POST_CHANGELOG: Topic = changelog("esr.post-changelog", Partitions::Flow);
+/// Changelog of `schedule`.
+pub static SCHEDULE_CHANGELOG: Topic = changelog("esr.schedule-changelog", Partitions::Fixed(1));
+/// Changelog of `exporter`.
+pub static EXPORTER_CHANGELOG: Topic = changelog("esr.exporter-changelog", Partitions::Flow);
+/// Changelog of `writer`.
+pub static WRITER_CHANGELOG: Topic = changelog("esr.writer-changelog", Partitions::Flow);
+/// Changelog of `report`.
+pub static REPORT_CHANGELOG: Topic = changelog("esr.report-changelog", Partitions::Fixed(1));
+
+/// All topics of the flow.
+pub static ALL: [&Topic; 25] = [
+    &TIS_POST,
+    &TIS_PLACEMENT,
+    &TIS_PERSON,
+    &INBOUND,
+    &POSITION_INBOX,
+    &TRAINEE,
+    &POST,
+    &SCHEDULE,
+    &EXPORTS,
+    &WRITER,
+    &EVENT,
+    &POSITION,
+    &POSITION_RECONCILED,
+    &DEAD_LETTER,
+    &TIS_POST_CHANGELOG,
+    &TIS_PLACEMENT_CHANGELOG,
+    &TIS_PERSON_CHANGELOG,
+    &INBOUND_CHANGELOG,
+    &TRAINEE_CHANGELOG,
+    &POSITION_CHANGELOG,
+    &POST_CHANGELOG,
+    &SCHEDULE_CHANGELOG,
+    &EXPORTER_CHANGELOG,
+    &WRITER_CHANGELOG,
+    &REPORT_CHANGELOG,
+];

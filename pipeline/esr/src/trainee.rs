@@ -1,0 +1,189 @@
+//! The `trainee` stage, keyed by person id: puts the person, and where else the trainee is, beside each placement.
+
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_schemas::{
+    LifecycleState, OtherPlacement, Person, PersonId, PlacementAtPost, PlacementGone, PlacementId, RecordType,
+    TraineePlacement, TraineePlacementRemoved,
+};
+
+use crate::context::{Context, fold_deanery_number, id_from_key, unexpected};
+use crate::topics;
+
+/// The processor of one partition.
+pub struct Trainee {
+    context: Context,
+    people: Store<PersonId, Person>,
+    placements: Store<(PersonId, PlacementId), TraineePlacement>,
+}
+
+impl Trainee {
+    /// A task without state yet.
+    pub fn new(context: Context) -> Self {
+        Self { context, people: Store::new(), placements: Store::new() }
+    }
+
+    fn placement_changed(&mut self, trainee_id: PersonId, new: TraineePlacement, output: &mut Output) {
+        let id = new.placement.id;
+        let old = self.placements.get(&(trainee_id, id));
+        if let Some(old) = old {
+            let old_number = fold_deanery_number(&old.placement.national_post_number);
+            if old_number != fold_deanery_number(&new.placement.national_post_number) {
+                self.send_gone(&old_number, id, trainee_id, output);
+            }
+        }
+        let seen_by_others = old.and_then(|old| self.as_other(old)) != self.as_other(&new);
+        self.placements.put((trainee_id, id), new);
+        if seen_by_others {
+            self.send_all(trainee_id, output);
+        } else {
+            self.send_one(trainee_id, id, output);
+        }
+    }
+
+    fn placement_removed(&mut self, trainee_id: PersonId, id: PlacementId, output: &mut Output) {
+        let Some(old) = self.placements.get(&(trainee_id, id)) else { return };
+        let number = fold_deanery_number(&old.placement.national_post_number);
+        let seen_by_others = self.as_other(old).is_some();
+        self.send_gone(&number, id, trainee_id, output);
+        self.placements.delete((trainee_id, id));
+        if seen_by_others {
+            self.send_all(trainee_id, output);
+        }
+    }
+
+    fn of_trainee(&self, trainee_id: PersonId) -> impl Iterator<Item = &TraineePlacement> {
+        let range = (trainee_id, PlacementId(i64::MIN))..=(trainee_id, PlacementId(i64::MAX));
+        self.placements.range(range).map(|(_, placement)| placement)
+    }
+
+    fn send_all(&self, trainee_id: PersonId, output: &mut Output) {
+        let all: Vec<&TraineePlacement> = self.of_trainee(trainee_id).collect();
+        let others: Vec<OtherPlacement> = all.iter().filter_map(|placement| self.as_other(placement)).collect();
+        for placement in all {
+            self.send(placement, &others, output);
+        }
+    }
+
+    fn send_one(&self, trainee_id: PersonId, id: PlacementId, output: &mut Output) {
+        let others: Vec<OtherPlacement> = self.of_trainee(trainee_id).filter_map(|one| self.as_other(one)).collect();
+        if let Some(placement) = self.placements.get(&(trainee_id, id)) {
+            self.send(placement, &others, output);
+        }
+    }
+
+    /// How the trainee's other placements see this one: only approved ones that count (A7, A8).
+    fn as_other(&self, placement: &TraineePlacement) -> Option<OtherPlacement> {
+        let placement = &placement.placement;
+        let visible =
+            placement.lifecycle_state == LifecycleState::Approved && self.context.counts(&placement.placement_type);
+        visible.then(|| OtherPlacement {
+            placement_id: placement.id,
+            date_from: placement.date_from,
+            date_to: placement.date_to,
+            site_name: placement.site_name.clone(),
+        })
+    }
+
+    fn send(&self, source: &TraineePlacement, others: &[OtherPlacement], output: &mut Output) {
+        let placement = &source.placement;
+        let person = self.people.get(&placement.trainee_id);
+        let record = PlacementAtPost {
+            placement_id: placement.id,
+            trainee_id: placement.trainee_id,
+            post_id: placement.post_id,
+            date_from: placement.date_from,
+            date_to: placement.date_to,
+            whole_time_equivalent: placement.whole_time_equivalent,
+            site_code: placement.site_code.clone(),
+            site_name: placement.site_name.clone(),
+            grade: placement.grade_abbreviation.clone(),
+            counted: self.context.counts(&placement.placement_type),
+            approved: placement.lifecycle_state == LifecycleState::Approved,
+            base_line: source.base_line,
+            sent_before: source.sent_before.clone(),
+            last_name: last_name(person, placement.trainee_last_name.as_deref()),
+            first_name: first_name(person, placement.trainee_first_name.as_deref()),
+            gmc_number: gmc_number(person, placement.trainee_gmc_number.as_deref()),
+            email: person.and_then(|person| person.email.clone()).unwrap_or_default(),
+            other_placements: others.iter().filter(|other| other.placement_id != placement.id).cloned().collect(),
+            person: person.map(|person| {
+                let mut framed = Vec::new();
+                self.context.write(person, &mut framed);
+                framed
+            }),
+        };
+        let number = fold_deanery_number(&placement.national_post_number);
+        self.context.send(output, &topics::POST, number.as_bytes(), &record);
+    }
+
+    fn send_gone(&self, number: &str, placement_id: PlacementId, trainee_id: PersonId, output: &mut Output) {
+        let gone = PlacementGone { placement_id, trainee_id };
+        self.context.send(output, &topics::POST, number.as_bytes(), &gone);
+    }
+}
+
+/// Legal surname, else surname; without a person what the placement says.
+fn last_name(person: Option<&Person>, of_placement: Option<&str>) -> String {
+    match person {
+        Some(person) => first_given([person.legal_surname.as_deref(), person.surname.as_deref()]),
+        None => first_given([of_placement]),
+    }
+}
+
+/// Legal forenames, else forenames; without a person what the placement says.
+fn first_name(person: Option<&Person>, of_placement: Option<&str>) -> String {
+    match person {
+        Some(person) => first_given([person.legal_forenames.as_deref(), person.forenames.as_deref()]),
+        None => first_given([of_placement]),
+    }
+}
+
+fn gmc_number(person: Option<&Person>, of_placement: Option<&str>) -> String {
+    let number = match person {
+        Some(person) => person.gmc_number.as_deref(),
+        None => of_placement,
+    };
+    known_number(number)
+}
+
+/// A registration number, empty when there is none: `UNKNOWN` counts as none (D23).
+pub(crate) fn known_number(number: Option<&str>) -> String {
+    let number = number.unwrap_or_default().trim();
+    if number.eq_ignore_ascii_case("UNKNOWN") { String::new() } else { number.to_owned() }
+}
+
+fn first_given<const N: usize>(candidates: [Option<&str>; N]) -> String {
+    let given = candidates.into_iter().flatten().map(str::trim).find(|text| !text.is_empty());
+    given.unwrap_or_default().to_owned()
+}
+
+impl Processor for Trainee {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let trainee_id = PersonId(id_from_key(record)?);
+        let framed = self.context.open(record)?;
+        match framed.record_type() {
+            RecordType::Person => {
+                self.people.put(trainee_id, framed.read::<Person>()?);
+                self.send_all(trainee_id, output);
+            }
+            RecordType::PersonRemoved => {
+                self.people.delete(trainee_id);
+                self.send_all(trainee_id, output);
+            }
+            RecordType::TraineePlacement => {
+                let placement = framed.read::<TraineePlacement>()?;
+                self.placement_changed(trainee_id, placement, output);
+            }
+            RecordType::TraineePlacementRemoved => {
+                let removed = framed.read::<TraineePlacementRemoved>()?;
+                self.placement_removed(trainee_id, removed.placement_id, output);
+            }
+            _ => return Err(unexpected(&framed)),
+        }
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![&mut self.people, &mut self.placements]
+    }
+}
