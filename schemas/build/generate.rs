@@ -49,7 +49,7 @@ pub(crate) fn records(contract: &Contract) -> Result<String, String> {
     for named in contract.types.values() {
         match &named.shape {
             Shape::Record(fields) => {
-                record(&mut code, contract, named, fields).map_err(|e| format!("avro/{}.avsc: {e}", named.name))?
+                record(&mut code, contract, named, fields).map_err(|e| format!("avro/{}.avsc: {e}", named.name))?;
             }
             Shape::Enum { symbols, default } => enumeration(&mut code, named, symbols, *default),
         }
@@ -61,8 +61,8 @@ pub(crate) fn records(contract: &Contract) -> Result<String, String> {
 fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[Field]) -> Result<(), String> {
     let name = &named.name;
     let mut members = String::new();
-    let mut writes = String::new();
-    let mut reads = String::new();
+    let mut encoding = String::new();
+    let mut decoding = String::new();
     for field in fields {
         let member = identifier(&snake_case(&field.name))?;
         let kind = &field.kind;
@@ -71,8 +71,8 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
             line(&mut members, &format!("    #[serde(rename = \"{}\")]", field.name));
         }
         line(&mut members, &format!("    pub {member}: {},", rust_type(kind)));
-        line(&mut writes, &format!("        {}", encode_text(kind, Place::Field(&member))));
-        line(&mut reads, &format!("            {member}: {},", decode_text(contract, kind)));
+        line(&mut encoding, &format!("        {}", encode_text(kind, Place::Field(&member))));
+        line(&mut decoding, &format!("            {member}: {},", decode_text(contract, kind)));
     }
     let unused = if fields.is_empty() { "_" } else { "" };
     let total = fields.iter().all(|field| contract.has_total_equality(&field.kind));
@@ -86,9 +86,9 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
         code,
         &format!("    const TYPE: RecordType = RecordType::{name};\n    const FEWEST_BYTES: usize = {fewest};\n"),
     );
-    line(code, &format!("    fn encode(&self, {unused}out: &mut Vec<u8>) {{\n{writes}    }}\n"));
+    line(code, &format!("    fn encode(&self, {unused}out: &mut Vec<u8>) {{\n{encoding}    }}\n"));
     line(code, &format!("    fn decode({unused}input: &mut &[u8]) -> Result<Self, Malformed> {{"));
-    line(code, &format!("        Ok(Self {{\n{reads}        }})\n    }}\n}}\n"));
+    line(code, &format!("        Ok(Self {{\n{decoding}        }})\n    }}\n}}\n"));
     Ok(())
 }
 
@@ -228,8 +228,11 @@ fn decode_text(contract: &Contract, kind: &Kind) -> String {
         Kind::Named(full_name) => format!("<{} as AvroRecord>::decode(input)?", short(full_name)),
         Kind::Array(inner) => {
             let item = decode_text(contract, inner);
-            let item = item.strip_suffix('?').map_or_else(|| format!("Ok({item})"), str::to_owned);
-            format!("binary::read_array(input, {}, |input| {item})?", contract.fewest_bytes(inner))
+            let read_item = match item.strip_suffix("(input)?") {
+                Some(function) if !function.contains('(') => function.to_owned(),
+                _ => format!("|input| Ok({item})"),
+            };
+            format!("binary::read_array(input, {}, {read_item})?", contract.fewest_bytes(inner))
         }
         Kind::Optional(inner) => {
             format!("if binary::read_presence(input)? {{ Some({}) }} else {{ None }}", decode_text(contract, inner))

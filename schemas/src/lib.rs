@@ -22,5 +22,6 @@ pub mod types;
 pub use codec::{Codec, Framed};
 pub use codec_builder::CodecBuilder;
 pub use error::{DecodeError, EncodeError, Fault, Malformed};
-pub use records::{AvroRecord, RecordType, RecordVisitor};
+pub use records::*;
 pub use registry::{ConfluentRegistry, ConfluentSettings, LocalRegistry, Registry, RegistryError};
+pub use types::*;

@@ -1,5 +1,7 @@
 //! Framing, schema evolution and failures of the codec, as a reader of topics meets them.
 
+#![allow(clippy::unwrap_used, reason = "a test states what must hold")]
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

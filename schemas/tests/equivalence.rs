@@ -1,5 +1,7 @@
 //! The generated encoding is Avro's: for every record type, apache-avro reads what it writes and the other way round.
 
+#![allow(clippy::unwrap_used, reason = "a test states what must hold")]
+
 mod values;
 
 use apache_avro::Schema;

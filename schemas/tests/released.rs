@@ -1,5 +1,7 @@
 //! Everything ever released stays readable, and today's records stay readable for every released version.
 
+#![allow(clippy::unwrap_used, reason = "a test states what must hold")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
