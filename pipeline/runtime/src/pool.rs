@@ -228,3 +228,153 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, AtomicUsize};
+
+    use super::*;
+    use crate::conformance::word_count::{self, Count, GROUP, INBOXES, LINES, PARTITIONS};
+    use crate::memory::{Broker, BrokerConfig};
+    use crate::{Lag, Output, ProcessError, Processor, Producer, Record, Stage, StateStore};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn broker_with_lines(count: usize) -> Broker {
+        let broker = Broker::new(BrokerConfig::like_kafka());
+        broker.create_topics(&word_count::TOPICS, PARTITIONS);
+        let mut output = Output::new(PARTITIONS);
+        for number in 0..count {
+            output.send(&LINES, format!("line{number}").as_bytes(), |buffer| buffer.extend_from_slice(b"a b"));
+        }
+        broker.producer("lines").publish(&output).unwrap();
+        broker
+    }
+
+    fn open(broker: &Broker, slot: usize) -> Result<Box<dyn Log>, LogError> {
+        Ok(Box::new(broker.open(GROUP, &format!("worker-{slot}"), &INBOXES)?))
+    }
+
+    fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn settle(broker: &Broker) {
+        let lag = broker.lag(INBOXES.iter().map(|inbox| (GROUP.to_owned(), *inbox)).collect());
+        wait_until("records are left unread", || lag.lag().unwrap() == 0);
+    }
+
+    fn count_of_words(inspector: &Inspector) -> u64 {
+        let visit = |stage: &str, _: i32, processor: &dyn Any| {
+            let count = processor.downcast_ref::<Count>()?;
+            assert_eq!(stage, "count");
+            Some(count.words.iter().map(|(_, count)| *count).sum::<u64>())
+        };
+        inspector.inspect(PATIENCE, visit).unwrap().into_iter().sum()
+    }
+
+    #[test]
+    fn workers_share_the_partitions_and_can_be_inspected() {
+        let broker = broker_with_lines(500);
+        let logs = broker.clone();
+        let topology = word_count::topology(&Arc::default());
+        let pool = WorkerPool::start(topology, WorkerConfig::default(), 3, move |slot| open(&logs, slot)).unwrap();
+        settle(&broker);
+        let inspector = pool.inspector();
+        // Partitions may still be moving between the workers.
+        wait_until("the words are not counted", || count_of_words(&inspector) == 1000);
+        let stages = pool.metrics().stages();
+        assert!(stages[0].records_in >= 500 && stages[0].records_out >= 1000 && stages[1].records_in >= 1000);
+        assert!(stages.iter().all(|stage| stage.busy > Duration::ZERO));
+        pool.stop().unwrap();
+        assert_eq!(inspector.inspect(PATIENCE, |_, _, _| Some(())), Err(InspectError::Ended));
+    }
+
+    #[test]
+    fn a_worker_begins_anew_after_its_log_was_fenced_or_not_available() {
+        let broker = broker_with_lines(10);
+        let logs = broker.clone();
+        let opened = AtomicUsize::new(0);
+        let topology = word_count::topology(&Arc::default());
+        let pool = WorkerPool::start(topology, WorkerConfig::default(), 1, move |slot| {
+            if opened.fetch_add(1, Ordering::Relaxed) == 0 {
+                return Err(LogError::Unavailable("not yet".to_owned()));
+            }
+            open(&logs, slot)
+        })
+        .unwrap();
+        settle(&broker);
+        // Fences the worker without leaving anything behind.
+        broker.expire(GROUP, "worker-0");
+        wait_until("the worker was not replaced", || pool.metrics().workers().restarts >= 2);
+        broker.producer("more").publish(&Output::new(PARTITIONS)).unwrap();
+        let inspector = pool.inspector();
+        wait_until("the state was not restored", || count_of_words(&inspector) == 20);
+        pool.stop().unwrap();
+    }
+
+    struct Broken(bool);
+
+    impl Processor for Broken {
+        fn process(&mut self, _: &Record<'_>, _: &mut Output) -> Result<(), ProcessError> {
+            assert!(!self.0, "this processor panics");
+            Err(ProcessError::Stop("wrong configuration".to_owned()))
+        }
+
+        fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+            Vec::new()
+        }
+    }
+
+    fn end_of_broken(panics: bool) -> WorkerError {
+        let broker = broker_with_lines(1);
+        let processor = Box::new(move |_| -> Box<dyn Processor> { Box::new(Broken(panics)) });
+        let stages = vec![Stage { name: "broken", inbox: &LINES, changelog: None, processor }];
+        let (flow, dead_letters) = (GROUP, &word_count::DEAD_LETTERS);
+        let topology = Arc::new(Topology { flow, stages, dead_letters, flow_partitions: PARTITIONS });
+        let logs = broker.clone();
+        let open = move |slot: usize| -> Result<Box<dyn Log>, LogError> {
+            Ok(Box::new(logs.open(GROUP, &format!("worker-{slot}"), &[&LINES])?))
+        };
+        let pool = WorkerPool::start(topology, WorkerConfig::default(), 2, open).unwrap();
+        wait_until("the pool did not end", || pool.is_finished());
+        let lag = broker.lag(vec![(GROUP.to_owned(), &LINES)]);
+        assert_eq!(lag.lag().unwrap(), 1, "the record is not lost");
+        pool.stop().unwrap_err()
+    }
+
+    #[test]
+    fn a_processor_that_stops_ends_the_pool_with_its_message() {
+        let error = end_of_broken(false);
+        assert!(error.to_string().contains("stage broken stopped at conformance.lines-"), "{error}");
+        assert!(error.to_string().ends_with("wrong configuration"), "{error}");
+    }
+
+    #[test]
+    fn a_panic_ends_the_pool_and_is_reported() {
+        assert_eq!(end_of_broken(true), WorkerError::Panicked("this processor panics".to_owned()));
+    }
+
+    #[test]
+    fn two_processes_with_one_transactional_id_end_with_a_message() {
+        let broker = broker_with_lines(1);
+        let fights = Arc::new(AtomicU32::new(0));
+        let (logs, counter) = (broker.clone(), Arc::clone(&fights));
+        let topology = word_count::topology(&Arc::default());
+        let pool = WorkerPool::start(topology, WorkerConfig::default(), 1, move |slot| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let log = open(&logs, slot)?;
+            // Another process takes the id at once.
+            logs.producer(&format!("worker-{slot}"));
+            Ok(log)
+        })
+        .unwrap();
+        wait_until("the pool did not end", || pool.is_finished());
+        assert_eq!(fights.load(Ordering::Relaxed), MOST_FENCINGS);
+        assert!(matches!(pool.stop(), Err(WorkerError::Log(LogError::Fenced(_)))));
+    }
+}

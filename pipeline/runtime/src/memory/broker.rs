@@ -382,3 +382,93 @@ impl Lag for MemoryLag {
         Ok(lag)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::conformance::word_count::{COUNTS, GROUP, INBOXES, LINES, TOPICS};
+    use crate::log::{Log, Poll};
+
+    /// What a durability wrote, by topic.
+    type Written = Arc<Mutex<Vec<(String, i32, i64, Vec<u8>)>>>;
+
+    struct Disk {
+        full: Arc<AtomicBool>,
+        written: Written,
+    }
+
+    impl Durability for Disk {
+        fn write(&self, batch: &Batch) -> Result<(), LogError> {
+            if self.full.load(Ordering::Relaxed) {
+                return Err(LogError::Unavailable("disk full".to_owned()));
+            }
+            let mut written = self.written.lock().unwrap();
+            for part in batch.parts() {
+                let name = part.topic().name.to_owned();
+                let records = part.records();
+                written.extend(records.map(|it| (name.clone(), part.partition(), it.offset, it.key.to_vec())));
+            }
+            Ok(())
+        }
+    }
+
+    fn output(topic: &'static Topic, key: &[u8]) -> Output {
+        let mut output = Output::new(1);
+        output.send(topic, key, |buffer| buffer.push(1));
+        output
+    }
+
+    #[test]
+    fn what_is_not_durable_never_becomes_visible() {
+        let (full, written) = (Arc::new(AtomicBool::new(true)), Written::default());
+        let disk = Disk { full: Arc::clone(&full), written: Arc::clone(&written) };
+        let broker = Broker::durable(BrokerConfig::embedded(Retention::All), Box::new(disk));
+        broker.create_topics(&TOPICS, 1);
+        let mut producer = broker.producer("p");
+        assert!(producer.publish(&output(&COUNTS, b"lost")).is_err());
+        full.store(false, Ordering::Relaxed);
+        producer.publish(&output(&COUNTS, b"kept")).unwrap();
+        let keys: Vec<Vec<u8>> = broker.read_committed(COUNTS.name, 0).into_iter().map(|record| record.key).collect();
+        assert_eq!(keys, [b"kept"]);
+        assert_eq!(*written.lock().unwrap(), [(COUNTS.name.to_owned(), 0, 1, b"kept".to_vec())]);
+    }
+
+    #[test]
+    fn consumed_inbox_records_are_forgotten_and_loading_goes_on_after_them() {
+        let broker = Broker::new(BrokerConfig::embedded(Retention::Unread));
+        broker.create_topics(&TOPICS, 1);
+        let lines = TopicPartition { topic: LINES.name, partition: 0 };
+        let headers = Headers::default();
+        let record = |offset| StoredRecord { offset, timestamp: 5, key: b"k", value: Some(b"v"), headers };
+        broker.load_offset(GROUP, lines, 8).unwrap();
+        broker.load_records(lines, [record(8), record(11)].into_iter()).unwrap();
+        broker.load_end(lines, 15).unwrap();
+        let lag = broker.lag(vec![(GROUP.to_owned(), &LINES)]);
+        assert_eq!(lag.lag().unwrap(), 2);
+        let mut log = broker.open(GROUP, "member", &INBOXES).unwrap();
+        let Poll::Assigned(partitions) = log.poll(Duration::ZERO, 10, &mut |_| {}).unwrap() else { panic!() };
+        log.resume(&partitions).unwrap();
+        let mut offsets = Vec::new();
+        log.poll(Duration::ZERO, 10, &mut |record| offsets.push(record.offset)).unwrap();
+        assert_eq!(offsets, [8, 11]);
+        log.commit(&[(lines, 12)]).unwrap();
+        assert_eq!(lag.lag().unwrap(), 0);
+        assert!(broker.read_committed(LINES.name, 0).is_empty());
+        broker.producer("p").publish(&output(&LINES, b"new")).unwrap();
+        assert_eq!(broker.read_committed(LINES.name, 0)[0].offset, 15);
+    }
+
+    #[test]
+    fn an_open_transaction_holds_back_later_records_of_others() {
+        let broker = Broker::new(BrokerConfig::like_kafka());
+        broker.create_topics(&TOPICS, 1);
+        let mut slow = broker.open(GROUP, "slow", &INBOXES).unwrap();
+        slow.send(&output(&COUNTS, b"first")).unwrap();
+        broker.producer("fast").publish(&output(&COUNTS, b"second")).unwrap();
+        assert!(broker.read_committed(COUNTS.name, 0).is_empty());
+        slow.abort().unwrap();
+        assert_eq!(broker.read_committed(COUNTS.name, 0).len(), 1);
+    }
+}
