@@ -95,7 +95,7 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
 fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default: usize) {
     let name = &named.name;
     let mut variants = String::new();
-    let mut names = String::new();
+    let mut spellings = String::new();
     let mut all = String::new();
     for (index, symbol) in symbols.iter().enumerate() {
         let variant = pascal_case(symbol);
@@ -105,7 +105,7 @@ fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default
             line(&mut variants, "    #[default]");
         }
         line(&mut variants, &format!("    {variant},"));
-        line(&mut names, &format!("            Self::{variant} => \"{symbol}\","));
+        line(&mut spellings, &format!("            Self::{variant} => \"{symbol}\","));
         let _ = write!(all, "Self::{variant}, ");
     }
     let derives =
@@ -120,7 +120,7 @@ fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default
     line(code, "    /// The symbol as the schema spells it.");
     line(
         code,
-        &format!("    pub fn symbol(self) -> &'static str {{\n        match self {{\n{names}        }}\n    }}\n"),
+        &format!("    pub fn symbol(self) -> &'static str {{\n        match self {{\n{spellings}        }}\n    }}\n"),
     );
     line(code, "    /// The value that the schema spells `symbol`.");
     line(code, "    pub fn from_symbol(symbol: &str) -> Option<Self> {");
