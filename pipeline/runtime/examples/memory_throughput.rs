@@ -12,7 +12,7 @@ use tributary_runtime::{
 
 const PARTITIONS: i32 = 4;
 const RECORDS: u64 = 2_000_000;
-const WEEK: Cleanup = Cleanup::Delete(Duration::from_secs(7 * 24 * 3600));
+const WEEK: Cleanup = Cleanup::Delete(Duration::from_hours(7 * 24));
 
 const fn topic(name: &'static str, cleanup: Cleanup, role: Role) -> Topic {
     Topic { name, partitions: Partitions::Flow, cleanup, role, records: &[] }

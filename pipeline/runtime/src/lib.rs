@@ -32,7 +32,7 @@ pub use processor::{ProcessError, Processor};
 pub use record::{Headers, Record, TimestampMillis, append_header};
 pub use snapshot::{SnapshotConfig, SnapshotError};
 pub use stage::{Stage, Topology};
-pub use store::{StateData, StateError, StateStore, Store};
+pub use store::{EachChange, StateData, StateError, StateStore, Store};
 pub use task::dead_letter_header;
 pub use topic::{Cleanup, Partitions, Role, Topic, TopicPartition};
 pub use worker::{CommitLimits, Step, Worker, WorkerConfig, WorkerError};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::output::Output;
 use crate::record::Record;
+use crate::store::EachChange;
 use crate::topic::TopicPartition;
 
 /// The consumer and the transactional producer of one worker, as one object.
@@ -61,12 +62,7 @@ pub trait Log: Send {
     ///
     /// # Errors
     /// [`LogError::OffsetOutOfRange`] when records after `from` are gone, so that the caller restores from the start.
-    fn restore(
-        &mut self,
-        changelog: TopicPartition,
-        from: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<i64, LogError>;
+    fn restore(&mut self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError>;
 
     /// The offset after the last committed record of a changelog partition that only this worker writes, asked between
     /// two transactions: what a snapshot taken now covers. The default reads the changelog; a log should do better.

@@ -37,22 +37,22 @@ impl Simulation {
             ..SnapshotConfig::new(folder.to_owned(), format!("{seed}"))
         });
         // Time must not decide anything.
-        let limits = CommitLimits { time: Duration::from_secs(3600), records: 1 + rng.below(40) as usize, bytes: 4096 };
+        let limits = CommitLimits { time: Duration::from_hours(1), records: 1 + rng.below(40) as usize, bytes: 4096 };
         let config = WorkerConfig {
             limits,
             poll_timeout: Duration::ZERO,
             poll_records: 1 + rng.below(20) as usize,
-            unavailable: Duration::from_secs(3600),
+            unavailable: Duration::from_hours(1),
             snapshots,
             ..WorkerConfig::default()
         };
-        let workers = (0..1 + rng.below(3)).map(|_| None).collect();
+        let workers = (0..=rng.below(3)).map(|_| None).collect();
         Self { broker, rng, topology, metrics, config, lines: Vec::new(), workers, deaths: 0 }
     }
 
     fn publish(&mut self) {
         let mut output = Output::new(PARTITIONS);
-        for _ in 0..1 + self.rng.below(4) {
+        for _ in 0..=self.rng.below(4) {
             let key = self.rng.below(6);
             let text = match self.rng.below(10) {
                 0 => None,

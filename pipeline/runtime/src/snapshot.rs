@@ -29,7 +29,7 @@ pub struct SnapshotConfig {
 impl SnapshotConfig {
     /// Snapshots in `folder` every ten minutes, believed for twelve hours.
     pub fn new(folder: PathBuf, identity: impl Into<String>) -> Self {
-        let (every, max_age) = (Duration::from_secs(600), Duration::from_secs(12 * 3600));
+        let (every, max_age) = (Duration::from_mins(10), Duration::from_hours(12));
         Self { folder, identity: identity.into(), every, max_age }
     }
 }
@@ -134,7 +134,7 @@ impl<'a> SnapshotFile<'a> {
         let (offset, mut entries) = self.read_header(&bytes)?;
         let mut count = 0;
         while !entries.is_empty() {
-            let (store, key, value, rest) = read_entry(entries).ok_or_else(damaged)?;
+            let ((store, key, value), rest) = read_entry(entries).ok_or_else(damaged)?;
             let mut full_key = Vec::with_capacity(key.len() + 1);
             full_key.push(store);
             full_key.extend_from_slice(key);
@@ -185,11 +185,14 @@ fn write_entry(sink: &mut impl Write, store: u8, key: &[u8], value: &[u8]) -> io
     Ok(())
 }
 
-fn read_entry(bytes: &[u8]) -> Option<(u8, &[u8], &[u8], &[u8])> {
+/// Store, key and value.
+type Entry<'a> = (u8, &'a [u8], &'a [u8]);
+
+fn read_entry(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     let (&store, rest) = bytes.split_first()?;
     let (key, rest) = read_run(rest)?;
     let (value, rest) = read_run(rest)?;
-    Some((store, key, value, rest))
+    Some(((store, key, value), rest))
 }
 
 fn read_run(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

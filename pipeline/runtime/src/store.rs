@@ -20,7 +20,7 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + 'static> StateData for T {
 pub struct Store<K, V> {
     committed: BTreeMap<K, V>,
     overlay: BTreeMap<K, Option<V>>,
-    journal: Vec<(K, Option<Option<V>>)>,
+    journal: Vec<(K, Before<V>)>,
 }
 
 impl<K: Ord, V> Default for Store<K, V> {
@@ -99,6 +99,15 @@ impl<K: StateData + Ord, V: StateData> Store<K, V> {
     }
 }
 
+/// Called with the key and value (`None` = deleted) of each change of a state.
+pub type EachChange<'a> = &'a mut dyn FnMut(&[u8], Option<&[u8]>);
+
+/// What an overlay held for a key before a write: nothing, or a write or deletion.
+type Before<V> = Option<Written<V>>;
+
+/// What the open transaction did to a key: wrote a value or deleted it.
+type Written<V> = Option<V>;
+
 /// A store as the runtime sees it.
 pub trait StateStore: Send {
     /// Starts the processing of one record: later writes can be undone.
@@ -114,7 +123,7 @@ pub trait StateStore: Send {
     ///
     /// # Errors
     /// [`StateError`] when a key or value cannot be written.
-    fn changes(&self, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) -> Result<(), StateError>;
+    fn changes(&self, each: EachChange<'_>) -> Result<(), StateError>;
 
     /// Makes the open transaction's writes part of the committed state.
     fn merge(&mut self);
@@ -164,7 +173,7 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
         !self.overlay.is_empty()
     }
 
-    fn changes(&self, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) -> Result<(), StateError> {
+    fn changes(&self, each: EachChange<'_>) -> Result<(), StateError> {
         let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
         for (key, value) in &self.overlay {
             key_bytes = encode(key, key_bytes)?;

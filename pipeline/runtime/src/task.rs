@@ -46,6 +46,9 @@ pub(crate) enum Halt {
     Stop(String),
 }
 
+/// Called with the store's number, key and value of each entry.
+pub(crate) type EachEntry<'a> = &'a mut dyn FnMut(u8, &[u8], &[u8]);
+
 /// A stage on one partition.
 pub(crate) struct Task {
     /// Number of the stage in the topology.
@@ -184,7 +187,7 @@ impl Task {
     }
 
     /// Calls `each` with every committed entry: the store's number, key and value.
-    pub(crate) fn entries(&mut self, each: &mut dyn FnMut(u8, &[u8], &[u8])) -> Result<(), StateError> {
+    pub(crate) fn entries(&mut self, each: EachEntry<'_>) -> Result<(), StateError> {
         for (number, store) in self.processor.stores().into_iter().enumerate() {
             store.entries(&mut |key, value| each(number as u8, key, value))?;
         }

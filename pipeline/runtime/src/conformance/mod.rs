@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::memory::{Broker, BrokerConfig, MemoryLog};
-    use crate::{LogError, Output, Poll, Record, TopicPartition};
+    use crate::{EachChange, LogError, Output, Poll, Record, TopicPartition};
 
     struct Memory {
         broker: Broker,
@@ -145,12 +145,7 @@ mod tests {
             self.log().abort()
         }
 
-        fn restore(
-            &mut self,
-            changelog: TopicPartition,
-            from: i64,
-            each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-        ) -> Result<i64, LogError> {
+        fn restore(&mut self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
             self.log().restore(changelog, from, each)
         }
 

@@ -10,7 +10,7 @@ use crate::{CommitLimits, Step, Worker, dead_letter_header};
 
 /// A worker that commits only when it must.
 fn hoarding(harness: &mut Harness<'_>) {
-    harness.config.limits = CommitLimits { time: Duration::from_secs(3600), records: 1 << 20, bytes: 1 << 30 };
+    harness.config.limits = CommitLimits { time: Duration::from_hours(1), records: 1 << 20, bytes: 1 << 30 };
     harness.config.linger = Duration::from_millis(50);
 }
 
@@ -27,7 +27,7 @@ pub(super) fn a_crash_after_every_step_changes_nothing(factory: &mut dyn LogFact
     // Few records at a time, so that a life of so many steps ends in as many different places.
     harness.config.poll_records = 3;
     harness.config.poll_timeout = Duration::from_millis(5);
-    harness.config.limits = CommitLimits { time: Duration::from_secs(3600), records: 8, bytes: 1 << 30 };
+    harness.config.limits = CommitLimits { time: Duration::from_hours(1), records: 8, bytes: 1 << 30 };
     harness.publish_many(60);
     for life in 1..=14 {
         let mut worker = harness.worker("member");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::{Cleanup, Output, Partitions, ProcessError, Processor, Record, Role, Stage, StateStore, Store};
 use crate::{Topic, Topology};
 
-const WEEK: Cleanup = Cleanup::Delete(Duration::from_secs(7 * 24 * 3600));
+const WEEK: Cleanup = Cleanup::Delete(Duration::from_hours(7 * 24));
 
 const fn topic(name: &'static str, cleanup: Cleanup, role: Role) -> Topic {
     Topic { name, partitions: Partitions::Flow, cleanup, role, records: &[] }

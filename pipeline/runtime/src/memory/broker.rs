@@ -11,6 +11,7 @@ use super::transaction::{Batch, Transaction};
 use crate::log::{Lag, LogError, Producer};
 use crate::output::Output;
 use crate::record::{Headers, TimestampMillis};
+use crate::store::EachChange;
 use crate::topic::{Topic, TopicPartition};
 
 /// How long [`Broker`] waits for another's open transaction before a restore.
@@ -62,12 +63,7 @@ pub trait Durability: Send + Sync {
     fn write(&self, batch: &Batch) -> Result<(), LogError>;
 
     /// Serves [`crate::Log::restore`] from what was written. `None` lets the broker's memory answer.
-    fn restore(
-        &self,
-        changelog: TopicPartition,
-        from: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Option<Result<i64, LogError>> {
+    fn restore(&self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Option<Result<i64, LogError>> {
         let _ = (changelog, from, each);
         None
     }
@@ -109,12 +105,7 @@ impl Shared {
     }
 
     /// Reads a changelog from `from` to its end.
-    pub(super) fn restore(
-        &self,
-        changelog: TopicPartition,
-        from: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<i64, LogError> {
+    pub(super) fn restore(&self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
         if let Some(answer) = self.durability.as_ref().and_then(|durability| durability.restore(changelog, from, each))
         {
             return answer;

@@ -13,6 +13,7 @@ use super::transaction::{Batch, Transaction};
 use crate::log::{Log, LogError, Poll};
 use crate::output::Output;
 use crate::record::Record;
+use crate::store::EachChange;
 use crate::topic::{Topic, TopicPartition};
 
 pub(super) struct MemberConfig {
@@ -351,12 +352,7 @@ impl Log for MemoryLog {
         Ok(())
     }
 
-    fn restore(
-        &mut self,
-        changelog: TopicPartition,
-        from: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<i64, LogError> {
+    fn restore(&mut self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
         self.check(&self.shared.clone().lock())?;
         self.shared.restore(changelog, from, each)
     }

@@ -1,19 +1,24 @@
 //! The worker: one log, the tasks of several stages, and the one place that commits.
 
+mod commit;
+mod restore;
+mod timer;
+
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::log::{Log, LogError, Poll};
-use crate::metrics::{Metrics, StageRun, add};
+use crate::metrics::Metrics;
 use crate::output::Output;
-use crate::record::{Headers, TimestampMillis};
-use crate::snapshot::{SnapshotConfig, SnapshotFile};
+use crate::record::TimestampMillis;
+use crate::snapshot::SnapshotConfig;
 use crate::stage::Topology;
 use crate::store::StateError;
 use crate::task::{Halt, Processed, Task};
 use crate::topic::TopicPartition;
+use timer::RunTimer;
 
 /// How much a transaction collects under load. When there is nothing to read, it is committed at once.
 #[derive(Debug, Clone, Copy)]
@@ -385,88 +390,6 @@ impl Worker {
         Ok(Step::Unavailable(Duration::from_millis(100)))
     }
 
-    /// Hands what was collected to the log. False when the transaction had to be aborted.
-    fn send_output(&mut self) -> Result<bool, WorkerError> {
-        if self.output.is_empty() {
-            return Ok(true);
-        }
-        self.uncommitted.bytes += self.output.byte_size();
-        let sent = self.log.send(&self.output);
-        self.output.clear();
-        self.unless_abortable(sent)
-    }
-
-    /// Turns an abortable error into an abort.
-    fn unless_abortable(&mut self, result: Result<(), LogError>) -> Result<bool, WorkerError> {
-        match result {
-            Ok(()) => Ok(true),
-            Err(LogError::Abortable(text)) => self.roll_back(&text).map(|()| false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Drops the open transaction everywhere.
-    fn roll_back(&mut self, reason: &str) -> Result<(), WorkerError> {
-        tracing::debug!(reason, "aborting the transaction");
-        self.output.clear();
-        self.tasks.iter_mut().for_each(Task::discard);
-        self.uncommitted = Uncommitted::default();
-        self.aborts += 1;
-        add(&self.metrics.aborts, 1);
-        Ok(self.log.abort()?)
-    }
-
-    /// Under load: whether the limits are reached. A transaction of offsets alone waits ten times longer, because the
-    /// broker is slow with those; it is committed with later output or when there is nothing to read.
-    fn is_commit_due(&mut self) -> bool {
-        let limits = self.config.limits;
-        let Uncommitted { since: Some(since), records, bytes, .. } = self.uncommitted else { return false };
-        if records < limits.records && bytes < limits.bytes && since.elapsed() < limits.time {
-            return false;
-        }
-        records / 10 >= limits.records || bytes > 0 || self.tasks.iter_mut().any(Task::has_changes)
-    }
-
-    fn commit_if_open(&mut self) -> Result<bool, WorkerError> {
-        if self.uncommitted.since.is_none() { Ok(true) } else { self.commit() }
-    }
-
-    /// Commits outputs, state changes and input offsets together. False when it had to be aborted.
-    fn commit(&mut self) -> Result<bool, WorkerError> {
-        let started = Instant::now();
-        self.collect_changes()?;
-        if !self.send_output()? {
-            return Ok(false);
-        }
-        let offsets: Vec<(TopicPartition, i64)> = self.tasks.iter().filter_map(Task::progress).collect();
-        let committed = self.log.commit(&offsets);
-        if !self.unless_abortable(committed)? {
-            return Ok(false);
-        }
-        self.tasks.iter_mut().for_each(Task::merge);
-        self.uncommitted = Uncommitted::default();
-        self.aborts = 0;
-        self.has_committed = true;
-        add(&self.metrics.commits, 1);
-        add(&self.metrics.commit_nanos, started.elapsed().as_nanos() as u64);
-        self.write_due_snapshot();
-        Ok(true)
-    }
-
-    fn collect_changes(&mut self) -> Result<(), WorkerError> {
-        self.output.inherit(self.uncommitted.timestamp, Headers::default());
-        for task in &mut self.tasks {
-            let stage = &self.topology.stages[task.stage];
-            let partition = task.inbox.partition;
-            task.write_changes(stage, &mut self.output).map_err(|error| WorkerError::State {
-                stage: stage.name,
-                partition,
-                error,
-            })?;
-        }
-        Ok(())
-    }
-
     fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<Step, WorkerError> {
         for &partition in partitions {
             let number = self.topology.stages.iter().position(|stage| stage.inbox.name == partition.topic);
@@ -491,155 +414,9 @@ impl Worker {
     fn drop_tasks(&mut self, partitions: &[TopicPartition]) {
         self.tasks.retain(|task| !partitions.contains(&task.inbox));
     }
-
-    /// Restores what is not restored yet. False when the log cannot answer yet.
-    fn restore_tasks(&mut self) -> Result<bool, WorkerError> {
-        for number in 0..self.tasks.len() {
-            if self.tasks[number].restored {
-                continue;
-            }
-            let started = Instant::now();
-            match self.restore_task(number) {
-                Ok(()) => {}
-                Err(WorkerError::Log(LogError::Unavailable(_))) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-            add(&self.metrics.restored_tasks, 1);
-            add(&self.metrics.restore_nanos, started.elapsed().as_nanos() as u64);
-        }
-        Ok(true)
-    }
-
-    fn restore_task(&mut self, number: usize) -> Result<(), WorkerError> {
-        let inbox = self.tasks[number].inbox;
-        if let Some(changelog) = self.tasks[number].changelog {
-            let from = self.read_snapshot(number);
-            match self.read_changelog(number, changelog, from) {
-                Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
-                    tracing::warn!(partition = %inbox, "snapshot does not fit the changelog, restoring all of it: {text}");
-                    self.tasks[number].clear();
-                    self.read_changelog(number, changelog, 0)?;
-                }
-                result => result?,
-            }
-        }
-        self.log.resume(&[inbox])?;
-        let task = &mut self.tasks[number];
-        task.restored = true;
-        task.snapshot_at = Instant::now();
-        Ok(())
-    }
-
-    /// Fills a task from its snapshot, if there is a good one, and returns where in the changelog to go on.
-    fn read_snapshot(&mut self, number: usize) -> i64 {
-        let task = &mut self.tasks[number];
-        task.clear();
-        let Some(config) = &self.config.snapshots else { return 0 };
-        let stage = self.topology.stages[task.stage].name;
-        match SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition).read(task) {
-            Ok(Some((offset, entries))) => {
-                add(&self.metrics.restored_entries, entries);
-                offset
-            }
-            Ok(None) => 0,
-            Err(error) => {
-                tracing::warn!("restoring the whole changelog: {error}");
-                task.clear();
-                0
-            }
-        }
-    }
-
-    fn read_changelog(&mut self, number: usize, changelog: TopicPartition, from: i64) -> Result<(), WorkerError> {
-        let task = &mut self.tasks[number];
-        let mut failed = None;
-        let mut entries = 0;
-        self.log.restore(changelog, from, &mut |key, value| {
-            entries += 1;
-            if failed.is_none() {
-                failed = task.restore(key, value).err();
-            }
-        })?;
-        task.changed_since_snapshot = entries > 0;
-        add(&self.metrics.restored_entries, entries);
-        let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
-        failed.map_or(Ok(()), |error| Err(WorkerError::State { stage, partition, error }))
-    }
-
-    /// Writes the snapshot of at most one task, so that the pause stays short.
-    fn write_due_snapshot(&mut self) {
-        let Some(every) = self.config.snapshots.as_ref().map(|config| config.every) else { return };
-        let due = |task: &Task| {
-            task.restored
-                && task.changed_since_snapshot
-                && task.changelog.is_some()
-                && task.snapshot_at.elapsed() >= every
-        };
-        if let Some(inbox) = self.tasks.iter().find(|task| due(task)).map(|task| task.inbox) {
-            self.write_snapshots(|task| task.inbox == inbox);
-        }
-    }
-
-    /// Writes the snapshots of changed tasks that `wanted` picks. Must be called between two transactions.
-    fn write_snapshots(&mut self, wanted: impl Fn(&Task) -> bool) {
-        let Some(config) = &self.config.snapshots else { return };
-        for task in &mut self.tasks {
-            let Some(changelog) = task.changelog else { continue };
-            if !task.restored || !task.changed_since_snapshot || !wanted(task) {
-                continue;
-            }
-            let stage = self.topology.stages[task.stage].name;
-            let file = SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition);
-            let written = match self.log.end_offset(changelog) {
-                Ok(offset) => file.write(task, offset).map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            task.snapshot_at = Instant::now();
-            match written {
-                Ok(()) => task.changed_since_snapshot = false,
-                Err(error) => tracing::warn!(stage, "no snapshot was written, a restart will take longer: {error}"),
-            }
-        }
-    }
 }
 
 /// Doubles from `first` to `most`.
 fn back_off(first: Duration, most: Duration, attempts: u32) -> Duration {
     first.saturating_mul(1_u32.checked_shl(attempts).unwrap_or(u32::MAX)).min(most)
-}
-
-/// Times runs of records of one stage, so that the clock is not read per record.
-struct RunTimer<'a> {
-    metrics: &'a Metrics,
-    stage: Option<usize>,
-    started: Instant,
-    run: StageRun,
-}
-
-impl<'a> RunTimer<'a> {
-    fn new(metrics: &'a Metrics) -> Self {
-        Self { metrics, stage: None, started: Instant::now(), run: StageRun::default() }
-    }
-
-    fn enter(&mut self, stage: usize) {
-        if self.stage == Some(stage) {
-            return;
-        }
-        self.leave();
-        self.stage = Some(stage);
-        self.started = Instant::now();
-    }
-
-    fn count(&mut self, processed: Processed, records_out: usize) {
-        self.run.records_in += 1;
-        self.run.records_out += records_out as u64;
-        self.run.dead_letters += u64::from(processed == Processed::DeadLetter);
-    }
-
-    fn leave(&mut self) {
-        if let Some(stage) = self.stage.take() {
-            self.run.busy = self.started.elapsed();
-            self.metrics.add_run(stage, std::mem::take(&mut self.run));
-        }
-    }
 }
