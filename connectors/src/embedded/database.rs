@@ -1,0 +1,313 @@
+//! The database below the embedded log: opening, atomic application of changes, and what a failed write left behind.
+//!
+//! Every applied change carries a sequence number. After a failed write the database is opened again, and the number it
+//! holds tells whether the change is there: nobody is told that a write failed which is found later.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, PersistMode};
+use tributary_runtime::LogError;
+
+use super::folder::{StateFolder, StateFolderError};
+
+/// Holds the number of the newest change that is known to be on disk: less than that in the database means damage.
+const SYNCED_FILE: &str = "synced";
+/// Written by the database last when it is created.
+const VERSION_MARKER: &str = "version";
+const SEQUENCE_KEY: &[u8] = b"s";
+const CACHE_BYTES: u64 = 32 << 20;
+const BATCH_MEMTABLE_BYTES: u64 = 64 << 20;
+const REOPEN_ATTEMPTS: u32 = 20;
+const REOPEN_PAUSE: Duration = Duration::from_millis(100);
+/// So many memtables may wait to be written before a change has to wait for them.
+const WAITING_MEMTABLES: usize = 3;
+const MEMTABLE_PAUSE: Duration = Duration::from_millis(2);
+
+/// The two key spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    /// Small entries: topics, partitions, offsets of groups, the sequence number.
+    Meta,
+    /// Record batches.
+    Batches,
+}
+
+/// One change: a value to write, or a key to remove.
+pub(super) struct Change {
+    pub(super) space: Space,
+    pub(super) key: Vec<u8>,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// The open database.
+pub(super) struct Opened {
+    database: fjall::Database,
+    pub(super) meta: Keyspace,
+    pub(super) batches: Keyspace,
+}
+
+/// The database of one state folder.
+pub(super) struct Database {
+    path: PathBuf,
+    synced: File,
+    /// `None` after a failed write until it was opened again.
+    opened: RwLock<Option<Opened>>,
+    /// Whether each change waits for the disk.
+    durability: PersistMode,
+    writer: Mutex<Writer>,
+}
+
+struct Writer {
+    /// Number of the last change that succeeded.
+    sequence: u64,
+    /// Number of a change that failed and whose fate is not yet known.
+    in_doubt: Option<u64>,
+    is_closed: bool,
+}
+
+impl Database {
+    /// Opens the database of `folder`, or creates it.
+    pub(super) fn open(folder: &StateFolder, sync_each: bool) -> Result<Self, StateFolderError> {
+        let path = folder.database();
+        let synced_path = folder.path().join(SYNCED_FILE);
+        let io_error = |action, path: &Path, source| StateFolderError::Io { action, path: path.to_owned(), source };
+        let synced = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&synced_path)
+            .map_err(|source| io_error("open", &synced_path, source))?;
+        let known = read_synced(&synced).map_err(|source| io_error("read", &synced_path, source))?;
+        if known == 0 && path.exists() && !path.join(VERSION_MARKER).exists() {
+            // The process ended while it created the database: nothing can have been stored.
+            fs::remove_dir_all(&path).map_err(|source| io_error("remove", &path, source))?;
+        } else if known > 0 && !path.join(VERSION_MARKER).exists() {
+            return Err(folder.damaged("the database is gone"));
+        }
+        let opened = Opened::open(&path).map_err(|error| open_error(folder, error))?;
+        let sequence = opened.sequence().map_err(|error| folder.damaged(describe(&error)))?;
+        if sequence < known {
+            return Err(folder.damaged(format!("it ends at change {sequence}, but change {known} had been stored")));
+        }
+        let writer = Mutex::new(Writer { sequence, in_doubt: None, is_closed: false });
+        let durability = if sync_each { PersistMode::SyncData } else { PersistMode::Buffer };
+        Ok(Self { path, synced, opened: RwLock::new(Some(opened)), durability, writer })
+    }
+
+    /// Applies all changes or none.
+    pub(super) fn apply(&self, changes: Vec<Change>) -> Result<(), LogError> {
+        let mut writer = self.lock_writer();
+        self.ensure_open(&mut writer)?;
+        let sequence = writer.sequence + 1;
+        let result = match self.read().as_ref() {
+            Some(opened) => opened.apply(changes, sequence, self.durability),
+            None => Err(fjall::Error::Poisoned),
+        };
+        let Err(error) = result else {
+            writer.sequence = sequence;
+            return Ok(());
+        };
+        writer.in_doubt = Some(sequence);
+        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Err(again) = self.reopen() {
+            tracing::warn!(error = describe(&again), "the state folder could not be opened again after a failed write");
+            return Err(self.unavailable(&error));
+        }
+        // The answer is certain now.
+        writer.in_doubt = None;
+        if self.stored_sequence()? == sequence {
+            writer.sequence = sequence;
+            return Ok(());
+        }
+        Err(self.unavailable(&error))
+    }
+
+    /// Calls `read` with the open database.
+    pub(super) fn with<T>(&self, read: impl FnOnce(&Opened) -> Result<T, LogError>) -> Result<T, LogError> {
+        self.ensure_open(&mut self.lock_writer())?;
+        match self.read().as_ref() {
+            Some(opened) => read(opened),
+            None => Err(LogError::Unavailable(format!("{} is being opened again", self.path.display()))),
+        }
+    }
+
+    /// Brings all changes so far to the disk, and remembers how many.
+    pub(super) fn sync(&self) -> Result<(), LogError> {
+        let sequence = self.lock_writer().sequence;
+        let guard = self.read();
+        let Some(opened) = guard.as_ref() else { return Ok(()) };
+        opened.database.persist(PersistMode::SyncData).map_err(|error| self.unavailable(&error))?;
+        let text = format!("{sequence:020}\n");
+        self.synced
+            .write_all_at(text.as_bytes(), 0)
+            .map_err(|error| LogError::Unavailable(format!("cannot write to {SYNCED_FILE}: {error}")))
+    }
+
+    /// Brings everything to the disk and frees the database, whoever still shares it.
+    pub(super) fn close(&self) -> Result<(), LogError> {
+        self.lock_writer().is_closed = true;
+        let synced = self.sync();
+        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = None;
+        synced
+    }
+
+    /// Number of the last change.
+    pub(super) fn sequence(&self) -> u64 {
+        self.lock_writer().sequence
+    }
+
+    /// The error for stored bytes that make no sense.
+    pub(super) fn damaged(&self, what: &str) -> LogError {
+        LogError::Fatal(format!(
+            "{} is damaged ({what}): restore the state folder from a backup, or move it away and start with an empty one",
+            self.path.display()
+        ))
+    }
+
+    /// The error for a database that cannot be read or written now.
+    pub(super) fn unavailable(&self, error: &fjall::Error) -> LogError {
+        LogError::Unavailable(format!(
+            "cannot write to {}: {}; make room on that disk or check its permissions, the work is tried again",
+            self.path.display(),
+            describe(error)
+        ))
+    }
+
+    /// Opens the database again after a failure, and settles what became of the change in doubt.
+    fn ensure_open(&self, writer: &mut Writer) -> Result<(), LogError> {
+        if writer.is_closed {
+            return Err(LogError::Fatal(format!("{} is closed", self.path.display())));
+        }
+        if self.read().is_none() {
+            self.reopen().map_err(|error| self.unavailable(&error))?;
+        }
+        let Some(in_doubt) = writer.in_doubt else { return Ok(()) };
+        if self.stored_sequence()? == in_doubt {
+            return Err(LogError::Fatal(format!(
+                "a write to {} that had failed was found stored after all: start again to go on from there",
+                self.path.display()
+            )));
+        }
+        writer.in_doubt = None;
+        Ok(())
+    }
+
+    fn reopen(&self) -> Result<(), fjall::Error> {
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match Opened::open(&self.path) {
+                Ok(again) => {
+                    *opened = Some(again);
+                    return Ok(());
+                }
+                // The threads of the old database may hold its lock for a moment longer.
+                Err(fjall::Error::Locked) if attempt < REOPEN_ATTEMPTS => std::thread::sleep(REOPEN_PAUSE),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn stored_sequence(&self) -> Result<u64, LogError> {
+        match self.read().as_ref().map(Opened::sequence) {
+            Some(Ok(sequence)) => Ok(sequence),
+            Some(Err(error)) => Err(self.unavailable(&error)),
+            None => Err(self.unavailable(&fjall::Error::Poisoned)),
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Option<Opened>> {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Opened {
+    fn open(path: &Path) -> Result<Self, fjall::Error> {
+        let database = fjall::Database::builder(path)
+            .cache_size(CACHE_BYTES)
+            .journal_compression(CompressionType::None)
+            .worker_threads(2)
+            .open()?;
+        let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
+        let batches = database
+            .keyspace("batches", || KeyspaceCreateOptions::default().max_memtable_size(BATCH_MEMTABLE_BYTES))?;
+        Ok(Self { database, meta, batches })
+    }
+
+    fn sequence(&self) -> Result<u64, fjall::Error> {
+        let stored = self.meta.get(SEQUENCE_KEY)?;
+        Ok(stored.and_then(|bytes| Some(u64::from_be_bytes(bytes.as_ref().try_into().ok()?))).unwrap_or(0))
+    }
+
+    fn apply(&self, changes: Vec<Change>, sequence: u64, durability: PersistMode) -> Result<(), fjall::Error> {
+        self.wait_for_memtables()?;
+        let mut batch = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), changes.len() + 1)
+            .durability(Some(durability));
+        for change in changes {
+            let space = match change.space {
+                Space::Meta => &self.meta,
+                Space::Batches => &self.batches,
+            };
+            match change.value {
+                Some(value) => batch.insert(space, change.key, value),
+                None => batch.remove(space, change.key),
+            }
+        }
+        batch.insert(&self.meta, SEQUENCE_KEY, sequence.to_be_bytes().as_slice());
+        batch.commit()
+    }
+
+    /// Waits while the disk is behind. The database itself would wait too, but for ever when its disk is full.
+    fn wait_for_memtables(&self) -> Result<(), fjall::Error> {
+        while self.batches.sealed_memtable_count() >= WAITING_MEMTABLES {
+            self.database.persist(PersistMode::Buffer)?;
+            std::thread::sleep(MEMTABLE_PAUSE);
+        }
+        Ok(())
+    }
+}
+
+fn read_synced(file: &File) -> io::Result<u64> {
+    let mut bytes = [0; 20];
+    match file.read_exact_at(&mut bytes, 0) {
+        Ok(()) => Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).unwrap_or(0)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+fn open_error(folder: &StateFolder, error: fjall::Error) -> StateFolderError {
+    match error {
+        fjall::Error::Locked => StateFolderError::InUse { folder: folder.path().to_owned(), holder: String::new() },
+        fjall::Error::Io(source) if !is_about_content(&source) => {
+            StateFolderError::Io { action: "open", path: folder.database(), source }
+        }
+        error => folder.damaged(describe(&error)),
+    }
+}
+
+/// Errors of reading that speak of what the files hold rather than of the disk.
+fn is_about_content(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, InvalidData, NotFound, Other, UnexpectedEof};
+    matches!(error.kind(), AlreadyExists | InvalidData | NotFound | Other | UnexpectedEof)
+}
+
+/// What the operating system said, as far as it did.
+fn describe(error: &fjall::Error) -> String {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => error.to_string(),
+        fjall::Error::Poisoned => "an earlier write failed".to_owned(),
+        other => other.to_string(),
+    }
+}

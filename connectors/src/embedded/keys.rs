@@ -1,0 +1,125 @@
+//! Keys and small values of the database. Numbers in keys are big-endian, so that keys sort as the numbers do.
+
+/// A topic of the database: its number there and its partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TopicEntry {
+    pub(super) id: u16,
+    pub(super) partitions: i32,
+}
+
+impl TopicEntry {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = self.id.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&self.partitions.to_be_bytes());
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (id, rest) = bytes.split_first_chunk()?;
+        let id = u16::from_be_bytes(*id);
+        Some(Self { id, partitions: i32::from_be_bytes(rest.try_into().ok()?) })
+    }
+}
+
+/// What is known of a partition without reading its batches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Figures {
+    /// The next offset.
+    pub(super) end: i64,
+    /// Bytes of the batches written since the last compaction.
+    pub(super) appended: u64,
+    /// Bytes that the last compaction left.
+    pub(super) compacted: u64,
+    /// Tombstones below this offset are gone: who starts in between has to start from the beginning.
+    pub(super) tombstones_gone_below: i64,
+    /// Tombstones below this offset go with the next compaction.
+    pub(super) compacted_to: i64,
+    /// The newest timestamp of all records.
+    pub(super) newest: i64,
+}
+
+impl Figures {
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let Self { end, appended, compacted, tombstones_gone_below, compacted_to, newest } = self;
+        let numbers = [end, appended as i64, compacted as i64, tombstones_gone_below, compacted_to, newest];
+        numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (numbers, rest) = bytes.as_chunks::<8>();
+        let &[end, appended, compacted, tombstones_gone_below, compacted_to, newest] = numbers else { return None };
+        let number = i64::from_be_bytes;
+        rest.is_empty().then(|| Self {
+            end: number(end),
+            appended: number(appended) as u64,
+            compacted: number(compacted) as u64,
+            tombstones_gone_below: number(tombstones_gone_below),
+            compacted_to: number(compacted_to),
+            newest: number(newest),
+        })
+    }
+}
+
+/// Key of a topic's entry.
+pub(super) fn topic(name: &str) -> Vec<u8> {
+    [b"t", name.as_bytes()].concat()
+}
+
+/// Key of a partition's figures.
+pub(super) fn figures(topic: u16, partition: i32) -> Vec<u8> {
+    let mut key = vec![b'p'];
+    key.extend_from_slice(&place(topic, partition));
+    key
+}
+
+/// Key of the next offset that a group reads.
+pub(super) fn offset(topic: u16, partition: i32, group: &str) -> Vec<u8> {
+    let mut key = vec![b'o'];
+    key.extend_from_slice(&place(topic, partition));
+    key.extend_from_slice(group.as_bytes());
+    key
+}
+
+/// Key of a batch whose first record has this offset.
+pub(super) fn batch(topic: u16, partition: i32, base: i64) -> Vec<u8> {
+    let mut key = place(topic, partition).to_vec();
+    key.extend_from_slice(&base.to_be_bytes());
+    key
+}
+
+/// The offset in the key of a batch.
+pub(super) fn base_of(key: &[u8]) -> Option<i64> {
+    key.last_chunk().map(|bytes| i64::from_be_bytes(*bytes))
+}
+
+/// A stored offset.
+pub(super) fn number(bytes: &[u8]) -> Option<i64> {
+    bytes.try_into().ok().map(i64::from_be_bytes)
+}
+
+fn place(topic: u16, partition: i32) -> [u8; 6] {
+    let ([a, b], [c, d, e, f]) = (topic.to_be_bytes(), partition.to_be_bytes());
+    [a, b, c, d, e, f]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_read_back_as_written() {
+        let entry = TopicEntry { id: 7, partitions: 16 };
+        assert_eq!(TopicEntry::from_bytes(&entry.to_bytes()), Some(entry));
+        let figures =
+            Figures { end: 5, appended: 6, compacted: u64::MAX, tombstones_gone_below: 3, compacted_to: 2, newest: -1 };
+        assert_eq!(Figures::from_bytes(&figures.to_bytes()), Some(figures));
+        assert_eq!(Figures::from_bytes(b"short"), None);
+    }
+
+    #[test]
+    fn keys_of_batches_sort_by_topic_partition_and_offset() {
+        let sorted = [batch(1, 0, 300), batch(1, 1, 2), batch(1, 1, 256), batch(256, 0, 0)];
+        assert!(sorted.is_sorted());
+        assert_eq!(base_of(&sorted[2]), Some(256));
+    }
+}

@@ -1,0 +1,143 @@
+//! The embedded log: the broker of one process, with its commits stored in a state folder.
+//!
+//! Nothing has to be started for it. Records that a stage has not read yet are in memory and in the folder; changelogs
+//! and outputs are in the folder alone.
+//!
+//! What is guaranteed: a commit is stored whole or not at all, before anybody sees it. When the process is killed, no
+//! commit is lost. When the machine loses power, commits of the last [`Fsync::Interval`] (200 ms by default) may be lost,
+//! the newest ones and together with all that followed from them; with [`Fsync::Always`] none is, at the price of
+//! waiting for the disk at each commit. One process uses a folder at a time.
+
+mod compaction;
+mod database;
+mod folder;
+mod keys;
+mod record_batch;
+mod stored_log;
+mod upkeep;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tributary_runtime::memory::{Broker, BrokerConfig, MemoryLag, MemoryLog, MemoryProducer, Retention};
+use tributary_runtime::{LogError, Topic};
+
+use database::Database;
+use stored_log::{Shared, StoredLog};
+use upkeep::Upkeep;
+
+pub use folder::{FORMAT_VERSION, StateFolder, StateFolderError};
+
+/// When commits are brought from the operating system's memory to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// At each commit.
+    Always,
+    /// At most this long after a commit.
+    Interval(Duration),
+}
+
+impl Default for Fsync {
+    fn default() -> Self {
+        Self::Interval(Duration::from_millis(200))
+    }
+}
+
+/// A consumer group and what it reads. A record leaves an inbox when every group that reads it has committed it.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// The group.
+    pub group: &'a str,
+    /// The inboxes it reads.
+    pub inboxes: &'a [&'static Topic],
+}
+
+/// Why the embedded log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] StateFolderError),
+    /// What is stored cannot be loaded.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// The log of one state folder. Dropping it brings everything to the disk and frees the folder; workers, producers and
+/// lags that came from it must not be used after that.
+pub struct EmbeddedLog {
+    broker: Broker,
+    /// Before `folder`, so that the folder is free only when everything is on the disk.
+    upkeep: Upkeep,
+    folder: StateFolder,
+}
+
+impl EmbeddedLog {
+    /// Opens the state folder at `path`, creating it when it is missing, and loads what is unread.
+    ///
+    /// # Errors
+    /// [`OpenError`] with a sentence that says what to do.
+    pub fn open(
+        path: &Path,
+        fsync: Fsync,
+        topics: &[&'static Topic],
+        flow_partitions: i32,
+        readers: &[Reader<'_>],
+    ) -> Result<Self, OpenError> {
+        let folder = StateFolder::open(path)?;
+        let database = Database::open(&folder, fsync == Fsync::Always)?;
+        let stored = Arc::new(StoredLog::open(database, topics, flow_partitions, readers)?);
+        stored.drop_expired()?;
+        let config = BrokerConfig::embedded(Retention::Unread);
+        let broker = Broker::durable(config, Box::new(Shared(Arc::clone(&stored))));
+        broker.create_topics(topics, flow_partitions);
+        stored.load_into(&broker)?;
+        Ok(Self { broker, upkeep: Upkeep::start(stored, fsync)?, folder })
+    }
+
+    /// The state folder, where others may keep files beside the log.
+    pub fn folder(&self) -> &StateFolder {
+        &self.folder
+    }
+
+    /// The broker, to look into partitions.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// The log of one worker of `group`, which must be one of the declared readers.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when a topic or the group is not declared.
+    pub fn worker(
+        &self,
+        group: &str,
+        transactional_id: &str,
+        inboxes: &[&'static Topic],
+    ) -> Result<MemoryLog, LogError> {
+        self.upkeep.stored().check_reader(group, inboxes)?;
+        self.broker.open(group, transactional_id, inboxes)
+    }
+
+    /// A producer for connectors.
+    pub fn producer(&self, transactional_id: &str) -> MemoryProducer {
+        self.broker.producer(transactional_id)
+    }
+
+    /// What the declared readers have left to read.
+    pub fn lag(&self, inboxes: Vec<(String, &'static Topic)>) -> MemoryLag {
+        self.broker.lag(inboxes)
+    }
+
+    /// Brings all commits so far to the disk.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when the disk does not take them.
+    pub fn sync(&self) -> Result<(), LogError> {
+        self.upkeep.stored().database.sync()
+    }
+}
+
+#[cfg(test)]
+mod tests;

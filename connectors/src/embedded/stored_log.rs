@@ -1,0 +1,422 @@
+//! The broker's durability: each commit is one atomic change of the database.
+//!
+//! A commit stores one record batch for each partition that it writes, the offsets of its group, and removes the inbox
+//! batches that all groups have read now. Changelogs are appended to in the same way, which costs one entry for each
+//! transaction and not one for each record; `compaction` keeps them short.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashMap;
+use tributary_runtime::memory::{Batch, BatchPart, Broker, Durability};
+use tributary_runtime::{Cleanup, LogError, Role, Topic, TopicPartition};
+
+use super::Reader;
+use super::database::{Change, Database, Opened, Space};
+use super::keys::{self, Figures, TopicEntry};
+use super::record_batch::{Records, encode};
+
+/// What the encoding of a record may need beside its key, value and headers.
+const RECORD_OVERHEAD_BYTES: usize = 24;
+
+/// All partitions of the flow, as they are stored.
+pub(super) struct StoredLog {
+    pub(super) database: Database,
+    pub(super) topics: Vec<StoredTopic>,
+    by_name: FxHashMap<&'static str, usize>,
+    groups: Vec<String>,
+    state: Mutex<Vec<Vec<Partition>>>,
+}
+
+/// A declared topic and its number in the database.
+pub(super) struct StoredTopic {
+    pub(super) topic: &'static Topic,
+    pub(super) id: u16,
+    /// Numbers of the groups that read it.
+    readers: Vec<usize>,
+}
+
+impl StoredTopic {
+    /// Whether only the newest record of a key matters.
+    pub(super) fn is_compacted(&self) -> bool {
+        self.topic.role != Role::Inbox && (self.topic.role == Role::Changelog || self.topic.cleanup == Cleanup::Compact)
+    }
+}
+
+/// What is held in memory of a partition.
+#[derive(Debug, Default)]
+pub(super) struct Partition {
+    pub(super) figures: Figures,
+    /// Unread batches of an inbox: first and last offset.
+    unread: VecDeque<(i64, i64)>,
+    /// By number of the group.
+    offsets: Vec<i64>,
+}
+
+/// A batch that was encoded for a partition.
+struct Encoded {
+    topic: usize,
+    partition: i32,
+    first: i64,
+    last: i64,
+    newest: i64,
+    bytes: Vec<u8>,
+}
+
+/// What a commit changes in a partition, put into memory once it is stored.
+struct Touched {
+    figures: Figures,
+    added: Vec<(i64, i64)>,
+    read: usize,
+    offset: Option<(usize, i64)>,
+}
+
+impl StoredLog {
+    /// Reads what is stored about `topics`, and gives numbers to new ones.
+    pub(super) fn open(
+        database: Database,
+        topics: &[&'static Topic],
+        flow_partitions: i32,
+        readers: &[Reader<'_>],
+    ) -> Result<Self, LogError> {
+        let groups: Vec<String> = readers.iter().map(|reader| reader.group.to_owned()).collect();
+        let mut log =
+            Self { database, topics: Vec::new(), by_name: FxHashMap::default(), groups, state: Mutex::new(Vec::new()) };
+        let ids = log.register(topics, flow_partitions)?;
+        let mut state = Vec::new();
+        for (topic, id) in topics.iter().copied().zip(ids) {
+            let reads = |reader: &Reader<'_>| reader.inboxes.iter().any(|inbox| inbox.name == topic.name);
+            let readers = (0..readers.len()).filter(|number| reads(&readers[*number])).collect();
+            log.by_name.insert(topic.name, log.topics.len());
+            log.topics.push(StoredTopic { topic, id, readers });
+            let partitions = 0..topic.partition_count(flow_partitions);
+            let load = |partition| log.database.with(|opened| log.load_partition(opened, id, partition));
+            state.push(partitions.map(load).collect::<Result<Vec<_>, _>>()?);
+        }
+        log.state = Mutex::new(state);
+        Ok(log)
+    }
+
+    /// The numbers of `topics`, new ones for those that are not yet stored.
+    fn register(&self, topics: &[&'static Topic], flow_partitions: i32) -> Result<Vec<u16>, LogError> {
+        let mut next = self.database.with(|opened| {
+            let entries = opened.meta.prefix(b"t").map(|entry| {
+                let value = entry.value().map_err(|error| self.database.unavailable(&error))?;
+                TopicEntry::from_bytes(&value)
+                    .ok_or_else(|| self.database.damaged("the entry of a topic is unreadable"))
+            });
+            entries.map(|entry| entry.map(|entry| entry.id + 1)).try_fold(0, |most, id| Ok(most.max(id?)))
+        })?;
+        let mut changes = Vec::new();
+        let mut ids = Vec::new();
+        for topic in topics {
+            let partitions = topic.partition_count(flow_partitions);
+            let key = keys::topic(topic.name);
+            let stored = self.get(&key, TopicEntry::from_bytes)?;
+            if let Some(entry) = stored {
+                if entry.partitions != partitions {
+                    return Err(LogError::Fatal(format!(
+                        "topic {} was made with {} partitions and is declared with {partitions}: set the number back, \
+                         or start with an empty state folder",
+                        topic.name, entry.partitions
+                    )));
+                }
+                ids.push(entry.id);
+                continue;
+            }
+            let value = Some(TopicEntry { id: next, partitions }.to_bytes());
+            changes.push(Change { space: Space::Meta, key, value });
+            ids.push(next);
+            next += 1;
+        }
+        if !changes.is_empty() {
+            self.database.apply(changes)?;
+        }
+        Ok(ids)
+    }
+
+    fn get<T>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, LogError> {
+        self.database.with(|opened| {
+            let stored = opened.meta.get(key).map_err(|error| self.database.unavailable(&error))?;
+            let Some(bytes) = stored else { return Ok(None) };
+            read(&bytes).map(Some).ok_or_else(|| self.database.damaged("an entry is unreadable"))
+        })
+    }
+
+    fn load_partition(&self, opened: &Opened, topic: u16, partition: i32) -> Result<Partition, LogError> {
+        let meta = |key: &[u8]| opened.meta.get(key).map_err(|error| self.database.unavailable(&error));
+        let damaged = || self.database.damaged("the entry of a partition is unreadable");
+        let figures = match meta(&keys::figures(topic, partition))? {
+            Some(bytes) => Figures::from_bytes(&bytes).ok_or_else(damaged)?,
+            None => Figures::default(),
+        };
+        let mut offsets = Vec::new();
+        for group in &self.groups {
+            offsets.push(match meta(&keys::offset(topic, partition, group))? {
+                Some(bytes) => keys::number(&bytes).ok_or_else(damaged)?,
+                None => 0,
+            });
+        }
+        Ok(Partition { figures, unread: VecDeque::new(), offsets })
+    }
+
+    /// Gives the broker all that is unread, and how far every group has read.
+    pub(super) fn load_into(&self, broker: &Broker) -> Result<(), LogError> {
+        let mut state = self.lock();
+        for (stored, partitions) in self.topics.iter().zip(state.iter_mut()) {
+            for (number, partition) in (0..).zip(partitions.iter_mut()) {
+                let place = TopicPartition { topic: stored.topic.name, partition: number };
+                broker.load_end(place, partition.figures.end)?;
+                if stored.topic.role == Role::Inbox || !stored.readers.is_empty() {
+                    let unread = self.load_unread(broker, stored, place, unread_from(stored, &partition.offsets))?;
+                    partition.unread = if stored.topic.role == Role::Inbox { unread } else { VecDeque::new() };
+                }
+                for &group in &stored.readers {
+                    broker.load_offset(&self.groups[group], place, partition.offsets[group])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load_unread(
+        &self,
+        broker: &Broker,
+        stored: &StoredTopic,
+        place: TopicPartition,
+        from: i64,
+    ) -> Result<VecDeque<(i64, i64)>, LogError> {
+        let mut unread = VecDeque::new();
+        self.each_batch(stored.id, place.partition, from, &mut |_, bytes| {
+            let (first, last) = self.check(bytes)?;
+            unread.push_back((first, last));
+            broker.load_records(place, Records::new(bytes))
+        })?;
+        Ok(unread)
+    }
+
+    /// First and last offset of a stored batch, all of whose bytes make sense.
+    fn check(&self, bytes: &[u8]) -> Result<(i64, i64), LogError> {
+        let mut records = Records::new(bytes);
+        let first = records.next().map(|record| record.offset);
+        let last = records.by_ref().last().map(|record| record.offset).or(first);
+        match (first, last) {
+            (Some(first), Some(last)) if records.is_sound() => Ok((first, last)),
+            _ => Err(self.database.damaged("a record batch is unreadable")),
+        }
+    }
+
+    /// Calls `each` with first offset and bytes of every batch that may hold records at or after `from`, in order.
+    pub(super) fn each_batch(
+        &self,
+        topic: u16,
+        partition: i32,
+        from: i64,
+        each: &mut dyn FnMut(i64, &[u8]) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let start = keys::batch(topic, partition, 0);
+        let end = keys::batch(topic, partition, i64::MAX);
+        self.database.with(|opened| {
+            let unavailable = |error: fjall::Error| self.database.unavailable(&error);
+            let before = opened.batches.range(start.clone()..=keys::batch(topic, partition, from.max(0))).next_back();
+            let start = before.map_or(Ok(start), |entry| entry.key().map(|key| key.to_vec())).map_err(unavailable)?;
+            for entry in opened.batches.range(start..end) {
+                let (key, value) = entry.into_inner().map_err(unavailable)?;
+                each(keys::base_of(&key).unwrap_or(0), &value)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Vec<Partition>>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses readers that were not declared: what they have not read would be dropped.
+    pub(super) fn check_reader(&self, group: &str, inboxes: &[&'static Topic]) -> Result<(), LogError> {
+        for inbox in inboxes {
+            let stored = &self.topics[self.topic_number(inbox.name)?];
+            if !stored.readers.iter().any(|reader| self.groups[*reader] == group) {
+                return Err(LogError::Fatal(format!("group {group} is not declared as a reader of {}", inbox.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn topic_number(&self, name: &str) -> Result<usize, LogError> {
+        let unknown = || LogError::Fatal(format!("topic {name} is not declared in the embedded log"));
+        self.by_name.get(name).copied().ok_or_else(unknown)
+    }
+
+    fn encode_part(&self, part: &BatchPart<'_>) -> Result<Encoded, LogError> {
+        let mut size = 0;
+        let (mut first, mut last, mut newest) = (None, 0, i64::MIN);
+        for record in part.records() {
+            size += record.key.len() + record.value.map_or(0, <[u8]>::len) + RECORD_OVERHEAD_BYTES;
+            first.get_or_insert(record.offset);
+            last = record.offset;
+            newest = newest.max(record.timestamp);
+        }
+        let first = first.unwrap_or(0);
+        let bytes = encode(part.records(), size);
+        Ok(Encoded {
+            topic: self.topic_number(part.topic().name)?,
+            partition: part.partition(),
+            first,
+            last,
+            newest,
+            bytes,
+        })
+    }
+
+    /// Notes which batches a commit adds to which partition.
+    fn add_batches(
+        &self,
+        state: &[Vec<Partition>],
+        encoded: Vec<Encoded>,
+        touched: &mut FxHashMap<(usize, i32), Touched>,
+        changes: &mut Vec<Change>,
+    ) {
+        for batch in encoded {
+            let place = (batch.topic, batch.partition);
+            let entry = touched.entry(place).or_insert_with(|| Touched::new(state, place));
+            entry.figures.end = entry.figures.end.max(batch.last + 1);
+            entry.figures.appended += batch.bytes.len() as u64;
+            entry.figures.newest = entry.figures.newest.max(batch.newest);
+            entry.added.push((batch.first, batch.last));
+            let key = keys::batch(self.topics[batch.topic].id, batch.partition, batch.first);
+            changes.push(Change { space: Space::Batches, key, value: Some(batch.bytes) });
+        }
+    }
+
+    /// Notes how far a group has read, and which batches nobody needs any more.
+    fn add_offsets(
+        &self,
+        state: &[Vec<Partition>],
+        group: &str,
+        offsets: &[(TopicPartition, i64)],
+        touched: &mut FxHashMap<(usize, i32), Touched>,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), LogError> {
+        let unknown = || LogError::Fatal(format!("group {group} is not declared in the embedded log"));
+        let group_number = self.groups.iter().position(|candidate| candidate == group).ok_or_else(unknown)?;
+        for (at, offset) in offsets {
+            let place = (self.topic_number(at.topic)?, at.partition);
+            let stored = &self.topics[place.0];
+            let partition = &state[place.0][place.1 as usize];
+            let entry = touched.entry(place).or_insert_with(|| Touched::new(state, place));
+            entry.offset = Some((group_number, *offset));
+            let key = keys::offset(stored.id, at.partition, group);
+            changes.push(Change { space: Space::Meta, key, value: Some(offset.to_be_bytes().to_vec()) });
+            let mut offsets = partition.offsets.clone();
+            offsets[group_number] = *offset;
+            let needed = unread_from(stored, &offsets);
+            entry.read = partition.unread.iter().take_while(|(_, last)| *last < needed).count();
+            for (first, _) in partition.unread.iter().take(entry.read) {
+                let key = keys::batch(stored.id, at.partition, *first);
+                changes.push(Change { space: Space::Batches, key, value: None });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Touched {
+    fn new(state: &[Vec<Partition>], place: (usize, i32)) -> Self {
+        let figures = state[place.0][place.1 as usize].figures;
+        Self { figures, added: Vec::new(), read: 0, offset: None }
+    }
+}
+
+/// Batches that end below this offset were read by all groups that read the topic. Without readers nothing was.
+fn unread_from(stored: &StoredTopic, offsets: &[i64]) -> i64 {
+    stored.readers.iter().map(|group| offsets[*group]).min().unwrap_or(0)
+}
+
+impl Durability for StoredLog {
+    fn write(&self, batch: &Batch) -> Result<(), LogError> {
+        let encoded = batch.parts().map(|part| self.encode_part(&part)).collect::<Result<Vec<_>, _>>()?;
+        let mut changes = Vec::with_capacity(2 * encoded.len() + 2 * batch.offsets().len());
+        let mut touched = FxHashMap::default();
+        let mut state = self.lock();
+        self.add_batches(&state, encoded, &mut touched, &mut changes);
+        if let Some(group) = batch.group() {
+            self.add_offsets(&state, group, batch.offsets(), &mut touched, &mut changes)?;
+        }
+        for (&(topic, partition), entry) in touched.iter().filter(|(_, entry)| !entry.added.is_empty()) {
+            let key = keys::figures(self.topics[topic].id, partition);
+            changes.push(Change { space: Space::Meta, key, value: Some(entry.figures.to_bytes()) });
+        }
+        self.database.apply(changes)?;
+        for ((topic, partition), entry) in touched {
+            let is_inbox = self.topics[topic].topic.role == Role::Inbox;
+            let partition = &mut state[topic][partition as usize];
+            partition.figures = entry.figures;
+            partition.unread.drain(..entry.read);
+            for added in entry.added.into_iter().filter(|_| is_inbox) {
+                // Commits of several producers may be stored in another order than their offsets were given.
+                let place = partition.unread.partition_point(|(first, _)| *first < added.0);
+                partition.unread.insert(place, added);
+            }
+            if let Some((group, offset)) = entry.offset {
+                partition.offsets[group] = offset;
+            }
+        }
+        Ok(())
+    }
+
+    fn restore(
+        &self,
+        changelog: TopicPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Option<Result<i64, LogError>> {
+        Some(self.restore_from(changelog, from, each))
+    }
+}
+
+impl StoredLog {
+    fn restore_from(
+        &self,
+        changelog: TopicPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<i64, LogError> {
+        let topic = self.topic_number(changelog.topic)?;
+        let partition = usize::try_from(changelog.partition).ok();
+        let figures = partition.and_then(|number| self.lock()[topic].get(number).map(|partition| partition.figures));
+        let figures = figures.ok_or_else(|| LogError::Fatal(format!("partition {changelog} does not exist")))?;
+        let Figures { end, tombstones_gone_below, .. } = figures;
+        if from > end || (from > 0 && from < tombstones_gone_below) {
+            return Err(LogError::OffsetOutOfRange(format!(
+                "{changelog} has {tombstones_gone_below} to {end} with deletions, not {from}"
+            )));
+        }
+        self.each_batch(self.topics[topic].id, changelog.partition, from, &mut |_, bytes| {
+            let mut records = Records::new(bytes);
+            for record in records.by_ref().filter(|record| record.offset >= from) {
+                each(record.key, record.value);
+            }
+            if records.is_sound() { Ok(()) } else { Err(self.database.damaged("a record batch is unreadable")) }
+        })?;
+        Ok(end)
+    }
+}
+
+/// Shares one stored log between the broker and the upkeep.
+pub(super) struct Shared(pub(super) Arc<StoredLog>);
+
+impl Durability for Shared {
+    fn write(&self, batch: &Batch) -> Result<(), LogError> {
+        self.0.write(batch)
+    }
+
+    fn restore(
+        &self,
+        changelog: TopicPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Option<Result<i64, LogError>> {
+        self.0.restore(changelog, from, each)
+    }
+}

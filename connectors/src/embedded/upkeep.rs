@@ -1,0 +1,97 @@
+//! The thread that brings commits to the disk and compacts, beside the workers.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tributary_runtime::LogError;
+
+use super::Fsync;
+use super::stored_log::StoredLog;
+
+/// How often an idle log is looked after when each commit is synchronised anyway.
+const TURN: Duration = Duration::from_millis(200);
+/// Without a commit for so long, the log counts as idle.
+const IDLE_AFTER: Duration = Duration::from_secs(2);
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Runs until it is dropped; then everything is brought to the disk.
+pub(super) struct Upkeep {
+    stored: Arc<StoredLog>,
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Upkeep {
+    pub(super) fn start(stored: Arc<StoredLog>, fsync: Fsync) -> Result<Self, LogError> {
+        let (stop, stopped) = mpsc::channel();
+        let turn = match fsync {
+            Fsync::Always => TURN,
+            Fsync::Interval(interval) => interval,
+        };
+        let log = Arc::clone(&stored);
+        let run = move || {
+            let mut state = Turns::new(&log);
+            while stopped.recv_timeout(turn) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = state.turn(&log) {
+                    tracing::warn!(%error, "upkeep of the state folder failed");
+                }
+            }
+            if let Err(error) = log.database.close() {
+                tracing::error!(%error, "the last commits may not be on the disk");
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("log-upkeep".to_owned())
+            .spawn(run)
+            .map_err(|error| LogError::Fatal(format!("cannot start a thread: {error}")))?;
+        Ok(Self { stored, stop: Some(stop), thread: Some(thread) })
+    }
+
+    pub(super) fn stored(&self) -> &StoredLog {
+        &self.stored
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("upkeep of the state folder ended with a panic");
+        }
+    }
+}
+
+struct Turns {
+    synced: u64,
+    sequence: u64,
+    changed: Instant,
+    expired: Instant,
+}
+
+impl Turns {
+    fn new(log: &StoredLog) -> Self {
+        let now = Instant::now();
+        Self { synced: 0, sequence: log.database.sequence(), changed: now, expired: now }
+    }
+
+    fn turn(&mut self, log: &StoredLog) -> Result<(), LogError> {
+        let now = Instant::now();
+        let sequence = log.database.sequence();
+        if sequence != self.sequence {
+            self.sequence = sequence;
+            self.changed = now;
+        }
+        if sequence != self.synced {
+            log.database.sync()?;
+            self.synced = sequence;
+        }
+        log.compact_where_worthwhile(now - self.changed < IDLE_AFTER)?;
+        if now - self.expired > EXPIRY_INTERVAL {
+            self.expired = now;
+            log.drop_expired()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! Reads a TIS snapshot: a folder with `posts.jsonl`, `placements.jsonl` and `people.jsonl` (or `*.jsonl.gz`), one
+//! object per line.
+//!
+//! A bad line is reported and the rest loads. What follows from a snapshot (what is new, what was deleted, whether it
+//! deletes too much) is not decided here; a [`KindReport`] only says whether deletions may be derived (D2).
+
+mod field;
+mod lines;
+mod manifest;
+mod object;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lines::{Line, Lines, MAX_LINE_BYTES};
+use manifest::{MANIFEST_FILE, Manifest};
+use object::{Fault, Object};
+
+pub use field::Days;
+pub use object::{
+    ContactDetails, EsrEvent, GdcDetails, GmcDetails, LifecycleState, Person, PersonalDetails, Placement, Post,
+    PostStatus,
+};
+
+/// So many bad lines of a file are listed one by one; all are counted.
+const LISTED_BAD_LINES: usize = 100;
+
+/// The kinds of objects in a snapshot, each in a file of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// `posts.jsonl`.
+    Posts,
+    /// `placements.jsonl`.
+    Placements,
+    /// `people.jsonl`.
+    People,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are best loaded.
+    pub const ALL: [Self; 3] = [Self::Posts, Self::Placements, Self::People];
+
+    /// The name of the file without compression.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Posts => "posts.jsonl",
+            Self::Placements => "placements.jsonl",
+            Self::People => "people.jsonl",
+        }
+    }
+}
+
+/// One line that was not loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// Name of the file.
+    pub file: String,
+    /// Line, from one.
+    pub line: u64,
+    /// The field to blame, with dots between nested names, where one is.
+    pub field: Option<String>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for BadLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, reason, .. } = self;
+        match &self.field {
+            Some(field) => write!(f, "{file}, line {line}: {field} {reason}"),
+            None => write!(f, "{file}, line {line}: {reason}"),
+        }
+    }
+}
+
+/// What became of the file of one kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KindReport {
+    /// Whether the snapshot has a file of this kind.
+    pub is_present: bool,
+    /// Objects handed out.
+    pub loaded: u64,
+    /// Lines that were not loaded.
+    pub bad: u64,
+    /// The first of them.
+    pub bad_lines: Vec<BadLine>,
+}
+
+impl KindReport {
+    /// Whether what this file does not name counts as deleted, in a full snapshot: the file is there and every line
+    /// of it was read (D2).
+    pub fn allows_deletions(&self) -> bool {
+        self.is_present && self.bad == 0
+    }
+
+    fn add(&mut self, file: &str, line: u64, fault: Fault) {
+        self.bad += 1;
+        if self.bad_lines.len() < LISTED_BAD_LINES {
+            self.bad_lines.push(BadLine { file: file.to_owned(), line, field: fault.field, reason: fault.reason });
+        }
+    }
+}
+
+/// Why a snapshot cannot be used now.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The files are not those that the manifest describes.
+    #[error(
+        "the snapshot {} is not complete: {difference}; it may still be being written, else export it again",
+        folder.display()
+    )]
+    Incomplete {
+        /// The snapshot's folder.
+        folder: PathBuf,
+        /// The first difference.
+        difference: String,
+    },
+    /// The manifest cannot be understood.
+    #[error(
+        "cannot read {}: {reason}; expected {{\"files\": {{\"posts.jsonl\": {{\"count\": 1, \"sha256\": \"...\"}}}}}}",
+        path.display()
+    )]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two files of one kind.
+    #[error("the snapshot {} holds both {name} and {name}.gz: remove the one that is out of date", folder.display())]
+    Ambiguous {
+        /// The snapshot's folder.
+        folder: PathBuf,
+        /// Name of the plain file.
+        name: &'static str,
+    },
+    /// The operating system refused.
+    #[error("cannot read {}: {source}; check that it is there and that this user may read it", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// A snapshot whose manifest, if it has one, agrees with its files.
+#[derive(Debug)]
+pub struct Snapshot {
+    folder: PathBuf,
+    files: Vec<(Kind, String)>,
+}
+
+impl Snapshot {
+    /// Finds the files of `folder` and checks them against `manifest.json` if there is one.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when the snapshot is incomplete or cannot be read.
+    pub fn open(folder: &Path) -> Result<Self, SnapshotError> {
+        let mut files = Vec::new();
+        fs::read_dir(folder).map_err(|source| SnapshotError::Io { path: folder.to_owned(), source })?;
+        for kind in Kind::ALL {
+            let plain = kind.file_name();
+            let compressed = format!("{plain}.gz");
+            match (folder.join(plain).exists(), folder.join(&compressed).exists()) {
+                (true, true) => return Err(SnapshotError::Ambiguous { folder: folder.to_owned(), name: plain }),
+                (true, false) => files.push((kind, plain.to_owned())),
+                (false, true) => files.push((kind, compressed)),
+                (false, false) => {}
+            }
+        }
+        let snapshot = Self { folder: folder.to_owned(), files };
+        snapshot.check_manifest()?;
+        Ok(snapshot)
+    }
+
+    /// Whether the folder holds no file of a snapshot.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Hands every post to `each`, which may stop the load with an error.
+    ///
+    /// # Errors
+    /// A [`SnapshotError`] when the file cannot be read, or what `each` answers.
+    pub fn posts<E: From<SnapshotError>>(&self, each: impl FnMut(Post) -> Result<(), E>) -> Result<KindReport, E> {
+        self.load(Kind::Posts, each)
+    }
+
+    /// Hands every placement to `each`, which may stop the load with an error.
+    ///
+    /// # Errors
+    /// A [`SnapshotError`] when the file cannot be read, or what `each` answers.
+    pub fn placements<E: From<SnapshotError>>(
+        &self,
+        each: impl FnMut(Placement) -> Result<(), E>,
+    ) -> Result<KindReport, E> {
+        self.load(Kind::Placements, each)
+    }
+
+    /// Hands every person to `each`, which may stop the load with an error.
+    ///
+    /// # Errors
+    /// A [`SnapshotError`] when the file cannot be read, or what `each` answers.
+    pub fn people<E: From<SnapshotError>>(&self, each: impl FnMut(Person) -> Result<(), E>) -> Result<KindReport, E> {
+        self.load(Kind::People, each)
+    }
+
+    fn load<T: Object, E: From<SnapshotError>>(
+        &self,
+        kind: Kind,
+        mut each: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<KindReport, E> {
+        let Some((_, name)) = self.files.iter().find(|(candidate, _)| *candidate == kind) else {
+            return Ok(KindReport::default());
+        };
+        let path = self.folder.join(name);
+        let io = |source| SnapshotError::Io { path: path.clone(), source };
+        let mut report = KindReport { is_present: true, ..KindReport::default() };
+        let mut lines = Lines::open(&path).map_err(io)?;
+        loop {
+            let fault = match lines.next().map_err(io)? {
+                Line::End => return Ok(report),
+                Line::Broken(reason) => {
+                    report.add(name, lines.number(), Fault { field: None, reason });
+                    return Ok(report);
+                }
+                Line::TooLong => Fault { field: None, reason: format!("is longer than {MAX_LINE_BYTES} bytes") },
+                Line::Text(text) => match T::from_line(text) {
+                    Ok(object) => {
+                        report.loaded += 1;
+                        each(object)?;
+                        continue;
+                    }
+                    Err(fault) => fault,
+                },
+            };
+            report.add(name, lines.number(), fault);
+        }
+    }
+
+    fn check_manifest(&self) -> Result<(), SnapshotError> {
+        let path = self.folder.join(MANIFEST_FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(SnapshotError::Io { path, source }),
+        };
+        let manifest = Manifest::parse(&text).map_err(|reason| SnapshotError::Manifest { path, reason })?;
+        let present: Vec<&str> = self.files.iter().map(|(_, name)| name.as_str()).collect();
+        let folder = &self.folder;
+        manifest
+            .check(folder, &present)
+            .map_err(|source| SnapshotError::Io { path: folder.clone(), source })?
+            .map_err(|difference| SnapshotError::Incomplete { folder: folder.clone(), difference })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! A snapshot folder as a whole: bad lines, compression, manifest.
+
+use std::io::Write;
+
+use sha2::{Digest, Sha256};
+
+use super::*;
+
+const POSTS: &str = concat!(
+    r#"{"id":1,"nationalPostNumber":"EOE/RGT00/021/STR/001","status":"CURRENT"}"#,
+    "\n",
+    r#"{"id":2,"nationalPostNumber":"EOE/RGT00/021/STR/002","status":"INACTIVE"}"#,
+    "\n",
+);
+
+fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
+}
+
+fn load_posts(folder: &Path) -> Result<(Vec<i64>, KindReport), SnapshotError> {
+    let mut ids = Vec::new();
+    let report = Snapshot::open(folder)?.posts(|post| {
+        ids.push(post.id);
+        Ok::<_, SnapshotError>(())
+    })?;
+    Ok((ids, report))
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn hex(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn d2_bad_lines_are_reported_the_rest_loads_and_nothing_is_deleted() {
+    let content = format!("\u{feff}{POSTS}\r\nnot json\n{{\"id\":4,\"status\":\"CURRENT\"}}\n{{\"id\":5");
+    let folder = folder_with(&[("posts.jsonl", content.as_bytes())]);
+    let (ids, report) = load_posts(folder.path()).unwrap();
+    assert_eq!(ids, [1, 2]);
+    assert_eq!((report.loaded, report.bad, report.allows_deletions()), (2, 3, false));
+    assert_eq!(report.bad_lines.iter().map(|bad| bad.line).collect::<Vec<_>>(), [4, 5, 6]);
+    assert_eq!(report.bad_lines[1].to_string(), "posts.jsonl, line 5: nationalPostNumber is missing or blank");
+}
+
+#[test]
+fn d2_a_complete_file_allows_deletions_and_an_absent_one_does_not() {
+    let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes())]);
+    assert!(load_posts(folder.path()).unwrap().1.allows_deletions());
+    let people = Snapshot::open(folder.path()).unwrap().people(|_| Ok::<_, SnapshotError>(())).unwrap();
+    assert_eq!((people.is_present, people.allows_deletions()), (false, false));
+    let empty = folder_with(&[("posts.jsonl", b"")]);
+    assert!(load_posts(empty.path()).unwrap().1.allows_deletions());
+}
+
+#[test]
+fn bad_lines_are_all_counted_but_not_all_listed() {
+    let folder = folder_with(&[("posts.jsonl", "x\n".repeat(250).as_bytes())]);
+    let (_, report) = load_posts(folder.path()).unwrap();
+    assert_eq!((report.bad, report.bad_lines.len()), (250, LISTED_BAD_LINES));
+}
+
+#[test]
+fn a_line_without_end_is_skipped_without_holding_it() {
+    let mut content = vec![b'x'; MAX_LINE_BYTES * 2];
+    content.push(b'\n');
+    content.extend_from_slice(POSTS.as_bytes());
+    let folder = folder_with(&[("posts.jsonl", &content)]);
+    let (ids, report) = load_posts(folder.path()).unwrap();
+    assert_eq!((ids.len(), report.bad, report.bad_lines[0].line), (2, 1, 1));
+}
+
+#[test]
+fn compressed_files_are_read_also_in_several_members() {
+    let mut content = gzip(POSTS.as_bytes());
+    content.extend(gzip(POSTS.replace("\"id\":", "\"id\":1").as_bytes()));
+    let folder = folder_with(&[("posts.jsonl.gz", &content)]);
+    assert_eq!(load_posts(folder.path()).unwrap().0, [1, 2, 11, 12]);
+}
+
+#[test]
+fn d2_a_cut_compressed_file_is_a_bad_line_and_deletes_nothing() {
+    let many: String = (0..20_000)
+        .map(|id| {
+            format!("{{\"id\":{id},\"nationalPostNumber\":\"N{}\",\"status\":\"CURRENT\"}}\n", id * 7919 % 104_729)
+        })
+        .collect();
+    let whole = gzip(many.as_bytes());
+    let folder = folder_with(&[("posts.jsonl.gz", &whole[..whole.len() / 2])]);
+    let (ids, report) = load_posts(folder.path()).unwrap();
+    assert!(!ids.is_empty() && ids.len() < 20_000);
+    assert!(!report.allows_deletions());
+    assert!(report.bad_lines[0].reason.contains("cannot be read further"), "{}", report.bad_lines[0]);
+}
+
+#[test]
+fn a_plain_and_a_compressed_file_of_one_kind_are_refused() {
+    let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("posts.jsonl.gz", &gzip(POSTS.as_bytes()))]);
+    assert!(matches!(Snapshot::open(folder.path()), Err(SnapshotError::Ambiguous { .. })));
+}
+
+#[test]
+fn a_manifest_that_agrees_is_accepted() {
+    let manifest =
+        format!("{{\"files\":{{\"posts.jsonl\":{{\"count\":2,\"sha256\":\"{}\"}}}}}}", hex(POSTS.as_bytes()));
+    let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("manifest.json", manifest.as_bytes())]);
+    assert_eq!(load_posts(folder.path()).unwrap().0, [1, 2]);
+}
+
+#[test]
+fn a_manifest_that_differs_means_incomplete() {
+    let wrong_hash = format!("{{\"files\":{{\"posts.jsonl\":{{\"sha256\":\"{}\"}}}}}}", hex(b"other"));
+    let manifests = [
+        wrong_hash.as_str(),
+        r#"{"files":{"posts.jsonl":{"count":3}}}"#,
+        r#"{"files":{"posts.jsonl":{},"people.jsonl":{}}}"#,
+        r#"{"files":{}}"#,
+    ];
+    for manifest in manifests {
+        let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("manifest.json", manifest.as_bytes())]);
+        let error = Snapshot::open(folder.path()).unwrap_err();
+        assert!(matches!(error, SnapshotError::Incomplete { .. }), "{manifest}: {error}");
+    }
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_said_to_be_so() {
+    let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("manifest.json", b"{\"files\"")]);
+    let error = Snapshot::open(folder.path()).unwrap_err();
+    assert!(matches!(error, SnapshotError::Manifest { .. }), "{error}");
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let error = Snapshot::open(Path::new("no-such-folder")).unwrap_err();
+    assert!(error.to_string().contains("no-such-folder"), "{error}");
+}
