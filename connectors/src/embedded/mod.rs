@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tributary_runtime::memory::{Broker, BrokerConfig, MemoryLag, MemoryLog, MemoryProducer, Retention};
+use tributary_runtime::memory::{Broker, BrokerConfig, MemoryLag, MemoryLog, MemoryProducer, OwnedRecord, Retention};
 use tributary_runtime::{LogError, Topic};
 
 use database::Database;
@@ -128,6 +128,15 @@ impl EmbeddedLog {
     /// What the declared readers have left to read.
     pub fn lag(&self, inboxes: Vec<(String, &'static Topic)>) -> MemoryLag {
         self.broker.lag(inboxes)
+    }
+
+    /// The records of a partition that are still stored: of an inbox what is unread, of a compact topic at least the
+    /// newest of each key, of others what their retention keeps.
+    ///
+    /// # Errors
+    /// [`LogError`] when they cannot be read.
+    pub fn read_committed(&self, topic: &Topic, partition: i32) -> Result<Vec<OwnedRecord>, LogError> {
+        self.upkeep.stored().read(topic.name, partition)
     }
 
     /// Brings all commits so far to the disk.

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
-use tributary_runtime::memory::{Batch, BatchPart, Broker, Durability};
-use tributary_runtime::{Cleanup, LogError, Role, Topic, TopicPartition};
+use tributary_runtime::memory::{Batch, BatchPart, Broker, Durability, OwnedRecord};
+use tributary_runtime::{Cleanup, EachChange, LogError, Role, Topic, TopicPartition};
 
 use super::Reader;
 use super::database::{Change, Database, Opened, Space};
@@ -228,6 +228,18 @@ impl StoredLog {
         })
     }
 
+    /// All stored records of a partition.
+    pub(super) fn read(&self, topic: &str, partition: i32) -> Result<Vec<OwnedRecord>, LogError> {
+        let topic = &self.topics[self.topic_number(topic)?];
+        let mut all = Vec::new();
+        self.each_batch(topic.id, partition, 0, &mut |_, bytes| {
+            let mut records = Records::new(bytes);
+            all.extend(records.by_ref().map(OwnedRecord::from));
+            if records.is_sound() { Ok(()) } else { Err(self.database.damaged("a record batch is unreadable")) }
+        })?;
+        Ok(all)
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Vec<Partition>>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -365,23 +377,13 @@ impl Durability for StoredLog {
         Ok(())
     }
 
-    fn restore(
-        &self,
-        changelog: TopicPartition,
-        from: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Option<Result<i64, LogError>> {
+    fn restore(&self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Option<Result<i64, LogError>> {
         Some(self.restore_from(changelog, from, each))
     }
 }
 
 impl StoredLog {
-    fn restore_from(
-        &self,
-        changelog: TopicPartition,
-        from: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<i64, LogError> {
+    fn restore_from(&self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
         let topic = self.topic_number(changelog.topic)?;
         let partition = usize::try_from(changelog.partition).ok();
         let figures = partition.and_then(|number| self.lock()[topic].get(number).map(|partition| partition.figures));
@@ -411,12 +413,7 @@ impl Durability for Shared {
         self.0.write(batch)
     }
 
-    fn restore(
-        &self,
-        changelog: TopicPartition,
-        from: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Option<Result<i64, LogError>> {
+    fn restore(&self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Option<Result<i64, LogError>> {
         self.0.restore(changelog, from, each)
     }
 }

@@ -1,5 +1,6 @@
 //! The embedded log as a whole: what a restart finds, what a kill leaves, and which folders are refused.
 
+mod conformance;
 mod kill;
 mod refusal;
 mod restart;

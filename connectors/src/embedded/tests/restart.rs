@@ -71,7 +71,7 @@ fn a_compaction_keeps_the_newest_record_of_each_key_and_the_deletions_since() {
     write("b", Some("1"));
     write("a", Some("2"));
     write("b", None);
-    compact(&log, &CHANGELOG);
+    compact(&log, &CHANGELOG, PARTITIONS);
     write("c", Some("1"));
     drop(log);
     let log = open(folder.path());
@@ -82,7 +82,7 @@ fn a_compaction_keeps_the_newest_record_of_each_key_and_the_deletions_since() {
     assert_eq!(restored(&mut worker, 0, 3), (all[1..].to_vec(), 5));
     assert_eq!(restored(&mut worker, 0, 5), (vec![], 5));
 
-    compact(&log, &CHANGELOG);
+    compact(&log, &CHANGELOG, PARTITIONS);
     assert_eq!(restored(&mut worker, 0, 0), (vec![all[0].clone(), all[2].clone()], 5), "the deletion is old now");
     for from in [1, 3, 6] {
         let answer = worker.restore(at(&CHANGELOG, 0), from, &mut |_, _| {});
@@ -107,7 +107,7 @@ fn a_large_compaction_is_split_into_batches_and_reads_the_same() {
     let newest =
         |records: Vec<(String, Option<String>)>| records.into_iter().collect::<std::collections::BTreeMap<_, _>>();
     let before = restored(&mut worker, 1, 0);
-    compact(&log, &CHANGELOG);
+    compact(&log, &CHANGELOG, PARTITIONS);
     let after = restored(&mut worker, 1, 0);
     assert_eq!(after.0.len(), 1500);
     assert_eq!((newest(before.0), before.1), (newest(after.0), after.1));
@@ -143,10 +143,10 @@ fn stored_batches(log: &EmbeddedLog, topic: &'static Topic) -> usize {
     count
 }
 
-fn compact(log: &EmbeddedLog, topic: &'static Topic) {
+pub(super) fn compact(log: &EmbeddedLog, topic: &'static Topic, partitions: i32) {
     let stored = log.upkeep.stored();
     let number = stored.topics.iter().position(|stored| stored.topic == topic).unwrap();
-    for partition in 0..PARTITIONS {
+    for partition in 0..partitions {
         stored.compact(number, stored.topics[number].id, partition).unwrap();
     }
 }

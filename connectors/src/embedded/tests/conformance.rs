@@ -1,0 +1,193 @@
+//! The suite that every log passes, on the embedded log.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tributary_runtime::conformance::word_count::{GROUP, INBOXES, PARTITIONS, TOPICS};
+use tributary_runtime::conformance::{LogFactory, all};
+use tributary_runtime::memory::{MemoryLog, OwnedRecord};
+use tributary_runtime::{EachChange, Lag, LogError, Producer, Record};
+
+use super::*;
+use crate::embedded::tests::restart::compact;
+
+/// The log of the moment: a power cut puts another in its place.
+type Current = Arc<Mutex<Option<EmbeddedLog>>>;
+
+struct Embedded {
+    current: Current,
+    state: tempfile::TempDir,
+    killed: HashMap<String, Arc<AtomicBool>>,
+    folders: Vec<tempfile::TempDir>,
+}
+
+impl Embedded {
+    fn reopen(&mut self) {
+        let mut current = self.current.lock().unwrap();
+        drop(current.take());
+        let readers = [Reader { group: GROUP, inboxes: &INBOXES }];
+        let log = EmbeddedLog::open(self.state.path(), Fsync::default(), &TOPICS, PARTITIONS, &readers);
+        *current = Some(log.unwrap());
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&EmbeddedLog) -> T) -> T {
+        act(self.current.lock().unwrap().as_ref().unwrap())
+    }
+}
+
+impl LogFactory for Embedded {
+    fn reset(&mut self) {
+        drop(self.current.lock().unwrap().take());
+        self.state = tempfile::tempdir().unwrap();
+        self.reopen();
+    }
+
+    fn create_topics(&mut self, topics: &[&'static Topic], flow_partitions: i32) {
+        assert_eq!((topics.len(), flow_partitions), (TOPICS.len(), PARTITIONS));
+    }
+
+    fn open(&mut self, group: &str, id: &str, inboxes: &[&'static Topic]) -> Box<dyn Log> {
+        let killed = Arc::new(AtomicBool::new(false));
+        self.killed.insert(id.to_owned(), Arc::clone(&killed));
+        let log = self.with(|log| log.worker(group, id, inboxes).unwrap());
+        Box::new(Killable { log: Some(log), killed })
+    }
+
+    fn producer(&mut self, id: &str) -> Box<dyn Producer> {
+        Box::new(Surviving { current: Arc::clone(&self.current), id: id.to_owned() })
+    }
+
+    fn lag(&mut self, group: &str, inboxes: &[&'static Topic]) -> Box<dyn Lag> {
+        let inboxes = inboxes.iter().map(|inbox| (group.to_owned(), *inbox)).collect();
+        Box::new(SurvivingLag { current: Arc::clone(&self.current), inboxes })
+    }
+
+    fn read_committed(&mut self, topic: &'static Topic, partition: i32) -> Vec<OwnedRecord> {
+        self.with(|log| log.read_committed(topic, partition).unwrap())
+    }
+
+    fn kill(&mut self, _group: &str, id: &str) {
+        self.killed[id].store(true, Ordering::Relaxed);
+    }
+
+    fn expire(&mut self, group: &str, id: &str) {
+        self.with(|log| log.broker().expire(group, id));
+    }
+
+    fn power_cut(&mut self) {
+        self.reopen();
+    }
+
+    fn compact(&mut self) {
+        self.with(|log| {
+            for topic in TOPICS.iter().filter(|topic| topic.cleanup == Cleanup::Compact) {
+                compact(log, topic, PARTITIONS);
+            }
+        });
+    }
+
+    fn folder(&mut self) -> PathBuf {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        self.folders.push(folder);
+        path
+    }
+}
+
+/// A producer that goes on after a power cut.
+struct Surviving {
+    current: Current,
+    id: String,
+}
+
+impl Producer for Surviving {
+    fn publish(&mut self, output: &Output) -> Result<(), LogError> {
+        let mut producer = self.current.lock().unwrap().as_ref().unwrap().producer(&self.id);
+        producer.publish(output)
+    }
+}
+
+struct SurvivingLag {
+    current: Current,
+    inboxes: Vec<(String, &'static Topic)>,
+}
+
+impl Lag for SurvivingLag {
+    fn lag(&self) -> Result<u64, LogError> {
+        self.current.lock().unwrap().as_ref().unwrap().lag(self.inboxes.clone()).lag()
+    }
+}
+
+struct Killable {
+    log: Option<MemoryLog>,
+    killed: Arc<AtomicBool>,
+}
+
+impl Killable {
+    fn log(&mut self) -> &mut MemoryLog {
+        self.log.as_mut().unwrap()
+    }
+}
+
+impl Drop for Killable {
+    fn drop(&mut self) {
+        if let (true, Some(log)) = (self.killed.load(Ordering::Relaxed), self.log.take()) {
+            log.kill();
+        }
+    }
+}
+
+impl Log for Killable {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max_records: usize,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Poll, LogError> {
+        self.log().poll(timeout, max_records, each)
+    }
+
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.log().resume(partitions)
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.log().release(partitions)
+    }
+
+    fn send(&mut self, output: &Output) -> Result<(), LogError> {
+        self.log().send(output)
+    }
+
+    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.log().commit(offsets)
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        self.log().abort()
+    }
+
+    fn restore(&mut self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
+        self.log().restore(changelog, from, each)
+    }
+
+    fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
+        self.log().end_offset(changelog)
+    }
+}
+
+#[test]
+fn the_embedded_log_conforms() {
+    let mut embedded = Embedded {
+        current: Arc::default(),
+        state: tempfile::tempdir().unwrap(),
+        killed: HashMap::new(),
+        folders: Vec::new(),
+    };
+    for (name, test) in all() {
+        println!("{name}");
+        test(&mut embedded);
+    }
+}
