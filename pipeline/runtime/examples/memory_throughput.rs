@@ -78,7 +78,7 @@ fn report(name: &str, started: Instant) {
 }
 
 fn broker() -> Broker {
-    let broker = Broker::new(BrokerConfig::embedded(Retention::ByKey));
+    let broker = Broker::new(BrokerConfig::embedded(Retention::Unread));
     broker.create_topics(&[&FIRST, &SECOND, &CHANGELOG, &DEAD_LETTERS], PARTITIONS);
     broker
 }

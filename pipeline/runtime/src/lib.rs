@@ -3,6 +3,11 @@
 //! It knows no domain word and no client library. A [`Processor`] is a deterministic function of its state and one
 //! record. A [`Stage`] is a processor with one inbox; a task is a stage on one partition; a worker runs many tasks with
 //! one consumer and one transactional producer, which together are a [`Log`].
+//!
+//! One record's way: the worker polls it from the log and gives it to the task of its partition; the processor changes
+//! its stores (in an overlay) and sends to an [`Output`]; at the next commit the outputs, one changelog record per
+//! changed key and the input offsets become visible together, and the overlays are merged. An abort drops them. A new
+//! owner of a partition restores the stores from snapshot and changelog before it gets records.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -217,3 +217,86 @@ impl<W: Write> Write for Checked<W> {
         self.inner.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::conformance::word_count::{self, Count, WORDS};
+    use crate::{Output, Record, TopicPartition};
+
+    fn empty_task() -> Task {
+        let topology = word_count::topology(&Arc::default());
+        Task::new(1, &topology.stages[1], TopicPartition { topic: WORDS.name, partition: 2 })
+    }
+
+    fn filled_task() -> Task {
+        let (topology, mut task) = (word_count::topology(&Arc::default()), empty_task());
+        let origin = TopicPartition { topic: WORDS.name, partition: 2 };
+        for (offset, word) in ["a", "bb", "a", ""].into_iter().enumerate() {
+            let (key, offset) = (word.as_bytes(), offset as i64);
+            let headers = crate::Headers::default();
+            let record = Record { origin, offset, timestamp: 0, key, value: Some(b"1"), headers };
+            task.process(&record, &topology, &mut Output::new(3)).unwrap();
+        }
+        task.merge();
+        task
+    }
+
+    fn words(task: &Task) -> Vec<(String, u64)> {
+        let count: &Count = task.processor().downcast_ref().unwrap();
+        assert_eq!(count.words.iter().count(), count.by_length.iter().count());
+        count.words.iter().map(|(word, count)| (word.clone(), *count)).collect()
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SnapshotConfig::new(folder.path().join("new"), "cluster");
+        let file = SnapshotFile::new(&config, "flow", "count", 2);
+        assert!(file.read(&mut empty_task()).unwrap().is_none());
+        let (mut written, mut read) = (filled_task(), empty_task());
+        file.write(&mut written, 77).unwrap();
+        assert_eq!(file.read(&mut read).unwrap(), Some((77, 6)));
+        assert_eq!(words(&read), words(&written));
+        assert_eq!(words(&read).len(), 3);
+        assert_eq!(fs::read_dir(&config.folder).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn files_of_another_log_or_too_old_or_of_another_version_are_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SnapshotConfig::new(folder.path().to_owned(), "cluster");
+        let file = SnapshotFile::new(&config, "flow", "count", 2);
+        file.write(&mut filled_task(), 77).unwrap();
+        let other = SnapshotConfig { identity: "other".to_owned(), ..config.clone() };
+        let read = SnapshotFile::new(&other, "flow", "count", 2).read(&mut empty_task());
+        assert!(matches!(read, Err(SnapshotError::Foreign(_))));
+        std::thread::sleep(Duration::from_millis(5));
+        let strict = SnapshotConfig { max_age: Duration::ZERO, ..config.clone() };
+        let read = SnapshotFile::new(&strict, "flow", "count", 2).read(&mut empty_task());
+        assert!(matches!(read, Err(SnapshotError::TooOld(_))));
+        let mut bytes = fs::read(&file.path).unwrap();
+        bytes[8] = 9;
+        fs::write(&file.path, bytes).unwrap();
+        assert!(matches!(file.read(&mut empty_task()), Err(SnapshotError::Version(_, 9))));
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_byte_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SnapshotConfig::new(folder.path().to_owned(), "cluster");
+        let file = SnapshotFile::new(&config, "flow", "count", 2);
+        file.write(&mut filled_task(), 77).unwrap();
+        let good = fs::read(&file.path).unwrap();
+        for place in 0..good.len() {
+            fs::write(&file.path, &good[..place]).unwrap();
+            assert!(file.read(&mut empty_task()).is_err(), "cut at {place}");
+            let mut bad = good.clone();
+            bad[place] ^= 0x10;
+            fs::write(&file.path, bad).unwrap();
+            assert!(file.read(&mut empty_task()).is_err(), "flipped at {place}");
+        }
+    }
+}

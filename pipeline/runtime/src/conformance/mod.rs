@@ -74,6 +74,7 @@ pub fn all() -> Vec<(&'static str, ConformanceTest)> {
         ("compaction_keeps_the_state", recovery::compaction_keeps_the_state),
         ("a_snapshot_is_continued_from_the_changelog", recovery::a_snapshot_is_continued_from_the_changelog),
         ("a_damaged_snapshot_is_not_used", recovery::a_damaged_snapshot_is_not_used),
+        ("a_snapshot_newer_than_the_changelog_is_not_used", recovery::a_snapshot_newer_than_the_changelog_is_not_used),
         ("a_retried_record_is_processed_once", recovery::a_retried_record_is_processed_once),
         ("a_dead_letter_tells_where_it_came_from", recovery::a_dead_letter_tells_where_it_came_from),
     ]

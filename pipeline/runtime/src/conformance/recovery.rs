@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::LogFactory;
 use super::harness::{Harness, PATIENCE, step, try_step};
 use super::word_count::{DEAD_LETTERS, GROUP, Outcome};
-use crate::{CommitLimits, Step, Worker, dead_letter_header};
+use crate::{CommitLimits, SnapshotConfig, Step, Worker, dead_letter_header};
 
 /// A worker that commits only when it must.
 fn hoarding(harness: &mut Harness<'_>) {
@@ -187,6 +187,19 @@ pub(super) fn a_damaged_snapshot_is_not_used(factory: &mut dyn LogFactory) {
     }
     let mut worker = harness.worker("member");
     harness.publish_many(1);
+    harness.settle(&mut [&mut worker]);
+    harness.check(&mut [&mut worker]);
+}
+
+pub(super) fn a_snapshot_newer_than_the_changelog_is_not_used(factory: &mut dyn LogFactory) {
+    let mut harness = Harness::new(factory);
+    let folder = harness.with_snapshots();
+    snapshot_with_tail(&mut harness);
+    // The log is made anew, the snapshots stay behind.
+    let mut harness = Harness::new(harness.factory);
+    harness.config.snapshots = Some(SnapshotConfig::new(folder, "conformance"));
+    harness.publish(&[("line1", Some("all new")), ("lineX", Some("all"))]);
+    let mut worker = harness.worker("member");
     harness.settle(&mut [&mut worker]);
     harness.check(&mut [&mut worker]);
 }

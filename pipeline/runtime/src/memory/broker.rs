@@ -110,13 +110,14 @@ impl Shared {
         {
             return answer;
         }
-        let (chunks, end) = self.stable_chunks(changelog, from)?;
+        let (chunks, stable) = self.stable_chunks(changelog, from)?;
         for chunk in chunks {
-            for record in chunk.records().skip(chunk.position(from)) {
+            for entry in &chunk.entries[chunk.position(from)..chunk.position(stable)] {
+                let record = entry.record(&chunk.bytes);
                 each(record.key, record.value);
             }
         }
-        Ok(end)
+        Ok(stable)
     }
 
     /// Waits until the partition has no open transaction, then shares its chunks.
@@ -132,8 +133,9 @@ impl Shared {
             if from < log.start || from > end {
                 return Err(LogError::OffsetOutOfRange(format!("{partition} has {} to {end}, not {from}", log.start)));
             }
-            if log.stable(tick) == end {
-                return Ok((log.chunks_from(from).cloned().collect(), end));
+            let stable = log.stable(tick);
+            if stable == end {
+                return Ok((log.chunks_from(from).cloned().collect(), stable));
             }
             if simulated || Instant::now() >= deadline {
                 return Err(LogError::Unavailable(format!("{partition} has an open transaction")));

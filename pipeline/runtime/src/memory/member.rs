@@ -176,10 +176,7 @@ impl MemoryLog {
         if state.fault(|faults| faults.rebalance) {
             state.change_group(&self.config.group, |group, partitions| group.rotate(partitions));
         }
-        if state.fault(|faults| faults.expel) {
-            let id = &self.config.id;
-            state.change_group(&self.config.group, |group, partitions| group.leave(id, partitions));
-        }
+        self.inject_expulsion(state);
         if state.fault(|faults| faults.redeliver) {
             self.rewind(state);
         }
@@ -187,6 +184,18 @@ impl MemoryLog {
             *max_records = (1 + state.rng.below(3) as usize).min(*max_records);
         }
         Ok(())
+    }
+
+    /// Expels any member of the group, dead ones included.
+    fn inject_expulsion(&self, state: &mut State) {
+        if !state.fault(|faults| faults.expel) {
+            return;
+        }
+        let chosen = state.rng.next_u64() as usize;
+        state.change_group(&self.config.group, |group, partitions| {
+            let victim = group.members.keys().nth(chosen % group.members.len().max(1)).cloned();
+            group.leave(&victim.unwrap_or_default(), partitions);
+        });
     }
 
     fn rewind(&mut self, state: &State) {
@@ -324,6 +333,7 @@ impl Log for MemoryLog {
         if state.fault(|faults| faults.abort) {
             return Err(LogError::Abortable("by the simulation".to_owned()));
         }
+        self.inject_expulsion(&mut state);
         self.check_ownership(&state, offsets)?;
         if state.fault(|faults| faults.crash_during_commit) {
             return self.die_undecided(&mut state, offsets);
@@ -379,5 +389,33 @@ impl Drop for MemoryLog {
         }
         drop(state);
         self.shared.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::word_count::{COUNTS, GROUP, LINES, TOPICS};
+    use crate::memory::{Broker, BrokerConfig};
+
+    #[test]
+    fn offsets_of_a_partition_that_moved_to_another_member_cannot_be_committed() {
+        let broker = Broker::new(BrokerConfig::like_kafka());
+        broker.create_topics(&TOPICS, 2);
+        let mut old = broker.open(GROUP, "old", &[&LINES]).unwrap();
+        assert!(matches!(old.poll(Duration::ZERO, 1, &mut |_| {}), Ok(Poll::Assigned(_))));
+        let _new = broker.open(GROUP, "new", &[&LINES]).unwrap();
+        let Ok(Poll::Revoked(moved)) = old.poll(Duration::ZERO, 1, &mut |_| {}) else { panic!("nothing was revoked") };
+        let mut output = Output::new(2);
+        output.send(&COUNTS, b"zombie", |buffer| buffer.push(1));
+        old.send(&output).unwrap();
+        old.commit(&[(moved[0], 1)]).expect("until it is released, the partition is ours");
+        old.release(&moved).unwrap();
+        old.send(&output).unwrap();
+        assert!(matches!(old.commit(&[(moved[0], 2)]), Err(LogError::Abortable(_))));
+        old.abort().unwrap();
+        assert_eq!(broker.committed_offset(GROUP, moved[0]), 1);
+        let visible: usize = (0..2).map(|partition| broker.read_committed(COUNTS.name, partition).len()).sum();
+        assert_eq!(visible, 1);
     }
 }

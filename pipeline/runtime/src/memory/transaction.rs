@@ -63,7 +63,11 @@ impl Transaction {
     }
 
     /// Seals the buffer, so that chunks can share it.
-    pub(super) fn seal(self) -> Batch {
+    pub(super) fn seal(mut self) -> Batch {
+        let bytes = &mut self.buffer.bytes;
+        if bytes.capacity() / 2 > bytes.len() {
+            bytes.shrink_to_fit();
+        }
         Batch { bytes: Arc::new(self.buffer.bytes), parts: self.parts, group: None, offsets: Vec::new() }
     }
 }

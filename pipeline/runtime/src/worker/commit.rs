@@ -92,3 +92,88 @@ impl Worker {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::conformance::word_count::{COUNTS, DEAD_LETTERS, LINES, TOPICS};
+    use crate::memory::{Broker, BrokerConfig};
+    use crate::worker::{CommitLimits, Step, WorkerConfig};
+    use crate::{Metrics, Output, ProcessError, Processor, Producer, Record, Stage, StateStore, Topology};
+
+    /// Sends a record for each that is not empty.
+    struct Echo;
+
+    impl Processor for Echo {
+        fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+            if record.value.is_some_and(|value| !value.is_empty()) {
+                output.send(&COUNTS, record.key, |buffer| buffer.push(1));
+            }
+            Ok(())
+        }
+
+        fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+            Vec::new()
+        }
+    }
+
+    /// A worker that reads one record per poll, and what it counts; `value` is that of each of ten records.
+    fn worker(limits: CommitLimits, value: &[u8]) -> (Worker, Arc<Metrics>) {
+        let processor = Box::new(|_| -> Box<dyn Processor> { Box::new(Echo) });
+        let stages = vec![Stage { name: "echo", inbox: &LINES, changelog: None, processor }];
+        let topology = Topology { flow: "echo", stages, dead_letters: &DEAD_LETTERS, flow_partitions: 1 };
+        let broker = Broker::new(BrokerConfig::like_kafka());
+        broker.create_topics(&TOPICS, 1);
+        let mut output = Output::new(1);
+        for _ in 0..10 {
+            output.send(&LINES, b"key", |buffer| buffer.extend_from_slice(value));
+        }
+        broker.producer("lines").publish(&output).unwrap();
+        let log = Box::new(broker.open("echo", "echo-0", &[&LINES]).unwrap());
+        let metrics = Arc::new(Metrics::new(&topology));
+        let config = WorkerConfig { limits, poll_timeout: Duration::ZERO, poll_records: 1, ..WorkerConfig::default() };
+        let mut worker = Worker::new(Arc::new(topology), config, log, Arc::clone(&metrics));
+        assert_eq!(worker.step(), Ok(Step::Rebalanced));
+        (worker, metrics)
+    }
+
+    /// The number of commits after each step, until idle.
+    fn commits((mut worker, metrics): (Worker, Arc<Metrics>)) -> Vec<u64> {
+        let mut commits = Vec::new();
+        loop {
+            let step = worker.step().unwrap();
+            commits.push(metrics.workers().commits);
+            if step == Step::Idle {
+                return commits;
+            }
+        }
+    }
+
+    #[test]
+    fn under_load_records_are_collected_and_committed_when_there_is_nothing_more() {
+        let commits = commits(worker(CommitLimits::default(), b"value"));
+        assert_eq!(commits, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn each_limit_ends_the_collecting() {
+        let many = CommitLimits { time: Duration::from_mins(1), records: 1000, bytes: 1000 };
+        let by_records = commits(worker(CommitLimits { records: 5, ..many }, b"value"));
+        assert_eq!(by_records, [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2]);
+        let by_time = commits(worker(CommitLimits { time: Duration::ZERO, ..many }, b"value"));
+        assert_eq!(by_time.last(), Some(&10));
+        let by_bytes = commits(worker(CommitLimits { bytes: 1, ..many }, b"value"));
+        assert_eq!(by_bytes.last(), Some(&10));
+    }
+
+    #[test]
+    fn offsets_alone_wait_for_the_end_of_the_load() {
+        let limits = CommitLimits { time: Duration::ZERO, records: 5, bytes: 1 };
+        assert_eq!(commits(worker(limits, b"")), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        let few = CommitLimits { records: 1, ..limits };
+        assert_eq!(commits(worker(few, b"")).last(), Some(&1), "committed after ten times the limit");
+    }
+}
