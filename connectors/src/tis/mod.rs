@@ -1,0 +1,265 @@
+//! Brings a snapshot of TIS into the `tis.*` topics: each object as a record, each object that is gone as a tombstone.
+//!
+//! How a snapshot is read is the matter of [`crate::snapshot`]; that unchanged objects cause nothing, of the `tis` stage.
+
+mod record;
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rustc_hash::FxHashSet;
+use tributary_esr::configuration::{Snapshot as SnapshotSettings, SnapshotContent};
+use tributary_esr::tis::BASE_LINE_HEADER;
+use tributary_esr::topics;
+use tributary_runtime::{Headers, LogError, Output, Producer, TimestampMillis, Topic, append_header};
+use tributary_schemas::{AvroRecord, Codec, EncodeError};
+
+use crate::snapshot::{Kind, KindReport, Snapshot, SnapshotError};
+
+/// A publication ends after so many bytes.
+const PUBLICATION_BYTES: usize = 4 << 20;
+
+/// Publications that may wait for the log while the next is being read.
+const PUBLICATIONS_AHEAD: usize = 2;
+
+/// Ids of the objects that the `tis` stages hold.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Posts.
+    pub posts: FxHashSet<i64>,
+    /// Placements.
+    pub placements: FxHashSet<i64>,
+    /// People.
+    pub people: FxHashSet<i64>,
+}
+
+impl Held {
+    /// Whether nothing is held at all.
+    pub fn is_empty(&self) -> bool {
+        self.posts.is_empty() && self.placements.is_empty() && self.people.is_empty()
+    }
+
+    fn of(&self, kind: Kind) -> &FxHashSet<i64> {
+        match kind {
+            Kind::Posts => &self.posts,
+            Kind::Placements => &self.placements,
+            Kind::People => &self.people,
+        }
+    }
+}
+
+/// How a snapshot is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Load<'a> {
+    /// Encodes the records.
+    pub codec: &'a Codec,
+    /// What a snapshot holds, and when its deletions are refused (D2).
+    pub settings: &'a SnapshotSettings,
+    /// Number of partitions of the flow.
+    pub flow_partitions: i32,
+    /// Whether what is loaded belongs to the base line (D1).
+    pub base_line: bool,
+    /// The time of the records.
+    pub now: TimestampMillis,
+}
+
+/// What came of a snapshot.
+#[derive(Debug, Default)]
+pub struct LoadReport {
+    /// What became of each file.
+    pub files: Vec<(Kind, KindReport)>,
+    /// Objects deleted because the snapshot does not name them any more.
+    pub deleted: Vec<(Kind, u64)>,
+    /// Why nothing of the snapshot was taken (D2).
+    pub refused: Option<String>,
+}
+
+impl LoadReport {
+    /// What a person should know.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.refused.clone().into_iter().collect();
+        for (kind, report) in &self.files {
+            warnings.extend(report.bad_lines.iter().map(|bad| format!("snapshot: {bad}")));
+            let unlisted = report.bad - report.bad_lines.len() as u64;
+            if unlisted > 0 {
+                warnings.push(format!("snapshot: {unlisted} more bad lines in {}", kind.file_name()));
+            }
+        }
+        warnings
+    }
+
+    /// Objects read.
+    pub fn loaded(&self) -> u64 {
+        self.files.iter().map(|(_, report)| report.loaded).sum()
+    }
+}
+
+/// Why a snapshot was not loaded to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A record could not be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The log did not take it.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Load<'_> {
+    /// Publishes what `snapshot` holds, people first, and tombstones for what of `held` it does not name any more.
+    ///
+    /// # Errors
+    /// [`LoadError`]; what was published before it stays published, and a second attempt goes on from there.
+    pub fn run(&self, snapshot: &Snapshot, held: &Held, producer: &mut dyn Producer) -> Result<LoadReport, LoadError> {
+        let (sender, receiver) = sync_channel(PUBLICATIONS_AHEAD);
+        std::thread::scope(|scope| {
+            let publisher = scope.spawn(move || publish_all(&receiver, producer));
+            let read = self.read(snapshot, held, sender);
+            let published = match publisher.join() {
+                Ok(published) => published,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            // The log's answer says more than the reader's that nobody takes its records any more.
+            published?;
+            read
+        })
+    }
+
+    fn read(&self, snapshot: &Snapshot, held: &Held, sender: SyncSender<Output>) -> Result<LoadReport, LoadError> {
+        // A snapshot may be refused as a whole once it is known what it deletes (D2), so nothing may leave before
+        // that; where nothing is held, nothing can be deleted.
+        let mut publications = Publications {
+            load: self,
+            current: self.output(),
+            waiting: Vec::new(),
+            sender: held.is_empty().then(|| sender.clone()),
+            value: Vec::new(),
+        };
+        let mut report = LoadReport::default();
+        let mut gone = Vec::new();
+        for kind in [Kind::People, Kind::Posts, Kind::Placements] {
+            let mut seen = FxHashSet::default();
+            let file = publications.load(snapshot, kind, &mut seen)?;
+            let held = held.of(kind);
+            if self.settings.content == SnapshotContent::Full && file.allows_deletions() {
+                let missing: Vec<i64> = held.difference(&seen).copied().collect();
+                if self.settings.refuses(missing.len() as u64, held.len() as u64) {
+                    report.refused = Some(refusal(kind, missing.len(), held.len()));
+                }
+                gone.push((kind, missing));
+            }
+            report.files.push((kind, file));
+        }
+        if report.refused.is_some() {
+            return Ok(report);
+        }
+        publications.sender = Some(sender);
+        for (kind, mut ids) in gone {
+            ids.sort_unstable();
+            report.deleted.push((kind, ids.len() as u64));
+            for id in ids {
+                publications.tombstone(kind, id)?;
+            }
+        }
+        publications.finish()?;
+        Ok(report)
+    }
+
+    fn output(&self) -> Output {
+        let mut headers = Vec::new();
+        if self.base_line {
+            append_header(&mut headers, BASE_LINE_HEADER, b"1");
+        }
+        let mut output = Output::new(self.flow_partitions);
+        output.inherit(self.now, Headers::from_bytes(&headers));
+        output
+    }
+}
+
+fn refusal(kind: Kind, gone: usize, held: usize) -> String {
+    format!(
+        "the snapshot is refused as a whole: {} no longer names {gone} of {held} objects, which is more than it may \
+         delete; if that is right, raise snapshot.refuse_deletions_percent for one run (D2)",
+        kind.file_name()
+    )
+}
+
+fn publish_all(receiver: &Receiver<Output>, producer: &mut dyn Producer) -> Result<(), LogError> {
+    for output in receiver {
+        producer.publish(&output)?;
+    }
+    Ok(())
+}
+
+/// Records on their way to the log, in the order in which they were read.
+struct Publications<'a> {
+    load: &'a Load<'a>,
+    current: Output,
+    /// Filled publications that may not leave yet.
+    waiting: Vec<Output>,
+    sender: Option<SyncSender<Output>>,
+    value: Vec<u8>,
+}
+
+impl Publications<'_> {
+    fn load(&mut self, snapshot: &Snapshot, kind: Kind, seen: &mut FxHashSet<i64>) -> Result<KindReport, LoadError> {
+        match kind {
+            Kind::Posts => snapshot.posts(|post| {
+                seen.insert(post.id);
+                self.put(&topics::TIS_POST, post.id, &record::post(post))
+            }),
+            Kind::Placements => snapshot.placements(|placement| {
+                seen.insert(placement.id);
+                self.put(&topics::TIS_PLACEMENT, placement.id, &record::placement(placement))
+            }),
+            Kind::People => snapshot.people(|person| {
+                seen.insert(person.id);
+                self.put(&topics::TIS_PERSON, person.id, &record::person(person))
+            }),
+        }
+    }
+
+    fn put<R: AvroRecord>(&mut self, topic: &'static Topic, id: i64, record: &R) -> Result<(), LoadError> {
+        self.value.clear();
+        self.load.codec.encode(record, &mut self.value)?;
+        let value = &self.value;
+        self.current.send(topic, id.to_string().as_bytes(), |buffer| buffer.extend_from_slice(value));
+        self.turn_when_full()
+    }
+
+    fn tombstone(&mut self, kind: Kind, id: i64) -> Result<(), LoadError> {
+        let topic = match kind {
+            Kind::Posts => &topics::TIS_POST,
+            Kind::Placements => &topics::TIS_PLACEMENT,
+            Kind::People => &topics::TIS_PERSON,
+        };
+        self.current.tombstone(topic, id.to_string().as_bytes());
+        self.turn_when_full()
+    }
+
+    fn turn_when_full(&mut self) -> Result<(), LoadError> {
+        if self.current.byte_size() < PUBLICATION_BYTES {
+            return Ok(());
+        }
+        self.turn()
+    }
+
+    fn turn(&mut self) -> Result<(), LoadError> {
+        self.waiting.push(std::mem::replace(&mut self.current, self.load.output()));
+        let Some(sender) = &self.sender else { return Ok(()) };
+        for output in self.waiting.drain(..) {
+            // The publisher ends early only with an error of its own, which is reported instead of this one.
+            sender.send(output).map_err(|_| LogError::Unavailable("the log does not take records".to_owned()))?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), LoadError> {
+        self.turn()
+    }
+}
+
+#[cfg(test)]
+mod tests;

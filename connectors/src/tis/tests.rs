@@ -1,0 +1,86 @@
+//! What a snapshot publishes, and when it is refused (D1, D2).
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tributary_esr::configuration::EsrConfiguration;
+use tributary_schemas::CodecBuilder;
+use tributary_schemas::LocalRegistry;
+
+use super::*;
+
+/// Topic, key, whether it is a tombstone, whether it is of the base line.
+type Sent = (&'static str, String, bool, bool);
+
+#[derive(Default)]
+struct Collected(Vec<Sent>);
+
+impl Producer for Collected {
+    fn publish(&mut self, output: &Output) -> Result<(), LogError> {
+        for record in output.records() {
+            let key = String::from_utf8_lossy(record.key).into_owned();
+            let base_line = record.headers.get(BASE_LINE_HEADER).is_some();
+            self.0.push((record.topic.name, key, record.value.is_none(), base_line));
+        }
+        Ok(())
+    }
+}
+
+fn posts(folder: &Path, ids: impl Iterator<Item = i64>) {
+    let lines: String = ids
+        .map(|id| format!("{{\"id\":{id},\"nationalPostNumber\":\"EOE/RGT00/021/STR/{id}\",\"status\":\"CURRENT\"}}\n"))
+        .collect();
+    fs::write(folder.join("posts.jsonl"), lines).unwrap();
+}
+
+fn load(folder: &Path, held: &Held, base_line: bool) -> (LoadReport, Vec<Sent>) {
+    let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(topics::ALL).build().unwrap();
+    let settings = EsrConfiguration::load(None).unwrap().snapshot;
+    let load = Load { codec: &codec, settings: &settings, flow_partitions: 4, base_line, now: 5 };
+    let mut producer = Collected::default();
+    let report = load.run(&Snapshot::open(folder).unwrap(), held, &mut producer).unwrap();
+    (report, producer.0)
+}
+
+#[test]
+fn d1_objects_of_the_base_line_are_marked_and_people_come_first() {
+    let folder = tempfile::tempdir().unwrap();
+    posts(folder.path(), 1..=2);
+    fs::write(folder.path().join("people.jsonl"), "{\"id\":9,\"contactDetails\":{\"surname\":\"Testcase\"}}\n").unwrap();
+    let (report, sent) = load(folder.path(), &Held::default(), true);
+    assert_eq!(report.loaded(), 3);
+    let expected = [("tis.person", "9"), ("tis.post", "1"), ("tis.post", "2")];
+    assert_eq!(sent, expected.map(|(topic, key)| (topic, key.to_owned(), false, true)));
+}
+
+#[test]
+fn d2_what_a_complete_file_does_not_name_is_deleted_and_absent_files_delete_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    posts(folder.path(), 1..=2);
+    let held = Held { posts: [1, 2, 3].into_iter().collect(), people: [7].into_iter().collect(), ..Held::default() };
+    let (report, sent) = load(folder.path(), &held, false);
+    assert_eq!(report.deleted, [(Kind::Posts, 1)]);
+    assert_eq!(sent.iter().filter(|sent| sent.2).collect::<Vec<_>>(), [&("tis.post", "3".to_owned(), true, false)]);
+}
+
+#[test]
+fn d2_a_file_with_a_bad_line_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("posts.jsonl"), "not json\n").unwrap();
+    let held = Held { posts: [1].into_iter().collect(), ..Held::default() };
+    let (report, sent) = load(folder.path(), &held, false);
+    assert_eq!((sent.len(), report.warnings().len()), (0, 1));
+    assert!(report.warnings()[0].contains("posts.jsonl, line 1"), "{:?}", report.warnings());
+}
+
+#[test]
+fn d2_a_snapshot_that_deletes_too_much_is_refused_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    posts(folder.path(), 1..=100);
+    let held = Held { posts: (1..=160).collect(), ..Held::default() };
+    let (report, sent) = load(folder.path(), &held, false);
+    assert!(report.refused.is_some() && sent.is_empty());
+    let held = Held { posts: (1..=150).collect(), ..Held::default() };
+    assert_eq!(load(folder.path(), &held, false).1.len(), 150);
+}

@@ -1,0 +1,234 @@
+//! `tributary demo`: an invented region, two days of exchange, and what came out.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use jiff::ToSpan;
+use jiff::civil::date;
+use tributary_sample::{SampleRegion, Scale, Written};
+
+use crate::batch::{self, BatchRequest};
+use crate::command_line::{DemoArguments, DemoScale};
+use crate::configuration::Configuration;
+use crate::failure::Failure;
+use crate::settings::{self, Folders, Registry, Settings};
+use crate::summary::{OutboundFile, Summary};
+use crate::{progress, table, text};
+
+/// Rows shown of each kind of file.
+const SHOWN_ROWS: usize = 2;
+
+/// Runs the demo and prints what came out.
+///
+/// # Errors
+/// [`Failure`] as of a batch.
+pub fn run(arguments: &DemoArguments, interrupted: &Arc<AtomicBool>, out: &mut dyn Write) -> Result<(), Failure> {
+    let folder = demo_folder(arguments.dir.as_deref())?;
+    let mut demo = Demo::new(arguments, folder, out)?;
+    demo.introduce();
+    let now = demo.days(interrupted)?;
+    demo.what_next(now);
+    Ok(())
+}
+
+struct Demo<'a> {
+    settings: Settings,
+    folder: PathBuf,
+    region: SampleRegion,
+    kafka_flags: String,
+    out: &'a mut dyn Write,
+}
+
+impl<'a> Demo<'a> {
+    fn new(arguments: &DemoArguments, folder: PathBuf, out: &'a mut dyn Write) -> Result<Self, Failure> {
+        let scale = match arguments.scale {
+            DemoScale::Office => Scale::Office,
+            DemoScale::Region => Scale::Region,
+            DemoScale::National => Scale::National,
+        };
+        let region = SampleRegion::new(scale, arguments.seed, date(2026, 11, 21));
+        let configuration = Configuration::load(None)?;
+        let mut kafka_arguments = arguments.kafka.clone();
+        let mut kafka_flags = String::new();
+        let kafka = if kafka_arguments.kafka.is_some() {
+            // A name of its own, so that a second demo does not go on with the state of the first.
+            let namespace = kafka_arguments.namespace.get_or_insert_with(|| format!("demo-{}", unique())).clone();
+            let kafka = settings::kafka_settings(&kafka_arguments, &configuration.process.kafka, Registry::Needed)?;
+            let (bootstrap, registry) = (&kafka.cluster.bootstrap, &kafka.registry);
+            kafka_flags = format!(" --log kafka --kafka {bootstrap} --registry {registry} --namespace {namespace}");
+            Some(kafka)
+        } else {
+            None
+        };
+        let folders = Folders {
+            inbox: folder.join("inbox"),
+            tis: folder.join("tis"),
+            outbox: folder.join("outbox"),
+            state: folder.join("state"),
+        };
+        let offices = region.offices().iter().map(|office| office.parse().map_err(Failure::refused));
+        let settings = Settings {
+            offices: offices.collect::<Result<_, _>>()?,
+            folders,
+            partitions: settings::partitions(configuration.process.log.partitions, kafka.is_some()),
+            workers: settings::workers(arguments.workers.unwrap_or(configuration.process.log.workers)),
+            give_up_after: Duration::from_secs(configuration.process.service.give_up_seconds),
+            configuration,
+            kafka,
+        };
+        Ok(Self { settings, folder, region, kafka_flags, out })
+    }
+
+    fn say(&mut self, line: &str) {
+        // Who closes the output early does not want the rest.
+        let _ = writeln!(self.out, "{line}");
+    }
+
+    fn introduce(&mut self) {
+        let offices = self.region.offices().join(", ");
+        self.say("Tributary: files of ESR and data of TIS in, files for ESR out. All people are invented.");
+        self.say("");
+        self.say(&format!("Offices  {offices}"));
+        self.say(&format!("Folder   {}", self.folder.display()));
+        let log = match &self.settings.kafka {
+            Some(kafka) => format!("Kafka at {}, names start with {}", kafka.cluster.bootstrap, kafka.cluster.name("")),
+            None => "embedded, in the folder `state`".to_owned(),
+        };
+        self.say(&format!("Log      {log}"));
+        self.say("");
+    }
+
+    fn days(&mut self, interrupted: &Arc<AtomicBool>) -> Result<jiff::Timestamp, Failure> {
+        let (inbox, tis) = (self.settings.folders.inbox.clone(), self.settings.folders.tis.clone());
+        progress::show("writing the files of day 1");
+        let written = self.region.write_first_day(&inbox, &tis).map_err(|error| self.cannot_write(&error))?;
+        self.say("Day 1: full files (RMF) of each office, and the first snapshot of TIS");
+        self.day(&written, interrupted)?;
+        progress::show("writing the files of day 2");
+        let written = self.region.write_second_day(&inbox, &tis).map_err(|error| self.cannot_write(&error))?;
+        self.say("Day 2: changes (RMC), and a snapshot with new, moved, ended and deleted placements");
+        self.day(&written, interrupted)?;
+        Ok(written.now)
+    }
+
+    fn cannot_write(&self, error: &std::io::Error) -> Failure {
+        Failure::unfinished(format!("cannot write into {}: {error}", self.folder.display()))
+    }
+
+    fn day(&mut self, written: &Written, interrupted: &Arc<AtomicBool>) -> Result<(), Failure> {
+        let counts = &written.counts;
+        self.say(&format!(
+            "  in: {} lines in {} files; TIS holds {} posts, {} people, {} placements",
+            table::number(counts.lines as u64),
+            written.files.iter().filter(|name| name.ends_with(".DAT")).count(),
+            table::number(counts.posts as u64),
+            table::number(counts.people as u64),
+            table::number(counts.placements as u64),
+        ));
+        let begun = Instant::now();
+        let request = BatchRequest::new(written.now);
+        let summary = batch::run(&self.settings, &request, interrupted, &progress::show);
+        progress::clear();
+        let summary = summary?;
+        let elapsed = begun.elapsed();
+        self.show(&summary, elapsed);
+        Ok(())
+    }
+
+    fn show(&mut self, summary: &Summary, elapsed: Duration) {
+        let rejected: usize = summary.inbound.iter().map(|file| file.rejected.len()).sum();
+        let rows: i64 = summary.outbound.iter().map(|file| file.rows).sum();
+        self.say(&format!(
+            "  out: {} files with {} rows in {:.1} s; {rejected} bad lines reported, {} warnings",
+            summary.outbound.len(),
+            table::number(rows.unsigned_abs()),
+            elapsed.as_secs_f64(),
+            table::number(summary.warnings.len() as u64),
+        ));
+        self.say("");
+        self.say(text::offices(summary).trim_end());
+        self.say("");
+        self.show_files(&summary.outbound);
+        self.say("");
+    }
+
+    fn show_files(&mut self, files: &[OutboundFile]) {
+        for kind in ["RTC", "APP", "DNC"] {
+            let of_kind: Vec<&OutboundFile> = files.iter().filter(|file| file.kind == kind).collect();
+            let Some(example) = of_kind.iter().max_by_key(|file| file.rows) else { continue };
+            let meaning = match kind {
+                "RTC" => "confirmations",
+                "APP" => "applicants",
+                _ => "notifications",
+            };
+            let names: Vec<String> =
+                of_kind.iter().map(|file| format!("{} {}", file.office, table::number(file.rows.unsigned_abs()))).collect();
+            self.say(&text::cut(&format!("  {kind} ({meaning}), rows: {}", names.join(", "))));
+            self.say(&format!("    {}", example.name));
+            let path = self.settings.folders.outbox.join(&example.name);
+            for row in first_rows(&path) {
+                self.say(&format!("      {}", cut_row(&row)));
+            }
+        }
+    }
+
+    fn what_next(&mut self, now: jiff::Timestamp) {
+        let program = if std::env::var_os("CARGO").is_some() { "cargo run --release --" } else { "tributary" };
+        let folders = &self.settings.folders;
+        let offices: Vec<String> = self.settings.offices.iter().map(ToString::to_string).collect();
+        let flags = format!(
+            "--inbox {} --tis {} \\\n    --outbox {} --state {} \\\n    --offices {}{}",
+            folders.inbox.display(),
+            folders.tis.display(),
+            folders.outbox.display(),
+            folders.state.display(),
+            offices.join(","),
+            self.kafka_flags,
+        );
+        let later = now.checked_add((24 * 14).hours()).unwrap_or(now);
+        text::OFFICES_LEGEND.lines().for_each(|line| self.say(line));
+        self.say("");
+        self.say("What to try next");
+        self.say("  The same day again: nothing is exported twice, the files hold header and trailer only");
+        self.say(&format!("  {program} run {flags} \\\n    --once --now {now}"));
+        self.say("");
+        self.say("  Two weeks later: what has come into the window since");
+        self.say(&format!("  {program} run {flags} \\\n    --once --now {later}"));
+        self.say("");
+        self.say("  The service, which watches the folders and exports at 14:00 and 15:00 London time");
+        self.say(&format!("  {program} run {flags}"));
+    }
+}
+
+fn first_rows(path: &Path) -> Vec<String> {
+    let content = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&content);
+    let data = text.lines().filter(|line| !line.starts_with("HDR") && !line.starts_with("TRL"));
+    data.take(SHOWN_ROWS).map(str::to_owned).collect()
+}
+
+fn cut_row(row: &str) -> String {
+    const ROW_WIDTH: usize = 88;
+    if row.chars().count() <= ROW_WIDTH { row.to_owned() } else { row.chars().take(ROW_WIDTH).chain("...".chars()).collect() }
+}
+
+/// An empty folder: the one asked for, or a new one that is kept.
+fn demo_folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
+    let folder = asked.map_or_else(|| std::env::temp_dir().join(format!("tributary-demo-{}", unique())), Path::to_owned);
+    let failure = |error: std::io::Error| Failure::refused(format!("cannot use the folder {}: {error}", folder.display()));
+    fs::create_dir_all(&folder).map_err(failure)?;
+    if fs::read_dir(&folder).map_err(failure)?.next().is_some() {
+        let text = format!("the folder {} is not empty: name another one with --dir", folder.display());
+        return Err(Failure::refused(text));
+    }
+    fs::canonicalize(&folder).map_err(failure)
+}
+
+/// A part of a name that no other demo has.
+fn unique() -> String {
+    format!("{}-{}", jiff::Timestamp::now().as_second(), std::process::id())
+}

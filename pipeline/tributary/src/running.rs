@@ -1,0 +1,238 @@
+//! The flow at work: its workers, what is published into it, and when it has come to rest.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tributary_esr::context::Context;
+use tributary_esr::flow;
+use tributary_esr::writer::FileSink;
+use tributary_runtime::{
+    Inspector, Lag, LogError, Metrics, Output, Producer, SnapshotConfig, Topic, Topology, WorkerConfig, WorkerPool,
+};
+
+use crate::failure::Failure;
+use crate::log::{OpenLog, groups, log_failure};
+use crate::outbox::Outbox;
+use crate::settings::Settings;
+
+/// How often it is asked whether the flow has come to rest.
+const SETTLE_PAUSE: Duration = Duration::from_millis(2);
+
+/// How long one look into the workers may take.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause between two attempts to publish.
+const PUBLISH_PAUSE: Duration = Duration::from_millis(200);
+
+/// The flow with its workers.
+pub struct RunningFlow {
+    // Fields are dropped in this order: workers before the log that they work on.
+    main: WorkerPool,
+    writer: WorkerPool,
+    inspector: Inspector,
+    lag: Box<dyn Lag>,
+    producer: Option<Box<dyn Producer>>,
+    log: OpenLog,
+    context: Context,
+    outbox: Arc<Outbox>,
+    flow_partitions: i32,
+    give_up_after: Duration,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl RunningFlow {
+    /// Opens the log and starts the workers. `interrupted` ends every wait.
+    ///
+    /// # Errors
+    /// [`Failure`] when the log, the registry or the workers cannot be had.
+    pub fn start(settings: &Settings, interrupted: Arc<AtomicBool>) -> Result<Self, Failure> {
+        let log = OpenLog::open(settings)?;
+        let codec = log.codec(settings)?;
+        let offices = settings.offices.iter().map(ToString::to_string).collect();
+        let context = Context::new(codec, Arc::clone(&settings.configuration.esr), offices);
+        let flow_partitions = i32::from(settings.partitions);
+        let outbox = Arc::new(Outbox::new(&settings.folders.outbox));
+        let sink: Arc<dyn FileSink> = Arc::clone(&outbox) as Arc<dyn FileSink>;
+        let main = start(&log, settings, flow::topology(&context, flow_partitions), settings.workers)?;
+        let writer = start(&log, settings, flow::writer_topology(&context, &sink, flow_partitions), 1)?;
+        Ok(Self {
+            inspector: main.inspector(),
+            lag: log.lag(flow_partitions).map_err(log_failure)?,
+            producer: None,
+            main,
+            writer,
+            log,
+            context,
+            outbox,
+            flow_partitions,
+            give_up_after: settings.give_up_after,
+            interrupted,
+        })
+    }
+
+    /// What all stages are given.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Where files are written.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Number of partitions of the flow.
+    pub fn flow_partitions(&self) -> i32 {
+        self.flow_partitions
+    }
+
+    /// Counters by stage, and of the workers.
+    pub fn metrics(&self) -> [Arc<Metrics>; 2] {
+        [self.main.metrics(), self.writer.metrics()]
+    }
+
+    /// The error that ended the workers, if one did.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] with that error, or when the process was asked to end.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(Failure::unfinished("interrupted; the state is intact, and the same command goes on from here"));
+        }
+        match self.main.error().or_else(|| self.writer.error()) {
+            Some(error) => Err(Failure::unfinished(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the workers of this process have restored all partitions of all stages.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when that does not happen, for example because another process has some of them.
+    pub fn wait_until_ready(&self) -> Result<(), Failure> {
+        let expected: i32 = groups()[0].1.iter().map(|inbox| inbox.partition_count(self.flow_partitions)).sum();
+        let deadline = Instant::now() + self.give_up_after;
+        loop {
+            self.check()?;
+            let ready = self.inspector.inspect(INSPECT_TIMEOUT, |_, _, _| Some(())).map_or(0, |tasks| tasks.len());
+            if ready == expected as usize {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let text = format!(
+                    "only {ready} of {expected} partitions came to this process: is another one of the same namespace \
+                     running, or is the log not available?"
+                );
+                return Err(Failure::Unfinished(text));
+            }
+            std::thread::sleep(SETTLE_PAUSE);
+        }
+    }
+
+    /// Waits until nothing is left to do.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when nothing moves for too long, with what stands in the way.
+    pub fn settle(&self) -> Result<(), Failure> {
+        let mut progress = Progress { done: 0, moved: Instant::now() };
+        loop {
+            self.check()?;
+            match self.lag.lag() {
+                Ok(0) => return Ok(()),
+                Ok(_) => self.watch(&mut progress, None)?,
+                Err(error) => self.watch(&mut progress, Some(&error))?,
+            }
+            std::thread::sleep(SETTLE_PAUSE);
+        }
+    }
+
+    fn watch(&self, progress: &mut Progress, error: Option<&LogError>) -> Result<(), Failure> {
+        let done = self.main.metrics().workers().commits + self.writer.metrics().workers().commits;
+        if done != progress.done {
+            *progress = Progress { done, moved: Instant::now() };
+        }
+        if progress.moved.elapsed() < self.give_up_after {
+            return Ok(());
+        }
+        let reason = self.outbox.trouble().or_else(|| error.map(ToString::to_string));
+        let reason = reason.unwrap_or_else(|| "the log does not take commits".to_owned());
+        Err(Failure::unfinished(format!(
+            "gave up after {} seconds: {reason}. Nothing is lost: the same command goes on from here",
+            self.give_up_after.as_secs()
+        )))
+    }
+
+    /// Publishes records, trying again while the log is not available.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when that lasts too long.
+    pub fn publish(&mut self, output: &Output) -> Result<(), Failure> {
+        Producer::publish(self, output).map_err(log_failure)
+    }
+
+    /// Calls `visit` with every processor of type `P`.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the workers do not answer.
+    pub fn inspect<P: Any, T: Send + 'static>(
+        &self,
+        visit: impl Fn(&P) -> T + Send + Sync + 'static,
+    ) -> Result<Vec<T>, Failure> {
+        let visit = move |_: &str, _: i32, processor: &dyn Any| processor.downcast_ref::<P>().map(&visit);
+        let timeout = self.give_up_after.max(INSPECT_TIMEOUT);
+        self.inspector.inspect(timeout, visit).map_err(|error| match self.check() {
+            Err(failure) => failure,
+            Ok(()) => Failure::unfinished(format!("cannot look into the workers: {error}")),
+        })
+    }
+
+    /// Ends the workers: they commit, write snapshots of their state and leave.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] with the error that ended one earlier.
+    pub fn stop(self) -> Result<(), Failure> {
+        let Self { main, writer, producer, log, .. } = self;
+        drop(producer);
+        let stopped = main.stop().and(writer.stop()).map_err(Failure::unfinished);
+        drop(log);
+        stopped
+    }
+}
+
+impl Producer for RunningFlow {
+    fn publish(&mut self, output: &Output) -> Result<(), LogError> {
+        let deadline = Instant::now() + self.give_up_after;
+        loop {
+            let result = match &mut self.producer {
+                Some(producer) => producer.publish(output),
+                None => self.log.producer().and_then(|producer| self.producer.insert(producer).publish(output)),
+            };
+            let Err(error) = result else { return Ok(()) };
+            // What is published carries its identity (file name and chunk, TIS id), so a repetition changes nothing.
+            self.producer = None;
+            let ended = self.interrupted.load(Ordering::Relaxed) || Instant::now() > deadline;
+            if ended || matches!(error, LogError::Fatal(_)) {
+                return Err(error);
+            }
+            tracing::warn!("publishing will be tried again: {error}");
+            std::thread::sleep(PUBLISH_PAUSE);
+        }
+    }
+}
+
+/// When something was last committed.
+struct Progress {
+    done: u64,
+    moved: Instant,
+}
+
+fn start(log: &OpenLog, settings: &Settings, topology: Topology, workers: usize) -> Result<WorkerPool, Failure> {
+    let group = topology.flow;
+    let inboxes: Vec<&'static Topic> = topology.stages.iter().map(|stage| stage.inbox).collect();
+    let snapshots = SnapshotConfig::new(settings.folders.state.join("snapshots"), log.identity());
+    let config = WorkerConfig { snapshots: Some(snapshots), ..WorkerConfig::default() };
+    let log = log.clone();
+    let factory = move |slot| log.worker(group, slot, &inboxes);
+    WorkerPool::start(Arc::new(topology), config, workers, factory).map_err(Failure::unfinished)
+}

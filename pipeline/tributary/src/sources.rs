@@ -1,0 +1,273 @@
+//! What this process brings into the flow: files of the inbox, the snapshot of TIS, decisions of an operator.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use tributary_connectors::inbox::{Fingerprint, Found, FoundFile, Inbox};
+use tributary_connectors::snapshot::{Snapshot, SnapshotError};
+use tributary_connectors::tis::{Held, Load, LoadError, LoadReport};
+use tributary_esr::configuration::After;
+use tributary_esr::inbound::{Inbound, LedgerEntry, LedgerStatus};
+use tributary_esr::{tis, topics};
+use tributary_runtime::{Headers, Output, TimestampMillis};
+use tributary_schemas::{Decision, FileDecision};
+
+use crate::failure::Failure;
+use crate::log::log_failure;
+use crate::running::RunningFlow;
+use crate::settings::Settings;
+
+/// Where processed files go with `after = "archive"` (D11).
+const ARCHIVE_FOLDER: &str = "archive";
+
+/// Is in the state folder while the base line is being loaded (D1).
+const BASE_LINE_MARKER: &str = "base-line-in-progress";
+
+/// The sources of one process.
+pub struct Sources {
+    inbox_folder: PathBuf,
+    snapshot_folder: PathBuf,
+    base_line_marker: PathBuf,
+    inbox: Inbox,
+}
+
+impl Sources {
+    /// The sources that the settings name.
+    pub fn new(settings: &Settings) -> Self {
+        let configured = settings.configuration.esr.configuration.offices.keys().copied().collect();
+        Self {
+            inbox_folder: settings.folders.inbox.clone(),
+            snapshot_folder: settings.folders.tis.clone(),
+            base_line_marker: settings.folders.state.join(BASE_LINE_MARKER),
+            inbox: Inbox::new(settings.offices.clone(), configured),
+        }
+    }
+
+    /// What in the inbox is new or has changed, beyond the ledger and what `sent` names.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the inbox cannot be read.
+    pub fn look(&mut self, flow: &RunningFlow, sent: &HashMap<String, Fingerprint>) -> Result<Found, Failure> {
+        let mut known = known_files(flow)?;
+        known.extend(sent.iter().map(|(name, fingerprint)| (name.clone(), *fingerprint)));
+        Ok(self.inbox.look(list(&self.inbox_folder)?, &known))
+    }
+
+    /// Publishes a file. `Ok(false)` when it is gone, or changed while it was read: the next look finds it as it is.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when it cannot be read or published.
+    pub fn send_file(
+        &self,
+        file: &FoundFile,
+        now: TimestampMillis,
+        flow: &mut RunningFlow,
+    ) -> Result<bool, Failure> {
+        let path = self.inbox_folder.join(file.name.original());
+        let content = match fs::read(&path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Failure::unfinished(format!("cannot read {}: {error}", path.display()))),
+        };
+        if content.len() as u64 != file.size {
+            return Ok(false);
+        }
+        let mut output = Output::new(flow.flow_partitions());
+        output.inherit(now, Headers::default());
+        file.write(&content, &flow.context().codec, &mut output).map_err(Failure::unfinished)?;
+        flow.publish(&output)?;
+        Ok(true)
+    }
+
+    /// Moves processed files into the archive, if the configuration says so (D11).
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when a file cannot be moved.
+    pub fn archive(&self, flow: &RunningFlow) -> Result<(), Failure> {
+        if flow.context().settings.configuration.inbound.after != After::Archive {
+            return Ok(());
+        }
+        let processed = |entry: &LedgerEntry| entry.status == LedgerStatus::Processed;
+        let ledger = ledger(flow)?;
+        let archive = self.inbox_folder.join(ARCHIVE_FOLDER);
+        for (name, fingerprint) in list(&self.inbox_folder)? {
+            if !ledger.get(&name).is_some_and(|entry| processed(entry) && is_as_in(&fingerprint, entry)) {
+                continue;
+            }
+            let moved = fs::create_dir_all(&archive)
+                .and_then(|()| fs::rename(self.inbox_folder.join(&name), archive.join(&name)));
+            moved.map_err(|error| Failure::unfinished(format!("cannot move {name} to {}: {error}", archive.display())))?;
+        }
+        Ok(())
+    }
+
+    /// Loads the snapshot: everything it holds, and the deletions that follow from it (D2).
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the snapshot cannot be read or published.
+    pub fn load_snapshot(&self, now: TimestampMillis, flow: &mut RunningFlow) -> Result<LoadReport, SnapshotFailure> {
+        let snapshot = Snapshot::open(&self.snapshot_folder)?;
+        if snapshot.is_empty() {
+            return Ok(LoadReport::default());
+        }
+        let held = held(flow)?;
+        let base_line = held.is_empty() || self.base_line_marker.exists();
+        if base_line {
+            // A load that is interrupted goes on as base line.
+            fs::write(&self.base_line_marker, b"").map_err(|error| self.marker_failure(&error))?;
+        }
+        let context = flow.context().clone();
+        let load = Load {
+            codec: &context.codec,
+            settings: &context.settings.configuration.snapshot,
+            flow_partitions: flow.flow_partitions(),
+            base_line,
+            now,
+        };
+        let report = load.run(&snapshot, &held, flow)?;
+        if base_line {
+            fs::remove_file(&self.base_line_marker).map_err(|error| self.marker_failure(&error))?;
+        }
+        Ok(report)
+    }
+
+    fn marker_failure(&self, error: &std::io::Error) -> Failure {
+        Failure::unfinished(format!("cannot write {}: {error}", self.base_line_marker.display()))
+    }
+
+    /// What identifies the present content of the snapshot folder.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when it cannot be read.
+    pub fn snapshot_fingerprint(&self) -> Result<Vec<(String, Fingerprint)>, Failure> {
+        let mut entries = list(&self.snapshot_folder)?;
+        entries.retain(|(name, _)| !name.starts_with('.'));
+        entries.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(entries)
+    }
+}
+
+/// Why a snapshot was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotFailure {
+    /// It cannot be used as it is: it is incomplete or unreadable. The flow goes on with what it holds.
+    #[error("{0}")]
+    Unusable(#[from] SnapshotError),
+    /// The flow cannot go on.
+    #[error("{0}")]
+    Flow(#[from] Failure),
+}
+
+impl From<LoadError> for SnapshotFailure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Snapshot(error) => Self::Unusable(error),
+            LoadError::Log(error) => Self::Flow(log_failure(error)),
+            LoadError::Encode(error) => Self::Flow(Failure::unfinished(error)),
+        }
+    }
+}
+
+/// Publishes the decision of an operator about a file, after checking that it can have an effect (D10, D12).
+///
+/// # Errors
+/// [`Failure::Refused`] when it cannot.
+pub fn decide(
+    file_name: &str,
+    decision: Decision,
+    now: TimestampMillis,
+    flow: &mut RunningFlow,
+) -> Result<(), Failure> {
+    let entry = ledger(flow)?.remove(file_name);
+    let Some(entry) = entry else {
+        return Err(Failure::refused(format!("{file_name} was never taken in, so nothing can be decided about it")));
+    };
+    let is_parked = entry.status == LedgerStatus::Parked;
+    let is_done_already = match decision {
+        Decision::Accept => !is_parked && entry.accepted,
+        Decision::Refuse => entry.status == LedgerStatus::Refused,
+        Decision::Release => false,
+    };
+    if is_done_already {
+        return Ok(());
+    }
+    let (fits, expected) = match decision {
+        Decision::Accept | Decision::Refuse => (is_parked, "parked"),
+        Decision::Release => (entry.confirmation_held, "one whose confirmation is held back"),
+    };
+    if !fits {
+        return Err(Failure::refused(format!("{file_name} is not {expected}, so there is nothing to decide")));
+    }
+    let record = FileDecision { file_name: file_name.to_owned(), decision };
+    let mut value = Vec::new();
+    flow.context().codec.encode(&record, &mut value).map_err(Failure::unfinished)?;
+    let mut output = Output::new(flow.flow_partitions());
+    output.inherit(now, Headers::default());
+    output.send(&topics::INBOUND, file_name.as_bytes(), |buffer| buffer.extend_from_slice(&value));
+    flow.publish(&output)
+}
+
+fn ledger(flow: &RunningFlow) -> Result<HashMap<String, LedgerEntry>, Failure> {
+    let ledgers = flow.inspect(|inbound: &Inbound| {
+        inbound.ledger().map(|(name, entry)| (name.to_owned(), entry.clone())).collect::<Vec<_>>()
+    })?;
+    Ok(ledgers.into_iter().flatten().collect())
+}
+
+/// Files that need not be sent: those of the ledger, without those whose sending was interrupted and parked ones that
+/// were accepted but not sent again yet.
+fn known_files(flow: &RunningFlow) -> Result<HashMap<String, Fingerprint>, Failure> {
+    let ledgers = flow.inspect(|inbound: &Inbound| {
+        let is_known = |entry: &LedgerEntry| match entry.status {
+            LedgerStatus::Receiving => false,
+            LedgerStatus::Parked => !entry.accepted,
+            LedgerStatus::Confirming | LedgerStatus::Processed | LedgerStatus::Refused => true,
+        };
+        let known = inbound.ledger().filter(|(_, entry)| is_known(entry));
+        known.map(|(name, entry)| (name.to_owned(), fingerprint_of(entry))).collect::<Vec<_>>()
+    })?;
+    Ok(ledgers.into_iter().flatten().collect())
+}
+
+fn fingerprint_of(entry: &LedgerEntry) -> Fingerprint {
+    Fingerprint { size: entry.size.unsigned_abs(), modified: entry.modified }
+}
+
+fn is_as_in(fingerprint: &Fingerprint, entry: &LedgerEntry) -> bool {
+    *fingerprint == fingerprint_of(entry)
+}
+
+fn held(flow: &RunningFlow) -> Result<Held, Failure> {
+    let posts = flow.inspect(|posts: &tis::Posts| posts.ids().collect::<Vec<_>>())?;
+    let placements = flow.inspect(|placements: &tis::Placements| placements.ids().collect::<Vec<_>>())?;
+    let people = flow.inspect(|people: &tis::People| people.ids().collect::<Vec<_>>())?;
+    Ok(Held {
+        posts: posts.into_iter().flatten().collect(),
+        placements: placements.into_iter().flatten().collect(),
+        people: people.into_iter().flatten().collect(),
+    })
+}
+
+/// The files of a folder.
+fn list(folder: &Path) -> Result<Vec<(String, Fingerprint)>, Failure> {
+    let failure = |error: std::io::Error| Failure::unfinished(format!("cannot read {}: {error}", folder.display()));
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failure)? {
+        let entry = entry.map_err(failure)?;
+        let metadata = match fs::metadata(entry.path()) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failure(error)),
+        };
+        if !metadata.is_file() {
+            continue;
+        }
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.map_or(0, |since| since.as_millis() as i64);
+        let name = entry.file_name().to_string_lossy().into_owned();
+        entries.push((name, Fingerprint { size: metadata.len(), modified }));
+    }
+    Ok(entries)
+}
