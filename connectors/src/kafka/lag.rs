@@ -8,7 +8,7 @@
 //! which process owns a partition, nor whether any does.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -38,6 +38,15 @@ struct Group {
     consumer: BaseConsumer,
     partitions: Vec<BrokerPartition>,
 }
+
+/// What lies between the committed and the end offset of a partition, for one group.
+type Gap = ((usize, BrokerPartition), (i64, i64));
+
+/// Up to how many records are counted; beyond, the distance to the end tells enough.
+const COUNT_MOST: u64 = 1000;
+
+/// How long to wait for markers of transactions that have just been committed.
+const MARKER_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Committed and end offset of every partition of every group, in order.
 type Reading = Vec<(i64, i64)>;
@@ -117,7 +126,7 @@ impl KafkaLag {
     }
 
     /// The gaps of a reading of which it is not known yet that they hold no record.
-    fn open_gaps(&self, reading: &Reading, inner: &Inner) -> Vec<((usize, BrokerPartition), (i64, i64))> {
+    fn open_gaps(&self, reading: &Reading, inner: &Inner) -> Vec<Gap> {
         self.partitions()
             .zip(reading)
             .filter(|(_, (committed, end))| committed < end)
@@ -134,34 +143,51 @@ impl Lag for KafkaLag {
         let reading = self.read(&inner.reader)?;
         let gaps = self.open_gaps(&reading, inner);
         if !gaps.is_empty() {
-            let unread = gaps.iter().map(|(_, (committed, end))| (end - committed) as u64).sum();
-            if !hold_nothing(&inner.reader, &gaps)? {
-                return Ok(unread);
+            match unread(&inner.reader, &gaps)? {
+                0 => inner.empty.extend(gaps),
+                unread => return Ok(unread),
             }
-            inner.empty.extend(gaps);
         }
         let again = self.read(&inner.reader)?;
         if again == reading {
             return Ok(0);
         }
         // Something moved while we looked: not settled, whatever it was.
-        Ok(again.iter().map(|(committed, end)| (end - committed).max(0) as u64).sum::<u64>().max(1))
+        Ok(1)
     }
 }
 
-/// Whether the gaps hold neither open transactions nor committed records.
-fn hold_nothing(reader: &Reader, gaps: &[((usize, BrokerPartition), (i64, i64))]) -> Result<bool, LogError> {
+/// How many records the gaps hold; more than there are when a transaction is open in one of them or when there are many.
+fn unread(reader: &Reader, gaps: &[Gap]) -> Result<u64, LogError> {
     let partitions: Vec<BrokerPartition> = gaps.iter().map(|((_, partition), _)| partition.clone()).collect();
-    let stable = reader.stable_ends(&partitions)?;
-    if gaps.iter().zip(&stable).any(|((_, (_, end)), stable)| stable < end) {
-        return Ok(false);
+    let width = |(_, (committed, end)): &Gap| end.abs_diff(*committed);
+    let all: u64 = gaps.iter().map(width).sum();
+    if all > COUNT_MOST * 10 || !becomes_stable(reader, &partitions, gaps)? {
+        return Ok(all);
     }
-    // A partition that two groups read is looked at once, from where the slower one is.
-    let mut from: FxHashMap<BrokerPartition, i64> = FxHashMap::default();
-    for ((_, partition), (committed, _)) in gaps {
-        let place = from.entry(partition.clone()).or_insert(*committed);
-        *place = (*place).min(*committed);
+    let mut groups: Vec<usize> = gaps.iter().map(|((group, _), _)| *group).collect();
+    groups.dedup();
+    let mut unread = 0;
+    for group in groups {
+        let of_group = gaps.iter().filter(|((other, _), _)| *other == group);
+        let places: Vec<(BrokerPartition, i64)> =
+            of_group.map(|((_, partition), (committed, _))| (partition.clone(), *committed)).collect();
+        unread += reader.count(&places, COUNT_MOST)?;
     }
-    let places: Vec<(BrokerPartition, i64)> = from.into_iter().collect();
-    reader.nothing_after(&places)
+    Ok(if unread >= COUNT_MOST { all } else { unread })
+}
+
+/// Whether no transaction is open in any gap. After a commit the markers take some milliseconds to arrive.
+fn becomes_stable(reader: &Reader, partitions: &[BrokerPartition], gaps: &[Gap]) -> Result<bool, LogError> {
+    let deadline = Instant::now() + MARKER_PATIENCE;
+    loop {
+        let stable = reader.stable_ends(partitions)?;
+        if gaps.iter().zip(&stable).all(|((_, (_, end)), stable)| stable >= end) {
+            return Ok(true);
+        }
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }

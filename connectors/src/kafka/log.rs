@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -212,6 +212,12 @@ impl KafkaLog {
         Ok(())
     }
 
+    /// Ends as a killed process does: the transaction stays open and the group is not told.
+    #[cfg(test)]
+    pub(super) fn kill(mut self) {
+        self.transactions.forget();
+    }
+
     fn reader(&mut self) -> Result<&Reader, LogError> {
         if self.reader.is_none() {
             self.reader = Some(Reader::new(&self.configuration, &self.group)?);
@@ -361,7 +367,9 @@ fn hand_out(
 impl Drop for KafkaLog {
     /// Leaves the group cleanly. What the group is still waiting for is answered first, or it would wait for ever.
     fn drop(&mut self) {
-        let consumer: &BaseConsumer<Rebalances> = &self.consumer;
+        let consumer = &self.consumer;
+        // A decision that has arrived but was never polled.
+        let _ = consumer.poll(Duration::ZERO);
         consumer.context().close();
         if self.leaving_list.count() > 0 {
             let _ = rebalance::unassign(consumer, &self.leaving_list);

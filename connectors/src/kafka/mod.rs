@@ -15,6 +15,8 @@ mod offsets;
 mod producer;
 mod rebalance;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod transaction;
 

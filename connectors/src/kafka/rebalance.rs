@@ -58,6 +58,10 @@ impl ConsumerContext for Rebalances {
     fn rebalance(&self, consumer: &MemberConsumer, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::SeqCst) {
+            // A decision from before the end: nobody waits for the answer, and giving one would hang.
+            if consumer.closed() {
+                return;
+            }
             let done = if assigned { assign(consumer, list) } else { unassign(consumer, list) };
             if let Err(error) = done {
                 tracing::debug!(%error, "rebalance while leaving the group");

@@ -16,7 +16,7 @@ use super::configuration::KafkaConfiguration;
 use super::offsets::{self, BrokerPartition};
 use super::fault;
 
-/// Reads whole partitions, outside any group.
+/// Reads partitions to their end, outside any group.
 pub(super) struct Reader {
     /// Sees everything that is in a partition.
     everything: BaseConsumer,
@@ -144,26 +144,26 @@ impl Reader {
         }
     }
 
-    /// Whether no committed record is between the given offset and the end of any of the partitions. Tells the truth
-    /// only if no partition has grown meanwhile, which the caller checks.
-    pub(super) fn nothing_after(&self, places: &[(BrokerPartition, i64)]) -> Result<bool, LogError> {
-        let what = "looking for records that are left to do";
+    /// How many committed records there are from the given offsets to the ends of the partitions; counts to `most`
+    /// and no further. Tells the truth only if no partition has grown meanwhile, which the caller checks.
+    pub(super) fn count(&self, places: &[(BrokerPartition, i64)], most: u64) -> Result<u64, LogError> {
+        let what = "counting records that are left to do";
         let list = offsets::list(
             places.iter().map(|((topic, partition), offset)| (topic.as_str(), *partition, Offset::Offset(*offset))),
         )?;
         self.committed.assign(&list).map_err(|error| fault::asked(what, &error))?;
-        let nothing = self.count_ends(what, places.len());
+        let count = self.count_assigned(what, places.len(), most);
         self.committed.unassign().map_err(|error| fault::asked(what, &error))?;
-        nothing
+        count
     }
 
-    /// Waits for a record, or for as many ends of partitions as are assigned: each tells its end once.
-    fn count_ends(&self, what: &str, partitions: usize) -> Result<bool, LogError> {
+    /// Counts until as many ends have come as partitions are assigned: each tells its end once.
+    fn count_assigned(&self, what: &str, partitions: usize, most: u64) -> Result<u64, LogError> {
         let deadline = Instant::now() + self.timeout;
-        let mut ends = 0;
-        while ends < partitions {
+        let (mut ends, mut records) = (0, 0);
+        while ends < partitions && records < most {
             match self.committed.poll(Duration::from_millis(100)) {
-                Some(Ok(_)) => return Ok(false),
+                Some(Ok(_)) => records += 1,
                 Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
                 Some(Err(error)) => return Err(fault::asked(what, &error)),
                 None if Instant::now() > deadline => {
@@ -172,7 +172,7 @@ impl Reader {
                 None => {}
             }
         }
-        Ok(true)
+        Ok(records)
     }
 }
 

@@ -104,10 +104,11 @@ impl Transactions {
             Err(fault) if fault.abortable => Err(LogError::Abortable(fault.describe("committing the transaction"))),
             Err(fault) => {
                 // The broker may or may not have committed. Only it knows, once a new producer has taken the id.
+                let fenced = fault.is_fenced() && !self.is_expired();
                 self.producer = None;
                 self.opened = None;
                 let text = fault.describe("the outcome of a commit is not known, state has to be restored");
-                Err(if fault.is_fenced() { LogError::Fenced(text) } else { LogError::Unavailable(text) })
+                Err(if fenced { LogError::Fenced(text) } else { LogError::Unavailable(text) })
             }
         }
     }
@@ -133,6 +134,12 @@ impl Transactions {
             // Whatever it is (librdkafka can fail so when nothing had reached the broker yet), a new epoch ends it.
             Err(_) => self.renew(),
         }
+    }
+
+    /// Leaves the open transaction to the broker, as a killed process does.
+    #[cfg(test)]
+    pub(super) fn forget(&mut self) {
+        self.opened = None;
     }
 
     fn begin(&mut self) -> Result<(), LogError> {

@@ -1,0 +1,376 @@
+//! Against a real broker: the suite that every log has to pass, and what only Kafka has.
+//!
+//! `TRIBUTARY_KAFKA` says where the broker is.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Message, Offset};
+use tributary_runtime::conformance::{self, LogFactory, word_count};
+use tributary_runtime::memory::OwnedRecord;
+use tributary_runtime::{Lag, Log, LogError, Output, Poll, Producer, Record, Topic, TopicPartition};
+
+use super::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, TopicChange, TopicPlan, headers, offsets};
+
+const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Where the broker is; `None` means that the test is skipped.
+fn broker() -> Option<String> {
+    let found = std::env::var("TRIBUTARY_KAFKA").ok().filter(|address| !address.is_empty());
+    if found.is_none() {
+        let all = std::env::var("TRIBUTARY_TESTS").is_ok_and(|tests| tests == "all");
+        assert!(!all, "TRIBUTARY_KAFKA is not set, and TRIBUTARY_TESTS=all allows no test to be skipped");
+        eprintln!("skipped: TRIBUTARY_KAFKA does not say where a broker is");
+    }
+    found
+}
+
+/// A configuration with a namespace that nobody has used.
+fn configuration(broker: &str) -> KafkaConfiguration {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let namespace = format!("test-{now}-{}-{number}", std::process::id());
+    let mut configuration = KafkaConfiguration::new(broker, namespace, "a");
+    configuration.session_timeout = SESSION_TIMEOUT;
+    configuration.transaction_timeout = Duration::from_secs(3);
+    configuration
+}
+
+fn create_topics(configuration: &KafkaConfiguration, topics: &[&'static Topic]) {
+    TopicPlan::compare(configuration, topics, word_count::PARTITIONS, 1).unwrap().apply().unwrap();
+}
+
+/// A log that can end as a killed process does.
+struct Killable {
+    log: Option<KafkaLog>,
+    killed: Arc<AtomicBool>,
+}
+
+impl Killable {
+    fn log(&mut self) -> &mut KafkaLog {
+        self.log.as_mut().unwrap()
+    }
+}
+
+impl Drop for Killable {
+    fn drop(&mut self) {
+        if let (true, Some(log)) = (self.killed.load(Ordering::Relaxed), self.log.take()) {
+            log.kill();
+        }
+    }
+}
+
+impl Log for Killable {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max_records: usize,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Poll, LogError> {
+        self.log().poll(timeout, max_records, each)
+    }
+
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.log().resume(partitions)
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.log().release(partitions)
+    }
+
+    fn send(&mut self, output: &Output) -> Result<(), LogError> {
+        self.log().send(output)
+    }
+
+    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.log().commit(offsets)
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        self.log().abort()
+    }
+
+    fn restore(
+        &mut self,
+        changelog: TopicPartition,
+        from: i64,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<i64, LogError> {
+        self.log().restore(changelog, from, each)
+    }
+
+    fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
+        self.log().end_offset(changelog)
+    }
+}
+
+/// A namespace of the broker for each test of the suite.
+struct Kafka {
+    broker: String,
+    configuration: KafkaConfiguration,
+    killed: HashMap<String, Arc<AtomicBool>>,
+    folders: Vec<tempfile::TempDir>,
+}
+
+impl Kafka {
+    fn new(broker: &str) -> Self {
+        let configuration = configuration(broker);
+        Self { broker: broker.to_owned(), configuration, killed: HashMap::new(), folders: Vec::new() }
+    }
+}
+
+impl LogFactory for Kafka {
+    fn reset(&mut self) {
+        self.configuration = configuration(&self.broker);
+    }
+
+    fn create_topics(&mut self, topics: &[&'static Topic], flow_partitions: i32) {
+        TopicPlan::compare(&self.configuration, topics, flow_partitions, 1).unwrap().apply().unwrap();
+    }
+
+    fn open(&mut self, group: &str, id: &str, inboxes: &[&'static Topic]) -> Box<dyn Log> {
+        let killed = Arc::new(AtomicBool::new(false));
+        self.killed.insert(id.to_owned(), Arc::clone(&killed));
+        let log = KafkaLog::open(&self.configuration, group, id, inboxes).unwrap();
+        Box::new(Killable { log: Some(log), killed })
+    }
+
+    fn producer(&mut self, id: &str) -> Box<dyn Producer> {
+        Box::new(KafkaProducer::open(&self.configuration, "conformance", id).unwrap())
+    }
+
+    fn lag(&mut self, group: &str, inboxes: &[&'static Topic]) -> Box<dyn Lag> {
+        let groups = [(group, inboxes.to_vec())];
+        Box::new(KafkaLag::open(&self.configuration, &groups, word_count::PARTITIONS).unwrap())
+    }
+
+    fn read_committed(&mut self, topic: &'static Topic, partition: i32) -> Vec<OwnedRecord> {
+        read_committed(&self.configuration, topic, partition)
+    }
+
+    fn kill(&mut self, _group: &str, id: &str) {
+        self.killed[id].store(true, Ordering::Relaxed);
+    }
+
+    fn expire(&mut self, _group: &str, _id: &str) {
+        std::thread::sleep(SESSION_TIMEOUT + Duration::from_secs(1));
+    }
+
+    fn compact(&mut self) {}
+
+    fn folder(&mut self) -> PathBuf {
+        self.folders.push(tempfile::tempdir().unwrap());
+        self.folders.last().unwrap().path().to_owned()
+    }
+}
+
+/// All committed records of a partition, up to the last stable offset.
+fn read_committed(configuration: &KafkaConfiguration, topic: &Topic, partition: i32) -> Vec<OwnedRecord> {
+    let mut config = configuration.consumer("reader");
+    config.set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let name = configuration.name(topic.name);
+    let list = offsets::list(std::iter::once((name.as_str(), partition, Offset::Beginning))).unwrap();
+    consumer.assign(&list).unwrap();
+    let mut records = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        assert!(Instant::now() < deadline, "reading {name}-{partition} takes too long");
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                let mut compact = Vec::new();
+                let timestamp = headers::from_wire(message.timestamp().to_millis(), message.headers(), &mut compact);
+                records.push(OwnedRecord {
+                    offset: message.offset(),
+                    timestamp,
+                    key: message.key().unwrap_or_default().to_vec(),
+                    value: message.payload().map(<[u8]>::to_vec),
+                    headers: compact,
+                });
+            }
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return records,
+            Some(Err(error)) => panic!("reading {name}-{partition}: {error}"),
+            None => {}
+        }
+    }
+}
+
+#[test]
+fn kafka_passes_the_conformance_suite() {
+    let Some(broker) = broker() else { return };
+    let only = std::env::var("TRIBUTARY_CONFORMANCE").unwrap_or_default();
+    let mut failed = Vec::new();
+    for (name, test) in conformance::all() {
+        if !name.contains(&only) {
+            continue;
+        }
+        let started = Instant::now();
+        let broker = broker.clone();
+        // A thread of its own each, so that the rest still runs when one fails.
+        let run = std::thread::spawn(move || test(&mut Kafka::new(&broker))).join();
+        eprintln!("{name}: {} in {:.1} s", if run.is_ok() { "ok" } else { "FAILED" }, started.elapsed().as_secs_f64());
+        if run.is_err() {
+            failed.push(name);
+        }
+    }
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+fn output(topic: &'static Topic, records: &[(&str, &str)]) -> Output {
+    let mut output = Output::new(word_count::PARTITIONS);
+    for (key, value) in records {
+        output.send(topic, key.as_bytes(), |buffer| buffer.extend_from_slice(value.as_bytes()));
+    }
+    output
+}
+
+/// Polls until `count` records have come, taking what the group assigns.
+fn read(log: &mut KafkaLog, count: usize) -> Vec<(TopicPartition, i64)> {
+    let mut records = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while records.len() < count {
+        assert!(Instant::now() < deadline, "{} of {count} records", records.len());
+        let polled = log.poll(Duration::from_millis(50), 100, &mut |record| {
+            records.push((record.origin, record.offset + 1));
+        });
+        match polled.unwrap() {
+            Poll::Assigned(partitions) => log.resume(&partitions).unwrap(),
+            Poll::Revoked(partitions) => log.release(&partitions).unwrap(),
+            _ => {}
+        }
+    }
+    records
+}
+
+#[test]
+fn topics_are_planned_and_created_as_declared() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    let mut plan = TopicPlan::compare(&configuration, &word_count::TOPICS, 3, 1).unwrap();
+    assert_eq!(plan.changes().len(), word_count::TOPICS.len());
+    assert!(plan.changes().iter().all(|change| matches!(change, TopicChange::Create { partitions: 3, .. })));
+    plan.apply().unwrap();
+    let plan = TopicPlan::compare(&configuration, &word_count::TOPICS, 3, 1).unwrap();
+    assert_eq!(plan.changes(), [], "what was applied needs no change");
+}
+
+#[test]
+fn other_partitions_are_a_conflict_and_nothing_is_changed() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    create_topics(&configuration, &[&word_count::LINES]);
+    let mut plan = TopicPlan::compare(&configuration, &word_count::TOPICS, 4, 1).unwrap();
+    let text = plan.changes().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(text.contains("CONFLICT") && text.contains("has 3 partitions and 4 are configured"), "{text}");
+    assert!(matches!(plan.apply(), Err(LogError::Fatal(text)) if text.contains("3 partitions")));
+    let again = TopicPlan::compare(&configuration, &word_count::TOPICS, 4, 1).unwrap();
+    assert_eq!(again.changes(), plan.changes());
+}
+
+#[test]
+fn a_setting_that_differs_is_altered_and_others_stay() {
+    static SHORT: Topic = Topic {
+        name: "conformance.lines",
+        partitions: word_count::LINES.partitions,
+        cleanup: tributary_runtime::Cleanup::Delete(Duration::from_secs(3600)),
+        role: tributary_runtime::Role::Inbox,
+        records: &[],
+    };
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    create_topics(&configuration, &[&SHORT]);
+    let mut plan = TopicPlan::compare(&configuration, &[&word_count::LINES], 3, 1).unwrap();
+    let topic = configuration.name("conformance.lines");
+    let expected = TopicChange::AlterConfig {
+        topic,
+        key: "retention.ms".to_owned(),
+        from: "3600000".to_owned(),
+        to: "604800000".to_owned(),
+    };
+    assert_eq!(plan.changes(), [expected]);
+    plan.apply().unwrap();
+    assert_eq!(TopicPlan::compare(&configuration, &[&word_count::LINES], 3, 1).unwrap().changes(), []);
+}
+
+#[test]
+fn small_transactions_are_committed_in_a_few_milliseconds() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    create_topics(&configuration, &word_count::TOPICS);
+    let lines = output(&word_count::LINES, &[("a", "1"), ("b", "2"), ("c", "3")]);
+    let mut producer = KafkaProducer::open(&configuration, "conformance", "source").unwrap();
+    let mut log = KafkaLog::open(&configuration, "conformance", "0", &word_count::INBOXES).unwrap();
+    let mut times = Vec::new();
+    for _ in 0..50 {
+        producer.publish(&lines).unwrap();
+        let read = read(&mut log, 3);
+        let started = Instant::now();
+        log.send(&output(&word_count::COUNTS, &[("a", "1"), ("b", "2")])).unwrap();
+        log.commit(&read).unwrap();
+        times.push(started.elapsed());
+    }
+    times.sort();
+    eprintln!("commit of a small transaction: p50 {:?}, p90 {:?}, max {:?}", times[25], times[45], times[49]);
+    // The client crate's own call takes at least 100 ms.
+    assert!(times[25] < Duration::from_millis(60), "p50 {:?}", times[25]);
+}
+
+#[test]
+fn a_transaction_that_the_broker_has_ended_is_abortable_not_fenced() {
+    let Some(broker) = broker() else { return };
+    let mut configuration = configuration(&broker);
+    configuration.transaction_timeout = Duration::from_secs(1);
+    create_topics(&configuration, &word_count::TOPICS);
+    let mut log = KafkaLog::open(&configuration, "conformance", "0", &word_count::INBOXES).unwrap();
+    log.send(&output(&word_count::COUNTS, &[("a", "late")])).unwrap();
+    // The broker looks for late transactions every ten seconds.
+    std::thread::sleep(Duration::from_secs(12));
+    log.send(&output(&word_count::COUNTS, &[("b", "late")])).unwrap_or_default();
+    let refused = log.commit(&[]);
+    assert!(matches!(refused, Err(LogError::Abortable(_) | LogError::Unavailable(_))), "{refused:?}");
+    log.abort().unwrap();
+    log.send(&output(&word_count::COUNTS, &[("a", "in time")])).unwrap();
+    log.commit(&[]).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let values = loop {
+        let partitions = 0..word_count::PARTITIONS;
+        let records = partitions.flat_map(|number| read_committed(&configuration, &word_count::COUNTS, number));
+        let values: Vec<_> = records.filter_map(|record| record.value).collect();
+        if !values.is_empty() || Instant::now() > deadline {
+            break values;
+        }
+    };
+    assert_eq!(values, [b"in time"]);
+}
+
+#[test]
+fn offsets_without_output_are_committed_too() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    create_topics(&configuration, &word_count::TOPICS);
+    let mut producer = KafkaProducer::open(&configuration, "conformance", "source").unwrap();
+    producer.publish(&output(&word_count::LINES, &[("a", "1"), ("b", "2"), ("c", "3")])).unwrap();
+    let lag =
+        KafkaLag::open(&configuration, &[("conformance", word_count::INBOXES.to_vec())], word_count::PARTITIONS).unwrap();
+    assert_eq!(lag.lag().unwrap(), 3);
+    let mut log = KafkaLog::open(&configuration, "conformance", "0", &word_count::INBOXES).unwrap();
+    let read = read(&mut log, 3);
+    assert_eq!(lag.lag().unwrap(), 3);
+    log.commit(&read).unwrap();
+    assert_eq!(lag.lag().unwrap(), 0);
+}
+
+#[test]
+fn a_missing_topic_is_named_with_what_to_do() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    let lag =
+        KafkaLag::open(&configuration, &[("conformance", vec![&word_count::LINES])], word_count::PARTITIONS).unwrap();
+    let error = lag.lag().unwrap_err().to_string();
+    assert!(error.contains("tributary topics apply"), "{error}");
+}
