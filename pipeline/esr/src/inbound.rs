@@ -24,7 +24,7 @@ const NAMED_LINES: usize = 1_000;
 pub struct Inbound {
     context: Context,
     ledger: Store<String, LedgerEntry>,
-    verdicts: Store<(String, i32, u32), LineVerdict>,
+    verdicts: Store<(String, i32), LineVerdict>,
     /// The file that each RTC name confirms (D12).
     confirmations: Store<String, String>,
     /// When the last RTC of an office was written (D51).
@@ -276,17 +276,24 @@ impl Inbound {
     }
 
     fn verdicts_of(&self, file_name: &str) -> impl Iterator<Item = &LineVerdict> {
-        let first = (file_name.to_owned(), i32::MIN, 0);
-        let last = (file_name.to_owned(), i32::MAX, u32::MAX);
+        let first = (file_name.to_owned(), i32::MIN);
+        let last = (file_name.to_owned(), i32::MAX);
         self.verdicts.range(first..=last).map(|(_, verdict)| verdict)
     }
 
-    /// One line may get several verdicts.
+    /// One row per line (D53): a second verdict joins the first, and the more serious one counts.
     fn add_verdict(&mut self, file_name: &str, verdict: LineVerdict) {
-        let first = (file_name.to_owned(), verdict.line, 0);
-        let last = (file_name.to_owned(), verdict.line, u32::MAX);
-        let at = self.verdicts.range(first..=last).count() as u32;
-        self.verdicts.put((file_name.to_owned(), verdict.line, at), verdict);
+        let key = (file_name.to_owned(), verdict.line);
+        let joined = match self.verdicts.get(&key) {
+            None => verdict,
+            Some(first) => LineVerdict {
+                accepted: first.accepted && verdict.accepted,
+                severity: first.severity.max(verdict.severity),
+                text: format!("{}; {}", first.text, verdict.text),
+                ..if verdict.severity > first.severity { verdict } else { first.clone() }
+            },
+        };
+        self.verdicts.put(key, joined);
     }
 }
 

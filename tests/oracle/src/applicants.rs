@@ -68,6 +68,16 @@ pub(crate) fn window_end(today: Date) -> Date {
     today.saturating_add(91.days())
 }
 
+impl Candidate {
+    /// The DPN as it stands in the file, by which rows are ordered (D40).
+    fn written_dpn(&self) -> &str {
+        match &self.content[3] {
+            Cell::Text(text) => text,
+            _ => "",
+        }
+    }
+}
+
 impl Oracle {
     pub(crate) fn write_applicants(&mut self, office: &str, clock: &Clock, outcome: &mut Outcome) {
         let today = clock.today;
@@ -115,7 +125,7 @@ impl Oracle {
             taken.insert((candidate.person.clone(), candidate.key.1));
             chosen.push((candidate, effective));
         }
-        chosen.sort_by(|(a, _), (b, _)| (&a.dpn, a.key.0, a.key.1).cmp(&(&b.dpn, b.key.0, b.key.1)));
+        chosen.sort_by(|(a, _), (b, _)| (a.written_dpn(), a.key.0, a.key.1).cmp(&(b.written_dpn(), b.key.0, b.key.1)));
         let rows: Vec<String> = chosen
             .iter()
             .map(|(candidate, effective)| {

@@ -62,6 +62,11 @@ struct Findings {
 /// Place of a row in its file (D40).
 type RowKey = (String, u8, u64, Option<PlacementKey>, Option<Trigger>);
 
+/// The DPN of a row as it stands in the file.
+fn written_dpn(row: &str) -> &str {
+    row.split(',').nth(3).unwrap_or_default().trim_matches('"')
+}
+
 /// One office and number in one run.
 struct Scene<'a> {
     oracle: &'a Oracle,
@@ -84,7 +89,10 @@ impl Oracle {
             let findings = self.findings(office, &dpn, clock.today);
             self.keep_unsent(office, &dpn, findings, &mut rows);
         }
-        rows.sort();
+        rows.sort_by(|(a, row_a), (b, row_b)| {
+            // D40: by the DPN as it stands in the file.
+            (written_dpn(row_a), a).cmp(&(written_dpn(row_b), b))
+        });
         let mut written = BTreeSet::new();
         rows.retain(|((_, kind, ..), row)| *kind != 1 || written.insert(row.clone()));
         let counts = &mut outcome.offices.entry(office.to_owned()).or_default().notifications;
@@ -234,15 +242,21 @@ impl<'a> Scene<'a> {
             let eve = date.saturating_sub(1.day());
             for starter in self.approved.iter().filter(|placement| placement.start == date) {
                 let outgoing = self.approved.iter().filter(|other| other.end == Some(eve)).copied();
-                self.add(findings, Trigger::NextBecomesCurrent, best_partner(starter, outgoing), Some(starter));
+                self.add_on(
+                    date,
+                    findings,
+                    Trigger::NextBecomesCurrent,
+                    best_partner(starter, outgoing),
+                    Some(starter),
+                );
             }
             for starter in self.approved.iter().filter(|placement| placement.start == window_end(date)) {
                 let covering = self.approved.iter().filter(|other| other.covers(date)).copied();
-                self.add(findings, Trigger::EarliestEligible, best_partner(starter, covering), Some(starter));
+                self.add_on(date, findings, Trigger::EarliestEligible, best_partner(starter, covering), Some(starter));
             }
             for leaver in self.approved.iter().filter(|placement| placement.end == Some(eve)) {
                 if self.nobody_ends_after(eve) {
-                    self.add(findings, Trigger::Vacant, Some(leaver), None);
+                    self.add_on(date, findings, Trigger::Vacant, Some(leaver), None);
                 }
             }
         }
@@ -424,13 +438,29 @@ impl<'a> Scene<'a> {
     }
 
     fn snapshot(&self, trigger: Trigger, current: Option<&Placement>, next: Option<&Placement>) -> Row {
-        let place = Place { office: self.office, dpn_text: &self.dpn_text, today: self.today };
+        self.snapshot_on(self.today, trigger, current, next)
+    }
+
+    fn snapshot_on(&self, day: Date, trigger: Trigger, current: Option<&Placement>, next: Option<&Placement>) -> Row {
+        let place = Place { office: self.office, dpn_text: &self.dpn_text, today: day };
         self.oracle.snapshot_row(&place, trigger, current, next)
     }
 
     fn add(&self, findings: &mut Findings, trigger: Trigger, current: Option<&Placement>, next: Option<&Placement>) {
+        self.add_on(self.today, findings, trigger, current, next);
+    }
+
+    /// A row of a day tick: the day is its T.
+    fn add_on(
+        &self,
+        day: Date,
+        findings: &mut Findings,
+        trigger: Trigger,
+        current: Option<&Placement>,
+        next: Option<&Placement>,
+    ) {
         let identity = (trigger, current.map(Placement::key), next.map(Placement::key));
-        findings.snapshots.insert(identity, self.snapshot(trigger, current, next));
+        findings.snapshots.insert(identity, self.snapshot_on(day, trigger, current, next));
     }
 }
 

@@ -148,7 +148,7 @@ impl Exporter {
         }
         self.miss(run, missed, output);
         choice.warn(run, &self.context, output);
-        choice.rows
+        choice.in_order_of_the_file()
     }
 
     /// D25: too late, whatever made it late.
@@ -227,7 +227,8 @@ impl Exporter {
 
 /// The rows of a file, chosen in order of start, placement and position.
 struct Choice {
-    rows: Vec<ApplicantKey>,
+    /// Chosen records, each with its DPN.
+    rows: Vec<(ApplicantKey, String)>,
     cap: usize,
     of_number: BTreeMap<String, usize>,
     people: BTreeSet<(String, PositionId)>,
@@ -262,7 +263,15 @@ impl Choice {
         }
         *rows += 1;
         self.people.insert(person);
-        self.rows.push(key);
+        self.rows.push((key, applicant.deanery_number.clone()));
+    }
+
+    /// D40: by DPN as it stands in the file, then placement id.
+    fn in_order_of_the_file(mut self) -> Vec<ApplicantKey> {
+        self.rows.sort_by(|(one, of_one), (other, of_other)| {
+            of_one.cmp(of_other).then_with(|| (one.1, one.2, one.3).cmp(&(other.1, other.2, other.3)))
+        });
+        self.rows.into_iter().map(|(key, _)| key).collect()
     }
 
     fn warn(&self, run: &ExportRun, context: &crate::context::Context, output: &mut Output) {

@@ -56,7 +56,8 @@ impl<'l> LineParser<'l> {
     fn parse_text<'a>(&mut self, text: &'a str) -> Parsed<'a> {
         let split = self.fields.split(text);
         if let Err(error) = split {
-            return Parsed::Rejected(self.rejection(text, error.column, error.to_string()));
+            let unsplit = self.rejection(text, error.column, error.to_string());
+            return Parsed::Rejected(Rejection { id: None, dpn: String::new(), ..unsplit });
         }
         let record_type = self.text(text, Some(0));
         let parsed = match RecordType::parse(&record_type) {
@@ -220,10 +221,17 @@ impl<'l> LineParser<'l> {
             Some(RecordType::Por) => Some(&self.layouts.reconciliation),
             _ => None,
         };
-        let id = self.text(line, columns.map_or(Some(1), |columns| columns.position_id));
+        // Of a record type that nobody knows, nobody knows the columns either.
+        let id_column = columns.map_or(Some(1), |columns| columns.position_id).filter(|_| known.is_some());
+        let id = self.text(line, id_column);
         // With a column too many or too few nobody knows which one is the DPN.
         let whole = known.is_some_and(|known| self.fields.len() == self.layouts.record(known).columns.len());
-        let dpn = columns.filter(|_| whole).map(|columns| self.text(line, columns.dpn)).unwrap_or_default();
+        let dpn = columns
+            .filter(|_| whole)
+            .map(|columns| (self.text(line, columns.dpn), columns.dpn_max))
+            .filter(|(dpn, most)| dpn.chars().count() <= *most)
+            .map(|(dpn, _)| dpn)
+            .unwrap_or_default();
         Rejection {
             record_type: record_type.chars().take(REPORTED_TYPE).collect(),
             id: number(&id, 15).and_then(|digits| digits.parse().ok()),

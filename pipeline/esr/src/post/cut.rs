@@ -193,11 +193,19 @@ fn lifts(candidate: &Candidate) -> bool {
 
 /// D30: drops what equals the last row sent of its identity, and writes equal content once.
 fn not_sent_before(
-    candidates: Vec<Candidate>,
+    mut candidates: Vec<Candidate>,
     sent_before: &[(Identity, Sent)],
     lifted_at: i64,
     run: i64,
 ) -> (Vec<Notification>, Vec<(Identity, Sent)>) {
+    candidates.sort_by_key(|candidate| {
+        let row = &candidate.row;
+        (
+            row.notification_type,
+            row.placement_id,
+            candidate.identity.map(|identity| (identity.current, identity.trigger)),
+        )
+    });
     let mut written = BTreeSet::new();
     let (mut rows, mut sent) = (Vec::new(), Vec::new());
     for Candidate { row, identity } in candidates {

@@ -221,7 +221,7 @@ impl<'a> Office<'a> {
         let today = self.facts.today();
         let had_ended = old.1.is_some_and(|end| end < today);
         if !had_ended && ended_before(changed.placement, today) {
-            self.vacant(changed, candidates);
+            self.vacant(changed, today, candidates);
         }
         if self.exported_before(state) {
             self.date_change(changed, old, candidates);
@@ -325,14 +325,14 @@ impl<'a> Office<'a> {
     }
 
     /// T1c: the trainee has left and no placement of the post ends later.
-    fn vacant(&self, left: Partner<'a>, candidates: &mut Vec<Candidate>) {
+    fn vacant(&self, left: Partner<'a>, day: Date, candidates: &mut Vec<Candidate>) {
         let later = |partner: &Partner<'_>| match (partner.placement.date_to, left.placement.date_to) {
             (None, _) => true,
             (Some(end), Some(left)) => end > left,
             (Some(_), None) => false,
         };
         if !self.facts.approved.iter().any(later) {
-            self.push(Trigger::Vacant, Some(left), None, candidates);
+            self.push_at(Trigger::Vacant, Some(left), None, day, candidates);
         }
     }
 
@@ -351,7 +351,7 @@ impl<'a> Office<'a> {
             self.push_at(Trigger::EarliestEligible, current, Some(starter), day, candidates);
         }
         for leaver in approved().filter(|partner| partner.ends_on(yesterday)) {
-            self.vacant(leaver, candidates);
+            self.vacant(leaver, day, candidates);
         }
     }
 
@@ -445,8 +445,8 @@ impl<'a> Office<'a> {
         next: Option<Partner<'a>>,
         day: Date,
     ) -> Notification {
-        let next_is = match trigger {
-            Trigger::NextBecomesCurrent => NextTraineeIs::EndedOn(day.plus_days(-1)),
+        let next_is = match (trigger, next) {
+            (Trigger::NextBecomesCurrent, Some(next)) => NextTraineeIs::EndedOn(next.placement.date_from.plus_days(-1)),
             _ => NextTraineeIs::Covering(day),
         };
         self.frame.rotation(current.map(|one| one.placement), next.map(|one| one.placement), day, next_is)

@@ -1,0 +1,330 @@
+//! The whole flow on the memory log: sources, stages and writer, one step at a time in an order that a seed decides.
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tributary_connectors::inbox::{Fingerprint, Inbox};
+use tributary_connectors::snapshot::Snapshot;
+use tributary_connectors::tis::{Held, Load};
+use tributary_esr::configuration::EsrSettings;
+use tributary_esr::context::Context;
+use tributary_esr::exporter::Exporter;
+use tributary_esr::flow;
+use tributary_esr::inbound::Inbound;
+use tributary_esr::report::{Event, Report};
+use tributary_esr::topics;
+use tributary_esr::writer::FileSink;
+use tributary_oracle::Batch;
+use tributary_runtime::memory::{Broker, BrokerConfig, Faults, SimulationRng};
+use tributary_runtime::{
+    CommitLimits, Headers, Lag, Log, Metrics, Output, Producer, Role, Step, Topic, Topology, Worker, WorkerConfig,
+};
+use tributary_schemas::{CodecBuilder, FileKind, LocalRegistry, RunRequested};
+
+const SETTLE_LIMIT: u32 = 2_000_000;
+
+/// An outbox in memory. A file that is written again must have the same bytes.
+#[derive(Default)]
+pub struct Outbox {
+    files: Mutex<BTreeMap<String, Vec<u8>>>,
+    released: Mutex<Vec<String>>,
+}
+
+impl FileSink for Outbox {
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), String> {
+        let mut files = self.files.lock().unwrap();
+        if let Some(before) = files.get(name) {
+            assert_eq!(before, content, "{name} was written again with other bytes");
+            self.released.lock().unwrap().push(name.to_owned());
+        }
+        files.insert(name.to_owned(), content.to_owned());
+        Ok(())
+    }
+}
+
+/// One applicant record as the exporter holds it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Record {
+    /// Office whose exporter holds it.
+    pub office: String,
+    /// Placement id.
+    pub placement_id: i64,
+    /// Position id.
+    pub position_id: i64,
+    /// Trainee id.
+    pub trainee_id: i64,
+    /// Its state by the names of 5.2.
+    pub status: String,
+    /// The file it went into.
+    pub file: Option<String>,
+}
+
+/// The flow, its log and its outbox.
+pub struct SimulatedFlow {
+    context: Context,
+    broker: Broker,
+    rng: SimulationRng,
+    groups: Vec<(Arc<Topology>, Arc<Metrics>, WorkerConfig)>,
+    /// Workers with the number of their group; `None` while a worker is down.
+    workers: Vec<(usize, Option<Worker>)>,
+    outbox: Arc<Outbox>,
+    inbox: Inbox,
+    base_line: bool,
+    partitions: i32,
+}
+
+impl SimulatedFlow {
+    /// A flow that serves `offices`, with faults in its log if wanted.
+    pub fn new(seed: u64, offices: &[&str], with_faults: bool) -> Self {
+        let mut rng = SimulationRng::new(seed ^ 0xf10e);
+        let partitions = 1 + rng.below(4) as i32;
+        let config = match with_faults {
+            true => BrokerConfig { faults: Some(Faults::all(seed)), ..BrokerConfig::like_kafka() },
+            false => BrokerConfig::like_kafka(),
+        };
+        let broker = Broker::new(config);
+        broker.create_topics(&topics::ALL, partitions);
+        let registry = Arc::new(LocalRegistry::in_memory());
+        let codec = CodecBuilder::new(registry).topics(topics::ALL).build().unwrap();
+        let settings = Arc::new(EsrSettings::load(None, &|_| Err("no files here".to_owned())).unwrap());
+        let served: Vec<_> = offices.iter().map(|office| office.parse().unwrap()).collect();
+        let configured = settings.configuration.offices.keys().copied().collect();
+        let context = Context::new(codec, settings, offices.iter().map(|&office| office.to_owned()).collect());
+        let outbox = Arc::new(Outbox::default());
+        let sink: Arc<dyn FileSink> = Arc::clone(&outbox) as Arc<dyn FileSink>;
+        let stages = flow::topology(&context, partitions);
+        let writer = flow::writer_topology(&context, &sink, partitions);
+        let groups = [stages, writer]
+            .into_iter()
+            .map(|topology| {
+                let topology = Arc::new(topology);
+                let metrics = Arc::new(Metrics::new(&topology));
+                (topology, metrics, worker_config(&mut rng))
+            })
+            .collect();
+        let mut workers: Vec<(usize, Option<Worker>)> = (0..1 + rng.below(3)).map(|_| (0, None)).collect();
+        workers.push((1, None));
+        let inbox = Inbox::new(served, configured);
+        Self { context, broker, rng, groups, workers, outbox, inbox, base_line: true, partitions }
+    }
+
+    /// One batch, as `run --once` does it.
+    pub fn run(&mut self, batch: &Batch) {
+        let now = batch.now.as_millisecond();
+        self.take_files(batch, now);
+        self.settle();
+        self.take_snapshot(batch, now);
+        self.settle();
+        for kind in [FileKind::App, FileKind::Dnc] {
+            let request = RunRequested { now, kind, offices: self.context.offices.to_vec(), include_late: false };
+            let mut output = self.output(now);
+            output.send(&topics::SCHEDULE, b"run", |buffer| self.context.codec.encode(&request, buffer).unwrap());
+            self.publish(&output);
+            self.settle();
+        }
+    }
+
+    fn take_files(&mut self, batch: &Batch, now: i64) {
+        let contents: HashMap<&str, &[u8]> =
+            batch.files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+        // Every file of a batch is new or changed, so nothing of it is known by size and time.
+        let entries = batch
+            .files
+            .iter()
+            .map(|(name, content)| (name.clone(), Fingerprint { size: content.len() as u64, modified: now }));
+        for file in self.inbox.look(entries, &HashMap::new()).files {
+            let mut output = self.output(now);
+            let content = contents[file.name.original().as_str()];
+            file.write(content, &self.context.codec, &mut output).unwrap();
+            self.publish(&output);
+        }
+    }
+
+    fn take_snapshot(&mut self, batch: &Batch, now: i64) {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [
+            ("posts.jsonl", &batch.snapshot.posts),
+            ("placements.jsonl", &batch.snapshot.placements),
+            ("people.jsonl", &batch.snapshot.people),
+        ];
+        for (name, text) in files {
+            if let Some(text) = text {
+                std::fs::write(folder.path().join(name), text).unwrap();
+            }
+        }
+        let snapshot = Snapshot::open(folder.path()).unwrap();
+        if snapshot.is_empty() {
+            return;
+        }
+        let held = self.held();
+        let settings = self.context.settings.configuration.snapshot.clone();
+        let load = Load {
+            codec: &self.context.codec,
+            settings: &settings,
+            flow_partitions: self.partitions,
+            base_line: self.base_line,
+            now,
+        };
+        load.run(&snapshot, &held, &mut self.broker.producer("tis")).unwrap();
+        self.base_line = false;
+    }
+
+    fn held(&mut self) -> Held {
+        let mut held = Held::default();
+        self.inspect(&mut |processor| {
+            if let Some(posts) = processor.downcast_ref::<tributary_esr::tis::Posts>() {
+                held.posts.extend(posts.ids());
+            }
+            if let Some(placements) = processor.downcast_ref::<tributary_esr::tis::Placements>() {
+                held.placements.extend(placements.ids());
+            }
+            if let Some(people) = processor.downcast_ref::<tributary_esr::tis::People>() {
+                held.people.extend(people.ids());
+            }
+        });
+        held
+    }
+
+    /// The files written so far.
+    pub fn files(&self) -> BTreeMap<String, String> {
+        let files = self.outbox.files.lock().unwrap();
+        files.iter().map(|(name, content)| (name.clone(), String::from_utf8(content.clone()).unwrap())).collect()
+    }
+
+    /// All applicant records.
+    pub fn records(&mut self) -> Vec<Record> {
+        let mut records = Vec::new();
+        self.inspect(&mut |processor| {
+            let Some(exporter) = processor.downcast_ref::<Exporter>() else { return };
+            records.extend(exporter.applicants().map(|(key, state)| Record {
+                office: key.0.clone(),
+                placement_id: key.1.0,
+                position_id: key.2.0,
+                trainee_id: key.3.0,
+                status: state.status.as_str().to_owned(),
+                file: state.file.clone(),
+            }));
+        });
+        records.sort();
+        records
+    }
+
+    /// Everything that was reported, and the ledger, as text: for the message of a failed test.
+    pub fn report(&mut self) -> String {
+        let mut text = String::new();
+        self.inspect(&mut |processor| {
+            if let Some(report) = processor.downcast_ref::<Report>() {
+                for event in report.events_since(0) {
+                    match event {
+                        Event::File(file) => {
+                            text.push_str(&format!("{} {:?} {}\n", file.file_name, file.status, file.note))
+                        }
+                        Event::Alert(alert) if alert.code == "left-blank" => {}
+                        Event::Alert(alert) => text.push_str(&format!("alert {}: {}\n", alert.code, alert.text)),
+                    }
+                }
+            }
+            if let Some(inbound) = processor.downcast_ref::<Inbound>() {
+                for (name, entry) in inbound.ledger() {
+                    text.push_str(&format!("ledger {name} {:?}\n", entry.status));
+                }
+            }
+        });
+        for partition in 0..self.partitions {
+            for letter in self.broker.read_committed(topics::DEAD_LETTER.name, partition) {
+                let headers: Vec<String> = letter
+                    .headers()
+                    .iter()
+                    .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
+                    .collect();
+                text.push_str(&format!("dead letter {}\n", headers.join(" ")));
+            }
+        }
+        text
+    }
+
+    /// Inspects every processor of a state that nobody is changing: with all partitions assigned.
+    fn inspect(&mut self, each: &mut dyn FnMut(&dyn Any)) {
+        self.broker.stop_faults();
+        for (_, worker) in &mut self.workers {
+            if let Some(mut worker) = worker.take() {
+                let _ = worker.close();
+            }
+        }
+        let (topology, metrics, config) = &self.groups[0];
+        for slot in 0..self.workers.len() {
+            self.broker.expire(topology.flow, &format!("{}-{slot}", topology.flow));
+        }
+        let log: Box<dyn Log> = Box::new(self.broker.open(topology.flow, "inspector", &inboxes(topology)).unwrap());
+        let mut worker = Worker::new(Arc::clone(topology), config.clone(), log, Arc::clone(metrics));
+        for _ in 0..50 {
+            worker.step().unwrap();
+        }
+        worker.inspect(&mut |_, _, processor| each(processor)).unwrap();
+        worker.close().unwrap();
+    }
+
+    fn output(&self, now: i64) -> Output {
+        let mut output = Output::new(self.partitions);
+        output.inherit(now, Headers::default());
+        output
+    }
+
+    fn publish(&self, output: &Output) {
+        self.broker.producer("sources").publish(output).unwrap();
+    }
+
+    /// Lets workers go on in a random order until nothing is left to do.
+    fn settle(&mut self) {
+        let inboxes: Vec<(String, &'static Topic)> = self
+            .groups
+            .iter()
+            .flat_map(|(topology, ..)| inboxes(topology).into_iter().map(|inbox| (topology.flow.to_owned(), inbox)))
+            .collect();
+        let lag = self.broker.lag(inboxes);
+        let mut turns = 0;
+        while lag.lag().unwrap() > 0 {
+            self.turn();
+            turns += 1;
+            assert!(turns < SETTLE_LIMIT, "does not settle: {:?} records are left", lag.lag());
+        }
+    }
+
+    fn turn(&mut self) {
+        let slot = self.rng.below(self.workers.len() as u64) as usize;
+        let group = self.workers[slot].0;
+        let Some(mut worker) = self.workers[slot].1.take() else {
+            let (topology, metrics, config) = &self.groups[group];
+            let id = format!("{}-{slot}", topology.flow);
+            let log: Box<dyn Log> = Box::new(self.broker.open(topology.flow, &id, &inboxes(topology)).unwrap());
+            let worker = Worker::new(Arc::clone(topology), config.clone(), log, Arc::clone(metrics));
+            self.workers[slot].1 = Some(worker);
+            return;
+        };
+        match worker.step() {
+            Ok(Step::Unavailable(_)) if self.rng.chance(0.2) => {}
+            Ok(_) => self.workers[slot].1 = Some(worker),
+            Err(error) => assert!(error.can_restart(), "{error}"),
+        }
+    }
+}
+
+fn inboxes(topology: &Topology) -> Vec<&'static Topic> {
+    let inboxes: Vec<&'static Topic> = topology.stages.iter().map(|stage| stage.inbox).collect();
+    debug_assert!(inboxes.iter().all(|inbox| inbox.role == Role::Inbox));
+    inboxes
+}
+
+/// Time must not decide anything.
+fn worker_config(rng: &mut SimulationRng) -> WorkerConfig {
+    let limits = CommitLimits { time: Duration::from_secs(3600), records: 1 + rng.below(200) as usize, bytes: 1 << 20 };
+    WorkerConfig {
+        limits,
+        poll_timeout: Duration::ZERO,
+        poll_records: 1 + rng.below(100) as usize,
+        unavailable: Duration::from_secs(3600),
+        ..WorkerConfig::default()
+    }
+}
