@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use tributary_runtime::LogError;
 
 use super::folder::{StateFolder, StateFolderError};
@@ -21,7 +21,7 @@ const SYNCED_FILE: &str = "synced";
 const VERSION_MARKER: &str = "version";
 const SEQUENCE_KEY: &[u8] = b"s";
 const CACHE_BYTES: u64 = 32 << 20;
-const BATCH_MEMTABLE_BYTES: u64 = 64 << 20;
+const BATCH_MEMTABLE_BYTES: u64 = 32 << 20;
 const REOPEN_ATTEMPTS: u32 = 20;
 const REOPEN_PAUSE: Duration = Duration::from_millis(100);
 /// So many memtables may wait to be written before a change has to wait for them.
@@ -232,6 +232,13 @@ impl Database {
     }
 }
 
+/// Batches are large, written once and most of them soon removed: kept apart from their keys they are not copied when
+/// the tree of keys is merged, which halves the work of a commit.
+fn batch_options() -> KeyspaceCreateOptions {
+    let apart = KvSeparationOptions::default().compression(CompressionType::None);
+    KeyspaceCreateOptions::default().max_memtable_size(BATCH_MEMTABLE_BYTES).with_kv_separation(Some(apart))
+}
+
 impl Opened {
     fn open(path: &Path) -> Result<Self, fjall::Error> {
         let database = fjall::Database::builder(path)
@@ -240,8 +247,7 @@ impl Opened {
             .worker_threads(2)
             .open()?;
         let meta = database.keyspace("meta", KeyspaceCreateOptions::default)?;
-        let batches = database
-            .keyspace("batches", || KeyspaceCreateOptions::default().max_memtable_size(BATCH_MEMTABLE_BYTES))?;
+        let batches = database.keyspace("batches", batch_options)?;
         Ok(Self { database, meta, batches })
     }
 
