@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ pub const FORMAT_VERSION: u32 = 1;
 const FORMAT_FILE: &str = "format.json";
 const LOCK_FILE: &str = "lock";
 const DATABASE_FOLDER: &str = "log";
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a state folder cannot be used. Each message says which folder and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -126,12 +129,18 @@ fn take_lock(folder: &Path) -> Result<File, StateFolderError> {
         .write(true)
         .open(&path)
         .map_err(|source| io_error("open", &path, source))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(StateFolderError::InUse { folder: folder.to_owned(), holder: holder(&mut file) });
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match file.try_lock() {
+            Ok(()) => break,
+            // A process that has just ended may hold it for a moment longer.
+            Err(TryLockError::WouldBlock) if attempt < LOCK_ATTEMPTS => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(StateFolderError::InUse { folder: folder.to_owned(), holder: holder(&mut file) });
+            }
+            Err(TryLockError::Error(source)) => return Err(io_error("lock", &path, source)),
         }
-        Err(TryLockError::Error(source)) => return Err(io_error("lock", &path, source)),
     }
     let write_holder = |file: &mut File| -> io::Result<()> {
         file.set_len(0)?;

@@ -98,8 +98,10 @@ pub(super) fn number(bytes: &[u8]) -> Option<i64> {
 }
 
 fn place(topic: u16, partition: i32) -> [u8; 6] {
-    let ([a, b], [c, d, e, f]) = (topic.to_be_bytes(), partition.to_be_bytes());
-    [a, b, c, d, e, f]
+    let mut place = [0; 6];
+    place[..2].copy_from_slice(&topic.to_be_bytes());
+    place[2..].copy_from_slice(&partition.to_be_bytes());
+    place
 }
 
 #[cfg(test)]

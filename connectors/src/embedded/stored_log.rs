@@ -19,6 +19,9 @@ use super::record_batch::{Records, encode};
 /// What the encoding of a record may need beside its key, value and headers.
 const RECORD_OVERHEAD_BYTES: usize = 24;
 
+/// Takes the first offset and the bytes of a batch.
+pub(super) type EachBatch<'a> = &'a mut dyn FnMut(i64, &[u8]) -> Result<(), LogError>;
+
 /// All partitions of the flow, as they are stored.
 pub(super) struct StoredLog {
     pub(super) database: Database,
@@ -212,7 +215,7 @@ impl StoredLog {
         topic: u16,
         partition: i32,
         from: i64,
-        each: &mut dyn FnMut(i64, &[u8]) -> Result<(), LogError>,
+        each: EachBatch<'_>,
     ) -> Result<(), LogError> {
         let start = keys::batch(topic, partition, 0);
         let end = keys::batch(topic, partition, i64::MAX);

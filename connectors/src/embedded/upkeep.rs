@@ -14,7 +14,7 @@ use super::stored_log::StoredLog;
 const TURN: Duration = Duration::from_millis(200);
 /// Without a commit for so long, the log counts as idle.
 const IDLE_AFTER: Duration = Duration::from_secs(2);
-const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Runs until it is dropped; then everything is brought to the disk.
 pub(super) struct Upkeep {

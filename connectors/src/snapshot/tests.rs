@@ -36,8 +36,8 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn hex(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+fn sha256(content: &[u8]) -> String {
+    manifest::hex(&Sha256::digest(content))
 }
 
 #[test]
@@ -88,12 +88,12 @@ fn compressed_files_are_read_also_in_several_members() {
 
 #[test]
 fn d2_a_cut_compressed_file_is_a_bad_line_and_deletes_nothing() {
-    let many: String = (0..20_000)
-        .map(|id| {
-            format!("{{\"id\":{id},\"nationalPostNumber\":\"N{}\",\"status\":\"CURRENT\"}}\n", id * 7919 % 104_729)
-        })
-        .collect();
-    let whole = gzip(many.as_bytes());
+    let mut many = Vec::new();
+    for id in 0..20_000 {
+        let number = id * 7919 % 104_729;
+        writeln!(many, r#"{{"id":{id},"nationalPostNumber":"N{number}","status":"CURRENT"}}"#).unwrap();
+    }
+    let whole = gzip(&many);
     let folder = folder_with(&[("posts.jsonl.gz", &whole[..whole.len() / 2])]);
     let (ids, report) = load_posts(folder.path()).unwrap();
     assert!(!ids.is_empty() && ids.len() < 20_000);
@@ -110,14 +110,14 @@ fn a_plain_and_a_compressed_file_of_one_kind_are_refused() {
 #[test]
 fn a_manifest_that_agrees_is_accepted() {
     let manifest =
-        format!("{{\"files\":{{\"posts.jsonl\":{{\"count\":2,\"sha256\":\"{}\"}}}}}}", hex(POSTS.as_bytes()));
+        format!("{{\"files\":{{\"posts.jsonl\":{{\"count\":2,\"sha256\":\"{}\"}}}}}}", sha256(POSTS.as_bytes()));
     let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("manifest.json", manifest.as_bytes())]);
     assert_eq!(load_posts(folder.path()).unwrap().0, [1, 2]);
 }
 
 #[test]
 fn a_manifest_that_differs_means_incomplete() {
-    let wrong_hash = format!("{{\"files\":{{\"posts.jsonl\":{{\"sha256\":\"{}\"}}}}}}", hex(b"other"));
+    let wrong_hash = format!("{{\"files\":{{\"posts.jsonl\":{{\"sha256\":\"{}\"}}}}}}", sha256(b"other"));
     let manifests = [
         wrong_hash.as_str(),
         r#"{"files":{"posts.jsonl":{"count":3}}}"#,
@@ -142,4 +142,9 @@ fn a_manifest_that_cannot_be_read_is_said_to_be_so() {
 fn a_missing_folder_is_named() {
     let error = Snapshot::open(Path::new("no-such-folder")).unwrap_err();
     assert!(error.to_string().contains("no-such-folder"), "{error}");
+}
+
+#[test]
+fn hashes_are_written_in_hexadecimal() {
+    assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }

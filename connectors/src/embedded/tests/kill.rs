@@ -26,7 +26,10 @@ fn every_record_counts_once_however_often_the_process_is_killed() {
     let mut kills = 0;
     loop {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", test_name()])
+            .args([
+                "--exact",
+                &test_name(module_path!(), "every_record_counts_once_however_often_the_process_is_killed"),
+            ])
             .env(FOLDER_VARIABLE, folder.path())
             .stdout(Stdio::null())
             .spawn()
@@ -51,11 +54,6 @@ fn every_record_counts_once_however_often_the_process_is_killed() {
     }
     assert!(kills >= 3, "the child was too fast to be killed often: {kills}");
     check(&open(folder.path()));
-}
-
-fn test_name() -> &'static str {
-    let path = module_path!().split_once("::").unwrap().1;
-    Box::leak(format!("{path}::every_record_counts_once_however_often_the_process_is_killed").into_boxed_str())
 }
 
 fn fill(log: &EmbeddedLog) {

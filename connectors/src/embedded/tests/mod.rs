@@ -1,6 +1,7 @@
 //! The embedded log as a whole: what a restart finds, what a kill leaves, and which folders are refused.
 
 mod conformance;
+mod full_disk;
 mod kill;
 mod refusal;
 mod restart;
@@ -15,10 +16,10 @@ use super::{EmbeddedLog, Fsync, Reader};
 const PARTITIONS: i32 = 2;
 const GROUP: &str = "flow";
 
-static INBOX: Topic = topic("test.inbox", Role::Inbox, Cleanup::Delete(Duration::from_secs(60)));
-static NEXT: Topic = topic("test.next", Role::Inbox, Cleanup::Delete(Duration::from_secs(60)));
+static INBOX: Topic = topic("test.inbox", Role::Inbox, Cleanup::Delete(Duration::from_mins(1)));
+static NEXT: Topic = topic("test.next", Role::Inbox, Cleanup::Delete(Duration::from_mins(1)));
 static CHANGELOG: Topic = topic("test.changelog", Role::Changelog, Cleanup::Compact);
-static EVENTS: Topic = topic("test.events", Role::Output, Cleanup::Delete(Duration::from_secs(60)));
+static EVENTS: Topic = topic("test.events", Role::Output, Cleanup::Delete(Duration::from_mins(1)));
 static TOPICS: [&Topic; 4] = [&INBOX, &NEXT, &CHANGELOG, &EVENTS];
 
 const fn topic(name: &'static str, role: Role, cleanup: Cleanup) -> Topic {
@@ -44,7 +45,7 @@ fn output() -> Output {
 fn put(output: &mut Output, topic: &'static Topic, partition: i32, key: &str, value: Option<&str>) {
     match value {
         Some(value) => {
-            output.send_to(topic, partition, key.as_bytes(), |bytes| bytes.extend_from_slice(value.as_bytes()))
+            output.send_to(topic, partition, key.as_bytes(), |bytes| bytes.extend_from_slice(value.as_bytes()));
         }
         None => output.tombstone_to(topic, partition, key.as_bytes()),
     }
@@ -77,4 +78,10 @@ fn restored(log: &mut impl Log, partition: i32, from: i64) -> (Vec<(String, Opti
         .restore(at(&CHANGELOG, partition), from, &mut |key, value| records.push((text(key), value.map(text))))
         .unwrap();
     (records, end)
+}
+
+/// How the test runner calls a test, for a child process that runs only this one.
+fn test_name(module: &str, test: &str) -> String {
+    let path = module.split_once("::").map_or("", |(_, path)| path);
+    format!("{path}::{test}")
 }
