@@ -33,6 +33,8 @@ pub(super) enum Decision {
 pub(super) struct Rebalances {
     decisions: Mutex<VecDeque<Decision>>,
     closing: AtomicBool,
+    /// Whether a decision was answered since closing.
+    answered: AtomicBool,
 }
 
 impl Rebalances {
@@ -58,8 +60,9 @@ impl ConsumerContext for Rebalances {
     fn rebalance(&self, consumer: &MemberConsumer, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::SeqCst) {
-            // A decision from before the end: nobody waits for the answer, and giving one would hang.
-            if consumer.closed() {
+            // librdkafka takes the first answer after the end as giving up everything. What it still tells us then is
+            // stale: nobody waits for an answer, and giving one would hang for ever.
+            if self.answered.swap(true, Ordering::SeqCst) || consumer.closed() {
                 return;
             }
             let done = if assigned { assign(consumer, list) } else { unassign(consumer, list) };
