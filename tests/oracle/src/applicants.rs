@@ -180,15 +180,16 @@ impl Oracle {
 
     /// Base-line placements that had begun (D1), and placements that ended before their record came up or came back (D25).
     fn has_no_record(&self, key: &RecordKey, placement: &Placement, today: Date) -> bool {
-        if self.began_before_base_line(placement.id) {
+        if self.began_before_base_line(placement.id, placement.trainee, &placement.dpn) {
             return true;
         }
         let waiting = self.records.get(key).is_some_and(|record| record.status != Status::DeletedBeforeExport);
         placement.ended_before(today) && !waiting
     }
 
-    pub(crate) fn began_before_base_line(&self, placement: u64) -> bool {
-        self.base_line.as_ref().is_some_and(|line| line.placements.get(&placement).copied().unwrap_or(false))
+    pub(crate) fn began_before_base_line(&self, placement: u64, trainee: u64, dpn: &str) -> bool {
+        let key = (placement, trainee, dpn.to_owned());
+        self.base_line.as_ref().is_some_and(|line| line.placements.get(&key).copied().unwrap_or(false))
     }
 
     /// R4, D6, D26: what no longer holds and was not exported.
@@ -230,7 +231,7 @@ impl Oracle {
 
     /// Whether a placement counts as exported for types 2 and 4 on a DPN of an office (D34).
     pub(crate) fn sent_as_applicant(&self, office: &str, dpn: &str, placement: u64, trainee: u64) -> bool {
-        if self.began_before_base_line(placement) {
+        if self.began_before_base_line(placement, trainee, dpn) {
             return true;
         }
         let carries = |position: u64| {
@@ -260,6 +261,7 @@ impl Oracle {
 }
 
 /// Who a placement is for, by the rules that APP and DNC share.
+#[derive(Clone, Debug)]
 pub(crate) struct Trainee {
     pub(crate) last_name: String,
     pub(crate) first_name: String,

@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::applicants::Trainee;
 use crate::notifications::{Identity, Sent};
 use crate::world::{Placement, PlacementKey, World};
 
@@ -112,8 +113,9 @@ struct BaseLine {
     /// Run that brought it.
     run: u32,
     posts: BTreeSet<u64>,
-    /// Placement to whether it started before that day + 2 days.
-    placements: BTreeMap<u64, bool>,
+    /// Placement, trainee and number to whether it started before that day + 2 days; another trainee or number makes it
+    /// another placement (D27).
+    placements: BTreeMap<(u64, u64, String), bool>,
 }
 
 /// Everything remembered between runs.
@@ -138,6 +140,8 @@ pub struct Oracle {
     records: BTreeMap<applicants::RecordKey, applicants::Record>,
     /// By DPN: last approved and effective version of each placement seen at a run.
     versions: BTreeMap<String, BTreeMap<PlacementKey, Placement>>,
+    /// The trainee of each of these versions, as ESR was told of him or her.
+    version_trainees: BTreeMap<(String, PlacementKey), Trainee>,
     /// Type 1 rows sent, by (office, DPN).
     sent: BTreeMap<(String, String), BTreeMap<Identity, Sent>>,
     /// (office, post) of every type 5 sent.
@@ -180,6 +184,7 @@ impl Oracle {
             events: BTreeMap::new(),
             records: BTreeMap::new(),
             versions: BTreeMap::new(),
+            version_trainees: BTreeMap::new(),
             sent: BTreeMap::new(),
             new_posts_sent: BTreeSet::new(),
             moved_posts: BTreeMap::new(),
@@ -200,6 +205,7 @@ impl Oracle {
         for office in self.offices.clone() {
             self.write_notifications(&office, &clock, &mut outcome);
         }
+        self.leave_base_line();
         self.remember_versions();
         self.count(&mut outcome);
         self.base = self.world.clone();
@@ -237,6 +243,16 @@ impl Oracle {
         outcome.files.insert(name.to_owned(), text);
     }
 
+    /// A placement that has left its number or trainee is not of the base line when it comes back.
+    fn leave_base_line(&mut self) {
+        let world = &self.world;
+        if let Some(line) = &mut self.base_line {
+            line.placements.retain(|(id, trainee, dpn), _| {
+                world.placements.get(id).is_some_and(|now| now.trainee == *trainee && now.dpn == *dpn)
+            });
+        }
+    }
+
     /// Notes which preferred posts came to their number by renumbering or preference (D13, D27).
     fn note_moved_posts(&mut self) {
         for dpn in self.world.post_numbers() {
@@ -265,6 +281,8 @@ impl Oracle {
             let mut versions = self.versions.remove(&dpn).unwrap_or_default();
             versions.retain(|key, _| !self.world.has_left(&self.base, &dpn, *key));
             for placement in self.world.approved(&dpn) {
+                let trainee = Trainee::of(placement, self.world.people.get(&placement.trainee));
+                self.version_trainees.insert((dpn.clone(), placement.key()), trainee);
                 versions.insert(placement.key(), placement.clone());
             }
             self.versions.insert(dpn, versions);

@@ -101,8 +101,9 @@ impl Oracle {
     }
 
     /// Fields 20-23; TIS has no reason, so it is always 3, other (6.4).
-    pub(crate) fn withdraw_trainee(&self, row: &mut Row, placement: &Placement) {
-        let trainee = self.trainee(placement);
+    pub(crate) fn withdraw_trainee(&self, row: &mut Row, dpn: &str, placement: &Placement) {
+        let told = self.version_trainees.get(&(dpn.to_owned(), placement.key())).cloned();
+        let trainee = told.unwrap_or_else(|| self.trainee(placement));
         row.set(20, trainee.last_name);
         row.set(21, trainee.first_name);
         row.set(22, trainee.gmc);

@@ -123,10 +123,11 @@ impl Oracle {
     /// D30: drops what was sent already, and remembers what is sent now.
     fn keep_unsent(&mut self, office: &str, dpn: &str, findings: Findings, rows: &mut Vec<(RowKey, String)>) {
         let reconciled = self.world.reconciled(office, dpn);
+        let changed = self.preference_changed(dpn);
         let sent = self.sent.entry((office.to_owned(), dpn.to_owned())).or_default();
         let lifts = findings.others.iter().any(|(kind, ..)| *kind == 2)
             || findings.snapshots.keys().any(|identity| identity.0 == Trigger::Deleted);
-        if lifts || !reconciled {
+        if lifts || !reconciled || changed {
             for last in sent.values_mut() {
                 last.lifted = true;
             }
@@ -168,7 +169,7 @@ impl Oracle {
             }
             if self.sent_as_applicant(office, dpn, key.0, key.1) {
                 let mut row = Row::new(2, office, &position.dpn_text);
-                self.withdraw_trainee(&mut row, old);
+                self.withdraw_trainee(&mut row, dpn, old);
                 findings.others.push((2, key.0, row));
             }
         }
@@ -182,7 +183,14 @@ impl Oracle {
         let Some(post) = self.world.preferred(dpn) else {
             return false;
         };
-        if is_base_line || self.base.reconciled(office, dpn) {
+        if is_base_line {
+            return false;
+        }
+        // D13: another preferred post is as R6.
+        if self.preference_changed(dpn) {
+            return true;
+        }
+        if self.base.reconciled(office, dpn) {
             return false;
         }
         let was_here = self
@@ -200,6 +208,13 @@ impl Oracle {
             .map(|position| &position.arrival)
             .min()
             .is_some_and(|first| first.by_changes_file && !first.moved_office)
+    }
+
+    fn preference_changed(&self, dpn: &str) -> bool {
+        match (self.base.preferred(dpn), self.world.preferred(dpn)) {
+            (Some(before), Some(now)) => before.id != now.id,
+            _ => false,
+        }
     }
 
     /// Type 5 of a late set.
@@ -286,8 +301,7 @@ impl<'a> Scene<'a> {
 
     /// T1d, D33.
     fn created(&self, findings: &mut Findings, placement: &'a Placement) {
-        let in_base_line = |line: &crate::BaseLine| line.placements.contains_key(&placement.id);
-        if self.oracle.base_line.as_ref().is_some_and(in_base_line) {
+        if self.oracle.base_line.as_ref().is_some_and(|line| line.run == self.oracle.run) {
             return;
         }
         if placement.covers(self.today) {
@@ -388,7 +402,7 @@ impl<'a> Scene<'a> {
                 for field in [8, 9, 10, 11, 33] {
                     row.set(field, beside.get(field));
                 }
-                oracle.withdraw_trainee(&mut row, old);
+                oracle.withdraw_trainee(&mut row, self.dpn, old);
                 findings.others.push((2, key.0, row));
             }
         }

@@ -155,7 +155,11 @@ impl Oracle {
         self.base_line = Some(BaseLine {
             run: self.run,
             posts: world.posts.keys().copied().collect::<BTreeSet<u64>>(),
-            placements: world.placements.values().map(|placement| (placement.id, placement.start < soon)).collect(),
+            placements: world
+                .placements
+                .values()
+                .map(|placement| ((placement.id, placement.trainee, placement.dpn.clone()), placement.start < soon))
+                .collect(),
         });
     }
 

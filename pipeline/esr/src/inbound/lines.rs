@@ -8,7 +8,7 @@ use crate::format::{self, FileName, Indicator, Line, LineParser, LineReader, Not
 use crate::topics;
 
 /// Header that says from which file and line a record comes, up to the exported row.
-pub const CORRELATION_HEADER: &str = "correlation";
+pub(super) const CORRELATION_HEADER: &str = "correlation";
 
 /// One line of a file, while it is being split.
 struct At<'a> {

@@ -103,7 +103,7 @@ impl Posts {
         if candidates.iter().any(|candidate| candidate.row.notification_type == 5) {
             new_state.new_post_sent.extend(office.is_new_post());
         }
-        if (state.reconciled && !reconciled) || candidates.iter().any(lifts) {
+        if (state.reconciled && (!reconciled || facts.has_another_post())) || candidates.iter().any(lifts) {
             new_state.lifted_at = facts.cut.run;
         }
         let (rows, sent) = not_sent_before(candidates, &sent_before, new_state.lifted_at, facts.cut.run);
@@ -123,6 +123,7 @@ impl Posts {
     /// Makes the facts now what the next run compares with.
     fn take_note(&mut self, number: &Number, mut posts: PostNumber) {
         let preferred = posts.preferred_id();
+        posts.came_silently = posts.comes_silently();
         posts.preferred_at_cut = preferred;
         posts.renumbered_away.clear();
         for post in &mut posts.posts {
@@ -238,15 +239,14 @@ fn noted(state: &PlacementState, preferred: Option<tributary_schemas::PostId>) -
         (Reported::Never, Reported::Never) | (Reported::Unchanged, Reported::Unchanged)
     );
     let gone = state.now.is_none();
-    if same && !gone && state.exports.iter().all(|export| !export.since_cut) {
+    if same && !gone && !state.base_line && state.exports.iter().all(|export| !export.since_cut) {
         return None;
     }
-    let mut new = PlacementState { reported, ..state.clone() };
+    let mut new = PlacementState { reported, base_line: false, ..state.clone() };
     for export in &mut new.exports {
         export.since_cut = false;
     }
     if gone {
-        new.base_line = false;
         new.started_before = false;
     }
     Some(new)

@@ -65,6 +65,14 @@ impl<'a> Facts<'a> {
         self.today().plus_days(self.horizon)
     }
 
+    /// Whether another post has become the preferred one since the last run (D13).
+    pub(super) fn has_another_post(&self) -> bool {
+        match (self.number.preferred_at_cut, self.preferred) {
+            (Some(before), Some(now)) => before != now,
+            _ => false,
+        }
+    }
+
     fn changed(&self) -> impl Iterator<Item = (PlacementKey, &'a PlacementState)> {
         self.placements.iter().copied()
     }
@@ -358,7 +366,7 @@ impl<'a> Office<'a> {
     /// D32: whether the number is reconciled in this office since the last run, and late.
     fn is_late(&self) -> bool {
         let Some(post) = self.facts.number.preferred() else { return false };
-        let other_post = self.facts.number.preferred_at_cut.is_some_and(|before| before != post.id);
+        let other_post = self.facts.has_another_post();
         if self.state.reconciled && !other_post {
             return false;
         }
@@ -382,9 +390,8 @@ impl<'a> Office<'a> {
     /// Whether the matched post gives a type 5: new, not renumbered, not told before (6.1, D32).
     pub(super) fn is_new_post(&self) -> Option<PostId> {
         let post = self.facts.number.preferred()?;
-        let replaced = self.facts.number.preferred_at_cut.is_some_and(|before| before != post.id);
         let told = self.state.new_post_sent.contains(&post.id);
-        (!post.base_line && !post.renumbered && !replaced && !told).then_some(post.id)
+        (!post.base_line && !self.facts.number.comes_silently() && !told).then_some(post.id)
     }
 
     /// D32: type 5 and one type 1 per pair of current and next, leftovers included.

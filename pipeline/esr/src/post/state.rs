@@ -15,6 +15,8 @@ pub(super) struct PostNumber {
     pub(super) posts: Vec<PostEntry>,
     /// The preferred post at the last run.
     pub(super) preferred_at_cut: Option<PostId>,
+    /// Whether the preferred post came by another number or by preference, so that no type 5 tells of it (D13, D27).
+    pub(super) came_silently: bool,
     /// Posts that have got another number since the last run (D27).
     pub(super) renumbered_away: Vec<PostId>,
 }
@@ -37,6 +39,15 @@ impl PostNumber {
             .iter()
             .filter(|post| post.status != PostStatus::Delete)
             .min_by_key(|post| (post.status != PostStatus::Current, post.id))
+    }
+
+    /// Whether the preferred post has come without being new (D13, D27).
+    pub(super) fn comes_silently(&self) -> bool {
+        match (self.preferred(), self.preferred_at_cut) {
+            (None, _) => false,
+            (Some(now), Some(before)) => self.came_silently || now.id != before,
+            (Some(now), None) => now.renumbered && now.since_cut,
+        }
     }
 
     pub(super) fn preferred_id(&self) -> Option<PostId> {
@@ -64,7 +75,7 @@ pub(super) struct PlacementState {
     pub(super) now: Option<PlacementAtPost>,
     /// What the last run took note of.
     pub(super) reported: Reported,
-    /// Whether it is of the base line (D1).
+    /// Whether it is of the base line (D1) and no run has taken note of it yet.
     pub(super) base_line: bool,
     /// Base line, and started before T + 2 days: no applicant record, and counts as exported (D1).
     pub(super) started_before: bool,
