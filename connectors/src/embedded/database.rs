@@ -170,7 +170,20 @@ impl Database {
         ))
     }
 
-    /// The error for a database that cannot be read or written now.
+    /// The error of a read: what the disk said passes, what the content says does not.
+    pub(super) fn unreadable(&self, error: &fjall::Error) -> LogError {
+        match error {
+            fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source))
+                if !is_about_content(source) =>
+            {
+                LogError::Unavailable(format!("cannot read {}: {source}; check that disk", self.path.display()))
+            }
+            fjall::Error::Poisoned | fjall::Error::Locked => self.unavailable(error),
+            error => self.damaged(&describe(error)),
+        }
+    }
+
+    /// The error for a database that cannot be written now.
     pub(super) fn unavailable(&self, error: &fjall::Error) -> LogError {
         LogError::Unavailable(format!(
             "cannot write to {}: {}; make room on that disk or check its permissions, the work is tried again",

@@ -104,7 +104,7 @@ impl StoredLog {
     fn register(&self, topics: &[&'static Topic], flow_partitions: i32) -> Result<Vec<u16>, LogError> {
         let mut next = self.database.with(|opened| {
             let entries = opened.meta.prefix(b"t").map(|entry| {
-                let value = entry.value().map_err(|error| self.database.unavailable(&error))?;
+                let value = entry.value().map_err(|error| self.database.unreadable(&error))?;
                 TopicEntry::from_bytes(&value)
                     .ok_or_else(|| self.database.damaged("the entry of a topic is unreadable"))
             });
@@ -140,14 +140,14 @@ impl StoredLog {
 
     fn get<T>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, LogError> {
         self.database.with(|opened| {
-            let stored = opened.meta.get(key).map_err(|error| self.database.unavailable(&error))?;
+            let stored = opened.meta.get(key).map_err(|error| self.database.unreadable(&error))?;
             let Some(bytes) = stored else { return Ok(None) };
             read(&bytes).map(Some).ok_or_else(|| self.database.damaged("an entry is unreadable"))
         })
     }
 
     fn load_partition(&self, opened: &Opened, topic: u16, partition: i32) -> Result<Partition, LogError> {
-        let meta = |key: &[u8]| opened.meta.get(key).map_err(|error| self.database.unavailable(&error));
+        let meta = |key: &[u8]| opened.meta.get(key).map_err(|error| self.database.unreadable(&error));
         let damaged = || self.database.damaged("the entry of a partition is unreadable");
         let figures = match meta(&keys::figures(topic, partition))? {
             Some(bytes) => Figures::from_bytes(&bytes).ok_or_else(damaged)?,
@@ -220,7 +220,7 @@ impl StoredLog {
         let start = keys::batch(topic, partition, 0);
         let end = keys::batch(topic, partition, i64::MAX);
         self.database.with(|opened| {
-            let unavailable = |error: fjall::Error| self.database.unavailable(&error);
+            let unavailable = |error: fjall::Error| self.database.unreadable(&error);
             let before = opened.batches.range(start.clone()..=keys::batch(topic, partition, from.max(0))).next_back();
             let start = before.map_or(Ok(start), |entry| entry.key().map(|key| key.to_vec())).map_err(unavailable)?;
             for entry in opened.batches.range(start..end) {

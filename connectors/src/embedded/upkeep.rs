@@ -33,9 +33,16 @@ impl Upkeep {
         let log = Arc::clone(&stored);
         let run = move || {
             let mut state = Turns::new(&log);
+            let mut is_failing = false;
             while stopped.recv_timeout(turn) == Err(RecvTimeoutError::Timeout) {
-                if let Err(error) = state.turn(&log) {
-                    tracing::warn!(%error, "upkeep of the state folder failed");
+                match state.turn(&log) {
+                    Ok(()) => is_failing = false,
+                    // Said once, not five times a second.
+                    Err(error) if !is_failing => {
+                        is_failing = true;
+                        tracing::warn!(%error, "upkeep of the state folder failed");
+                    }
+                    Err(_) => {}
                 }
             }
             if let Err(error) = log.database.close() {

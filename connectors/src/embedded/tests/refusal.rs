@@ -90,3 +90,49 @@ fn a_group_that_was_not_declared_is_refused() {
     assert!(matches!(log.worker("stranger", "s-0", &[&INBOX]), Err(LogError::Fatal(_))));
     assert!(matches!(log.worker(GROUP, "w-0", &[&NEXT]), Err(LogError::Fatal(_))));
 }
+
+#[test]
+fn stored_batches_with_changed_bytes_are_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    let megabyte = "x".repeat(1 << 20);
+    for _ in 0..45 {
+        let mut input = output();
+        put(&mut input, &INBOX, 0, "large", Some(&megabyte));
+        log.producer("files").publish(&input).unwrap();
+    }
+    let largest = wait_for_table(&folder.path().join("log/keyspaces"));
+    drop(log);
+    let mut bytes = fs::read(&largest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    fs::write(&largest, bytes).unwrap();
+    let error = open_error(folder.path(), PARTITIONS);
+    assert!(error.to_string().contains("is damaged"), "{error}");
+}
+
+/// The file to which the database has moved batches from its journal, once there is one.
+fn wait_for_table(folder: &Path) -> std::path::PathBuf {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut files = Vec::new();
+        collect_files(folder, &mut files);
+        if let Some((_, path)) = files.into_iter().filter(|(size, _)| *size > 10 << 20).max() {
+            return path;
+        }
+        assert!(std::time::Instant::now() < deadline, "nothing was moved");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn collect_files(folder: &Path, files: &mut Vec<(u64, std::path::PathBuf)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // The database may remove files meanwhile.
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => collect_files(&path, files),
+            Ok(metadata) => files.push((metadata.len(), path)),
+            Err(_) => {}
+        }
+    }
+}
