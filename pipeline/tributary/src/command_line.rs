@@ -69,7 +69,7 @@ Examples:
 #[command(name = "tributary", version, about, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct CommandLine {
     /// How much is told on standard error: error, warn, info, debug or trace, or `tributary_esr=debug` and the like
-    #[arg(long, global = true, env = "TRIBUTARY_LOG_LEVEL", value_name = "LEVEL")]
+    #[arg(long, global = true, env = "TRIBUTARY_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL", display_order = 900)]
     pub log_level: Option<String>,
     /// What to do.
     #[command(subcommand)]
@@ -145,19 +145,19 @@ pub struct TopicsArguments {
 #[derive(Debug, Clone, Default, Args)]
 pub struct KafkaArguments {
     /// Brokers to start from
-    #[arg(long, env = "TRIBUTARY_KAFKA", value_name = "HOST:PORT")]
+    #[arg(long, env = "TRIBUTARY_KAFKA", hide_env_values = true, help_heading = "Kafka", value_name = "HOST:PORT")]
     pub kafka: Option<String>,
     /// URL of the schema registry
-    #[arg(long, env = "TRIBUTARY_REGISTRY", value_name = "URL")]
+    #[arg(long, env = "TRIBUTARY_REGISTRY", hide_env_values = true, help_heading = "Kafka", value_name = "URL")]
     pub registry: Option<String>,
     /// Prefix of the names of topics, groups and transactional ids
-    #[arg(long, env = "TRIBUTARY_NAMESPACE", value_name = "NAME")]
+    #[arg(long, env = "TRIBUTARY_NAMESPACE", hide_env_values = true, help_heading = "Kafka", value_name = "NAME")]
     pub namespace: Option<String>,
     /// What tells this process from others of the same groups; the same after each restart
-    #[arg(long, env = "TRIBUTARY_INSTANCE", value_name = "NAME")]
+    #[arg(long, env = "TRIBUTARY_INSTANCE", hide_env_values = true, help_heading = "Kafka", value_name = "NAME")]
     pub instance: Option<String>,
     /// Do not create topics that are missing
-    #[arg(long)]
+    #[arg(long, help_heading = "Kafka")]
     pub no_create_topics: bool,
 }
 
@@ -195,31 +195,31 @@ pub struct RunArguments {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
     /// Take in all there is, export once, print a summary and end
-    #[arg(long)]
+    #[arg(long, help_heading = "One batch")]
     pub once: bool,
     /// The moment as of which a batch runs [default: now]
-    #[arg(long, value_name = "TIME", requires = "once")]
+    #[arg(long, help_heading = "One batch", value_name = "TIME", requires = "once")]
     pub now: Option<Timestamp>,
     /// The form of the summary of a batch
-    #[arg(long, value_name = "FORM", default_value = "text", requires = "once")]
+    #[arg(long, help_heading = "One batch", value_name = "FORM", default_value = "text", requires = "once")]
     pub output: OutputForm,
     /// Name every applicant record in the summary
-    #[arg(long, requires = "once")]
+    #[arg(long, help_heading = "One batch", requires = "once")]
     pub records: bool,
     /// Also send applicants whose window has passed
-    #[arg(long, requires = "once")]
+    #[arg(long, help_heading = "One batch", requires = "once")]
     pub include_late: bool,
     /// Take in this parked file although it is suspect; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Decisions about files", value_name = "NAME")]
     pub accept: Vec<String>,
     /// Refuse this parked file: its confirmation says so; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Decisions about files", value_name = "NAME")]
     pub refuse: Vec<String>,
     /// Write the confirmation of this file that was held back; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = "Decisions about files", value_name = "NAME")]
     pub release: Vec<String>,
     /// A batch that does not get on for so many seconds ends with exit code 1 [default: 60]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, help_heading = "One batch", value_name = "SECONDS")]
     pub give_up_after: Option<u64>,
 }
 

@@ -1,23 +1,22 @@
 //! The outbox: where the writer puts files, and what it last complained about.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use tributary_connectors::files::{FileStore, Folder};
 use tributary_esr::writer::FileSink;
 
-/// A folder for files to ESR.
+/// The place for files to ESR.
 pub struct Outbox {
-    folder: PathBuf,
+    store: Box<dyn FileStore>,
     trouble: Mutex<Option<String>>,
 }
 
 impl Outbox {
     /// The outbox in `folder`, which is created when the first file comes.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), trouble: Mutex::new(None) }
+        Self { store: Box::new(Folder::new(folder)), trouble: Mutex::new(None) }
     }
 
     /// Why the last file could not be written, while it cannot.
@@ -27,7 +26,7 @@ impl Outbox {
 
     /// Rows of each notification type in a file that was written (field 1 of 6.5).
     pub fn notification_types(&self, file_name: &str) -> BTreeMap<String, u64> {
-        let content = fs::read(self.folder.join(file_name)).unwrap_or_default();
+        let content = self.store.read(file_name).unwrap_or_default();
         let mut types = BTreeMap::new();
         for line in content.split(|byte| *byte == b'\n') {
             let mut fields = line.split(|byte| *byte == b',');
@@ -43,29 +42,15 @@ impl Outbox {
 
     /// The first rows of a file that was written, without header.
     pub fn first_rows(&self, file_name: &str, rows: usize) -> Vec<String> {
-        let content = fs::read(self.folder.join(file_name)).unwrap_or_default();
+        let content = self.store.read(file_name).unwrap_or_default();
         let text = String::from_utf8_lossy(&content);
         text.lines().filter(|line| !line.starts_with("HDR") && !line.starts_with("TRL")).take(rows).map(str::to_owned).collect()
-    }
-
-    /// Writes under a temporary name, brings it to the disk, then renames: nobody sees a part of a file (D54).
-    fn write_file(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let temporary = self.folder.join(format!(".{name}.part"));
-        let mut file = File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.folder.join(name))?;
-        File::open(&self.folder)?.sync_all()
     }
 }
 
 impl FileSink for Outbox {
     fn write(&self, name: &str, content: &[u8]) -> Result<(), String> {
-        let result = self.write_file(name, content).map_err(|error| {
-            let folder = self.folder.display();
-            format!("cannot write {name} into the outbox {folder}: {error}; check that the disk has room and that this user may write there")
-        });
+        let result = self.store.write(name, content).map_err(|error| format!("the outbox: {error}"));
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
         result
     }
@@ -73,6 +58,8 @@ impl FileSink for Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -92,7 +79,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("out"), b"a file").unwrap();
         let outbox = Outbox::new(&folder.path().join("out"));
-        assert!(outbox.write("a.DAT", b"x").unwrap_err().contains("cannot write a.DAT into the outbox"));
+        assert!(outbox.write("a.DAT", b"x").unwrap_err().starts_with("the outbox: cannot "));
         assert!(outbox.trouble().is_some());
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tributary_connectors::files::{FileEntry, Settling};
 use tributary_connectors::inbox::Fingerprint;
 use tributary_esr::report::{Event, Report};
 use tributary_schemas::{Clock, Decision, Severity};
@@ -39,31 +40,32 @@ pub fn run(
 
 struct Service<'a> {
     settings: &'a Settings,
+    /// How long a file must stay as it is before it counts as complete (D10).
+    settle_time: Duration,
     sources: Sources,
     /// Files that were sent, so that they are not sent again before the ledger knows them.
     sent: HashMap<String, Fingerprint>,
-    /// Files whose size has to settle, since when they are as they are (D10).
+    /// Files that are not yet sent, and since when they are as they are.
     settling: HashMap<String, (Fingerprint, Instant)>,
-    snapshot: Settling,
+    snapshot_settling: Settling,
+    /// The snapshot files as they were when they were last taken in.
+    snapshot_taken: Option<Vec<FileEntry>>,
     next_event: i64,
     told: Option<Instant>,
 }
 
-/// The snapshot folder as it was seen and as it was taken in.
-#[derive(Default)]
-struct Settling {
-    seen: Option<(Vec<(String, Fingerprint)>, Instant)>,
-    taken: Option<Vec<(String, Fingerprint)>>,
-}
-
 impl<'a> Service<'a> {
     fn new(settings: &'a Settings) -> Self {
+        let settle_seconds = settings.configuration.esr.configuration.inbound.settle_seconds;
+        let settle_time = Duration::from_secs(u64::from(settle_seconds));
         Self {
             settings,
+            settle_time,
             sources: Sources::new(settings),
             sent: HashMap::new(),
             settling: HashMap::new(),
-            snapshot: Settling::default(),
+            snapshot_settling: Settling::new(settle_time),
+            snapshot_taken: None,
             next_event: 0,
             told: None,
         }
@@ -106,10 +108,6 @@ impl<'a> Service<'a> {
         self.report(flow)
     }
 
-    fn settle_time(&self) -> Duration {
-        Duration::from_secs(u64::from(self.settings.configuration.esr.configuration.inbound.settle_seconds))
-    }
-
     /// Sends files that have settled. Those that come later in the order (D9) wait for the earlier ones.
     fn take_files(&mut self, flow: &mut RunningFlow) -> Result<(), Failure> {
         let found = match self.sources.look(flow, &self.sent) {
@@ -119,7 +117,6 @@ impl<'a> Service<'a> {
         for left in found.left {
             tracing::warn!("{left}");
         }
-        let settle_time = self.settle_time();
         for file in found.files {
             let name = file.name.original();
             let fingerprint = Fingerprint { size: file.size, modified: file.modified };
@@ -127,7 +124,7 @@ impl<'a> Service<'a> {
             if since.0 != fingerprint {
                 *since = (fingerprint, Instant::now());
             }
-            if since.1.elapsed() < settle_time {
+            if since.1.elapsed() < self.settle_time {
                 return Ok(());
             }
             match self.sources.send_file(&file, now_millis(), flow) {
@@ -147,23 +144,13 @@ impl<'a> Service<'a> {
 
     /// Loads the snapshot when its files have changed and then settled.
     fn take_snapshot(&mut self, flow: &mut RunningFlow) -> Result<(), Failure> {
-        let present = match self.sources.snapshot_fingerprint() {
+        let present = match self.sources.snapshot_files() {
             Ok(present) => present,
             Err(failure) => return lasting(flow, failure),
         };
-        if self.snapshot.taken.as_ref() == Some(&present) {
+        let is_settled = self.snapshot_settling.settled(&present, Instant::now()).len() == present.len();
+        if !is_settled || self.snapshot_taken.as_ref() == Some(&present) {
             return Ok(());
-        }
-        match &self.snapshot.seen {
-            Some((seen, since)) if *seen == present => {
-                if since.elapsed() < self.settle_time() {
-                    return Ok(());
-                }
-            }
-            _ => {
-                self.snapshot.seen = Some((present, Instant::now()));
-                return Ok(());
-            }
         }
         match self.sources.load_snapshot(now_millis(), flow) {
             Ok(report) => {
@@ -174,7 +161,7 @@ impl<'a> Service<'a> {
             Err(SnapshotFailure::Flow(failure)) => return lasting(flow, failure),
         }
         // What was unusable is looked at again when it has changed.
-        self.snapshot.taken = Some(present);
+        self.snapshot_taken = Some(present);
         Ok(())
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
+use tributary_connectors::files::{FileEntry, FileStore, Folder};
 use tributary_connectors::inbox::{Fingerprint, Found, FoundFile, Inbox};
 use tributary_connectors::snapshot::{Snapshot, SnapshotError};
 use tributary_connectors::tis::{Held, Load, LoadError, LoadReport};
@@ -19,15 +20,12 @@ use crate::log::log_failure;
 use crate::running::RunningFlow;
 use crate::settings::Settings;
 
-/// Where processed files go with `after = "archive"` (D11).
-const ARCHIVE_FOLDER: &str = "archive";
-
 /// Is in the state folder while the base line is being loaded (D1).
 const BASE_LINE_MARKER: &str = "base-line-in-progress";
 
 /// The sources of one process.
 pub struct Sources {
-    inbox_folder: PathBuf,
+    inbox_store: Box<dyn FileStore>,
     snapshot_folder: PathBuf,
     base_line_marker: PathBuf,
     inbox: Inbox,
@@ -38,7 +36,7 @@ impl Sources {
     pub fn new(settings: &Settings) -> Self {
         let configured = settings.configuration.esr.configuration.offices.keys().copied().collect();
         Self {
-            inbox_folder: settings.folders.inbox.clone(),
+            inbox_store: Box::new(Folder::new(&settings.folders.inbox)),
             snapshot_folder: settings.folders.tis.clone(),
             base_line_marker: settings.folders.state.join(BASE_LINE_MARKER),
             inbox: Inbox::new(settings.offices.clone(), configured),
@@ -52,7 +50,12 @@ impl Sources {
     pub fn look(&mut self, flow: &RunningFlow, sent: &HashMap<String, Fingerprint>) -> Result<Found, Failure> {
         let mut known = known_files(flow)?;
         known.extend(sent.iter().map(|(name, fingerprint)| (name.clone(), *fingerprint)));
-        Ok(self.inbox.look(list(&self.inbox_folder)?, &known))
+        let entries = self.inbox_store.list().map_err(Failure::unfinished)?;
+        let entries = entries.into_iter().map(|entry| {
+            let fingerprint = fingerprint(&entry);
+            (entry.name, fingerprint)
+        });
+        Ok(self.inbox.look(entries, &known))
     }
 
     /// Publishes a file. `Ok(false)` when it is gone, or changed while it was read: the next look finds it as it is.
@@ -65,11 +68,11 @@ impl Sources {
         now: TimestampMillis,
         flow: &mut RunningFlow,
     ) -> Result<bool, Failure> {
-        let path = self.inbox_folder.join(file.name.original());
-        let content = match fs::read(&path) {
+        let name = file.name.original();
+        let content = match self.inbox_store.read(&name) {
             Ok(content) => content,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(Failure::unfinished(format!("cannot read {}: {error}", path.display()))),
+            Err(_) if !self.is_there(&name)? => return Ok(false),
+            Err(error) => return Err(Failure::unfinished(error)),
         };
         if content.len() as u64 != file.size {
             return Ok(false);
@@ -79,6 +82,11 @@ impl Sources {
         file.write(&content, &flow.context().codec, &mut output).map_err(Failure::unfinished)?;
         flow.publish(&output)?;
         Ok(true)
+    }
+
+    fn is_there(&self, name: &str) -> Result<bool, Failure> {
+        let entries = self.inbox_store.list().map_err(Failure::unfinished)?;
+        Ok(entries.iter().any(|entry| entry.name == name))
     }
 
     /// Moves processed files into the archive, if the configuration says so (D11).
@@ -91,14 +99,11 @@ impl Sources {
         }
         let processed = |entry: &LedgerEntry| entry.status == LedgerStatus::Processed;
         let ledger = ledger(flow)?;
-        let archive = self.inbox_folder.join(ARCHIVE_FOLDER);
-        for (name, fingerprint) in list(&self.inbox_folder)? {
-            if !ledger.get(&name).is_some_and(|entry| processed(entry) && is_as_in(&fingerprint, entry)) {
-                continue;
+        for entry in self.inbox_store.list().map_err(Failure::unfinished)? {
+            let known = ledger.get(&entry.name).filter(|known| processed(known));
+            if known.is_some_and(|known| fingerprint_of(known) == fingerprint(&entry)) {
+                self.inbox_store.archive(&entry.name).map_err(Failure::unfinished)?;
             }
-            let moved = fs::create_dir_all(&archive)
-                .and_then(|()| fs::rename(self.inbox_folder.join(&name), archive.join(&name)));
-            moved.map_err(|error| Failure::unfinished(format!("cannot move {name} to {}: {error}", archive.display())))?;
         }
         Ok(())
     }
@@ -137,15 +142,12 @@ impl Sources {
         Failure::unfinished(format!("cannot write {}: {error}", self.base_line_marker.display()))
     }
 
-    /// What identifies the present content of the snapshot folder.
+    /// The files of the snapshot folder.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when it cannot be read.
-    pub fn snapshot_fingerprint(&self) -> Result<Vec<(String, Fingerprint)>, Failure> {
-        let mut entries = list(&self.snapshot_folder)?;
-        entries.retain(|(name, _)| !name.starts_with('.'));
-        entries.sort_by(|one, other| one.0.cmp(&other.0));
-        Ok(entries)
+    pub fn snapshot_files(&self) -> Result<Vec<FileEntry>, Failure> {
+        Folder::new(&self.snapshot_folder).list().map_err(Failure::unfinished)
     }
 }
 
@@ -235,8 +237,9 @@ fn fingerprint_of(entry: &LedgerEntry) -> Fingerprint {
     Fingerprint { size: entry.size.unsigned_abs(), modified: entry.modified }
 }
 
-fn is_as_in(fingerprint: &Fingerprint, entry: &LedgerEntry) -> bool {
-    *fingerprint == fingerprint_of(entry)
+fn fingerprint(entry: &FileEntry) -> Fingerprint {
+    let modified = entry.modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    Fingerprint { size: entry.size, modified }
 }
 
 fn held(flow: &RunningFlow) -> Result<Held, Failure> {
@@ -248,26 +251,4 @@ fn held(flow: &RunningFlow) -> Result<Held, Failure> {
         placements: placements.into_iter().flatten().collect(),
         people: people.into_iter().flatten().collect(),
     })
-}
-
-/// The files of a folder.
-fn list(folder: &Path) -> Result<Vec<(String, Fingerprint)>, Failure> {
-    let failure = |error: std::io::Error| Failure::unfinished(format!("cannot read {}: {error}", folder.display()));
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failure)? {
-        let entry = entry.map_err(failure)?;
-        let metadata = match fs::metadata(entry.path()) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(failure(error)),
-        };
-        if !metadata.is_file() {
-            continue;
-        }
-        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let modified = modified.map_or(0, |since| since.as_millis() as i64);
-        let name = entry.file_name().to_string_lossy().into_owned();
-        entries.push((name, Fingerprint { size: metadata.len(), modified }));
-    }
-    Ok(entries)
 }

@@ -165,6 +165,8 @@ pub fn collect(
             Event::File(event) => add_inbound(&mut summary.inbound, &mut inbound_at, event),
         }
     }
+    // Partitions of the writer work side by side; files are listed by type and number.
+    summary.outbound.sort_by(|one, other| place(one).cmp(&place(other)));
     count_notifications(flow, &mut summary);
     summary.warnings.extend(dead_letters(flow));
     Ok(summary)
@@ -185,6 +187,11 @@ fn outbound(event: FileEvent) -> OutboundFile {
         number: event.number,
         rows: event.rows,
     }
+}
+
+/// Confirmations first, then as the runs follow each other.
+fn place(file: &OutboundFile) -> (bool, &str, i64, &str) {
+    (file.kind != FileKind::Rtc.symbol(), file.kind, file.number, &file.name)
 }
 
 /// A file has one entry, with what became of it last.
