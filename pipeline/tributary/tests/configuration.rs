@@ -1,4 +1,5 @@
 //! `tributary config`, usage errors and help.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

@@ -1,4 +1,5 @@
 //! `tributary run` as a service: it takes in what comes, and ends cleanly when it is asked to.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

@@ -1,5 +1,5 @@
 //! A small world in a temporary folder: files of ESR, a snapshot of TIS, and the program that is run on them.
-#![allow(dead_code, reason = "each test file uses its part of the world")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of the world")]
 
 use std::fs;
 use std::path::PathBuf;
