@@ -122,9 +122,9 @@ impl Assignment {
 
     /// A list of partitions in the client's own form, each with the offset that `offset` gives it.
     pub(super) fn list(&self, partitions: &[(TopicPartition, Offset)]) -> Result<TopicPartitionList, LogError> {
-        let named = partitions.iter().filter_map(|(partition, offset)| {
-            Some((self.name_of(partition.topic)?, partition.partition, *offset))
-        });
+        let named = partitions
+            .iter()
+            .filter_map(|(partition, offset)| Some((self.name_of(partition.topic)?, partition.partition, *offset)));
         offsets::list(named)
     }
 }

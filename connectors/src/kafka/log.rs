@@ -99,7 +99,8 @@ impl KafkaLog {
             .map(|partition| (self.configuration.name(partition.topic), partition.partition))
             .collect();
         let first = offsets::first(&self.consumer, &named, timeout)?;
-        let asked = offsets::list(named.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)))?;
+        let asked =
+            offsets::list(named.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)))?;
         if asked.count() == 0 {
             return Ok(Vec::new());
         }
@@ -294,15 +295,15 @@ impl Log for KafkaLog {
     }
 
     fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-        let named: Vec<_> =
-            offsets.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
+        let named: Vec<_> = offsets.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
         let list = self.assignment.list(&named)?;
         match (self.transactions.is_open(), list.count() > 0) {
             (true, true) => {
                 // Asked each time: the generation of the group moves with every rebalance.
-                let group = self.consumer.group_metadata().ok_or_else(|| {
-                    LogError::Fatal("the consumer has no group; set a group name".to_owned())
-                })?;
+                let group = self
+                    .consumer
+                    .group_metadata()
+                    .ok_or_else(|| LogError::Fatal("the consumer has no group; set a group name".to_owned()))?;
                 self.transactions.commit(Some((&list, &group)))?;
             }
             (true, false) => self.transactions.commit(None)?,

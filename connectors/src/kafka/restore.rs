@@ -13,8 +13,11 @@ use rdkafka::{Message, Offset};
 use tributary_runtime::LogError;
 
 use super::configuration::KafkaConfiguration;
-use super::offsets::{self, BrokerPartition};
 use super::fault;
+use super::offsets::{self, BrokerPartition};
+
+/// Takes key and value of a changelog record.
+type Each<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
 
 /// Reads partitions to their end, outside any group.
 pub(super) struct Reader {
@@ -60,12 +63,7 @@ impl Reader {
     }
 
     /// Reads the committed records of a partition from `from` to its end; see [`tributary_runtime::Log::restore`].
-    pub(super) fn restore(
-        &self,
-        partition: &BrokerPartition,
-        from: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<i64, LogError> {
+    pub(super) fn restore(&self, partition: &BrokerPartition, from: i64, each: &mut Each<'_>) -> Result<i64, LogError> {
         let asked = std::slice::from_ref(partition);
         let end = only(&self.ends(asked)?);
         if from == end {
@@ -99,13 +97,7 @@ impl Reader {
         Ok(())
     }
 
-    fn read(
-        &self,
-        partition: &BrokerPartition,
-        from: i64,
-        end: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<i64, LogError> {
+    fn read(&self, partition: &BrokerPartition, from: i64, end: i64, each: &mut Each<'_>) -> Result<i64, LogError> {
         let (topic, number) = partition;
         let what = format!("reading {topic}-{number}");
         let list = offsets::list(std::iter::once((topic.as_str(), *number, Offset::Offset(from))))?;
@@ -120,7 +112,7 @@ impl Reader {
         what: &str,
         (topic, number): &BrokerPartition,
         end: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+        each: &mut Each<'_>,
     ) -> Result<i64, LogError> {
         let mut next = end;
         let mut progress = Instant::now();

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset};
 use tributary_runtime::conformance::{self, LogFactory, word_count};
 use tributary_runtime::memory::OwnedRecord;
-use tributary_runtime::{Lag, Log, LogError, Output, Poll, Producer, Record, Topic, TopicPartition};
+use tributary_runtime::{Lag, Log, LogError, Output, Poll, Producer, Record, Role, Topic, TopicPartition};
 
 use super::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, TopicChange, TopicPlan, headers, offsets};
 
@@ -43,6 +45,23 @@ fn configuration(broker: &str) -> KafkaConfiguration {
 
 fn create_topics(configuration: &KafkaConfiguration, topics: &[&'static Topic]) {
     TopicPlan::compare(configuration, topics, word_count::PARTITIONS, 1).unwrap().apply().unwrap();
+}
+
+/// Makes the broker compact changelogs while the tests look.
+fn compact_soon(configuration: &KafkaConfiguration, topics: &[&'static Topic]) {
+    let admin: AdminClient<DefaultClientContext> = configuration.base().create().unwrap();
+    let changelogs = topics.iter().filter(|topic| topic.role == Role::Changelog);
+    let names: Vec<String> = changelogs.map(|topic| configuration.name(topic.name)).collect();
+    let soon = [("cleanup.policy", "compact"), ("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.01")];
+    let altered: Vec<AlterConfig<'_>> = names
+        .iter()
+        .map(|name| {
+            let altered = AlterConfig::new(ResourceSpecifier::Topic(name));
+            soon.iter().fold(altered, |altered, (key, value)| altered.set(key, value))
+        })
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(admin.alter_configs(&altered, &AdminOptions::new())).unwrap();
 }
 
 /// A log that can end as a killed process does.
@@ -131,6 +150,7 @@ impl LogFactory for Kafka {
 
     fn create_topics(&mut self, topics: &[&'static Topic], flow_partitions: i32) {
         TopicPlan::compare(&self.configuration, topics, flow_partitions, 1).unwrap().apply().unwrap();
+        compact_soon(&self.configuration, topics);
     }
 
     fn open(&mut self, group: &str, id: &str, inboxes: &[&'static Topic]) -> Box<dyn Log> {
@@ -161,7 +181,17 @@ impl LogFactory for Kafka {
         std::thread::sleep(SESSION_TIMEOUT + Duration::from_secs(1));
     }
 
-    fn compact(&mut self) {}
+    fn compact(&mut self) {
+        // The first record of a partition is there no longer when its key has been written again.
+        let compacted = |factory: &mut Self| {
+            let mut partitions = 0..word_count::PARTITIONS;
+            partitions.any(|number| factory.read_committed(&word_count::COUNT_CHANGELOG, number)[0].offset > 0)
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !compacted(self) {
+            assert!(Instant::now() < deadline, "the broker has not compacted");
+        }
+    }
 
     fn folder(&mut self) -> PathBuf {
         self.folders.push(tempfile::tempdir().unwrap());
@@ -278,7 +308,7 @@ fn a_setting_that_differs_is_altered_and_others_stay() {
         name: "conformance.lines",
         partitions: word_count::LINES.partitions,
         cleanup: tributary_runtime::Cleanup::Delete(Duration::from_secs(3600)),
-        role: tributary_runtime::Role::Inbox,
+        role: Role::Inbox,
         records: &[],
     };
     let Some(broker) = broker() else { return };
@@ -355,8 +385,8 @@ fn offsets_without_output_are_committed_too() {
     create_topics(&configuration, &word_count::TOPICS);
     let mut producer = KafkaProducer::open(&configuration, "conformance", "source").unwrap();
     producer.publish(&output(&word_count::LINES, &[("a", "1"), ("b", "2"), ("c", "3")])).unwrap();
-    let lag =
-        KafkaLag::open(&configuration, &[("conformance", word_count::INBOXES.to_vec())], word_count::PARTITIONS).unwrap();
+    let lag = KafkaLag::open(&configuration, &[("conformance", word_count::INBOXES.to_vec())], word_count::PARTITIONS)
+        .unwrap();
     assert_eq!(lag.lag().unwrap(), 3);
     let mut log = KafkaLog::open(&configuration, "conformance", "0", &word_count::INBOXES).unwrap();
     let read = read(&mut log, 3);
@@ -373,4 +403,58 @@ fn a_missing_topic_is_named_with_what_to_do() {
         KafkaLag::open(&configuration, &[("conformance", vec![&word_count::LINES])], word_count::PARTITIONS).unwrap();
     let error = lag.lag().unwrap_err().to_string();
     assert!(error.contains("tributary topics apply"), "{error}");
+}
+
+#[test]
+fn a_worker_that_starts_again_gets_its_partitions_at_once() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    create_topics(&configuration, &word_count::TOPICS);
+    for life in 0..3 {
+        let started = Instant::now();
+        let mut log = KafkaLog::open(&configuration, "conformance", "0", &word_count::INBOXES).unwrap();
+        let opened = started.elapsed();
+        let assigned = loop {
+            if let Poll::Assigned(partitions) = log.poll(Duration::from_millis(20), 10, &mut |_| {}).unwrap() {
+                break partitions;
+            }
+            assert!(started.elapsed() < SESSION_TIMEOUT, "no partitions in life {life}");
+        };
+        assert_eq!(assigned.len(), 2 * word_count::PARTITIONS as usize);
+        let taken = started.elapsed();
+        drop(log);
+        eprintln!("life {life}: open {opened:?}, assigned {taken:?}, closed {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_changelog_with_aborted_records_at_its_end_is_restored() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    create_topics(&configuration, &word_count::TOPICS);
+    let mut log = KafkaLog::open(&configuration, "conformance", "0", &word_count::INBOXES).unwrap();
+    let mut changes = Output::new(word_count::PARTITIONS);
+    changes.send_to(&word_count::COUNT_CHANGELOG, 1, b"a", |buffer| buffer.push(1));
+    changes.tombstone_to(&word_count::COUNT_CHANGELOG, 1, b"b");
+    log.send(&changes).unwrap();
+    log.commit(&[]).unwrap();
+    let changelog = TopicPartition { topic: word_count::COUNT_CHANGELOG.name, partition: 1 };
+    let end = log.end_offset(changelog).unwrap();
+    for _ in 0..3 {
+        log.send(&changes).unwrap();
+        // Only what has reached the broker leaves a trace there.
+        std::thread::sleep(Duration::from_millis(50));
+        log.abort().unwrap();
+    }
+    let mut restored = Vec::new();
+    let started = Instant::now();
+    let mut restore = |log: &mut KafkaLog, from| {
+        log.restore(changelog, from, &mut |key, value| restored.push((key.to_vec(), value.map(<[u8]>::to_vec))))
+    };
+    let next = restore(&mut log, 0).unwrap();
+    eprintln!("restore of a small changelog: {:?}", started.elapsed());
+    assert!(next > end, "{next} is not after the aborted records, which start at {end}");
+    assert!(restore(&mut log, end).unwrap() >= next);
+    assert!(matches!(restore(&mut log, next + 100), Err(LogError::OffsetOutOfRange(_))));
+    assert_eq!(restored, [(b"a".to_vec(), Some(vec![1])), (b"b".to_vec(), None)]);
 }

@@ -332,14 +332,14 @@ fn settings(topic: &Topic, replication: i32) -> BTreeMap<String, String> {
     if topic.role == Role::Changelog {
         // The newest segment is never compacted: small ones keep what a restart has to read near the size of the state.
         set("segment.bytes", (64 * 1024 * 1024).to_string());
-        set("segment.ms", Duration::from_secs(6 * 3600).as_millis().to_string());
+        set("segment.ms", Duration::from_hours(6).as_millis().to_string());
         set("min.cleanable.dirty.ratio", "0.2".to_owned());
     }
     settings
 }
 
 fn days(days: u64) -> String {
-    Duration::from_secs(days * 24 * 3600).as_millis().to_string()
+    Duration::from_hours(days * 24).as_millis().to_string()
 }
 
 fn partition_conflict(expected: &Expected, present: i32) -> TopicChange {

@@ -122,7 +122,8 @@ impl Transactions {
             return Ok(());
         }
         let timeout = self.configuration.call_timeout();
-        let aborted = self.until_done(timeout, |producer, left| producer.abort_transaction(left).map_err(Fault::from))?;
+        let aborted =
+            self.until_done(timeout, |producer, left| producer.abort_transaction(left).map_err(Fault::from))?;
         let expired = self.is_expired();
         self.opened = None;
         match aborted {
@@ -289,10 +290,10 @@ fn commit_directly(producer: &NativeProducer, timeout: Duration) -> Result<(), F
 impl Drop for Transactions {
     /// Ends what is open, so that readers do not wait for the transaction to time out.
     fn drop(&mut self) {
-        if let (Some(producer), Some(_)) = (&self.producer, self.opened) {
-            if let Err(error) = producer.abort_transaction(Duration::from_secs(2)) {
-                tracing::debug!(id = self.id, %error, "transaction left for the broker to abort");
-            }
+        if let (Some(producer), Some(_)) = (&self.producer, self.opened)
+            && let Err(error) = producer.abort_transaction(Duration::from_secs(2))
+        {
+            tracing::debug!(id = self.id, %error, "transaction left for the broker to abort");
         }
     }
 }
