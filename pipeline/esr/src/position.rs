@@ -77,6 +77,11 @@ impl Positions {
             deanery_number: position.deanery_number.clone(),
             cause_file: position.cause_file.clone(),
             cause_line: position.cause_line,
+            waiting: self
+                .pairs_of(id)
+                .filter(|(_, pair)| pair.exported.is_none())
+                .map(|((_, one, _), _)| *one)
+                .collect(),
         };
         self.context.send(output, &topics::POST, number.as_bytes(), &subscription);
         if !new_number {
@@ -128,7 +133,7 @@ impl Positions {
         for key in open {
             let export_key = export_key(office, key.1.0, id.0, key.2.0);
             self.context.withdraw_export(output, office, &export_key);
-            self.pairs.delete(key);
+            self.pairs.put(key, Pair { exported: None, withdrawn: true });
         }
     }
 
@@ -179,23 +184,24 @@ impl Positions {
         let export_key = export_key(&position.office, placement.placement_id.0, id.0, placement.trainee_id.0);
         self.context.send_export(output, &position.office, &export_key, &applicant);
         let exported = placement.sent_before.as_ref().map(|_| (placement.date_from, placement.date_to));
-        self.pairs.put(key, Pair { exported });
+        self.pairs.put(key, Pair { exported, withdrawn: false });
         Ok(())
     }
 
     fn placement_gone(&mut self, id: PositionId, gone: &PositionPlacementGone, output: &mut Output) {
         let Some(position) = self.current(id, gone.version) else { return };
         let key = (id, gone.placement_id, gone.trainee_id);
-        if self.pairs.get(&key).is_some_and(|pair| pair.exported.is_none()) {
+        if self.pairs.get(&key).is_some_and(Pair::is_open) {
             let export_key = export_key(&position.office, gone.placement_id.0, id.0, gone.trainee_id.0);
             self.context.withdraw_export(output, &position.office, &export_key);
-            self.pairs.delete(key);
+            self.pairs.put(key, Pair { exported: None, withdrawn: true });
         }
     }
 
     fn exported(&mut self, id: PositionId, exported: &ApplicantExported, output: &mut Output) {
         let key = (id, exported.placement_id, exported.trainee_id);
-        self.pairs.put(key, Pair { exported: Some((exported.date_from, exported.date_to)) });
+        let dates = (exported.date_from, exported.date_to);
+        self.pairs.put(key, Pair { exported: Some(dates), withdrawn: false });
         let Some(position) = self.positions.get(&id).filter(|position| !position.deanery_number.is_empty()) else {
             return;
         };

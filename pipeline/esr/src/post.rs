@@ -209,9 +209,11 @@ impl Posts {
         let preferred = self.preferred(number);
         self.answer(new.position_id, new.version, preferred, output);
         if subscription.live {
-            let not_ended = |placement: &PlacementAtPost| placement.date_to.is_none_or(|end| end >= today);
+            let asked_for = |placement: &PlacementAtPost| {
+                placement.date_to.is_none_or(|end| end >= today) || new.waiting.contains(&placement.placement_id)
+            };
             for (placement_key, placement) in self.placements_of(number) {
-                if is_offered(placement, preferred) && placement.now.as_ref().is_some_and(not_ended) {
+                if is_offered(placement, preferred) && placement.now.as_ref().is_some_and(asked_for) {
                     self.offer(new.position_id, &subscription, placement_key, placement, output);
                 }
             }

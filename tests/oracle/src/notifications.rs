@@ -111,7 +111,11 @@ impl Oracle {
         let mut findings = Findings::default();
         scene.ticks(&mut findings);
         scene.changes(&mut findings);
-        scene.deletions(&mut findings);
+        if self.is_renumbered(dpn) {
+            findings.others.extend(self.renumbered_away(office, dpn, today).others);
+        } else {
+            scene.deletions(&mut findings);
+        }
         if self.is_late(office, dpn) {
             findings.snapshots.clear();
             scene.full_set(&mut findings);
@@ -150,14 +154,19 @@ impl Oracle {
         }
     }
 
+    /// Whether the post that had this number at the last run has another one now.
+    fn is_renumbered(&self, dpn: &str) -> bool {
+        let before = self.base.preferred(dpn);
+        before.and_then(|post| self.world.posts.get(&post.id)).is_some_and(|post| post.dpn != dpn)
+    }
+
     /// D27: the post of this number got another one. Its exported placements are withdrawn from the positions that
     /// still carry the old number.
     fn renumbered_away(&self, office: &str, dpn: &str, today: Date) -> Findings {
         let mut findings = Findings::default();
         let live = self.world.live(office, dpn);
-        let left = self.base.preferred(dpn).filter(|_| self.world.preferred(dpn).is_none());
-        let renumbered = left.and_then(|post| self.world.posts.get(&post.id)).is_some_and(|post| post.dpn != dpn);
-        let Some(position) = live.first().filter(|_| renumbered && self.base.reconciled(office, dpn)) else {
+        let told = self.is_renumbered(dpn) && self.base.reconciled(office, dpn);
+        let Some(position) = live.first().filter(|_| told) else {
             return findings;
         };
         for (key, old) in self.versions.get(dpn).into_iter().flatten() {

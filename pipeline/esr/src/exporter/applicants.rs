@@ -26,7 +26,9 @@ impl Exporter {
             (applicant.office.clone(), applicant.placement_id, applicant.position_id, applicant.trainee_id);
         let digest = content_digest(&applicant);
         let old = self.applicants.get(&key).cloned();
-        if old.as_ref().is_some_and(|old| old.is_decided() || (old.is_live() && old.digest == digest)) {
+        let sent_before = applicant.sent_before.is_some();
+        let same = |old: &ApplicantState| old.is_live() && old.digest == digest && !sent_before;
+        if old.as_ref().is_some_and(|old| old.is_decided() || same(old)) {
             return;
         }
         let at_run = old.as_ref().and_then(|old| old.at_run);
@@ -54,9 +56,7 @@ impl Exporter {
         if state.status == Status::ToExport {
             self.waiting.put(waiting_key(&key, applicant.projected_hire_date), ());
         }
-        if !state.is_decided() {
-            state.applicant = Some(Box::new(applicant));
-        }
+        state.applicant = Some(Box::new(applicant));
         self.put(key, state);
     }
 
@@ -66,16 +66,22 @@ impl Exporter {
             let text = format!("{key:?} is not the key of an applicant record");
             return Err(ProcessError::dead_letter("key-not-an-applicant", text));
         };
-        let Some(old) = self.applicants.get(&key).filter(|old| !old.is_decided()).cloned() else { return Ok(()) };
-        self.stop_waiting(&key, Some(&old));
-        if old.seen_by_run {
-            let state = ApplicantState { status: Status::DeletedBeforeExport, reason: None, applicant: None, ..old };
-            self.put(key, state);
-        } else {
-            self.applicants.delete(key.clone());
-            self.touched.delete(key);
+        if self.applicants.get(&key).is_some_and(|old| !old.is_decided()) {
+            self.withdraw(&key);
         }
         Ok(())
+    }
+
+    fn withdraw(&mut self, key: &ApplicantKey) {
+        let Some(old) = self.applicants.get(key).cloned() else { return };
+        self.stop_waiting(key, Some(&old));
+        if old.seen_by_run {
+            let state = ApplicantState { status: Status::DeletedBeforeExport, reason: None, applicant: None, ..old };
+            self.put(key.clone(), state);
+        } else {
+            self.applicants.delete(key.clone());
+            self.touched.delete(key.clone());
+        }
     }
 
     fn put(&mut self, key: ApplicantKey, state: ApplicantState) {
@@ -94,6 +100,7 @@ impl Exporter {
     /// One run of one office: chooses the rows and sends the file (A5, A10-A12, D24, D25).
     pub(super) fn export_applicants(&mut self, run: &ExportRun, output: &mut Output) {
         let Ok(name) = run.file_name.parse::<FileName>() else { return };
+        self.forget_ended(run);
         let chosen = self.choose(run, output);
         let times = RunTimes { now: run.now, previous: run.previous_run };
         let context = self.context.clone();
@@ -115,6 +122,26 @@ impl Exporter {
         file.close(&name, FileKind::App, output);
         self.warn_of_blanks(run, &left_blank, output);
         self.note_run(&run.office);
+    }
+
+    /// A record that comes up, or comes back, when its placement has ended is none (D25).
+    fn forget_ended(&mut self, run: &ExportRun) {
+        let ended = |state: &ApplicantState| {
+            let applicant = state.applicant.as_ref();
+            let end = applicant.and_then(|applicant| applicant.projected_end_date);
+            state.at_run.is_none() && end.is_some_and(|end| end < run.today)
+        };
+        let ended: Vec<ApplicantKey> =
+            self.touched_of(&run.office).filter(|key| self.applicants.get(*key).is_some_and(ended)).cloned().collect();
+        for key in ended {
+            self.withdraw(&key);
+        }
+    }
+
+    fn touched_of(&self, office: &str) -> impl Iterator<Item = &ApplicantKey> {
+        let first = (office.to_owned(), PlacementId(i64::MIN), PositionId(i64::MIN), PersonId(i64::MIN));
+        let office = office.to_owned();
+        self.touched.range(first..).map(|(key, ())| key).take_while(move |(of, ..)| *of == office)
     }
 
     /// Remembers the row until the file is at its destination.
@@ -185,16 +212,14 @@ impl Exporter {
 
     /// What the next run compares with (D9, D20).
     fn note_run(&mut self, office: &str) {
-        let touched: Vec<ApplicantKey> = self
-            .touched
-            .range((office.to_owned(), PlacementId(i64::MIN), PositionId(i64::MIN), PersonId(i64::MIN))..)
-            .take_while(|((of, ..), ())| of == office)
-            .map(|(key, ())| key.clone())
-            .collect();
+        let touched: Vec<ApplicantKey> = self.touched_of(office).cloned().collect();
         for key in touched {
             if let Some(mut state) = self.applicants.get(&key).cloned() {
                 state.at_run = state.is_live().then_some((state.digest, state.effective_date));
                 state.seen_by_run = true;
+                if state.is_decided() {
+                    state.applicant = None;
+                }
                 self.applicants.put(key.clone(), state);
             }
             self.touched.delete(key);

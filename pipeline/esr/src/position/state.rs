@@ -54,6 +54,15 @@ pub struct Description {
 pub struct Pair {
     /// Dates with which it was exported, once it was.
     pub exported: Option<(Date, Option<Date>)>,
+    /// Whether the record is withdrawn; it may come back (D9).
+    pub withdrawn: bool,
+}
+
+impl Pair {
+    /// Whether the exporter holds a record that can still change.
+    pub(super) fn is_open(&self) -> bool {
+        self.exported.is_none() && !self.withdrawn
+    }
 }
 
 impl StoredPosition {

@@ -178,7 +178,9 @@ impl<'a> Office<'a> {
 
     /// D27: a type 2 alone, current trainee blank, vacant Y.
     fn renumbered(&self, state: &PlacementState, old: &PlacementAtPost, candidates: &mut Vec<Candidate>) {
-        if self.exported_before(state) && !ended_before(old, self.facts.today()) {
+        let (today, end_of_window) = (self.facts.today(), self.facts.end_of_window());
+        let stood = self.state.reconciled && old.date_from < end_of_window && !ended_before(old, today);
+        if stood && self.exported_before(state) {
             let row = self.frame.withdrawal(None, true, old, self.facts.withdrawal_reason);
             candidates.push(Candidate { row, identity: None });
         }
