@@ -1,18 +1,19 @@
 //! Against a real broker: the suite that every log has to pass, and what only Kafka has.
 //!
-//! `TRIBUTARY_KAFKA` says where the broker is.
+//! `TRIBUTARY_KAFKA` says where the broker is. With `TRIBUTARY_CONFORMANCE` only tests of the suite run whose names
+//! contain its value.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset};
-use tributary_runtime::conformance::{self, LogFactory, word_count};
+use tributary_runtime::conformance::{self, ConformanceTest, LogFactory, word_count};
 use tributary_runtime::memory::OwnedRecord;
 use tributary_runtime::{Lag, Log, LogError, Output, Poll, Producer, Record, Role, Topic, TopicPartition};
 
@@ -234,21 +235,30 @@ fn read_committed(configuration: &KafkaConfiguration, topic: &Topic, partition: 
 fn kafka_passes_the_conformance_suite() {
     let Some(broker) = broker() else { return };
     let only = std::env::var("TRIBUTARY_CONFORMANCE").unwrap_or_default();
+    let tests = conformance::all().into_iter().filter(|(name, _)| name.contains(&only));
+    let tests = Mutex::new(tests.collect::<Vec<_>>().into_iter());
+    // Most of a test is waiting for the broker, so several run at once, each in its own namespace.
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| run_tests(&broker, &tests))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+type Tests = Mutex<std::vec::IntoIter<(&'static str, ConformanceTest)>>;
+
+/// Runs tests until there are none left, and returns the names of those that failed.
+fn run_tests(broker: &str, tests: &Tests) -> Vec<&'static str> {
     let mut failed = Vec::new();
-    for (name, test) in conformance::all() {
-        if !name.contains(&only) {
-            continue;
-        }
+    loop {
+        let Some((name, test)) = tests.lock().unwrap().next() else { return failed };
         let started = Instant::now();
-        let broker = broker.clone();
-        // A thread of its own each, so that the rest still runs when one fails.
-        let run = std::thread::spawn(move || test(&mut Kafka::new(&broker))).join();
+        let run = std::panic::catch_unwind(|| test(&mut Kafka::new(broker)));
         eprintln!("{name}: {} in {:.1} s", if run.is_ok() { "ok" } else { "FAILED" }, started.elapsed().as_secs_f64());
         if run.is_err() {
             failed.push(name);
         }
     }
-    assert!(failed.is_empty(), "failed: {failed:?}");
 }
 
 fn output(topic: &'static Topic, records: &[(&str, &str)]) -> Output {
@@ -307,7 +317,7 @@ fn a_setting_that_differs_is_altered_and_others_stay() {
     static SHORT: Topic = Topic {
         name: "conformance.lines",
         partitions: word_count::LINES.partitions,
-        cleanup: tributary_runtime::Cleanup::Delete(Duration::from_secs(3600)),
+        cleanup: tributary_runtime::Cleanup::Delete(Duration::from_hours(1)),
         role: Role::Inbox,
         records: &[],
     };
