@@ -129,7 +129,7 @@ impl Positions {
 
     /// Withdraws the records that were not exported (R4, R6, D6); exported ones stay as they are.
     fn withdraw_pairs(&mut self, id: PositionId, office: &str, output: &mut Output) {
-        let open: Vec<_> = self.pairs_of(id).filter(|(_, pair)| pair.exported.is_none()).map(|(key, _)| *key).collect();
+        let open: Vec<_> = self.pairs_of(id).filter(|(_, pair)| pair.is_open()).map(|(key, _)| *key).collect();
         for key in open {
             let export_key = export_key(office, key.1.0, id.0, key.2.0);
             self.context.withdraw_export(output, office, &export_key);

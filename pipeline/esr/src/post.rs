@@ -147,7 +147,7 @@ impl Posts {
                 ..PlacementState::default()
             },
         };
-        for due in due_dates(&new, self.horizon()).into_iter().filter(|due| *due > today) {
+        for due in due_dates(&new, self.horizon()).into_iter().filter(|due| *due >= today) {
             if self.due.get(&(due, number.to_owned())).is_none() {
                 self.due.put((due, number.to_owned()), ());
             }

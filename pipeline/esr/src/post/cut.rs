@@ -8,7 +8,7 @@ use tributary_schemas::{Date, Notification, NotificationCut, NotificationCutDone
 use super::notices::{Candidate, Facts, Office};
 use super::partners::Partner;
 use super::rows::{Frame, content_digest};
-use super::state::{Identity, Number, OfficeState, PlacementState, PostNumber, Reported, Sent, Trigger};
+use super::state::{Identity, Number, OfficeState, PlacementState, PostNumber, Reported, Sent, Trigger, belongs};
 use super::{Posts, Store};
 use crate::topics;
 
@@ -31,7 +31,8 @@ impl Posts {
         for number in &numbers {
             self.cut_number(number, cut, output);
         }
-        for key in due {
+        // What is due today stays: a second run on a day ticks again (D36).
+        for key in due.into_iter().filter(|(date, _)| *date < cut.today) {
             self.due.delete(key);
         }
         for number in changed {
@@ -98,6 +99,11 @@ impl Posts {
         let sent = sent_before.iter().map(|(identity, sent)| (*identity, sent.digest)).collect();
         let office = Office { facts, frame, state: &state, sent };
         let candidates = office.candidates();
+        for c in &candidates {
+            eprintln!(
+                facts.cut.run, number, name, c.row.notification_type, c.identity, c.row.placement_id
+            );
+        }
         let reconciled = office.is_reconciled();
         let mut new_state = OfficeState { reconciled, ..state.clone() };
         if candidates.iter().any(|candidate| candidate.row.notification_type == 5) {
@@ -229,9 +235,16 @@ fn not_sent_before(
 
 /// The placement as the next run is to find it, if that differs.
 fn noted(state: &PlacementState, preferred: Option<tributary_schemas::PostId>) -> Option<PlacementState> {
-    let reported = match state.effective(preferred) {
+    let reported = match state.now.as_ref().filter(|now| now.counted) {
         None => Reported::Never,
-        Some(now) if now.approved => Reported::Unchanged,
+        Some(now) if now.approved && belongs(now, preferred) => Reported::Unchanged,
+        // It has moved to another post with the same number (D27).
+        Some(now)
+            if state.reported_version().is_some_and(|old| old.post_id != now.post_id) && !belongs(now, preferred) =>
+        {
+            Reported::Never
+        }
+        // A draft, or the post does not match now: what ESR was told last still stands (6.3).
         Some(_) => state.reported.clone(),
     };
     let same = matches!(

@@ -101,12 +101,14 @@ impl<'a> Facts<'a> {
             Reported::Unchanged => return self.unless_renumbered(state, Change::Nothing),
             Reported::Version(old) => old,
         };
+        let stood = belongs(old, self.number.preferred_at_cut);
+        let deleted = if stood { Change::Deleted(old) } else { Change::Nothing };
         let Some(now) = state.now.as_ref().filter(|now| now.counted) else {
-            return self.unless_renumbered(state, Change::Deleted(old));
+            return self.unless_renumbered(state, deleted);
         };
         if !belongs(now, self.preferred) {
             let moved = now.post_id != old.post_id;
-            return self.unless_renumbered(state, if moved { Change::Deleted(old) } else { Change::Nothing });
+            return self.unless_renumbered(state, if moved { deleted } else { Change::Nothing });
         }
         if !now.approved {
             return Change::Nothing;
