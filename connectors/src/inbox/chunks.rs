@@ -22,12 +22,7 @@ const CUT_LINE_BYTES: usize = 16 * 1024;
 ///
 /// # Errors
 /// [`EncodeError`] when a record is not declared on the topic.
-pub(super) fn write(
-    file: &FoundFile,
-    content: &[u8],
-    codec: &Codec,
-    output: &mut Output,
-) -> Result<(), EncodeError> {
+pub(super) fn write(file: &FoundFile, content: &[u8], codec: &Codec, output: &mut Output) -> Result<(), EncodeError> {
     let file_name = file.name.original();
     let sha256 = hex(&Sha256::digest(content));
     let arrived = arrival(file, &file_name, &sha256, content);

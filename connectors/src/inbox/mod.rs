@@ -131,7 +131,11 @@ mod tests {
 
     #[test]
     fn d9_files_are_taken_by_date_number_and_kind() {
-        let names = ["DE_EOE_RMC_20261121_00000001.DAT", "DE_EOE_RMC_20261120_00000001.DAT", "DE_EOE_RMF_20261120_00000001.DAT"];
+        let names = [
+            "DE_EOE_RMC_20261121_00000001.DAT",
+            "DE_EOE_RMC_20261120_00000001.DAT",
+            "DE_EOE_RMF_20261120_00000001.DAT",
+        ];
         let found = inbox().look(entries(&names), &HashMap::new());
         let order: Vec<String> = found.files.iter().map(|file| file.name.original()).collect();
         assert_eq!(order, [names[2], names[1], names[0]]);

@@ -47,7 +47,8 @@ fn load(folder: &Path, held: &Held, base_line: bool) -> (LoadReport, Vec<Sent>) 
 fn d1_objects_of_the_base_line_are_marked_and_people_come_first() {
     let folder = tempfile::tempdir().unwrap();
     posts(folder.path(), 1..=2);
-    fs::write(folder.path().join("people.jsonl"), "{\"id\":9,\"contactDetails\":{\"surname\":\"Testcase\"}}\n").unwrap();
+    fs::write(folder.path().join("people.jsonl"), "{\"id\":9,\"contactDetails\":{\"surname\":\"Testcase\"}}\n")
+        .unwrap();
     let (report, sent) = load(folder.path(), &Held::default(), true);
     assert_eq!(report.loaded(), 3);
     let expected = [("tis.person", "9"), ("tis.post", "1"), ("tis.post", "2")];

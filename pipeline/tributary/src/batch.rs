@@ -115,7 +115,8 @@ impl Batch<'_> {
             (self.progress)(&format!("taking in file {} of {total}", number + 1));
             flow.check()?;
             if !sources.send_file(file, self.now(), flow)? {
-                warnings.push(format!("{} changed while it was read and is left for the next run", file.name.original()));
+                warnings
+                    .push(format!("{} changed while it was read and is left for the next run", file.name.original()));
             }
         }
         flow.settle()

@@ -69,7 +69,14 @@ Examples:
 #[command(name = "tributary", version, about, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct CommandLine {
     /// How much is told on standard error: error, warn, info, debug or trace, or `tributary_esr=debug` and the like
-    #[arg(long, global = true, env = "TRIBUTARY_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL", display_order = 900)]
+    #[arg(
+        long,
+        global = true,
+        env = "TRIBUTARY_LOG_LEVEL",
+        hide_env_values = true,
+        value_name = "LEVEL",
+        display_order = 900
+    )]
     pub log_level: Option<String>,
     /// What to do.
     #[command(subcommand)]
@@ -145,16 +152,16 @@ pub struct TopicsArguments {
 #[derive(Debug, Clone, Default, Args)]
 pub struct KafkaArguments {
     /// Brokers to start from
-    #[arg(long, env = "TRIBUTARY_KAFKA", hide_env_values = true, help_heading = "Kafka", value_name = "HOST:PORT")]
+    #[arg(long, help_heading = "Kafka", value_name = "HOST:PORT")]
     pub kafka: Option<String>,
     /// URL of the schema registry
-    #[arg(long, env = "TRIBUTARY_REGISTRY", hide_env_values = true, help_heading = "Kafka", value_name = "URL")]
+    #[arg(long, help_heading = "Kafka", value_name = "URL")]
     pub registry: Option<String>,
     /// Prefix of the names of topics, groups and transactional ids
-    #[arg(long, env = "TRIBUTARY_NAMESPACE", hide_env_values = true, help_heading = "Kafka", value_name = "NAME")]
+    #[arg(long, help_heading = "Kafka", value_name = "NAME")]
     pub namespace: Option<String>,
     /// What tells this process from others of the same groups; the same after each restart
-    #[arg(long, env = "TRIBUTARY_INSTANCE", hide_env_values = true, help_heading = "Kafka", value_name = "NAME")]
+    #[arg(long, help_heading = "Kafka", value_name = "NAME")]
     pub instance: Option<String>,
     /// Do not create topics that are missing
     #[arg(long, help_heading = "Kafka")]

@@ -124,9 +124,8 @@ pub fn explained_defaults() -> String {
 }
 
 fn read_source(path: &Path) -> Result<Source, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        Failure::refused(format!("cannot read the configuration file {}: {error}", path.display()))
-    })?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::refused(format!("cannot read the configuration file {}: {error}", path.display())))?;
     Ok(Source::new(path.display().to_string(), text))
 }
 
@@ -157,7 +156,8 @@ mod tests {
 
     #[test]
     fn one_file_holds_settings_of_process_and_flow() {
-        let text = "[applicants]\nmax_rows_per_post = 3\n[log]\nworkers = 5\n[kafka.client]\n\"sasl.password\" = \"x\"\n";
+        let text =
+            "[applicants]\nmax_rows_per_post = 3\n[log]\nworkers = 5\n[kafka.client]\n\"sasl.password\" = \"x\"\n";
         let configuration = load(text).unwrap();
         assert_eq!(configuration.process.log.workers, 5);
         assert_eq!(configuration.esr.configuration.applicants.max_rows_per_post, 3);

@@ -59,7 +59,9 @@ impl<'a> Demo<'a> {
             let namespace = kafka_arguments.namespace.get_or_insert_with(|| format!("demo-{}", unique())).clone();
             let kafka = settings::kafka_settings(&kafka_arguments, &configuration.process.kafka, Registry::Needed)?;
             let (bootstrap, registry) = (&kafka.cluster.bootstrap, &kafka.registry);
-            kafka_flags = format!(" --log kafka --kafka {bootstrap} --registry {registry} --namespace {namespace}");
+            kafka_flags = format!(
+                " \\\n    --log kafka --kafka {bootstrap} --namespace {namespace} \\\n    --registry {registry}"
+            );
             Some(kafka)
         } else {
             None
@@ -165,8 +167,10 @@ impl<'a> Demo<'a> {
                 "APP" => "applicants",
                 _ => "notifications",
             };
-            let names: Vec<String> =
-                of_kind.iter().map(|file| format!("{} {}", file.office, table::number(file.rows.unsigned_abs()))).collect();
+            let names: Vec<String> = of_kind
+                .iter()
+                .map(|file| format!("{} {}", file.office, table::number(file.rows.unsigned_abs())))
+                .collect();
             self.say(&text::cut(&format!("  {kind} ({meaning}), rows: {}", names.join(", "))));
             self.say(&format!("    {}", example.name));
             let path = self.settings.folders.outbox.join(&example.name);
@@ -213,13 +217,19 @@ fn first_rows(path: &Path) -> Vec<String> {
 
 fn cut_row(row: &str) -> String {
     const ROW_WIDTH: usize = 88;
-    if row.chars().count() <= ROW_WIDTH { row.to_owned() } else { row.chars().take(ROW_WIDTH).chain("...".chars()).collect() }
+    if row.chars().count() <= ROW_WIDTH {
+        row.to_owned()
+    } else {
+        row.chars().take(ROW_WIDTH).chain("...".chars()).collect()
+    }
 }
 
 /// An empty folder: the one asked for, or a new one that is kept.
 fn demo_folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
-    let folder = asked.map_or_else(|| std::env::temp_dir().join(format!("tributary-demo-{}", unique())), Path::to_owned);
-    let failure = |error: std::io::Error| Failure::refused(format!("cannot use the folder {}: {error}", folder.display()));
+    let folder =
+        asked.map_or_else(|| std::env::temp_dir().join(format!("tributary-demo-{}", unique())), Path::to_owned);
+    let failure =
+        |error: std::io::Error| Failure::refused(format!("cannot use the folder {}: {error}", folder.display()));
     fs::create_dir_all(&folder).map_err(failure)?;
     if fs::read_dir(&folder).map_err(failure)?.next().is_some() {
         let text = format!("the folder {} is not empty: name another one with --dir", folder.display());

@@ -18,7 +18,7 @@ pub mod summary;
 mod table;
 mod text;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -60,8 +60,15 @@ fn execute(command_line: &CommandLine) -> Result<(), Failure> {
 
 /// Everything that is not data goes to standard error.
 fn start_diagnostics(level: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(level).map_err(|error| Failure::refused(format!("--log-level {level}: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    // The client library reports every end of a partition as an error; what matters comes as an error of the log.
+    let filter = EnvFilter::try_new(format!("rdkafka=off,librdkafka=off,{level}"))
+        .map_err(|error| Failure::refused(format!("--log-level {level}: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tributary_connectors::embedded::{EmbeddedLog, Fsync, Reader};
+use tributary_connectors::embedded::{EmbeddedLog, Fsync, Reader, StateFolder};
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, TopicPlan};
 use tributary_esr::{flow, topics};
 use tributary_runtime::{Lag, Log, LogError, Producer, Topic};
-use tributary_schemas::{Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings, LocalRegistry, Registry, RegistryError};
+use tributary_schemas::{
+    Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings, LocalRegistry, Registry, RegistryError,
+};
 
 use crate::failure::Failure;
 use crate::settings::{KafkaSettings, Settings};
@@ -20,8 +22,8 @@ const SCHEMAS_FILE: &str = "schemas.json";
 pub enum OpenLog {
     /// In a folder, for this process alone.
     Embedded(Arc<EmbeddedLog>),
-    /// On Kafka.
-    Kafka(KafkaConfiguration),
+    /// On Kafka; the state folder holds what only shortens a restart, and belongs to this process all the same.
+    Kafka(KafkaConfiguration, Arc<StateFolder>),
 }
 
 /// The groups of the flow with the inboxes that they read.
@@ -50,8 +52,9 @@ impl OpenLog {
     pub fn open(settings: &Settings) -> Result<Self, Failure> {
         match &settings.kafka {
             Some(kafka) => {
+                let folder = StateFolder::open(&settings.folders.state).map_err(Failure::refused)?;
                 check_topics(kafka, settings.partitions)?;
-                Ok(Self::Kafka(kafka.cluster.clone()))
+                Ok(Self::Kafka(kafka.cluster.clone(), Arc::new(folder)))
             }
             None => open_embedded(&settings.folders.state, settings.partitions),
         }
@@ -70,7 +73,7 @@ impl OpenLog {
             }
         };
         let prefix = match self {
-            Self::Kafka(cluster) => cluster.name(""),
+            Self::Kafka(cluster, _) => cluster.name(""),
             Self::Embedded(_) => String::new(),
         };
         let builder = CodecBuilder::new(registry).namespace(&prefix).topics(topics::ALL);
@@ -89,7 +92,7 @@ impl OpenLog {
     ) -> Result<Box<dyn Log>, LogError> {
         match self {
             Self::Embedded(log) => Ok(Box::new(log.worker(group, &format!("{group}-{slot}"), inboxes)?)),
-            Self::Kafka(cluster) => Ok(Box::new(KafkaLog::open(cluster, group, &slot.to_string(), inboxes)?)),
+            Self::Kafka(cluster, _) => Ok(Box::new(KafkaLog::open(cluster, group, &slot.to_string(), inboxes)?)),
         }
     }
 
@@ -100,7 +103,7 @@ impl OpenLog {
     pub fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
         match self {
             Self::Embedded(log) => Ok(Box::new(log.producer("sources"))),
-            Self::Kafka(cluster) => Ok(Box::new(KafkaProducer::open(cluster, flow::FLOW, "sources")?)),
+            Self::Kafka(cluster, _) => Ok(Box::new(KafkaProducer::open(cluster, flow::FLOW, "sources")?)),
         }
     }
 
@@ -116,7 +119,7 @@ impl OpenLog {
                     .flat_map(|(group, inboxes)| inboxes.into_iter().map(move |inbox| (group.to_owned(), inbox)));
                 Ok(Box::new(log.lag(inboxes.collect())))
             }
-            Self::Kafka(cluster) => Ok(Box::new(KafkaLag::open(cluster, &groups(), flow_partitions)?)),
+            Self::Kafka(cluster, _) => Ok(Box::new(KafkaLag::open(cluster, &groups(), flow_partitions)?)),
         }
     }
 
@@ -124,7 +127,7 @@ impl OpenLog {
     pub fn identity(&self) -> String {
         match self {
             Self::Embedded(_) => "embedded".to_owned(),
-            Self::Kafka(cluster) => format!("kafka {} {}", cluster.bootstrap, cluster.name("")),
+            Self::Kafka(cluster, _) => format!("kafka {} {}", cluster.bootstrap, cluster.name("")),
         }
     }
 }

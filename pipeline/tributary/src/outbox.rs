@@ -44,7 +44,11 @@ impl Outbox {
     pub fn first_rows(&self, file_name: &str, rows: usize) -> Vec<String> {
         let content = self.store.read(file_name).unwrap_or_default();
         let text = String::from_utf8_lossy(&content);
-        text.lines().filter(|line| !line.starts_with("HDR") && !line.starts_with("TRL")).take(rows).map(str::to_owned).collect()
+        text.lines()
+            .filter(|line| !line.starts_with("HDR") && !line.starts_with("TRL"))
+            .take(rows)
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -68,7 +72,8 @@ mod tests {
         let outbox = Outbox::new(&folder.path().join("out"));
         outbox.write("a.DAT", b"HDR\nNOT,\"1\",x\nNOT,\"4\",x\nNOT,\"1\",y\nTRL,5\n").unwrap();
         outbox.write("a.DAT", b"HDR\nNOT,\"1\",x\nNOT,\"4\",x\nNOT,\"1\",y\nTRL,5\n").unwrap();
-        let names: Vec<_> = fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["a.DAT"]);
         assert_eq!(outbox.notification_types("a.DAT"), BTreeMap::from([("1".into(), 2), ("4".into(), 1)]));
         assert_eq!(outbox.first_rows("a.DAT", 1), ["NOT,\"1\",x"]);

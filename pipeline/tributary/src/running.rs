@@ -98,7 +98,9 @@ impl RunningFlow {
     /// [`Failure::Unfinished`] with that error, or when the process was asked to end.
     pub fn check(&self) -> Result<(), Failure> {
         if self.interrupted.load(Ordering::Relaxed) {
-            return Err(Failure::unfinished("interrupted; the state is intact, and the same command goes on from here"));
+            return Err(Failure::unfinished(
+                "interrupted; the state is intact, and the same command goes on from here",
+            ));
         }
         match self.main.error().or_else(|| self.writer.error()) {
             Some(error) => Err(Failure::unfinished(error)),

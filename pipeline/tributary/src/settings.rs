@@ -118,7 +118,9 @@ pub fn kafka_settings(
     let bootstrap = or_table(&arguments.kafka, &table.bootstrap);
     let registry = or_table(&arguments.registry, &table.registry);
     if bootstrap.is_empty() {
-        return Err(Failure::refused("the brokers are not named: add --kafka HOST:PORT, or kafka.bootstrap in --config"));
+        return Err(Failure::refused(
+            "the brokers are not named: add --kafka HOST:PORT, or kafka.bootstrap in --config",
+        ));
     }
     if registry.is_empty() && needed == Registry::Needed {
         let text = "the schema registry is not named: add --registry URL, or kafka.registry in --config";

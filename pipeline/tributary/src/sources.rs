@@ -62,12 +62,7 @@ impl Sources {
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when it cannot be read or published.
-    pub fn send_file(
-        &self,
-        file: &FoundFile,
-        now: TimestampMillis,
-        flow: &mut RunningFlow,
-    ) -> Result<bool, Failure> {
+    pub fn send_file(&self, file: &FoundFile, now: TimestampMillis, flow: &mut RunningFlow) -> Result<bool, Failure> {
         let name = file.name.original();
         let content = match self.inbox_store.read(&name) {
             Ok(content) => content,

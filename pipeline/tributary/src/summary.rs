@@ -312,7 +312,10 @@ fn dead_letters(flow: &RunningFlow) -> Vec<String> {
     let stages = flow.metrics().into_iter().flat_map(|metrics| metrics.stages());
     let affected = stages.filter(|stage| stage.dead_letters > 0);
     let text = |stage: tributary_runtime::StageFigures| {
-        format!("stage {}: {} records could never be processed; see the topic esr.dead-letter", stage.name, stage.dead_letters)
+        format!(
+            "stage {}: {} records could never be processed; see the topic esr.dead-letter",
+            stage.name, stage.dead_letters
+        )
     };
     affected.map(text).collect()
 }

@@ -13,7 +13,11 @@ pub(crate) fn lines(heading: &[&str], rows: &[Vec<String>], left: usize) -> Vec<
             .iter()
             .zip(&widths)
             .enumerate()
-            .map(|(column, (cell, width))| if column < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") })
+            .map(
+                |(column, (cell, width))| {
+                    if column < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+                },
+            )
             .collect();
         padded.join("  ").trim_end().to_owned()
     };
@@ -42,7 +46,10 @@ mod tests {
     #[test]
     fn columns_line_up() {
         let rows = vec![vec!["EOE".to_owned(), number(1_234)], vec!["total".to_owned(), number(5)]];
-        assert_eq!(lines(&["office", "rows"], &rows, 1), ["office   rows", "EOE     1,234", "total       5"].map(|line| line.to_owned()));
+        assert_eq!(
+            lines(&["office", "rows"], &rows, 1),
+            ["office   rows", "EOE     1,234", "total       5"].map(|line| line.to_owned())
+        );
     }
 
     #[test]

@@ -29,8 +29,19 @@ pub(crate) fn offices(summary: &Summary) -> String {
         rows.push(office_row("all", &total(summary.offices.values())));
     }
     let heading = [
-        "office", "positions", "matched", "unmatched", "exported", "waiting", "invalid", "missed", "gone", "type 1", "2",
-        "4", "5",
+        "office",
+        "positions",
+        "matched",
+        "unmatched",
+        "exported",
+        "waiting",
+        "invalid",
+        "missed",
+        "gone",
+        "type 1",
+        "2",
+        "4",
+        "5",
     ];
     let mut text = String::new();
     for line in table::lines(&heading, &rows, 1) {
@@ -94,7 +105,10 @@ fn inbound(files: &[InboundFile]) -> String {
             .collect();
         push_line(&mut text, &cut(&format!("  {:<9}  {}  {}", file.status, file.name, counts.join(", "))));
         for rejected in file.rejected.iter().take(LISTED) {
-            push_line(&mut text, &cut(&format!("      line {}, column {}: {}", rejected.line, rejected.column, rejected.reason)));
+            push_line(
+                &mut text,
+                &cut(&format!("      line {}, column {}: {}", rejected.line, rejected.column, rejected.reason)),
+            );
         }
         more(&mut text, "      ", file.rejected.len());
     }

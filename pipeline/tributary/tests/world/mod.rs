@@ -108,8 +108,7 @@ impl World {
 
     pub fn outbox_names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path("outbox")) else { return Vec::new() };
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
