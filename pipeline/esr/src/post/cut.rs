@@ -99,11 +99,6 @@ impl Posts {
         let sent = sent_before.iter().map(|(identity, sent)| (*identity, sent.digest)).collect();
         let office = Office { facts, frame, state: &state, sent };
         let candidates = office.candidates();
-        for c in &candidates {
-            eprintln!(
-                facts.cut.run, number, name, c.row.notification_type, c.identity, c.row.placement_id
-            );
-        }
         let reconciled = office.is_reconciled();
         let mut new_state = OfficeState { reconciled, ..state.clone() };
         if candidates.iter().any(|candidate| candidate.row.notification_type == 5) {
