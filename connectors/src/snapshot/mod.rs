@@ -186,7 +186,7 @@ impl Snapshot {
     /// # Errors
     /// A [`SnapshotError`] when the file cannot be read, or what `each` answers.
     pub fn posts<E: From<SnapshotError>>(&self, each: impl FnMut(Post) -> Result<(), E>) -> Result<KindReport, E> {
-        self.load(Kind::Posts, each)
+        self.load(Kind::Posts, |_| false, each)
     }
 
     /// Hands every placement to `each`, which may stop the load with an error.
@@ -197,7 +197,7 @@ impl Snapshot {
         &self,
         each: impl FnMut(Placement) -> Result<(), E>,
     ) -> Result<KindReport, E> {
-        self.load(Kind::Placements, each)
+        self.load(Kind::Placements, |_| false, each)
     }
 
     /// Hands every person to `each`, which may stop the load with an error.
@@ -205,12 +205,49 @@ impl Snapshot {
     /// # Errors
     /// A [`SnapshotError`] when the file cannot be read, or what `each` answers.
     pub fn people<E: From<SnapshotError>>(&self, each: impl FnMut(Person) -> Result<(), E>) -> Result<KindReport, E> {
-        self.load(Kind::People, each)
+        self.load(Kind::People, |_| false, each)
+    }
+
+    /// As [`Snapshot::posts`]; lines for which `is_unchanged` answers true count as loaded, but are not parsed.
+    ///
+    /// # Errors
+    /// As [`Snapshot::posts`].
+    pub fn changed_posts<E: From<SnapshotError>>(
+        &self,
+        is_unchanged: impl FnMut(&[u8]) -> bool,
+        each: impl FnMut(Post) -> Result<(), E>,
+    ) -> Result<KindReport, E> {
+        self.load(Kind::Posts, is_unchanged, each)
+    }
+
+    /// As [`Snapshot::placements`]; lines for which `is_unchanged` answers true count as loaded, but are not parsed.
+    ///
+    /// # Errors
+    /// As [`Snapshot::placements`].
+    pub fn changed_placements<E: From<SnapshotError>>(
+        &self,
+        is_unchanged: impl FnMut(&[u8]) -> bool,
+        each: impl FnMut(Placement) -> Result<(), E>,
+    ) -> Result<KindReport, E> {
+        self.load(Kind::Placements, is_unchanged, each)
+    }
+
+    /// As [`Snapshot::people`]; lines for which `is_unchanged` answers true count as loaded, but are not parsed.
+    ///
+    /// # Errors
+    /// As [`Snapshot::people`].
+    pub fn changed_people<E: From<SnapshotError>>(
+        &self,
+        is_unchanged: impl FnMut(&[u8]) -> bool,
+        each: impl FnMut(Person) -> Result<(), E>,
+    ) -> Result<KindReport, E> {
+        self.load(Kind::People, is_unchanged, each)
     }
 
     fn load<T: Object, E: From<SnapshotError>>(
         &self,
         kind: Kind,
+        mut is_unchanged: impl FnMut(&[u8]) -> bool,
         mut each: impl FnMut(T) -> Result<(), E>,
     ) -> Result<KindReport, E> {
         let Some((_, name)) = self.files.iter().find(|(candidate, _)| *candidate == kind) else {
@@ -228,6 +265,10 @@ impl Snapshot {
                     return Ok(report);
                 }
                 Line::TooLong => Fault { field: None, reason: format!("is longer than {MAX_LINE_BYTES} bytes") },
+                Line::Text(text) if is_unchanged(text) => {
+                    report.loaded += 1;
+                    continue;
+                }
                 Line::Text(text) => match T::from_line(text) {
                     Ok(object) => {
                         report.loaded += 1;

@@ -2,6 +2,7 @@
 //!
 //! How a snapshot is read is the matter of [`crate::snapshot`]; that unchanged objects cause nothing, of the `tis` stage.
 
+mod known_lines;
 mod record;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,6 +15,9 @@ use tributary_runtime::{Headers, LogError, Output, Producer, TimestampMillis, To
 use tributary_schemas::{AvroRecord, Codec, EncodeError};
 
 use crate::snapshot::{Kind, KindReport, Snapshot, SnapshotError};
+use known_lines::{Comparison, Seen};
+
+pub use known_lines::KnownLines;
 
 /// A publication ends after so many bytes.
 const PUBLICATION_BYTES: usize = 4 << 20;
@@ -60,6 +64,8 @@ pub struct Load<'a> {
     pub base_line: bool,
     /// The time of the records.
     pub now: TimestampMillis,
+    /// Lines of the snapshot before, whose objects are held just so.
+    pub known: &'a KnownLines,
 }
 
 /// What came of a snapshot.
@@ -71,6 +77,8 @@ pub struct LoadReport {
     pub deleted: Vec<(Kind, u64)>,
     /// Why nothing of the snapshot was taken (D2).
     pub refused: Option<String>,
+    /// The lines by which unchanged objects will be known, once all of this is on the disk.
+    pub known: KnownLines,
 }
 
 impl LoadReport {
@@ -140,19 +148,21 @@ impl Load<'_> {
         let mut report = LoadReport::default();
         let mut gone = Vec::new();
         for kind in [Kind::People, Kind::Posts, Kind::Placements] {
-            let mut seen = FxHashSet::default();
-            let file = publications.load(snapshot, kind, &mut seen)?;
             let held = held.of(kind);
+            let mut seen = Seen::default();
+            let file = publications.load(snapshot, &Comparison::new(kind, self.known, held), kind, &mut seen)?;
             if self.settings.content == SnapshotContent::Full && file.allows_deletions() {
-                let missing: Vec<i64> = held.difference(&seen).copied().collect();
+                let missing: Vec<i64> = held.difference(&seen.ids).copied().collect();
                 if self.settings.refuses(missing.len() as u64, held.len() as u64) {
                     report.refused = Some(refusal(kind, missing.len(), held.len()));
                 }
                 gone.push((kind, missing));
             }
             report.files.push((kind, file));
+            seen.remember(&mut report.known);
         }
         if report.refused.is_some() {
+            report.known = KnownLines::default();
             return Ok(report);
         }
         publications.sender = Some(sender);
@@ -204,18 +214,30 @@ struct Publications<'a> {
 }
 
 impl Publications<'_> {
-    fn load(&mut self, snapshot: &Snapshot, kind: Kind, seen: &mut FxHashSet<i64>) -> Result<KindReport, LoadError> {
+    fn load(
+        &mut self,
+        snapshot: &Snapshot,
+        comparison: &Comparison<'_>,
+        kind: Kind,
+        seen: &mut Seen,
+    ) -> Result<KindReport, LoadError> {
+        let seen = std::cell::RefCell::new(seen);
+        let is_unchanged = |line: &[u8]| {
+            let Some(id) = comparison.unchanged(line) else { return false };
+            seen.borrow_mut().add(id, comparison.key());
+            true
+        };
         match kind {
-            Kind::Posts => snapshot.posts(|post| {
-                seen.insert(post.id);
+            Kind::Posts => snapshot.changed_posts(is_unchanged, |post| {
+                seen.borrow_mut().add(post.id, comparison.key());
                 self.put(&topics::TIS_POST, post.id, &record::post(post))
             }),
-            Kind::Placements => snapshot.placements(|placement| {
-                seen.insert(placement.id);
+            Kind::Placements => snapshot.changed_placements(is_unchanged, |placement| {
+                seen.borrow_mut().add(placement.id, comparison.key());
                 self.put(&topics::TIS_PLACEMENT, placement.id, &record::placement(placement))
             }),
-            Kind::People => snapshot.people(|person| {
-                seen.insert(person.id);
+            Kind::People => snapshot.changed_people(is_unchanged, |person| {
+                seen.borrow_mut().add(person.id, comparison.key());
                 self.put(&topics::TIS_PERSON, person.id, &record::person(person))
             }),
         }

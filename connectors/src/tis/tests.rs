@@ -35,9 +35,13 @@ fn posts(folder: &Path, ids: impl Iterator<Item = i64>) {
 }
 
 fn load(folder: &Path, held: &Held, base_line: bool) -> (LoadReport, Vec<Sent>) {
+    load_beside(folder, held, base_line, &KnownLines::default())
+}
+
+fn load_beside(folder: &Path, held: &Held, base_line: bool, known: &KnownLines) -> (LoadReport, Vec<Sent>) {
     let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(topics::ALL).build().unwrap();
     let settings = EsrConfiguration::load(None).unwrap().snapshot;
-    let load = Load { codec: &codec, settings: &settings, flow_partitions: 4, base_line, now: 5 };
+    let load = Load { codec: &codec, settings: &settings, flow_partitions: 4, base_line, now: 5, known };
     let mut producer = Collected::default();
     let report = load.run(&Snapshot::open(folder).unwrap(), held, &mut producer).unwrap();
     (report, producer.0)
@@ -84,4 +88,34 @@ fn d2_a_snapshot_that_deletes_too_much_is_refused_as_a_whole() {
     assert!(report.refused.is_some() && sent.is_empty());
     let held = Held { posts: (1..=150).collect(), ..Held::default() };
     assert_eq!(load(folder.path(), &held, false).1.len(), 150);
+}
+
+#[test]
+fn lines_that_are_known_are_not_sent_again_and_not_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    posts(folder.path(), 1..=3);
+    let known = load(folder.path(), &Held::default(), true).0.known;
+    let held = Held { posts: [1, 2, 3].into_iter().collect(), ..Held::default() };
+    let (report, sent) = load_beside(folder.path(), &held, false, &known);
+    assert_eq!((report.loaded(), sent.len()), (3, 0));
+    posts(folder.path(), 2..=4);
+    let (report, sent) = load_beside(folder.path(), &held, false, &report.known);
+    let keys: Vec<(&str, bool)> = sent.iter().map(|sent| (sent.1.as_str(), sent.2)).collect();
+    assert_eq!(keys, [("4", false), ("1", true)]);
+    // What is known but not held is sent.
+    let held = Held { posts: [2, 3].into_iter().collect(), ..Held::default() };
+    assert_eq!(load_beside(folder.path(), &held, false, &report.known).1.len(), 1);
+}
+
+#[test]
+fn an_id_with_several_lines_is_always_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |owner: &str| {
+        format!("{{\"id\":1,\"nationalPostNumber\":\"A\",\"status\":\"CURRENT\",\"owner\":\"{owner}\"}}\n")
+    };
+    fs::write(folder.path().join("posts.jsonl"), line("one") + &line("two")).unwrap();
+    let known = load(folder.path(), &Held::default(), true).0.known;
+    fs::write(folder.path().join("posts.jsonl"), line("one")).unwrap();
+    let held = Held { posts: [1].into_iter().collect(), ..Held::default() };
+    assert_eq!(load_beside(folder.path(), &held, false, &known).1.len(), 1);
 }

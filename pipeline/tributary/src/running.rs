@@ -173,6 +173,17 @@ impl RunningFlow {
         Producer::publish(self, output).map_err(log_failure)
     }
 
+    /// Brings everything published so far to the disk, where that is the log's own matter.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the disk does not take it.
+    pub fn sync(&self) -> Result<(), Failure> {
+        match &self.log {
+            OpenLog::Embedded(log) => log.sync().map_err(log_failure),
+            OpenLog::Kafka(..) => Ok(()),
+        }
+    }
+
     /// Calls `visit` with every processor of type `P`.
     ///
     /// # Errors

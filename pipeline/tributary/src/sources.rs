@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use tributary_connectors::files::{FileEntry, FileStore, Folder};
 use tributary_connectors::inbox::{Fingerprint, Found, FoundFile, Inbox};
 use tributary_connectors::snapshot::{Snapshot, SnapshotError};
-use tributary_connectors::tis::{Held, Load, LoadError, LoadReport};
+use tributary_connectors::tis::{Held, KnownLines, Load, LoadError, LoadReport};
 use tributary_esr::configuration::After;
 use tributary_esr::inbound::{Inbound, LedgerEntry, LedgerStatus};
 use tributary_esr::{tis, topics};
@@ -23,11 +23,16 @@ use crate::settings::Settings;
 /// Is in the state folder while the base line is being loaded (D1).
 const BASE_LINE_MARKER: &str = "base-line-in-progress";
 
+/// Is in the state folder while the stages hold just what the last snapshot says.
+const KNOWN_LINES: &str = "snapshot-lines";
+
 /// The sources of one process.
 pub struct Sources {
     inbox_store: Box<dyn FileStore>,
     snapshot_folder: PathBuf,
     base_line_marker: PathBuf,
+    /// Only with the embedded log: in Kafka, others may write into the topics of TIS too.
+    known_lines: Option<PathBuf>,
     inbox: Inbox,
 }
 
@@ -39,6 +44,7 @@ impl Sources {
             inbox_store: Box::new(Folder::new(&settings.folders.inbox)),
             snapshot_folder: settings.folders.tis.clone(),
             base_line_marker: settings.folders.state.join(BASE_LINE_MARKER),
+            known_lines: settings.kafka.is_none().then(|| settings.folders.state.join(KNOWN_LINES)),
             inbox: Inbox::new(settings.offices.clone(), configured),
         }
     }
@@ -118,8 +124,13 @@ impl Sources {
             // A load that is interrupted goes on as base line.
             fs::write(&self.base_line_marker, b"").map_err(|error| self.marker_failure(&error))?;
         }
+        let known = match &self.known_lines {
+            Some(path) => KnownLines::take(path).map_err(|error| known_lines_failure(path, &error))?,
+            None => KnownLines::default(),
+        };
         let context = flow.context().clone();
         let load = Load {
+            known: &known,
             codec: &context.codec,
             settings: &context.settings.configuration.snapshot,
             flow_partitions: flow.flow_partitions(),
@@ -129,6 +140,10 @@ impl Sources {
         let report = load.run(&snapshot, &held, flow)?;
         if base_line {
             fs::remove_file(&self.base_line_marker).map_err(|error| self.marker_failure(&error))?;
+        }
+        if let Some(path) = self.known_lines.as_ref().filter(|_| report.refused.is_none()) {
+            flow.sync()?;
+            report.known.write(path).map_err(|error| known_lines_failure(path, &error))?;
         }
         Ok(report)
     }
@@ -144,6 +159,10 @@ impl Sources {
     pub fn snapshot_files(&self) -> Result<Vec<FileEntry>, Failure> {
         Folder::new(&self.snapshot_folder).list().map_err(Failure::unfinished)
     }
+}
+
+fn known_lines_failure(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::unfinished(format!("cannot write {}: {error}", path.display()))
 }
 
 /// Why a snapshot was not loaded.
