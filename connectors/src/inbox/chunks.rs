@@ -86,7 +86,7 @@ fn chunks(content: &[u8]) -> impl Iterator<Item = Chunk> + '_ {
         let end = chunk_end(content, start);
         let run = &content[start..end];
         let first_line = line;
-        line += run.iter().filter(|byte| **byte == b'\n').count() as u64;
+        line += run.split(|byte| *byte == b'\n').count() as u64 - 1;
         start = end;
         ended = end == content.len();
         let content = if run.len() > LONGEST_LINE_BYTES { [cut(run), b"\n"].concat() } else { run.to_vec() };

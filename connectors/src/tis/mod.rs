@@ -125,12 +125,12 @@ impl Load<'_> {
         std::thread::scope(|scope| {
             let publisher = scope.spawn(move || publish_all(&receiver, producer));
             let read = self.read(snapshot, held, sender);
-            let published = match publisher.join() {
-                Ok(published) => published,
+            let outcome = match publisher.join() {
+                Ok(outcome) => outcome,
                 Err(panic) => std::panic::resume_unwind(panic),
             };
             // The log's answer says more than the reader's that nobody takes its records any more.
-            published?;
+            outcome?;
             read
         })
     }

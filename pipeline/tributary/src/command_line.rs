@@ -91,7 +91,7 @@ pub enum Command {
     Demo(DemoArguments),
     /// Run the exchange: as a service, or as one batch with --once
     #[command(after_help = RUN_EXAMPLES)]
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Compare the Kafka topics with what the flow needs, or create them
     #[command(after_help = TOPICS_EXAMPLES)]
     Topics {

@@ -126,7 +126,7 @@ impl<'a> Demo<'a> {
         self.say(&format!(
             "  in: {} lines in {} files; TIS holds {} posts, {} people, {} placements",
             table::number(counts.lines as u64),
-            written.files.iter().filter(|name| name.ends_with(".DAT")).count(),
+            written.files.iter().filter(|name| name.starts_with("DE_")).count(),
             table::number(counts.posts as u64),
             table::number(counts.people as u64),
             table::number(counts.placements as u64),

@@ -47,6 +47,10 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Libraries that tell more than anybody wants to know: the Kafka client reports every end of a partition as an error. What
+/// matters comes as an error of the log.
+const QUIET: &str = "rdkafka=off,librdkafka=off,fjall=warn,lsm_tree=warn";
+
 fn execute(command_line: &CommandLine) -> Result<(), Failure> {
     let is_service = matches!(&command_line.command, Command::Run(arguments) if !arguments.once);
     start_diagnostics(command_line.log_level.as_deref().unwrap_or(if is_service { "info" } else { "warn" }))?;
@@ -60,8 +64,7 @@ fn execute(command_line: &CommandLine) -> Result<(), Failure> {
 
 /// Everything that is not data goes to standard error.
 fn start_diagnostics(level: &str) -> Result<(), Failure> {
-    // The client library reports every end of a partition as an error; what matters comes as an error of the log.
-    let filter = EnvFilter::try_new(format!("rdkafka=off,librdkafka=off,{level}"))
+    let filter = EnvFilter::try_new(format!("{QUIET},{level}"))
         .map_err(|error| Failure::refused(format!("--log-level {level}: {error}")))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -122,8 +125,9 @@ fn topics(command: &TopicsCommand) -> Result<(), Failure> {
     if plan.changes().is_empty() {
         return print("all topics are as they should be\n");
     }
-    let changes: String = plan.changes().iter().map(|change| format!("{change}\n")).collect();
-    print(&changes)?;
+    for change in plan.changes() {
+        print(&format!("{change}\n"))?;
+    }
     match command {
         TopicsCommand::Plan(_) => Ok(()),
         TopicsCommand::Apply(_) => {

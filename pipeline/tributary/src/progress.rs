@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 /// Shows what is being done in place of what was shown before.
 pub(crate) fn show(what: &str) {
+    tracing::debug!("{what}");
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
         // Progress that cannot be shown is no reason to fail.

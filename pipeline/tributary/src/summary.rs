@@ -214,13 +214,12 @@ fn add_inbound(files: &mut Vec<InboundFile>, at: &mut HashMap<String, usize>, ev
             .collect(),
         name: event.file_name,
     };
-    match at.get(&file.name) {
-        Some(index) => files[*index] = file,
-        None => {
-            at.insert(file.name.clone(), files.len());
-            files.push(file);
-        }
+    if let Some(index) = at.get(&file.name) {
+        files[*index] = file;
+        return;
     }
+    at.insert(file.name.clone(), files.len());
+    files.push(file);
 }
 
 fn offices(flow: &RunningFlow) -> Result<BTreeMap<String, OfficeFigures>, Failure> {

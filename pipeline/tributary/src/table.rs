@@ -31,7 +31,7 @@ pub(crate) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -48,7 +48,7 @@ mod tests {
         let rows = vec![vec!["EOE".to_owned(), number(1_234)], vec!["total".to_owned(), number(5)]];
         assert_eq!(
             lines(&["office", "rows"], &rows, 1),
-            ["office   rows", "EOE     1,234", "total       5"].map(|line| line.to_owned())
+            ["office   rows", "EOE     1,234", "total       5"].map(str::to_owned)
         );
     }
 

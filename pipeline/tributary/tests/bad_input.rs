@@ -83,7 +83,7 @@ fn d11_the_same_file_again_is_ignored_and_other_content_is_refused() {
     let world = World::small();
     world.once(DAY_1, &[]).document();
     let path = world.path("inbox").join(FULL_FILE);
-    let later = SystemTime::now() + Duration::from_secs(60);
+    let later = SystemTime::now() + Duration::from_mins(1);
     fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
     assert_eq!(inbound(&world.once(DAY_2, &[]), FULL_FILE)["status"], "ignored");
     world.file(FULL_FILE, &[&position(7_000_009, "", POST_NUMBER)]);

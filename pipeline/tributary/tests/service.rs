@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use world::{DAY_2, POST_NUMBER, World, position};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn service_world() -> World {
     let mut world = World::small();

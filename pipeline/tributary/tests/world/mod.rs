@@ -69,13 +69,13 @@ impl World {
     pub fn file(&self, name: &str, lines: &[&str]) {
         let office = &name[3..6];
         let count = lines.len() + 2;
-        let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let body: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
         let header = format!("HDR,\"{name}\",20261121 131500,\"{office}\",,20261121 131500,\"01\"");
         fs::write(self.path("inbox").join(name), format!("{header}\n{body}TRL,{count}\n")).unwrap();
     }
 
     pub fn jsonl(&self, kind: &str, objects: &[Value]) {
-        let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+        let lines: String = objects.iter().flat_map(|object| [object.to_string(), "\n".to_owned()]).collect();
         fs::write(self.path("tis").join(format!("{kind}.jsonl")), lines).unwrap();
     }
 
