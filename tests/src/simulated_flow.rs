@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tributary_connectors::inbox::{Fingerprint, Inbox};
 use tributary_connectors::snapshot::Snapshot;
-use tributary_connectors::tis::{Held, Load};
+use tributary_connectors::tis::{Held, KnownLines, Load};
 use tributary_esr::configuration::EsrSettings;
 use tributary_esr::context::Context;
 use tributary_esr::exporter::Exporter;
@@ -72,6 +72,8 @@ pub struct SimulatedFlow {
     outbox: Arc<Outbox>,
     inbox: Inbox,
     base_line: bool,
+    /// Lines of the last snapshot, which a process keeps until it ends.
+    known_lines: KnownLines,
     partitions: i32,
 }
 
@@ -107,7 +109,7 @@ impl SimulatedFlow {
         let mut workers: Vec<(usize, Option<Worker>)> = (0..1 + rng.below(3)).map(|_| (0, None)).collect();
         workers.push((1, None));
         let inbox = Inbox::new(served, configured);
-        Self { context, broker, rng, groups, workers, outbox, inbox, base_line: true, partitions }
+        Self { context, broker, rng, groups, workers, outbox, inbox, base_line: true, known_lines: KnownLines::default(), partitions }
     }
 
     /// One batch, as `run --once` does it.
@@ -160,14 +162,19 @@ impl SimulatedFlow {
         }
         let held = self.held();
         let settings = self.context.settings.configuration.snapshot.clone();
+        if self.rng.chance(0.5) {
+            self.known_lines = KnownLines::default();
+        }
         let load = Load {
             codec: &self.context.codec,
             settings: &settings,
             flow_partitions: self.partitions,
             base_line: self.base_line,
             now,
+            known: &self.known_lines,
         };
-        load.run(&snapshot, &held, &mut self.broker.producer("tis")).unwrap();
+        let report = load.run(&snapshot, &held, &mut self.broker.producer("tis")).unwrap();
+        self.known_lines = report.known;
         self.base_line = false;
     }
 

@@ -83,11 +83,15 @@ impl Positions {
                 .map(|((_, one, _), _)| *one)
                 .collect(),
         };
-        self.context.send(output, &topics::POST, number.as_bytes(), &subscription);
-        if !new_number {
-            return;
+        if new_number {
+            self.tell_exports(id, &number, output);
         }
-        // A number that comes back must know what was exported under it before (D34).
+        self.context.send(output, &topics::POST, number.as_bytes(), &subscription);
+    }
+
+    /// A number that the position takes must know what was exported before (D34); because this comes before the
+    /// subscription, it is told from an export under that number.
+    fn tell_exports(&self, id: PositionId, number: &str, output: &mut Output) {
         for ((_, placement_id, trainee_id), pair) in self.pairs_of(id) {
             if let Some((date_from, date_to)) = pair.exported {
                 let exported = PlacementExported {
@@ -183,8 +187,7 @@ impl Positions {
         let applicant = applicant::build(placement, facts, &self.context)?;
         let export_key = export_key(&position.office, placement.placement_id.0, id.0, placement.trainee_id.0);
         self.context.send_export(output, &position.office, &export_key, &applicant);
-        let exported = placement.sent_before.as_ref().map(|_| (placement.date_from, placement.date_to));
-        self.pairs.put(key, Pair { exported, withdrawn: false });
+        self.pairs.put(key, Pair { exported: None, withdrawn: false });
         Ok(())
     }
 

@@ -232,16 +232,18 @@ impl Posts {
 
     fn exported(&mut self, number: &str, exported: &PlacementExported) {
         let key = (number.to_owned(), exported.placement_id, exported.trainee_id);
-        let Some(old) = self.placements.get(&key) else { return };
-        if old.exports.iter().any(|export| export.position_id == exported.position_id) {
+        // The placement may come after what is known of its exports.
+        let mut state = self.placements.get(&key).cloned().unwrap_or_default();
+        if state.exports.iter().any(|export| export.position_id == exported.position_id) {
             return;
         }
-        let mut state = old.clone();
+        // A position tells its earlier exports before it subscribes.
+        let since_cut = self.subscriptions.get(&(number.to_owned(), exported.position_id)).is_some();
         state.exports.push(Export {
             position_id: exported.position_id,
             date_from: exported.date_from,
             date_to: exported.date_to,
-            since_cut: true,
+            since_cut,
         });
         self.placements.put(key, state);
     }

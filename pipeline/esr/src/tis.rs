@@ -26,6 +26,8 @@ pub struct Posts {
 struct KnownPost {
     number: String,
     status: PostStatus,
+    /// It stays of the base line under another number (D1).
+    base_line: bool,
 }
 
 impl Posts {
@@ -43,7 +45,8 @@ impl Posts {
         let number = fold_deanery_number(&post.national_post_number);
         let known = self.known.get(&post.id);
         let renumbered = known.is_some_and(|known| known.number != number);
-        let new = KnownPost { number, status: post.status.clone() };
+        let base_line = known.map_or(base_line, |known| known.base_line);
+        let new = KnownPost { number, status: post.status.clone(), base_line };
         if known == Some(&new) {
             return;
         }

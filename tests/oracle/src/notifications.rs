@@ -171,6 +171,7 @@ impl Oracle {
         };
         for (key, old) in self.versions.get(dpn).into_iter().flatten() {
             if self.base.find_effective(dpn, *key).is_none()
+                || self.world.find_effective(dpn, *key).is_some()
                 || old.ended_before(today)
                 || old.start >= window_end(today)
             {

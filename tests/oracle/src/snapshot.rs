@@ -90,7 +90,7 @@ fn placement(value: &Value) -> Option<(u64, Placement)> {
     let kind = text(value, "placementType");
     let placement = Placement {
         id: placement_id,
-        trainee: id(value, "traineeId").unwrap_or_default(),
+        trainee: id(value, "traineeId")?,
         first_name: text(value, "traineeFirstName"),
         last_name: text(value, "traineeLastName"),
         gmc: text(value, "traineeGmcNumber"),

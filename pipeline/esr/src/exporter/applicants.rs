@@ -44,16 +44,12 @@ impl Exporter {
             seen_by_run: old.as_ref().is_some_and(|old| old.seen_by_run),
             applicant: None,
         };
-        if let Some(file) = &applicant.sent_before {
-            state.status = Status::Exported;
-            state.file = Some(file.clone()).filter(|file| !file.is_empty());
-            state.reason = Some("TIS remembers that it was sent before (D14)".to_owned());
-        } else if let Some(field) = missing_field(&applicant) {
+        if let Some(field) = missing_field(&applicant) {
             state.status = Status::InvalidData;
             state.reason = Some(format!("{field} is missing"));
         }
         self.stop_waiting(&key, old.as_ref());
-        if state.status == Status::ToExport {
+        if state.status == Status::ToExport && !sent_before {
             self.waiting.put(waiting_key(&key, applicant.projected_hire_date), ());
         }
         state.applicant = Some(Box::new(applicant));
@@ -101,6 +97,7 @@ impl Exporter {
     pub(super) fn export_applicants(&mut self, run: &ExportRun, output: &mut Output) {
         let Ok(name) = run.file_name.parse::<FileName>() else { return };
         self.forget_ended(run);
+        self.believe_tis(run, output);
         let chosen = self.choose(run, output);
         let times = RunTimes { now: run.now, previous: run.previous_run };
         let context = self.context.clone();
@@ -116,7 +113,7 @@ impl Exporter {
             self.waiting.delete(waiting_key(&key, applicant.projected_hire_date));
             state.status = Status::Pending;
             state.file = Some(run.file_name.clone());
-            self.tell_positions(&run.file_name, row as u32, &key, &applicant);
+            self.remember_row(&run.file_name, row as u32, &key, &applicant);
             self.applicants.put(key, state);
         }
         file.close(&name, FileKind::App, output);
@@ -138,6 +135,39 @@ impl Exporter {
         }
     }
 
+    /// D14: what TIS remembers as exported is so, from the first run that sees it.
+    fn believe_tis(&mut self, run: &ExportRun, output: &mut Output) {
+        let told = |state: &&ApplicantState| {
+            let sent_before = state.applicant.as_ref().is_some_and(|applicant| applicant.sent_before.is_some());
+            sent_before && state.is_live() && !state.is_decided()
+        };
+        let told: Vec<(ApplicantKey, ApplicantState)> = self
+            .touched_of(&run.office)
+            .filter_map(|key| Some((key.clone(), self.applicants.get(key).filter(told)?.clone())))
+            .collect();
+        for (key, mut state) in told {
+            let Some(applicant) = state.applicant.take() else { continue };
+            state.status = Status::Exported;
+            state.file = applicant.sent_before.clone().filter(|file| !file.is_empty());
+            state.reason = Some("TIS remembers that it was sent before (D14)".to_owned());
+            let dates = (applicant.projected_hire_date, applicant.projected_end_date);
+            let file_name = state.file.clone().unwrap_or_default();
+            self.tell_position(&key, dates, file_name, output);
+            self.applicants.put(key, state);
+        }
+    }
+
+    fn tell_position(
+        &self,
+        key: &ApplicantKey,
+        (date_from, date_to): (Date, Option<Date>),
+        file_name: String,
+        output: &mut Output,
+    ) {
+        let exported = ApplicantExported { placement_id: key.1, trainee_id: key.3, date_from, date_to, file_name };
+        self.context.send(output, &topics::POSITION_INBOX, &key.2.0.to_be_bytes(), &exported);
+    }
+
     fn touched_of(&self, office: &str) -> impl Iterator<Item = &ApplicantKey> {
         let first = (office.to_owned(), PlacementId(i64::MIN), PositionId(i64::MIN), PersonId(i64::MIN));
         let office = office.to_owned();
@@ -145,7 +175,7 @@ impl Exporter {
     }
 
     /// Remembers the row until the file is at its destination.
-    fn tell_positions(&mut self, file_name: &str, row: u32, key: &ApplicantKey, applicant: &Applicant) {
+    fn remember_row(&mut self, file_name: &str, row: u32, key: &ApplicantKey, applicant: &Applicant) {
         let dates = (applicant.projected_hire_date, applicant.projected_end_date);
         self.pending.put((file_name.to_owned(), row), (key.clone(), dates));
     }
@@ -159,11 +189,13 @@ impl Exporter {
             .map(|(key, ())| key.clone())
             .collect();
         let mut choice = Choice::new(self.context.settings.configuration.applicants.max_rows_per_post as usize);
+        let policy = self.context.settings.configuration.applicants.missed_window;
+        let include_late = run.include_late || policy == crate::configuration::MissedWindow::Send;
         let mut missed = Vec::new();
         for (office, start, placement, position, trainee) in due {
             let key = (office, placement, position, trainee);
             let Some(state) = self.applicants.get(&key) else { continue };
-            if start < first && !run.include_late {
+            if start < first && !include_late {
                 if state.status != Status::MissedWindow {
                     missed.push(key);
                 }
@@ -233,18 +265,11 @@ impl Exporter {
             .range((written.file_name.clone(), 0)..=(written.file_name.clone(), u32::MAX))
             .map(|(row, pending)| (row.clone(), pending.clone()))
             .collect();
-        for (row, (key, (date_from, date_to))) in rows {
+        for (row, (key, dates)) in rows {
             self.pending.delete(row);
             let Some(mut state) = self.applicants.get(&key).cloned() else { continue };
             state.status = Status::Exported;
-            let exported = ApplicantExported {
-                placement_id: key.1,
-                trainee_id: key.3,
-                date_from,
-                date_to,
-                file_name: written.file_name.clone(),
-            };
-            self.context.send(output, &topics::POSITION_INBOX, &key.2.0.to_be_bytes(), &exported);
+            self.tell_position(&key, dates, written.file_name.clone(), output);
             self.applicants.put(key, state);
         }
     }

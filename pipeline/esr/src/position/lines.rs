@@ -155,7 +155,7 @@ fn merge(old: Option<&StoredPosition>, line: &Line) -> StoredPosition {
     let becomes_live = new.is_live() && (!was_live || old_number != fold_deanery_number(&new.deanery_number));
     if moved {
         new.cause_file.clone_from(&line.file_name);
-        new.cause_line = 0;
+        new.cause_line = -line.line;
     } else if becomes_live {
         new.cause_file.clone_from(&line.file_name);
         new.cause_line = line.line;

@@ -20,7 +20,7 @@ pub struct StoredPosition {
     pub version: i64,
     /// File whose line made the position live with this DPN in this office (D32).
     pub cause_file: String,
-    /// That line; zero when the position came by moving from another office (D6).
+    /// That line; negative when the position came by moving from another office (D6).
     pub cause_line: i32,
     /// Last full file that named the position (D8).
     pub last_full_file: String,

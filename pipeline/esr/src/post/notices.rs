@@ -122,8 +122,12 @@ impl<'a> Facts<'a> {
         Change::Nothing
     }
 
-    /// A placement whose post has taken another number is withdrawn under the old one (D27).
+    /// A placement whose post has taken another number is withdrawn under the old one (D27), unless it still counts
+    /// there, by the post that has the number now.
     fn unless_renumbered(&self, state: &'a PlacementState, otherwise: Change<'a>) -> Change<'a> {
+        if state.effective(self.preferred).is_some() {
+            return otherwise;
+        }
         let gone = self.number.preferred_at_cut.filter(|post| self.number.renumbered_away.contains(post));
         match (gone, state.reported_version()) {
             (Some(gone), Some(old)) if belongs(old, Some(gone)) => Change::Renumbered(old),
@@ -232,7 +236,11 @@ impl<'a> Office<'a> {
     ) {
         let today = self.facts.today();
         let had_ended = old.1.is_some_and(|end| end < today);
-        if !had_ended && ended_before(changed.placement, today) {
+        let has_ended = ended_before(changed.placement, today);
+        if had_ended && has_ended {
+            return;
+        }
+        if has_ended {
             self.vacant(changed, today, candidates);
         }
         if self.exported_before(state) {
@@ -387,7 +395,7 @@ impl<'a> Office<'a> {
         });
         let first = new
             .filter_map(|(_, one)| Some((one.cause_file.parse::<FileName>().ok()?, one.cause_line)))
-            .min_by(|one, other| one.0.cmp(&other.0).then(one.1.cmp(&other.1)));
+            .min_by(|one, other| one.0.cmp(&other.0).then(one.1.abs().cmp(&other.1.abs())));
         first.is_some_and(|(name, line)| name.kind == FileKind::Rmc && line > 0)
     }
 
