@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tributary_runtime::{Output, ProcessError, Record, Topic};
+use tributary_runtime::{Output, ProcessError, Record, Topic, partition_for_key};
 use tributary_schemas::{Alert, AvroRecord, Codec, Date, FileEvent, Framed, Severity};
 
 use crate::configuration::EsrSettings;
@@ -61,21 +61,20 @@ impl Context {
 
     /// Sends a record of the exports topic to the partition of an office.
     pub(crate) fn send_export<R: AvroRecord>(&self, output: &mut Output, office: &str, key: &str, record: &R) {
-        let partition = self.office_partition(output, office);
+        let partition = Self::office_partition(output, office);
         output.send_to(&topics::EXPORTS, partition, key.as_bytes(), |buffer| self.write(record, buffer));
     }
 
     /// Withdraws a record of the exports topic.
     pub(crate) fn withdraw_export(&self, output: &mut Output, office: &str, key: &str) {
-        let partition = self.office_partition(output, office);
+        let partition = Self::office_partition(output, office);
         output.tombstone_to(&topics::EXPORTS, partition, key.as_bytes());
     }
 
-    /// Exports are partitioned by office: offices are spread evenly, in the order of the configuration.
-    fn office_partition(&self, output: &Output, office: &str) -> i32 {
-        let offices = &self.settings.configuration.offices;
-        let index = offices.keys().position(|known| known.as_str() == office).unwrap_or(0);
-        index as i32 % output.partition_count(&topics::EXPORTS)
+    /// Exports are partitioned by office, whatever other offices there are: an office keeps its partition when the
+    /// configuration changes.
+    fn office_partition(output: &Output, office: &str) -> i32 {
+        partition_for_key(office.as_bytes(), output.partition_count(&topics::EXPORTS))
     }
 
     /// Raises an alert.

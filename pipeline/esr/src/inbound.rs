@@ -68,9 +68,16 @@ impl Inbound {
         let mut entry = LedgerEntry::of(arrived);
         let suspect = envelope(arrived).check(&name, &self.context.inbound_layouts).err();
         let park = self.context.settings.configuration.inbound.suspect == crate::configuration::SuspectPolicy::Park;
-        if let Some(suspect) = suspect.filter(|_| park && !accepted) {
-            entry.status = LedgerStatus::Parked;
-            self.park(&name, arrived, &suspect.reason, output);
+        match suspect {
+            Some(suspect) if park && !accepted => {
+                entry.status = LedgerStatus::Parked;
+                self.park(&name, arrived, &suspect.reason, output);
+            }
+            Some(suspect) => {
+                let text = format!("{}: the file is taken in all the same", suspect.reason);
+                self.context.alert(output, Severity::Warning, "file-suspect", &arrived.file_name, text);
+            }
+            None => {}
         }
         self.ledger.put(arrived.file_name.clone(), entry);
         Ok(())

@@ -182,8 +182,6 @@ pub struct Outbound {
     pub line_end: LineEnd,
     /// How text outside ASCII is written.
     pub encoding: Encoding,
-    /// Whether offices without rows get a file.
-    pub empty_files: bool,
     /// First number of each counter (D50).
     pub first_number: FirstNumbers,
 }
