@@ -1,3 +1,4 @@
-//! The ESR flow in a test: on the memory log, stepped by a seeded schedule, compared with the batch oracle.
+//! What the suites share: the ESR flow on the memory log, the program as a process, and the comparison with the batch oracle.
 
+pub mod comparison;
 pub mod simulated_flow;

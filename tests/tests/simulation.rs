@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tributary_oracle::{Oracle, scenario};
+use tributary_tests::comparison::{comparable, difference};
 use tributary_tests::simulated_flow::{Record, SimulatedFlow};
 
 fn seeds(count: u64) -> Vec<u64> {
@@ -13,70 +14,6 @@ fn seeds(count: u64) -> Vec<u64> {
             (0..count).collect()
         }
     }
-}
-
-/// The wording of RTC texts is the product's own.
-fn comparable(files: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    files
-        .iter()
-        .map(|(name, content)| {
-            (name.clone(), if name.contains("_RTC_") { without_text(content) } else { content.clone() })
-        })
-        .collect()
-}
-
-fn without_text(content: &str) -> String {
-    let mut lines = String::new();
-    for line in content.lines() {
-        let fields: Vec<&str> = split(line);
-        match fields.get(8) {
-            Some(_) if line.starts_with("RTC,RECORD") => {
-                lines.push_str(&[&fields[..8], &fields[9..]].concat().join(","));
-            }
-            _ => lines.push_str(line),
-        }
-        lines.push('\n');
-    }
-    lines
-}
-
-/// Splits at commas outside quotes.
-fn split(line: &str) -> Vec<&str> {
-    let (mut fields, mut start, mut quoted) = (Vec::new(), 0, false);
-    for (at, byte) in line.bytes().enumerate() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b',' if !quoted => {
-                fields.push(&line[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    fields.push(&line[start..]);
-    fields
-}
-
-fn difference(expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Option<String> {
-    let mut text = String::new();
-    for name in expected.keys().chain(found.keys().filter(|name| !expected.contains_key(*name))) {
-        let (one, other) = (expected.get(name), found.get(name));
-        if one != other {
-            text.push_str(&format!("--- {name}\n"));
-            let one: Vec<&str> = one.map_or(vec!["(no file)"], |content| content.lines().collect());
-            let other: Vec<&str> = other.map_or(vec!["(no file)"], |content| content.lines().collect());
-            if one.len() == other.len() && one.iter().all(|line| other.contains(line)) {
-                text.push_str(&format!("  same rows in another order\n  expected {one:#?}\n  found {other:#?}\n"));
-            }
-            for line in one.iter().filter(|line| !other.contains(line)) {
-                text.push_str(&format!("  expected {line}\n"));
-            }
-            for line in other.iter().filter(|line| !one.contains(line)) {
-                text.push_str(&format!("  found    {line}\n"));
-            }
-        }
-    }
-    (!text.is_empty()).then_some(text)
 }
 
 fn check(seed: u64, with_faults: bool) -> Result<(), String> {
