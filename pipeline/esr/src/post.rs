@@ -20,7 +20,8 @@ use tributary_schemas::{
 use crate::context::{Context, london_date, text_key, unexpected};
 use crate::topics;
 use state::{
-    Export, Identity, Number, OfficeState, PlacementKey, PlacementState, PostEntry, PostNumber, Sent, Subscription,
+    Export, Identity, Number, OfficeState, PlacementKey, PlacementState, PostEntry, PostNumber, Reported, Sent,
+    Subscription,
 };
 
 /// The processor of one partition.
@@ -158,7 +159,7 @@ impl Posts {
         self.mark_changed(number);
     }
 
-    fn placement_gone(&mut self, number: &str, gone: &PlacementGone, output: &mut Output) {
+    fn placement_gone(&mut self, number: &str, gone: PlacementGone, output: &mut Output) {
         let key = (number.to_owned(), gone.placement_id, gone.trainee_id);
         let preferred = self.preferred(number);
         let Some(old) = self.placements.get(&key) else { return };
@@ -166,6 +167,10 @@ impl Posts {
         let mut state = old.clone();
         state.keep_reported();
         state.now = None;
+        if let Reported::Version(version) = &mut state.reported {
+            // What TIS remembers may have come with the move.
+            version.sent_before = gone.sent_before;
+        }
         self.follow(number, (key.1, key.2), &state, was_offered, preferred, output);
         self.placements.put(key, state);
         self.mark_changed(number);
@@ -321,7 +326,7 @@ impl Processor for Posts {
             RecordType::PlacementAtPost => {
                 self.placement_arrived(number, framed.read()?, today, output);
             }
-            RecordType::PlacementGone => self.placement_gone(number, &framed.read()?, output),
+            RecordType::PlacementGone => self.placement_gone(number, framed.read()?, output),
             RecordType::PositionSubscription => {
                 self.subscribed(number, framed.read()?, today, output);
             }

@@ -3,7 +3,7 @@
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::{
     LifecycleState, OtherPlacement, Person, PersonId, PlacementAtPost, PlacementGone, PlacementId, RecordType,
-    TraineePlacement, TraineePlacementRemoved,
+    SentBefore, TraineePlacement, TraineePlacementRemoved,
 };
 
 use crate::context::{Context, fold_deanery_number, id_from_key, unexpected};
@@ -28,7 +28,7 @@ impl Trainee {
         if let Some(old) = old {
             let old_number = fold_deanery_number(&old.placement.national_post_number);
             if old_number != fold_deanery_number(&new.placement.national_post_number) {
-                self.send_gone(&old_number, id, trainee_id, output);
+                self.send_gone(&old_number, id, trainee_id, new.sent_before.clone(), output);
             }
         }
         let seen_by_others = old.and_then(|old| self.as_other(old)) != self.as_other(&new);
@@ -44,7 +44,7 @@ impl Trainee {
         let Some(old) = self.placements.get(&(trainee_id, id)) else { return };
         let number = fold_deanery_number(&old.placement.national_post_number);
         let seen_by_others = self.as_other(old).is_some();
-        self.send_gone(&number, id, trainee_id, output);
+        self.send_gone(&number, id, trainee_id, old.sent_before.clone(), output);
         self.placements.delete((trainee_id, id));
         if seen_by_others {
             self.send_all(trainee_id, output);
@@ -116,8 +116,15 @@ impl Trainee {
         self.context.send(output, &topics::POST, number.as_bytes(), &record);
     }
 
-    fn send_gone(&self, number: &str, placement_id: PlacementId, trainee_id: PersonId, output: &mut Output) {
-        let gone = PlacementGone { placement_id, trainee_id };
+    fn send_gone(
+        &self,
+        number: &str,
+        placement_id: PlacementId,
+        trainee_id: PersonId,
+        sent_before: Vec<SentBefore>,
+        output: &mut Output,
+    ) {
+        let gone = PlacementGone { placement_id, trainee_id, sent_before };
         self.context.send(output, &topics::POST, number.as_bytes(), &gone);
     }
 }
