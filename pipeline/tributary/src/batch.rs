@@ -10,7 +10,9 @@ use tributary_esr::topics;
 use tributary_runtime::{Headers, Output};
 use tributary_schemas::{AvroRecord, Decision, FileKind, RunRequested};
 
+use crate::continuation::Continuation;
 use crate::failure::Failure;
+use crate::figures::Figures;
 use crate::running::RunningFlow;
 use crate::settings::Settings;
 use crate::sources::{SnapshotFailure, Sources, decide};
@@ -25,6 +27,8 @@ pub struct BatchRequest {
     pub include_late: bool,
     /// Whether the summary names every applicant record.
     pub records: bool,
+    /// Whether the time of each step and the work of each stage are printed on standard error.
+    pub figures: bool,
     /// Decisions of an operator, by file name.
     pub decisions: Vec<(String, Decision)>,
 }
@@ -32,11 +36,12 @@ pub struct BatchRequest {
 impl BatchRequest {
     /// A batch as of `now`, without anything special.
     pub fn new(now: Timestamp) -> Self {
-        Self { now, include_late: false, records: false, decisions: Vec::new() }
+        Self { now, include_late: false, records: false, figures: false, decisions: Vec::new() }
     }
 }
 
-/// Runs a batch; `progress` hears what is being done.
+/// Runs a batch, or goes on with one that was interrupted; `progress` hears what is being done. Once the summary is
+/// delivered, [`finish`] is due.
 ///
 /// # Errors
 /// [`Failure::Refused`] when nothing was changed, [`Failure::Unfinished`] when it must be run again to finish.
@@ -46,12 +51,29 @@ pub fn run(
     interrupted: &Arc<AtomicBool>,
     progress: &dyn Fn(&str),
 ) -> Result<Summary, Failure> {
+    let figures = Figures::begin();
+    let progress = |what: &str| {
+        figures.step(what);
+        progress(what);
+    };
     progress("starting");
     let mut flow = RunningFlow::start(settings, Arc::clone(interrupted))?;
-    let summary = Batch { settings, request, progress }.run(&mut flow)?;
+    let summary = Batch { settings, request, progress: &progress }.run(&mut flow)?;
     progress("ending");
+    let metrics = flow.metrics();
     flow.stop()?;
+    if request.figures {
+        eprint!("{}", figures.text(&metrics));
+    }
     Ok(summary)
+}
+
+/// Says that the summary was delivered. Until then the same request goes on with the same batch.
+///
+/// # Errors
+/// [`Failure::Unfinished`] when the state folder cannot be written.
+pub fn finish(settings: &Settings) -> Result<(), Failure> {
+    Continuation::end(settings)
 }
 
 struct Batch<'a> {
@@ -63,20 +85,21 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn run(&self, flow: &mut RunningFlow) -> Result<Summary, Failure> {
         flow.wait_until_ready()?;
-        let first_event = summary::next_event(flow)?;
+        let next_event = summary::next_event(flow)?;
         // What an interrupted batch has left behind comes first.
         flow.settle()?;
         self.refuse_going_back(flow)?;
+        let begun = Continuation::begin(self.settings, self.request, next_event)?;
         let mut sources = Sources::new(self.settings);
         let mut warnings = Vec::new();
         self.decide(flow)?;
         self.take_files(&mut sources, flow, &mut warnings)?;
         self.take_snapshot(&sources, flow, &mut warnings)?;
-        self.export(FileKind::App, flow)?;
-        self.export(FileKind::Dnc, flow)?;
+        self.export(FileKind::App, begun, flow)?;
+        self.export(FileKind::Dnc, begun, flow)?;
         sources.archive(flow)?;
         (self.progress)("collecting the summary");
-        summary::collect(flow, self.request.now, first_event, self.request.records, warnings)
+        summary::collect(flow, self.request.now, begun.first_event, self.request.records, warnings)
     }
 
     fn now(&self) -> i64 {
@@ -140,8 +163,11 @@ impl Batch<'_> {
         flow.settle()
     }
 
-    fn export(&self, kind: FileKind, flow: &mut RunningFlow) -> Result<(), Failure> {
+    fn export(&self, kind: FileKind, begun: Continuation, flow: &mut RunningFlow) -> Result<(), Failure> {
         (self.progress)(if kind == FileKind::App { "exporting applicants" } else { "exporting notifications" });
+        if begun.continues && self.has_run(kind, flow)? {
+            return Ok(());
+        }
         let request = RunRequested {
             now: self.now(),
             kind,
@@ -150,6 +176,13 @@ impl Batch<'_> {
         };
         publish_schedule(flow, self.now(), &request)?;
         flow.settle()
+    }
+
+    /// Whether the process that was interrupted has started this run already.
+    fn has_run(&self, kind: FileKind, flow: &RunningFlow) -> Result<bool, Failure> {
+        let (now, offices) = (self.now(), Arc::clone(&flow.context().offices));
+        let has_run = flow.inspect(move |schedule: &Schedule| schedule.has_run(kind, &offices, now))?;
+        Ok(has_run.contains(&true))
     }
 }
 

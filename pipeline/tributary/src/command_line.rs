@@ -213,6 +213,9 @@ pub struct RunArguments {
     /// Name every applicant record in the summary
     #[arg(long, help_heading = "One batch", requires = "once")]
     pub records: bool,
+    /// Say on standard error how long each step took and what each stage did
+    #[arg(long, help_heading = "One batch", requires = "once")]
+    pub figures: bool,
     /// Also send applicants whose window has passed
     #[arg(long, help_heading = "One batch", requires = "once")]
     pub include_late: bool,

@@ -138,7 +138,7 @@ impl<'a> Demo<'a> {
         let summary = summary?;
         let elapsed = begun.elapsed();
         self.show(&summary, elapsed);
-        Ok(())
+        batch::finish(&self.settings)
     }
 
     fn show(&mut self, summary: &Summary, elapsed: Duration) {

@@ -5,8 +5,10 @@
 pub mod batch;
 pub mod command_line;
 pub mod configuration;
+pub mod continuation;
 pub mod demo;
 pub mod failure;
+mod figures;
 pub mod log;
 pub mod outbox;
 mod progress;
@@ -97,17 +99,19 @@ fn run(arguments: &RunArguments) -> Result<(), Failure> {
         now: arguments.now.unwrap_or_else(Timestamp::now),
         include_late: arguments.include_late,
         records: arguments.records,
+        figures: arguments.figures,
         decisions,
     };
     let summary = batch::run(&settings, &request, &interrupted, &progress::show)?;
     progress::clear();
     match arguments.output {
-        OutputForm::Text => print(&text::summary(&summary)),
+        OutputForm::Text => print(&text::summary(&summary))?,
         OutputForm::Json => {
             let document = serde_json::to_string_pretty(&summary).map_err(Failure::unfinished)?;
-            print(&format!("{document}\n"))
+            print(&format!("{document}\n"))?;
         }
     }
+    batch::finish(&settings)
 }
 
 fn decisions(arguments: &RunArguments) -> Vec<(String, Decision)> {

@@ -1,0 +1,90 @@
+//! What a batch leaves in the state folder until it is done, so that the same command goes on with it instead of beginning
+//! another one under new file numbers.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::BatchRequest;
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// Is in the state folder from the first step of a batch to the last.
+const FILE: &str = "batch-in-progress";
+
+/// What tells a batch from others, and where it began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Begun {
+    now: Timestamp,
+    offices: Vec<String>,
+    include_late: bool,
+    /// The first event of its summary.
+    first_event: i64,
+}
+
+/// A batch that has begun, now or in a process that was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Continuation {
+    /// Whether an interrupted process began it.
+    pub continues: bool,
+    /// The first event of its summary.
+    pub first_event: i64,
+}
+
+impl Continuation {
+    /// Notes that the batch begins, or finds that it was begun already. `next_event` is where it begins if it does now.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the state folder cannot be written.
+    pub fn begin(settings: &Settings, request: &BatchRequest, next_event: i64) -> Result<Self, Failure> {
+        let path = path(settings);
+        let begins = Begun {
+            now: request.now,
+            offices: settings.offices.iter().map(ToString::to_string).collect(),
+            include_late: request.include_late,
+            first_event: next_event,
+        };
+        // What cannot be read is that of another version, or torn by a power cut: then the batch begins anew.
+        let found: Option<Begun> = fs::read(&path).ok().and_then(|content| serde_json::from_slice(&content).ok());
+        if let Some(found) = found.filter(|found| found.is_same(&begins)) {
+            return Ok(Self { continues: true, first_event: found.first_event });
+        }
+        write(&path, &begins)?;
+        Ok(Self { continues: false, first_event: next_event })
+    }
+
+    /// Notes that the batch is done and its summary delivered: the next one is another one, also as of the same moment.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the state folder cannot be written.
+    pub fn end(settings: &Settings) -> Result<(), Failure> {
+        let path = path(settings);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot_write(&path, &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Begun {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.now, &self.offices, self.include_late) == (other.now, &other.offices, other.include_late)
+    }
+}
+
+fn path(settings: &Settings) -> PathBuf {
+    settings.folders.state.join(FILE)
+}
+
+fn write(path: &Path, begun: &Begun) -> Result<(), Failure> {
+    let content = serde_json::to_vec(begun).map_err(Failure::unfinished)?;
+    let partial = path.with_extension("new");
+    fs::write(&partial, content).and_then(|()| fs::rename(&partial, path)).map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::unfinished(format!("cannot write {}: {error}", path.display()))
+}
