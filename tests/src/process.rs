@@ -1,0 +1,216 @@
+//! The program as a process: the folders of an exchange, one run at a time, and what came out.
+//!
+//! Nothing of the program is linked here: it is started, killed and asked as an operator would.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tributary_oracle::{ApplicantState, Batch};
+
+/// The program: the one that `TRIBUTARY_BIN` names, or the one built beside this test.
+///
+/// # Errors
+/// A sentence that says how to build it.
+pub fn program() -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os("TRIBUTARY_BIN") {
+        let path = PathBuf::from(path);
+        return if path.is_file() { Ok(path) } else { Err(format!("TRIBUTARY_BIN {} is no file", path.display())) };
+    }
+    // A test lies in <target>/<profile>/deps.
+    let test = std::env::current_exe().map_err(|error| error.to_string())?;
+    let profile = test.parent().and_then(Path::parent).ok_or("this test lies in no target folder")?;
+    let path = profile.join("tributary");
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(format!(
+        "{} is missing: run `cargo build -p tributary` first, or name the program in TRIBUTARY_BIN",
+        path.display()
+    ))
+}
+
+/// The folders of one exchange and the flags that every run of it gets.
+pub struct Exchange {
+    program: PathBuf,
+    folder: TempDir,
+    flags: Vec<String>,
+    /// Every file ever seen in the outbox.
+    seen: BTreeMap<String, String>,
+}
+
+/// What a run answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Exit code; `None` when it was killed.
+    pub code: Option<i32>,
+    /// Its summary, when it was printed whole.
+    pub summary: Option<Value>,
+    /// What it said on standard error.
+    pub stderr: String,
+}
+
+impl Answer {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code(),
+            summary: serde_json::from_slice(&output.stdout).ok(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Exchange {
+    /// Empty folders for an exchange that serves these offices on the embedded log; `more` are flags of every run.
+    pub fn new(offices: &[&str], more: &[String]) -> Self {
+        let program = program().unwrap_or_else(|text| panic!("{text}"));
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["inbox", "tis"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let mut flags = vec!["--offices".to_owned(), offices.join(",")];
+        flags.extend_from_slice(more);
+        Self { program, folder, flags, seen: BTreeMap::new() }
+    }
+
+    /// A file or folder of the exchange.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Adds the files of the batch to the inbox and lays out its snapshot, and no other.
+    pub fn put(&self, batch: &Batch) {
+        for (name, content) in &batch.files {
+            fs::write(self.path("inbox").join(name), content).unwrap();
+        }
+        let snapshot = [
+            ("posts.jsonl", &batch.snapshot.posts),
+            ("placements.jsonl", &batch.snapshot.placements),
+            ("people.jsonl", &batch.snapshot.people),
+        ];
+        for (name, text) in snapshot {
+            let path = self.path("tis").join(name);
+            match text {
+                Some(text) => fs::write(path, text).unwrap(),
+                None if path.exists() => fs::remove_file(path).unwrap(),
+                None => {}
+            }
+        }
+    }
+
+    /// `tributary run --once` as of `now`, ready to be started.
+    pub fn command(&self, now: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("run");
+        for folder in ["inbox", "tis", "outbox", "state"] {
+            command.arg(format!("--{folder}")).arg(self.path(folder));
+        }
+        command.args(["--once", "--output", "json", "--records", "--now", now]).args(&self.flags);
+        command.env_remove("TRIBUTARY_LOG_LEVEL").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a batch to its end, and looks at the outbox.
+    pub fn run(&mut self, now: &str) -> Answer {
+        let answer = Answer::of(&self.command(now).output().unwrap());
+        self.watch();
+        answer
+    }
+
+    /// Runs a batch and kills it (-9) after `delay`, unless it has ended by then; looks at the outbox.
+    pub fn run_and_kill(&mut self, now: &str, delay: Duration) -> Answer {
+        let child = self.command(now).spawn().unwrap();
+        self.end_of(child, delay)
+    }
+
+    /// Waits for the end of a process, at most for so long; then it is killed. Looks at the outbox.
+    pub fn end_of(&mut self, child: Child, limit: Duration) -> Answer {
+        let answer = Self::end_after(child, limit);
+        self.watch();
+        answer
+    }
+
+    fn end_after(mut child: Child, delay: Duration) -> Answer {
+        let (stdout, stderr) = (read_aside(child.stdout.take()), read_aside(child.stderr.take()));
+        let deadline = Instant::now() + delay;
+        while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // One that has ended already is not signalled any more.
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        Answer::of(&Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() })
+    }
+
+    /// Reads the outbox. A file that was there before must be there with the same bytes.
+    pub fn watch(&mut self) -> &BTreeMap<String, String> {
+        let now = self.outbox();
+        for (name, content) in &self.seen {
+            assert_eq!(now.get(name), Some(content), "{name} has changed or gone");
+        }
+        self.seen = now;
+        &self.seen
+    }
+
+    /// The files in the outbox, without those under temporary names.
+    fn outbox(&self) -> BTreeMap<String, String> {
+        let Ok(entries) = fs::read_dir(self.path("outbox")) else { return BTreeMap::new() };
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names
+            .filter(|name| !name.starts_with('.'))
+            .map(|name| {
+                let content = fs::read_to_string(self.path("outbox").join(&name)).unwrap();
+                (name, content)
+            })
+            .collect()
+    }
+
+    /// Names in the outbox that nobody should meet after a batch.
+    pub fn left_over(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.path("outbox")) else { return Vec::new() };
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with('.')).collect()
+    }
+}
+
+/// Reads to the end on a thread of its own: a summary may be larger than a pipe.
+fn read_aside(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut content = Vec::new();
+        from.unwrap().read_to_end(&mut content).unwrap();
+        content
+    })
+}
+
+/// Sends a signal to a process that this test has started.
+pub fn signal(id: u32, name: &str) {
+    // No library of the tree sends signals to others, and `kill` is everywhere.
+    let status = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).stderr(Stdio::null()).status();
+    assert!(status.is_ok(), "`kill` cannot be started");
+}
+
+/// The applicant records of a summary in the oracle's form, sorted.
+pub fn records(summary: &Value) -> Vec<ApplicantState> {
+    let text = |record: &Value, field: &str| record[field].as_str().map(str::to_owned);
+    let mut records: Vec<ApplicantState> = summary["records"]
+        .as_array()
+        .expect("--records is given")
+        .iter()
+        .map(|record| ApplicantState {
+            placement_id: record["placement_id"].as_u64().unwrap(),
+            position_id: record["position_id"].as_u64().unwrap(),
+            trainee_id: record["trainee_id"].as_u64().unwrap(),
+            office: text(record, "office").unwrap(),
+            status: text(record, "status").unwrap(),
+            file: text(record, "file"),
+        })
+        .collect();
+    records.sort();
+    records
+}
