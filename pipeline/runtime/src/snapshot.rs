@@ -145,6 +145,15 @@ impl<'a> SnapshotFile<'a> {
         Ok(Some((offset, count)))
     }
 
+    /// Removes the file, for good: it does not come back after a power cut.
+    pub(crate) fn remove(&self) -> Result<(), SnapshotError> {
+        let removed = match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.and_then(|()| File::open(&self.config.folder)?.sync_all()),
+        };
+        removed.map_err(|error| SnapshotError::Io { path: self.path.clone(), error })
+    }
+
     /// Verifies everything around the entries.
     fn read_header<'b>(&self, bytes: &'b [u8]) -> Result<(i64, &'b [u8]), SnapshotError> {
         let damaged = || SnapshotError::Damaged(self.path.clone());

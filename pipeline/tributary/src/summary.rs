@@ -77,7 +77,7 @@ pub struct OutboundFile {
 pub struct OfficeFigures {
     /// Positions that ESR has told of, deleted ones included.
     pub positions: u64,
-    /// Positions that can be paired: `matched` and `unmatched` together.
+    /// Positions that ESR has not deleted: `matched` and `unmatched` together.
     pub live: u64,
     /// Positions with a post.
     pub matched: u64,
@@ -232,7 +232,8 @@ fn offices(flow: &RunningFlow) -> Result<BTreeMap<String, OfficeFigures>, Failur
         for (_, position) in positions.positions() {
             let office = figures.entry(position.office.clone()).or_default();
             office.positions += 1;
-            office.live += u64::from(position.is_live());
+            // Live is what ESR has not deleted, also without a DPN: such a position is unmatched (R3, D5).
+            office.live += u64::from(!position.deleted);
             office.matched += u64::from(position.is_matched());
         }
         figures

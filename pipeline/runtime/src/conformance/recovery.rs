@@ -202,6 +202,14 @@ pub(super) fn a_snapshot_newer_than_the_changelog_is_not_used(factory: &mut dyn 
     let mut worker = harness.worker("member");
     harness.settle(&mut [&mut worker]);
     harness.check(&mut [&mut worker]);
+    // Nor is it once the new changelog has grown past it.
+    harness.publish_many(200);
+    harness.settle(&mut [&mut worker]);
+    harness.kill("member", worker);
+    let mut worker = harness.worker("member");
+    harness.publish_many(1);
+    harness.settle(&mut [&mut worker]);
+    harness.check(&mut [&mut worker]);
 }
 
 pub(super) fn a_retried_record_is_processed_once(factory: &mut dyn LogFactory) {

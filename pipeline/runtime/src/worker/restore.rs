@@ -35,6 +35,7 @@ impl Worker {
             match self.read_changelog(number, changelog, from) {
                 Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
                     tracing::warn!(partition = %inbox, "snapshot does not fit the changelog, restoring all of it: {text}");
+                    self.forget_snapshot(number)?;
                     self.tasks[number].clear();
                     self.read_changelog(number, changelog, 0)?;
                 }
@@ -66,6 +67,16 @@ impl Worker {
                 0
             }
         }
+    }
+
+    /// Removes the snapshot of a task: it is ahead of a changelog that has lost its end, and would seem to fit once the
+    /// changelog has grown past it again.
+    fn forget_snapshot(&self, number: usize) -> Result<(), LogError> {
+        let Some(config) = &self.config.snapshots else { return Ok(()) };
+        let task = &self.tasks[number];
+        let stage = self.topology.stages[task.stage].name;
+        let file = SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition);
+        file.remove().map_err(|error| LogError::Unavailable(error.to_string()))
     }
 
     pub(super) fn read_changelog(
