@@ -19,6 +19,9 @@ type OpenLog = dyn Fn(usize) -> Result<Box<dyn Log>, LogError> + Send + Sync;
 /// Fencings without a commit between after which a slot gives up: two processes fight for one transactional id.
 const MOST_FENCINGS: u32 = 5;
 
+/// After so long without an error, what was before does not count any more.
+const QUIET: Duration = Duration::from_mins(1);
+
 type Visit = Arc<dyn Fn(&str, i32, &dyn Any) + Send + Sync>;
 
 /// Asks a worker to call `visit` for each of its processors and to answer when done.
@@ -172,14 +175,14 @@ impl Inspector {
 fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
     let (mut attempts, mut fencings) = (0_u32, 0_u32);
     while !shared.stop.load(Ordering::Relaxed) {
-        let mut committed = false;
+        let (mut committed, begun) = (false, Instant::now());
         let run = std::panic::catch_unwind(AssertUnwindSafe(|| run_worker(shared, slot, requests, &mut committed)));
         let error = match run {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
             Err(panic) => WorkerError::Panicked(panic_text(&*panic)),
         };
-        if committed {
+        if committed || begun.elapsed() > QUIET {
             (attempts, fencings) = (0, 0);
         }
         fencings += u32::from(matches!(error, WorkerError::Log(LogError::Fenced(_))));

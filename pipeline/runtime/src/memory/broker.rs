@@ -37,6 +37,9 @@ pub struct BrokerConfig {
     pub control_records: bool,
     /// Whether an open transaction holds back later records of its partitions, as in Kafka.
     pub stable_offsets: bool,
+    /// Whether a member reads its last inbox first, and others only when that has nothing. With stages in the order of the
+    /// flow this keeps little on its way: what has begun is finished before more is taken in.
+    pub last_inbox_first: bool,
     /// Faults to inject.
     pub faults: Option<Faults>,
 }
@@ -44,12 +47,18 @@ pub struct BrokerConfig {
 impl BrokerConfig {
     /// Like Kafka, for tests.
     pub fn like_kafka() -> Self {
-        Self { retention: Retention::All, control_records: true, stable_offsets: true, faults: None }
+        Self {
+            retention: Retention::All,
+            control_records: true,
+            stable_offsets: true,
+            last_inbox_first: false,
+            faults: None,
+        }
     }
 
     /// Without what one process does not need, for the embedded log.
     pub fn embedded(retention: Retention) -> Self {
-        Self { retention, control_records: false, stable_offsets: false, faults: None }
+        Self { retention, control_records: false, stable_offsets: false, last_inbox_first: true, faults: None }
     }
 }
 
@@ -291,6 +300,11 @@ impl Broker {
         let mut state = self.0.lock();
         state.faults = None;
         state.tick += 1000;
+    }
+
+    /// Begins the injection of faults again.
+    pub fn start_faults(&self, faults: Faults) {
+        self.0.lock().faults = Some(faults);
     }
 
     /// Moves the partitions of a group among its members.

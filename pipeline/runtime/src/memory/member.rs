@@ -125,6 +125,11 @@ impl MemoryLog {
                     let partition = state.named(place);
                     self.readings.push(Reading { place, partition, position, paused: true });
                 }
+                if self.shared.config.last_inbox_first {
+                    let topics = &self.topics;
+                    let inbox = |place: Place| topics.iter().position(|topic| *topic == place.0);
+                    self.readings.sort_by_key(|reading| (std::cmp::Reverse(inbox(reading.place)), reading.place.1));
+                }
                 Some(Poll::Assigned(places.into_iter().map(|place| state.named(place)).collect()))
             }
         }
@@ -135,8 +140,9 @@ impl MemoryLog {
         let mut left = max_records;
         let mut slices = Vec::new();
         let tick = state.tick;
+        let first = if self.shared.config.last_inbox_first { 0 } else { self.next_reading };
         for step in 0..self.readings.len() {
-            let number = (self.next_reading + step) % self.readings.len();
+            let number = (first + step) % self.readings.len();
             let reading = &mut self.readings[number];
             if reading.paused || left == 0 {
                 continue;
@@ -395,7 +401,8 @@ impl Drop for MemoryLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::word_count::{COUNTS, GROUP, LINES, TOPICS};
+    use crate::conformance::word_count::{COUNTS, GROUP, INBOXES, LINES, TOPICS, WORDS};
+    use crate::log::Producer;
     use crate::memory::{Broker, BrokerConfig};
 
     #[test]
@@ -417,5 +424,23 @@ mod tests {
         assert_eq!(broker.committed_offset(GROUP, moved[0]), 1);
         let visible: usize = (0..2).map(|partition| broker.read_committed(COUNTS.name, partition).len()).sum();
         assert_eq!(visible, 1);
+    }
+
+    #[test]
+    fn the_last_inbox_is_read_first_where_that_is_wanted() {
+        let config = BrokerConfig { last_inbox_first: true, ..BrokerConfig::like_kafka() };
+        let broker = Broker::new(config);
+        broker.create_topics(&TOPICS, 2);
+        let mut log = broker.open(GROUP, "one", &INBOXES).unwrap();
+        let Ok(Poll::Assigned(partitions)) = log.poll(Duration::ZERO, 1, &mut |_| {}) else { panic!("not assigned") };
+        log.resume(&partitions).unwrap();
+        let mut output = Output::new(2);
+        for topic in [&LINES, &WORDS, &LINES, &WORDS] {
+            output.send(topic, b"key", |buffer| buffer.push(1));
+        }
+        broker.producer("source").publish(&output).unwrap();
+        let mut order = Vec::new();
+        while let Ok(Poll::Records(_)) = log.poll(Duration::ZERO, 1, &mut |record| order.push(record.origin.topic)) {}
+        assert_eq!(order, [WORDS.name, WORDS.name, LINES.name, LINES.name]);
     }
 }
