@@ -1,5 +1,8 @@
 //! The whole flow on the memory log: sources, stages and writer, one step at a time in an order that a seed decides.
 
+mod delivery;
+mod held;
+
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -7,10 +10,9 @@ use std::time::Duration;
 
 use tributary_connectors::inbox::{Fingerprint, Inbox};
 use tributary_connectors::snapshot::Snapshot;
-use tributary_connectors::tis::{Held, KnownLines, Load};
+use tributary_connectors::tis::{Held as Ids, KnownLines, Load};
 use tributary_esr::configuration::EsrSettings;
 use tributary_esr::context::Context;
-use tributary_esr::exporter::Exporter;
 use tributary_esr::flow;
 use tributary_esr::inbound::Inbound;
 use tributary_esr::report::{Event, Report};
@@ -19,9 +21,13 @@ use tributary_esr::writer::FileSink;
 use tributary_oracle::Batch;
 use tributary_runtime::memory::{Broker, BrokerConfig, Faults, SimulationRng};
 use tributary_runtime::{
-    CommitLimits, Headers, Lag, Log, Metrics, Output, Producer, Role, Step, Topic, Topology, Worker, WorkerConfig,
+    CommitLimits, Headers, Lag, Log, Metrics, Output, Producer, Role, SnapshotConfig, Step, Topic, Topology, Worker,
+    WorkerConfig,
 };
 use tributary_schemas::{CodecBuilder, FileKind, LocalRegistry, RunRequested};
+
+use delivery::{Collector, scattered};
+pub use held::{Held, OfficeFigures, Record};
 
 const SETTLE_LIMIT: u32 = 2_000_000;
 
@@ -44,21 +50,13 @@ impl FileSink for Outbox {
     }
 }
 
-/// One applicant record as the exporter holds it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Record {
-    /// Office whose exporter holds it.
-    pub office: String,
-    /// Placement id.
-    pub placement_id: i64,
-    /// Position id.
-    pub position_id: i64,
-    /// Trainee id.
-    pub trainee_id: i64,
-    /// Its state by the names of 5.2.
-    pub status: String,
-    /// The file it went into.
-    pub file: Option<String>,
+/// What makes a run hard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Crashes, aborts, rebalances and the like.
+    pub faults: bool,
+    /// The sources' records come in pieces and in any order that keeps the order of files.
+    pub scattered: bool,
 }
 
 /// The flow, its log and its outbox.
@@ -74,19 +72,27 @@ pub struct SimulatedFlow {
     base_line: bool,
     /// Lines of the last snapshot, which a process keeps until it ends.
     known_lines: KnownLines,
+    /// How many events had been reported when the flow was last looked at.
+    events_before: i64,
+    /// Objects of TIS that were held then.
+    ids: Ids,
     partitions: i32,
+    trouble: Trouble,
+    faults: Faults,
+    /// Whether the log is compacted now and then.
+    compacted: bool,
+    /// Snapshots of tasks, in some runs.
+    _snapshots: Option<tempfile::TempDir>,
 }
 
 impl SimulatedFlow {
-    /// A flow that serves `offices`, with faults in its log if wanted.
-    pub fn new(seed: u64, offices: &[&str], with_faults: bool) -> Self {
+    /// A flow that serves `offices`.
+    pub fn new(seed: u64, offices: &[&str], trouble: Trouble) -> Self {
         let mut rng = SimulationRng::new(seed ^ 0xf10e);
         let partitions = 1 + rng.below(4) as i32;
-        let config = match with_faults {
-            true => BrokerConfig { faults: Some(Faults::all(seed)), ..BrokerConfig::like_kafka() },
-            false => BrokerConfig::like_kafka(),
-        };
-        let broker = Broker::new(config);
+        let faults = Faults::all(seed);
+        let broker =
+            Broker::new(BrokerConfig { faults: trouble.faults.then_some(faults), ..BrokerConfig::like_kafka() });
         broker.create_topics(&topics::ALL, partitions);
         let registry = Arc::new(LocalRegistry::in_memory());
         let codec = CodecBuilder::new(registry).topics(topics::ALL).build().unwrap();
@@ -98,26 +104,58 @@ impl SimulatedFlow {
         let sink: Arc<dyn FileSink> = Arc::clone(&outbox) as Arc<dyn FileSink>;
         let stages = flow::topology(&context, partitions);
         let writer = flow::writer_topology(&context, &sink, partitions);
+        let compacted = rng.chance(0.5);
+        let snapshots = rng.chance(0.1).then(|| tempfile::tempdir().unwrap());
         let groups = [stages, writer]
             .into_iter()
             .map(|topology| {
                 let topology = Arc::new(topology);
                 let metrics = Arc::new(Metrics::new(&topology));
-                (topology, metrics, worker_config(&mut rng))
+                (topology, metrics, worker_config(&mut rng, snapshots.as_ref()))
             })
             .collect();
         let mut workers: Vec<(usize, Option<Worker>)> = (0..1 + rng.below(3)).map(|_| (0, None)).collect();
         workers.push((1, None));
         let inbox = Inbox::new(served, configured);
-        Self { context, broker, rng, groups, workers, outbox, inbox, base_line: true, known_lines: KnownLines::default(), partitions }
+        Self {
+            context,
+            broker,
+            rng,
+            groups,
+            workers,
+            outbox,
+            inbox,
+            base_line: true,
+            known_lines: KnownLines::default(),
+            events_before: 0,
+            ids: Ids::default(),
+            partitions,
+            trouble,
+            faults,
+            compacted,
+            _snapshots: snapshots,
+        }
     }
 
     /// One batch, as `run --once` does it.
     pub fn run(&mut self, batch: &Batch) {
         let now = batch.now.as_millisecond();
-        self.take_files(batch, now);
-        self.settle();
-        self.take_snapshot(batch, now);
+        let (mut files, mut snapshot) = (Collector::default(), Collector::default());
+        self.read_files(batch, now, &mut files);
+        self.read_snapshot(batch, now, &mut snapshot);
+        let pieces = if self.trouble.scattered {
+            scattered(files, snapshot, &mut self.rng, self.partitions)
+        } else {
+            vec![files.at_once(self.partitions), snapshot.at_once(self.partitions)]
+        };
+        for piece in pieces {
+            self.publish(&piece);
+            if self.trouble.scattered {
+                (0..self.rng.below(40)).for_each(|_| self.turn());
+            } else {
+                self.settle();
+            }
+        }
         self.settle();
         for kind in [FileKind::App, FileKind::Dnc] {
             let request = RunRequested { now, kind, offices: self.context.offices.to_vec(), include_late: false };
@@ -128,7 +166,7 @@ impl SimulatedFlow {
         }
     }
 
-    fn take_files(&mut self, batch: &Batch, now: i64) {
+    fn read_files(&mut self, batch: &Batch, now: i64, sink: &mut Collector) {
         let contents: HashMap<&str, &[u8]> =
             batch.files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
         // Every file of a batch is new or changed, so nothing of it is known by size and time.
@@ -140,11 +178,11 @@ impl SimulatedFlow {
             let mut output = self.output(now);
             let content = contents[file.name.original().as_str()];
             file.write(content, &self.context.codec, &mut output).unwrap();
-            self.publish(&output);
+            sink.publish(&output).unwrap();
         }
     }
 
-    fn take_snapshot(&mut self, batch: &Batch, now: i64) {
+    fn read_snapshot(&mut self, batch: &Batch, now: i64, sink: &mut Collector) {
         let folder = tempfile::tempdir().unwrap();
         let files = [
             ("posts.jsonl", &batch.snapshot.posts),
@@ -160,7 +198,6 @@ impl SimulatedFlow {
         if snapshot.is_empty() {
             return;
         }
-        let held = self.held();
         let settings = self.context.settings.configuration.snapshot.clone();
         if self.rng.chance(0.5) {
             self.known_lines = KnownLines::default();
@@ -173,25 +210,9 @@ impl SimulatedFlow {
             now,
             known: &self.known_lines,
         };
-        let report = load.run(&snapshot, &held, &mut self.broker.producer("tis")).unwrap();
+        let report = load.run(&snapshot, &self.ids, sink).unwrap();
         self.known_lines = report.known;
         self.base_line = false;
-    }
-
-    fn held(&mut self) -> Held {
-        let mut held = Held::default();
-        self.inspect(&mut |processor| {
-            if let Some(posts) = processor.downcast_ref::<tributary_esr::tis::Posts>() {
-                held.posts.extend(posts.ids());
-            }
-            if let Some(placements) = processor.downcast_ref::<tributary_esr::tis::Placements>() {
-                held.placements.extend(placements.ids());
-            }
-            if let Some(people) = processor.downcast_ref::<tributary_esr::tis::People>() {
-                held.people.extend(people.ids());
-            }
-        });
-        held
     }
 
     /// The files written so far.
@@ -200,22 +221,16 @@ impl SimulatedFlow {
         files.iter().map(|(name, content)| (name.clone(), String::from_utf8(content.clone()).unwrap())).collect()
     }
 
-    /// All applicant records.
-    pub fn records(&mut self) -> Vec<Record> {
-        let mut records = Vec::new();
-        self.inspect(&mut |processor| {
-            let Some(exporter) = processor.downcast_ref::<Exporter>() else { return };
-            records.extend(exporter.applicants().map(|(key, state)| Record {
-                office: key.0.clone(),
-                placement_id: key.1.0,
-                position_id: key.2.0,
-                trainee_id: key.3.0,
-                status: state.status.as_str().to_owned(),
-                file: state.file.clone(),
-            }));
-        });
-        records.sort();
-        records
+    /// What the stages hold now.
+    pub fn look(&mut self) -> Held {
+        let mut held = Held::default();
+        let mut ids = Ids::default();
+        let first = self.events_before;
+        self.inspect(&mut |processor| held.add(processor, &mut ids, first));
+        held.records.sort();
+        self.ids = ids;
+        self.events_before = held.events;
+        held
     }
 
     /// Everything that was reported, and the ledger, as text: for the message of a failed test.
@@ -271,6 +286,9 @@ impl SimulatedFlow {
         }
         worker.inspect(&mut |_, _, processor| each(processor)).unwrap();
         worker.close().unwrap();
+        if self.trouble.faults {
+            self.broker.start_faults(self.faults);
+        }
     }
 
     fn output(&self, now: i64) -> Output {
@@ -300,6 +318,9 @@ impl SimulatedFlow {
     }
 
     fn turn(&mut self) {
+        if self.compacted && self.rng.chance(0.002) {
+            self.broker.compact();
+        }
         let slot = self.rng.below(self.workers.len() as u64) as usize;
         let group = self.workers[slot].0;
         let Some(mut worker) = self.workers[slot].1.take() else {
@@ -325,13 +346,17 @@ fn inboxes(topology: &Topology) -> Vec<&'static Topic> {
 }
 
 /// Time must not decide anything.
-fn worker_config(rng: &mut SimulationRng) -> WorkerConfig {
+fn worker_config(rng: &mut SimulationRng, snapshots: Option<&tempfile::TempDir>) -> WorkerConfig {
     let limits = CommitLimits { time: Duration::from_secs(3600), records: 1 + rng.below(200) as usize, bytes: 1 << 20 };
     WorkerConfig {
         limits,
         poll_timeout: Duration::ZERO,
         poll_records: 1 + rng.below(100) as usize,
         unavailable: Duration::from_secs(3600),
+        snapshots: snapshots.map(|folder| SnapshotConfig {
+            every: Duration::ZERO,
+            ..SnapshotConfig::new(folder.path().to_owned(), "simulation")
+        }),
         ..WorkerConfig::default()
     }
 }

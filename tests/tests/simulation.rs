@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tributary_oracle::{Oracle, scenario};
+use tributary_oracle::{Oracle, Outcome, scenario};
 use tributary_tests::comparison::{comparable, difference};
-use tributary_tests::simulated_flow::{Record, SimulatedFlow};
+use tributary_tests::simulated_flow::{OfficeFigures, Record, SimulatedFlow, Trouble};
 
 fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("TRIBUTARY_SEED") {
@@ -16,51 +16,63 @@ fn seeds(count: u64) -> Vec<u64> {
     }
 }
 
-fn check(seed: u64, with_faults: bool) -> Result<(), String> {
+fn check(seed: u64, trouble: Trouble) -> Result<(), String> {
     let offices = scenario::offices(seed);
     let mut oracle = Oracle::new(&offices);
-    let mut flow = SimulatedFlow::new(seed, &offices, with_faults);
+    let mut flow = SimulatedFlow::new(seed, &offices, trouble);
     let mut expected_files = BTreeMap::new();
     for (at, batch) in scenario::scenario(seed).iter().enumerate() {
         let expected = oracle.run(batch);
         flow.run(batch);
+        let failed = |text: String| Err(format!("seed {seed}, batch {at} at {}: {text}", batch.now));
         expected_files.extend(comparable(&expected.files));
         if let Some(text) = difference(&expected_files, &comparable(&flow.files())) {
-            return Err(format!("seed {seed}, batch {at} at {}: files differ\n{text}\n{}", batch.now, flow.report()));
+            return failed(format!("files differ\n{text}\n{}", flow.report()));
         }
-        if with_faults {
-            continue;
+        let held = flow.look();
+        let (expected_records, records) = (records_of(&expected), held.records);
+        if expected_records != records {
+            let missing: Vec<_> = expected_records.iter().filter(|record| !records.contains(record)).collect();
+            let surplus: Vec<_> = records.iter().filter(|record| !expected_records.contains(record)).collect();
+            return failed(format!("records differ\nexpected {missing:#?}\nfound {surplus:#?}"));
         }
-        let mut records: Vec<Record> = expected
-            .records
-            .iter()
-            .map(|record| Record {
-                office: record.office.clone(),
-                placement_id: record.placement_id as i64,
-                position_id: record.position_id as i64,
-                trainee_id: record.trainee_id as i64,
-                status: record.status.clone(),
-                file: record.file.clone(),
-            })
-            .collect();
-        records.sort();
-        let found = flow.records();
-        if records != found {
-            let missing: Vec<_> = records.iter().filter(|record| !found.contains(record)).collect();
-            let surplus: Vec<_> = found.iter().filter(|record| !records.contains(record)).collect();
-            return Err(format!(
-                "seed {seed}, batch {at} at {}: records differ\nexpected {missing:#?}\nfound {surplus:#?}",
-                batch.now
-            ));
+        for (office, counts) in &expected.offices {
+            let found = held.offices.get(office).copied().unwrap_or_default();
+            let wanted = OfficeFigures { positions: counts.positions, live: counts.live, matched: counts.matched };
+            if found != wanted || counts.matched + counts.unmatched != counts.live {
+                return failed(format!("positions of {office} differ: expected {counts:?}, found {found:?}"));
+            }
+        }
+        let inbound: BTreeMap<String, &str> =
+            expected.inbound.iter().map(|file| (file.name.clone(), file.status.as_str())).collect();
+        if inbound != held.inbound {
+            return failed(format!("inbound files differ: expected {inbound:?}, found {:?}", held.inbound));
         }
     }
     Ok(())
 }
 
-fn check_all(count: u64, with_faults: bool) {
+fn records_of(outcome: &Outcome) -> Vec<Record> {
+    let mut records: Vec<Record> = outcome
+        .records
+        .iter()
+        .map(|record| Record {
+            office: record.office.clone(),
+            placement_id: record.placement_id as i64,
+            position_id: record.position_id as i64,
+            trainee_id: record.trainee_id as i64,
+            status: record.status.clone(),
+            file: record.file.clone(),
+        })
+        .collect();
+    records.sort();
+    records
+}
+
+fn check_all(count: u64, trouble: Trouble) {
     let mut failures = Vec::new();
     for seed in seeds(count) {
-        if let Err(text) = check(seed, with_faults) {
+        if let Err(text) = check(seed, trouble) {
             let start: Vec<&str> = text.lines().take(12).collect();
             eprintln!("{}", start.join("\n"));
             failures.push((seed, text));
@@ -74,10 +86,20 @@ fn check_all(count: u64, with_faults: bool) {
 
 #[test]
 fn the_flow_writes_what_the_oracle_says() {
-    check_all(200, false);
+    check_all(200, Trouble::default());
 }
 
 #[test]
 fn crashes_aborts_and_rebalances_change_nothing() {
-    check_all(200, true);
+    check_all(200, Trouble { faults: true, scattered: false });
+}
+
+#[test]
+fn d9_the_order_in_which_facts_arrive_changes_nothing() {
+    check_all(200, Trouble { faults: false, scattered: true });
+}
+
+#[test]
+fn d9_nor_does_it_with_crashes_between() {
+    check_all(100, Trouble { faults: true, scattered: true });
 }
