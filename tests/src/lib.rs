@@ -3,4 +3,5 @@
 pub mod comparison;
 pub mod process;
 pub mod scenario_run;
+pub mod services;
 pub mod simulated_flow;

@@ -1,0 +1,82 @@
+//! The services that `tests/services/start` has started: where they are, and how one is killed and started again.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A broker and a registry.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// `host:port` of the broker.
+    pub kafka: String,
+    /// URL of the registry.
+    pub registry: String,
+    /// Folder of `tests/services`, for restarts.
+    folder: String,
+}
+
+impl Services {
+    /// The services that the environment names. `None` means that the test `name` has to do without, and is listed as
+    /// skipped; where no test may be skipped, it fails.
+    pub fn find(name: &str) -> Option<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let found = (|| {
+            let kafka = variable("TRIBUTARY_KAFKA")?;
+            let registry = variable("TRIBUTARY_REGISTRY")?;
+            Some(Self { kafka, registry, folder: variable("TRIBUTARY_SERVICES_DIR")? })
+        })();
+        if found.is_some() {
+            return found;
+        }
+        let text = format!("{name}: no Kafka and registry (see tests/services/README.md)");
+        assert!(variable("TRIBUTARY_TESTS").as_deref() != Some("all"), "{text}");
+        eprintln!("skipped {text}");
+        if let Some(path) = variable("TRIBUTARY_SKIPPED") {
+            let mut list = std::fs::File::options().create(true).append(true).open(path).unwrap();
+            writeln!(list, "{text}").unwrap();
+        }
+        None
+    }
+
+    /// The flags of `tributary run` on these services, with a namespace.
+    pub fn flags(&self, namespace: &str) -> Vec<String> {
+        let flags = [
+            ["--log", "kafka"],
+            ["--kafka", &self.kafka],
+            ["--registry", &self.registry],
+            ["--namespace", namespace],
+            ["--partitions", "2"],
+        ];
+        flags.concat().into_iter().map(str::to_owned).collect()
+    }
+
+    /// Kills `kafka` or `registry` (-9) and starts it again after `pause`, on the same ports and data.
+    pub fn restart(&self, service: &str, pause: Duration) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("services/restart");
+        let pause = pause.as_secs_f64().to_string();
+        let output = Command::new(script).args([service, "--dir", &self.folder, "--pause", &pause]).output().unwrap();
+        assert!(output.status.success(), "{service} did not come back: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What the registry answers to a GET of a path behind its URL.
+    pub fn ask_registry(&self, path: &str) -> String {
+        let address = self.registry.strip_prefix("http://").expect("the registry of the tests speaks plain HTTP");
+        let (host, base) = address.split_once('/').unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(stream, "GET /{base}/{path} HTTP/1.0\r\nHost: {host}\r\nAccept: application/json\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.split(' ').nth(1) == Some("200"), "{path}: {answer}");
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+}
+
+/// A namespace that nobody has used.
+pub fn fresh_namespace(about: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    format!("{about}-{now}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
