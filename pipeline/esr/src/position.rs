@@ -54,6 +54,9 @@ impl Positions {
             || old.office != new.office;
         if resubscribe {
             new.version = old.version + 1;
+            if old_number != new_number {
+                new.number_version = new.version;
+            }
             if old_number != new_number && !old_number.is_empty() {
                 let gone = PositionUnsubscribed { position_id: id, version: new.version };
                 self.context.send(output, &topics::POST, old_number.as_bytes(), &gone);
@@ -192,7 +195,9 @@ impl Positions {
     }
 
     fn placement_gone(&mut self, id: PositionId, gone: &PositionPlacementGone, output: &mut Output) {
-        let Some(position) = self.current(id, gone.version) else { return };
+        // It may cross a new subscription to the same number: the answer to that one no longer names the placement.
+        let still_meant = |position: &&StoredPosition| position.number_version <= gone.version;
+        let Some(position) = self.positions.get(&id).filter(still_meant).cloned() else { return };
         let key = (id, gone.placement_id, gone.trainee_id);
         if self.pairs.get(&key).is_some_and(Pair::is_open) {
             let export_key = export_key(&position.office, gone.placement_id.0, id.0, gone.trainee_id.0);

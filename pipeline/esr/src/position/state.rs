@@ -18,6 +18,8 @@ pub struct StoredPosition {
     pub post_id: Option<PostId>,
     /// Version of the present subscription.
     pub version: i64,
+    /// Version with which it took its present DPN.
+    pub number_version: i64,
     /// File whose line made the position live with this DPN in this office (D32).
     pub cause_file: String,
     /// That line; negative when the position came by moving from another office (D6).
