@@ -54,7 +54,7 @@ pub static POSITION_INBOX: Topic = inbox(
 pub static TRAINEE: Topic = inbox(
     "esr.trainee",
     Partitions::Flow,
-    &["tis.Person", "esr.PersonRemoved", "esr.TraineePlacement", "esr.TraineePlacementRemoved"],
+    &["tis.Person", "esr.PersonRemoved", "esr.TraineePlacement", "esr.TraineePlacementRemoved", "esr.TraineeChanged"],
 );
 /// Everything about a post, keyed by the folded DPN.
 pub static POST: Topic = inbox(

@@ -1,9 +1,10 @@
 //! The `trainee` stage, keyed by person id: puts the person, and where else the trainee is, beside each placement.
 
+use serde::{Deserialize, Serialize};
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::{
     LifecycleState, OtherPlacement, Person, PersonId, PlacementAtPost, PlacementGone, PlacementId, RecordType,
-    SentBefore, TraineePlacement, TraineePlacementRemoved,
+    SentBefore, TraineeChanged, TraineePlacement, TraineePlacementRemoved,
 };
 
 use crate::context::{Context, fold_deanery_number, id_from_key, unexpected};
@@ -14,12 +15,22 @@ pub struct Trainee {
     context: Context,
     people: Store<PersonId, Person>,
     placements: Store<(PersonId, PlacementId), TraineePlacement>,
+    untold: Store<PersonId, Untold>,
+}
+
+/// What the posts have not been told of a trainee.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Untold {
+    /// Some placements.
+    Some(Vec<PlacementId>),
+    /// All of them.
+    All,
 }
 
 impl Trainee {
     /// A task without state yet.
     pub fn new(context: Context) -> Self {
-        Self { context, people: Store::new(), placements: Store::new() }
+        Self { context, people: Store::new(), placements: Store::new(), untold: Store::new() }
     }
 
     fn placement_changed(&mut self, trainee_id: PersonId, new: TraineePlacement, output: &mut Output) {
@@ -33,11 +44,7 @@ impl Trainee {
         }
         let seen_by_others = old.and_then(|old| self.as_other(old)) != self.as_other(&new);
         self.placements.put((trainee_id, id), new);
-        if seen_by_others {
-            self.send_all(trainee_id, output);
-        } else {
-            self.send_one(trainee_id, id, output);
-        }
+        self.tell_later(trainee_id, if seen_by_others { None } else { Some(id) }, output);
     }
 
     fn placement_removed(&mut self, trainee_id: PersonId, id: PlacementId, output: &mut Output) {
@@ -47,28 +54,47 @@ impl Trainee {
         self.send_gone(&number, id, trainee_id, old.sent_before.clone(), output);
         self.placements.delete((trainee_id, id));
         if seen_by_others {
-            self.send_all(trainee_id, output);
+            self.tell_later(trainee_id, None, output);
         }
+    }
+
+    /// Every placement of a trainee names the others, so telling each change at once would tell n placements n times.
+    /// A note to oneself waits behind what is in the inbox already, and then all is told once. `None` = all placements.
+    fn tell_later(&mut self, trainee_id: PersonId, placement: Option<PlacementId>, output: &mut Output) {
+        let untold = self.untold.get(&trainee_id);
+        if untold.is_none() {
+            let changed = TraineeChanged { person_id: trainee_id };
+            self.context.send(output, &topics::TRAINEE, &trainee_id.0.to_be_bytes(), &changed);
+        }
+        let told_as_one = match (untold, placement) {
+            (Some(Untold::All), _) => return,
+            (_, None) => Untold::All,
+            (None, Some(id)) => Untold::Some(vec![id]),
+            (Some(Untold::Some(ids)), Some(id)) if ids.contains(&id) => return,
+            (Some(Untold::Some(ids)), Some(id)) => Untold::Some([ids.as_slice(), &[id]].concat()),
+        };
+        self.untold.put(trainee_id, told_as_one);
+    }
+
+    fn tell(&mut self, trainee_id: PersonId, output: &mut Output) {
+        let Some(untold) = self.untold.get(&trainee_id) else { return };
+        let all: Vec<&TraineePlacement> = self.of_trainee(trainee_id).collect();
+        let others: Vec<OtherPlacement> = all.iter().filter_map(|placement| self.as_other(placement)).collect();
+        for placement in all {
+            let concerned = match untold {
+                Untold::All => true,
+                Untold::Some(ids) => ids.contains(&placement.placement.id),
+            };
+            if concerned {
+                self.send(placement, &others, output);
+            }
+        }
+        self.untold.delete(trainee_id);
     }
 
     fn of_trainee(&self, trainee_id: PersonId) -> impl Iterator<Item = &TraineePlacement> {
         let range = (trainee_id, PlacementId(i64::MIN))..=(trainee_id, PlacementId(i64::MAX));
         self.placements.range(range).map(|(_, placement)| placement)
-    }
-
-    fn send_all(&self, trainee_id: PersonId, output: &mut Output) {
-        let all: Vec<&TraineePlacement> = self.of_trainee(trainee_id).collect();
-        let others: Vec<OtherPlacement> = all.iter().filter_map(|placement| self.as_other(placement)).collect();
-        for placement in all {
-            self.send(placement, &others, output);
-        }
-    }
-
-    fn send_one(&self, trainee_id: PersonId, id: PlacementId, output: &mut Output) {
-        let others: Vec<OtherPlacement> = self.of_trainee(trainee_id).filter_map(|one| self.as_other(one)).collect();
-        if let Some(placement) = self.placements.get(&(trainee_id, id)) {
-            self.send(placement, &others, output);
-        }
     }
 
     /// How the trainee's other placements see this one: only approved ones that count (A7, A8).
@@ -171,12 +197,13 @@ impl Processor for Trainee {
         match framed.record_type() {
             RecordType::Person => {
                 self.people.put(trainee_id, framed.read::<Person>()?);
-                self.send_all(trainee_id, output);
+                self.tell_later(trainee_id, None, output);
             }
             RecordType::PersonRemoved => {
                 self.people.delete(trainee_id);
-                self.send_all(trainee_id, output);
+                self.tell_later(trainee_id, None, output);
             }
+            RecordType::TraineeChanged => self.tell(trainee_id, output),
             RecordType::TraineePlacement => {
                 let placement = framed.read::<TraineePlacement>()?;
                 self.placement_changed(trainee_id, placement, output);
@@ -191,6 +218,6 @@ impl Processor for Trainee {
     }
 
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {
-        vec![&mut self.people, &mut self.placements]
+        vec![&mut self.people, &mut self.placements, &mut self.untold]
     }
 }
