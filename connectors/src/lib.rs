@@ -1,8 +1,9 @@
 //! Everything outside: logs, files, snapshots and registries.
 
+pub mod compatibility;
 pub mod embedded;
 pub mod files;
-pub mod kafka;
 pub mod inbox;
+pub mod kafka;
 pub mod snapshot;
 pub mod tis;

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub(super) struct Database {
     synced: File,
     /// `None` after a failed write until it was opened again.
     opened: RwLock<Option<Opened>>,
+    /// Number of the newest change that is known to be on the disk.
+    on_disk: AtomicU64,
     /// Whether each change waits for the disk.
     durability: PersistMode,
     writer: Mutex<Writer>,
@@ -97,7 +100,8 @@ impl Database {
         }
         let writer = Mutex::new(Writer { sequence, in_doubt: None, is_closed: false });
         let durability = if sync_each { PersistMode::SyncData } else { PersistMode::Buffer };
-        Ok(Self { path, synced, opened: RwLock::new(Some(opened)), durability, writer })
+        let on_disk = AtomicU64::new(known);
+        Ok(Self { path, synced, opened: RwLock::new(Some(opened)), on_disk, durability, writer })
     }
 
     /// Applies all changes or none.
@@ -140,13 +144,20 @@ impl Database {
     /// Brings all changes so far to the disk, and remembers how many.
     pub(super) fn sync(&self) -> Result<(), LogError> {
         let sequence = self.lock_writer().sequence;
+        if self.on_disk.load(Ordering::Acquire) >= sequence {
+            return Ok(());
+        }
         let guard = self.read();
-        let Some(opened) = guard.as_ref() else { return Ok(()) };
+        let Some(opened) = guard.as_ref() else {
+            return Err(LogError::Unavailable("the database has to be opened again first".to_owned()));
+        };
         opened.database.persist(PersistMode::SyncData).map_err(|error| self.unavailable(&error))?;
         let text = format!("{sequence:020}\n");
         self.synced
             .write_all_at(text.as_bytes(), 0)
-            .map_err(|error| LogError::Unavailable(format!("cannot write to {SYNCED_FILE}: {error}")))
+            .map_err(|error| LogError::Unavailable(format!("cannot write to {SYNCED_FILE}: {error}")))?;
+        self.on_disk.fetch_max(sequence, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Brings everything to the disk and frees the database, whoever still shares it.

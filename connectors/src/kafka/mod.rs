@@ -1,7 +1,7 @@
 //! Apache Kafka: the log for everything that more than one process has to share.
 //!
 //! [`KafkaLog`] is the port of one worker, [`KafkaProducer`] that of a connector that brings data in, [`KafkaLag`] says
-//! what a flow has left to do and [`TopicPlan`] creates the topics. All of it is on librdkafka; nothing outside this
+//! what a flow has left to do, [`KafkaReader`] what topics hold, and [`TopicPlan`] creates them. All of it is on librdkafka; nothing outside this
 //! module names the client. What Kafka promises and what this module adds to it is written where it is done: commit and
 //! abort in `transaction`, rebalances in `rebalance`, restoring state in `restore`.
 
@@ -13,6 +13,7 @@ mod lag;
 mod log;
 mod offsets;
 mod producer;
+mod reader;
 mod rebalance;
 mod restore;
 #[cfg(test)]
@@ -24,4 +25,5 @@ pub use configuration::KafkaConfiguration;
 pub use lag::KafkaLag;
 pub use log::KafkaLog;
 pub use producer::KafkaProducer;
+pub use reader::KafkaReader;
 pub use topics::{TopicChange, TopicPlan};

@@ -22,6 +22,15 @@ impl KafkaProducer {
         let id = configuration.transactional_id(group, name);
         Ok(Self { transactions: Transactions::open(configuration, id)? })
     }
+
+    /// The one producer called `name` of all processes of the namespace: whoever opens it fences the one before.
+    ///
+    /// # Errors
+    /// [`LogError`] when the broker cannot be reached or refuses.
+    pub fn open_shared(configuration: &KafkaConfiguration, group: &str, name: &str) -> Result<Self, LogError> {
+        let id = configuration.name(&format!("{group}.{name}"));
+        Ok(Self { transactions: Transactions::open(configuration, id)? })
+    }
 }
 
 impl Producer for KafkaProducer {

@@ -18,6 +18,9 @@ use super::fault;
 /// How long the broker may take for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the broker may take to say which topics there are: the first thing it is asked.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a new topic may take until all can see it.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -163,7 +166,7 @@ impl TopicPlan {
         let metadata = self
             .admin
             .inner()
-            .fetch_metadata(None, REQUEST_TIMEOUT)
+            .fetch_metadata(None, METADATA_TIMEOUT)
             .map_err(|error| fault::asked("asking for topics", &error))?;
         let expected = |name: &str| self.expected.iter().any(|expected| expected.name == name);
         Ok(metadata

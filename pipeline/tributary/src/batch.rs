@@ -16,6 +16,7 @@ use crate::figures::Figures;
 use crate::running::RunningFlow;
 use crate::settings::Settings;
 use crate::sources::{SnapshotFailure, Sources, decide};
+use crate::starting;
 use crate::summary::{self, Summary};
 
 /// What a batch is asked for.
@@ -57,7 +58,9 @@ pub fn run(
         progress(what);
     };
     progress("starting");
-    let mut flow = RunningFlow::start(settings, Arc::clone(interrupted))?;
+    let Some(mut flow) = starting::start(settings, interrupted, Some(settings.give_up_after))? else {
+        return Err(Failure::unfinished("interrupted; nothing was changed"));
+    };
     let summary = Batch { settings, request, progress: &progress }.run(&mut flow)?;
     progress("ending");
     let metrics = flow.metrics();

@@ -12,7 +12,7 @@ use crate::command_line::LogKind;
 use crate::failure::Failure;
 
 /// Top-level tables of this process; everything else in a file is for the flow.
-const OWN_TABLES: &[&str] = &["log", "kafka", "service"];
+const OWN_TABLES: &[&str] = &["log", "embedded", "kafka", "service"];
 
 const DEFAULTS: &str = include_str!("../config/tributary.toml");
 
@@ -31,6 +31,8 @@ pub struct Configuration {
 pub struct ProcessConfiguration {
     /// Where records travel.
     pub log: LogTable,
+    /// How the embedded log works.
+    pub embedded: EmbeddedTable,
     /// Where Kafka is.
     pub kafka: KafkaTable,
     /// How the service works.
@@ -47,6 +49,24 @@ pub struct LogTable {
     pub partitions: u16,
     /// Worker threads; 0 for one per core.
     pub workers: u16,
+}
+
+/// How the embedded log works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbeddedTable {
+    /// When commits reach the disk.
+    pub fsync: FsyncKind,
+}
+
+/// When the commits of the embedded log reach the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FsyncKind {
+    /// Several times a second, and before anything leaves that rests on them.
+    Interval,
+    /// Each one before it counts.
+    Always,
 }
 
 /// Where Kafka is.

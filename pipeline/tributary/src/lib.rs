@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a rule of the exchange: those are in `tributary-esr`.
 
+pub mod base_line;
 pub mod batch;
 pub mod command_line;
 pub mod configuration;
@@ -16,9 +17,11 @@ pub mod running;
 pub mod service;
 pub mod settings;
 pub mod sources;
+mod starting;
 pub mod summary;
 mod table;
 mod text;
+mod worker_log;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -31,7 +34,7 @@ use tracing_subscriber::EnvFilter;
 use tributary_schemas::Decision;
 
 use batch::BatchRequest;
-use command_line::{Command, CommandLine, ConfigCommand, OutputForm, RunArguments, TopicsArguments, TopicsCommand};
+use command_line::{Command, CommandLine, ConfigCommand, OutputForm, RunArguments, TopicsCommand};
 use configuration::Configuration;
 use failure::Failure;
 use settings::{Registry, Settings};
@@ -125,27 +128,29 @@ fn decisions(arguments: &RunArguments) -> Vec<(String, Decision)> {
 
 fn topics(command: &TopicsCommand) -> Result<(), Failure> {
     let (TopicsCommand::Plan(arguments) | TopicsCommand::Apply(arguments)) = command;
-    let mut plan = topic_plan(arguments)?;
-    if plan.changes().is_empty() {
+    let configuration = Configuration::load(arguments.config.as_deref())?;
+    let kafka = settings::kafka_settings(&arguments.kafka, &configuration.process.kafka, Registry::NotNeeded)?;
+    let partitions = settings::partitions(arguments.partitions.unwrap_or(configuration.process.log.partitions), true);
+    let mut plan = log::compare_topics(&kafka, partitions)?;
+    let (compatibility, levels) = log::compare_compatibility(&kafka)?.unzip();
+    let levels = levels.unwrap_or_default();
+    if plan.changes().is_empty() && levels.is_empty() {
         return print("all topics are as they should be\n");
     }
     for change in plan.changes() {
         print(&format!("{change}\n"))?;
     }
-    match command {
-        TopicsCommand::Plan(_) => Ok(()),
-        TopicsCommand::Apply(_) => {
-            plan.apply().map_err(log::log_failure)?;
-            print("applied\n")
-        }
+    for change in &levels {
+        print(&format!("{change}\n"))?;
     }
-}
-
-fn topic_plan(arguments: &TopicsArguments) -> Result<tributary_connectors::kafka::TopicPlan, Failure> {
-    let configuration = Configuration::load(arguments.config.as_deref())?;
-    let kafka = settings::kafka_settings(&arguments.kafka, &configuration.process.kafka, Registry::NotNeeded)?;
-    let partitions = settings::partitions(arguments.partitions.unwrap_or(configuration.process.log.partitions), true);
-    log::compare_topics(&kafka, partitions)
+    if matches!(command, TopicsCommand::Plan(_)) {
+        return Ok(());
+    }
+    plan.apply().map_err(log::log_failure)?;
+    if let Some(compatibility) = compatibility {
+        compatibility.apply(&levels).map_err(Failure::unfinished)?;
+    }
+    print("applied\n")
 }
 
 fn config(command: &ConfigCommand) -> Result<(), Failure> {

@@ -3,16 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tributary_connectors::compatibility::{Compatibility, LevelChange};
 use tributary_connectors::embedded::{EmbeddedLog, Fsync, Reader, StateFolder};
-use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, TopicPlan};
+use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, TopicPlan};
 use tributary_esr::{flow, topics};
 use tributary_runtime::{Lag, Log, LogError, Producer, Topic};
 use tributary_schemas::{
     Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings, LocalRegistry, Registry, RegistryError,
 };
 
+use crate::base_line::{BASE_LINE, BaseLineEnds};
+use crate::configuration::FsyncKind;
 use crate::failure::Failure;
 use crate::settings::{KafkaSettings, Settings};
+use crate::worker_log::{Fencings, WorkerLog};
 
 /// The file in the state folder that numbers the schemas of the embedded log.
 const SCHEMAS_FILE: &str = "schemas.json";
@@ -22,8 +26,16 @@ const SCHEMAS_FILE: &str = "schemas.json";
 pub enum OpenLog {
     /// In a folder, for this process alone.
     Embedded(Arc<EmbeddedLog>),
-    /// On Kafka; the state folder holds what only shortens a restart, and belongs to this process all the same.
-    Kafka(KafkaConfiguration, Arc<StateFolder>),
+    /// On Kafka.
+    Kafka(Arc<OpenKafka>),
+}
+
+/// What belongs to an open log on Kafka.
+pub struct OpenKafka {
+    cluster: KafkaConfiguration,
+    base_line: Arc<BaseLineEnds>,
+    /// It holds what only shortens a restart, and belongs to this process all the same.
+    _folder: StateFolder,
 }
 
 /// The groups of the flow with the inboxes that they read.
@@ -54,9 +66,11 @@ impl OpenLog {
             Some(kafka) => {
                 let folder = StateFolder::open(&settings.folders.state).map_err(Failure::refused)?;
                 check_topics(kafka, settings.partitions)?;
-                Ok(Self::Kafka(kafka.cluster.clone(), Arc::new(folder)))
+                let cluster = kafka.cluster.clone();
+                let ends = BaseLineEnds::of_namespace(&cluster, i32::from(settings.partitions)).map_err(log_failure)?;
+                Ok(Self::Kafka(Arc::new(OpenKafka { cluster, base_line: Arc::new(ends), _folder: folder })))
             }
-            None => open_embedded(&settings.folders.state, settings.partitions),
+            None => open_embedded(settings),
         }
     }
 
@@ -68,16 +82,20 @@ impl OpenLog {
         let registry: Arc<dyn Registry> = match &settings.kafka {
             None => Arc::new(LocalRegistry::open(settings.folders.state.join(SCHEMAS_FILE)).map_err(refused)?),
             Some(kafka) => {
-                let connected = ConfluentRegistry::connect(ConfluentSettings::new(&kafka.registry));
-                Arc::new(connected.map_err(Failure::unfinished)?)
+                // Who asks tries again by itself, and says so once.
+                let once = ConfluentSettings { attempts: 1, ..ConfluentSettings::new(&kafka.registry) };
+                Arc::new(ConfluentRegistry::connect(once).map_err(refused)?)
             }
         };
         let prefix = match self {
-            Self::Kafka(cluster, _) => cluster.name(""),
+            Self::Kafka(kafka) => kafka.cluster.name(""),
             Self::Embedded(_) => String::new(),
         };
         let builder = CodecBuilder::new(registry).namespace(&prefix).topics(topics::ALL);
-        builder.build().map_err(Failure::unfinished)
+        builder.build().map_err(|error| match error.is_transient() {
+            true => Failure::unfinished(error),
+            false => Failure::refused(error),
+        })
     }
 
     /// The log of one worker.
@@ -89,21 +107,67 @@ impl OpenLog {
         group: &'static str,
         slot: usize,
         inboxes: &[&'static Topic],
+        fencings: &Arc<Fencings>,
     ) -> Result<Box<dyn Log>, LogError> {
         match self {
             Self::Embedded(log) => Ok(Box::new(log.worker(group, &format!("{group}-{slot}"), inboxes)?)),
-            Self::Kafka(cluster, _) => Ok(Box::new(KafkaLog::open(cluster, group, &slot.to_string(), inboxes)?)),
+            Self::Kafka(kafka) => {
+                let log = fencings.watch(KafkaLog::open(&kafka.cluster, group, &slot.to_string(), inboxes))?;
+                Ok(Box::new(WorkerLog::new(Box::new(log), Arc::clone(&kafka.base_line), Arc::clone(fencings))))
+            }
         }
     }
 
-    /// The producer of what this process brings in.
+    /// What this process is called among those of its groups.
+    pub fn instance(&self) -> &str {
+        match self {
+            Self::Embedded(_) => "",
+            Self::Kafka(kafka) => &kafka.cluster.instance,
+        }
+    }
+
+    /// The cluster, with Kafka.
+    pub fn cluster(&self) -> Option<&KafkaConfiguration> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Kafka(kafka) => Some(&kafka.cluster),
+        }
+    }
+
+    /// Calls `each` with key and value of every record of a topic, with Kafka; the embedded log has no need of it.
+    ///
+    /// # Errors
+    /// As the log says.
+    pub fn read(
+        &self,
+        topic: &Topic,
+        flow_partitions: i32,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<(), LogError> {
+        let Some(cluster) = self.cluster() else { return Ok(()) };
+        KafkaReader::open(cluster, flow::FLOW)?.read(topic, flow_partitions, each)
+    }
+
+    /// Brings everything so far to the disk, where that is the log's own matter.
+    ///
+    /// # Errors
+    /// As the log says.
+    pub fn sync(&self) -> Result<(), LogError> {
+        match self {
+            Self::Embedded(log) => log.sync(),
+            Self::Kafka(_) => Ok(()),
+        }
+    }
+
+    /// The producer of what is brought in. On Kafka there is one for all processes: it belongs to the one that reads the
+    /// folders, and whoever takes over from it ends what it still had in hand.
     ///
     /// # Errors
     /// As the log says.
     pub fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
         match self {
             Self::Embedded(log) => Ok(Box::new(log.producer("sources"))),
-            Self::Kafka(cluster, _) => Ok(Box::new(KafkaProducer::open(cluster, flow::FLOW, "sources")?)),
+            Self::Kafka(kafka) => Ok(Box::new(KafkaProducer::open_shared(&kafka.cluster, flow::FLOW, "sources")?)),
         }
     }
 
@@ -119,7 +183,7 @@ impl OpenLog {
                     .flat_map(|(group, inboxes)| inboxes.into_iter().map(move |inbox| (group.to_owned(), inbox)));
                 Ok(Box::new(log.lag(inboxes.collect())))
             }
-            Self::Kafka(cluster, _) => Ok(Box::new(KafkaLag::open(cluster, &groups(), flow_partitions)?)),
+            Self::Kafka(kafka) => Ok(Box::new(KafkaLag::open(&kafka.cluster, &groups(), flow_partitions)?)),
         }
     }
 
@@ -127,15 +191,20 @@ impl OpenLog {
     pub fn identity(&self) -> String {
         match self {
             Self::Embedded(_) => "embedded".to_owned(),
-            Self::Kafka(cluster, _) => format!("kafka {} {}", cluster.bootstrap, cluster.name("")),
+            Self::Kafka(kafka) => format!("kafka {} {}", kafka.cluster.bootstrap, kafka.cluster.name("")),
         }
     }
 }
 
-fn open_embedded(state: &Path, partitions: u16) -> Result<OpenLog, Failure> {
+fn open_embedded(settings: &Settings) -> Result<OpenLog, Failure> {
+    let state: &Path = &settings.folders.state;
+    let fsync = match settings.configuration.process.embedded.fsync {
+        FsyncKind::Interval => Fsync::default(),
+        FsyncKind::Always => Fsync::Always,
+    };
     let groups = groups();
     let readers: Vec<Reader<'_>> = groups.iter().map(|(group, inboxes)| Reader { group, inboxes }).collect();
-    let log = EmbeddedLog::open(state, Fsync::default(), &topics::ALL, i32::from(partitions), &readers);
+    let log = EmbeddedLog::open(state, fsync, &topics::ALL, i32::from(settings.partitions), &readers);
     Ok(OpenLog::Embedded(Arc::new(log.map_err(Failure::refused)?)))
 }
 
@@ -158,7 +227,25 @@ fn check_topics(kafka: &KafkaSettings, partitions: u16) -> Result<(), Failure> {
 /// [`Failure`] when the broker cannot be asked.
 pub fn compare_topics(kafka: &KafkaSettings, partitions: u16) -> Result<TopicPlan, Failure> {
     let replication = i32::from(kafka.replication);
-    TopicPlan::compare(&kafka.cluster, &topics::ALL, i32::from(partitions), replication).map_err(log_failure)
+    let topics: Vec<&'static Topic> = topics::ALL.into_iter().chain([&BASE_LINE]).collect();
+    TopicPlan::compare(&kafka.cluster, &topics, i32::from(partitions), replication).map_err(log_failure)
+}
+
+/// The registry and those subjects of the flow whose schemas may change in ways that topics kept for ever do not allow;
+/// `None` when no registry is named.
+///
+/// # Errors
+/// [`Failure`] when the registry cannot be asked.
+pub fn compare_compatibility(kafka: &KafkaSettings) -> Result<Option<(Compatibility, Vec<LevelChange>)>, Failure> {
+    if kafka.registry.is_empty() {
+        return Ok(None);
+    }
+    let compatibility = Compatibility::new(&kafka.registry).map_err(Failure::unfinished)?;
+    let records = topics::ALL.iter().flat_map(|topic| topic.records.iter().map(|record| (topic.name, *record)));
+    let subjects: Vec<String> =
+        records.map(|(topic, record)| format!("{}-{record}", kafka.cluster.name(topic))).collect();
+    let differences = compatibility.differences(&subjects).map_err(Failure::unfinished)?;
+    Ok(Some((compatibility, differences)))
 }
 
 /// Configuration and conflicts are refusals, everything else may pass.

@@ -6,17 +6,23 @@ use std::sync::{Mutex, PoisonError};
 
 use tributary_connectors::files::{FileStore, Folder};
 use tributary_esr::writer::FileSink;
+use tributary_runtime::LogError;
+
+/// Brings what was decided so far to the disk.
+type Secure = dyn Fn() -> Result<(), LogError> + Send + Sync;
 
 /// The place for files to ESR.
 pub struct Outbox {
     store: Box<dyn FileStore>,
+    secure: Box<Secure>,
     trouble: Mutex<Option<String>>,
 }
 
 impl Outbox {
-    /// The outbox in `folder`, which is created when the first file comes.
-    pub fn new(folder: &Path) -> Self {
-        Self { store: Box::new(Folder::new(folder)), trouble: Mutex::new(None) }
+    /// The outbox in `folder`, which is created when the first file comes. `secure` is called before each file: what led
+    /// to it, its number above all, must outlast a power cut if the file does.
+    pub fn new(folder: &Path, secure: impl Fn() -> Result<(), LogError> + Send + Sync + 'static) -> Self {
+        Self { store: Box::new(Folder::new(folder)), secure: Box::new(secure), trouble: Mutex::new(None) }
     }
 
     /// Why the last file could not be written, while it cannot.
@@ -54,7 +60,9 @@ impl Outbox {
 
 impl FileSink for Outbox {
     fn write(&self, name: &str, content: &[u8]) -> Result<(), String> {
-        let result = self.store.write(name, content).map_err(|error| format!("the outbox: {error}"));
+        let secured = (self.secure)().map_err(|error| format!("the state folder: {error}"));
+        let result =
+            secured.and_then(|()| self.store.write(name, content).map_err(|error| format!("the outbox: {error}")));
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
         result
     }
@@ -63,13 +71,15 @@ impl FileSink for Outbox {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
     #[test]
     fn d54_files_appear_whole_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
-        let outbox = Outbox::new(&folder.path().join("out"));
+        let outbox = Outbox::new(&folder.path().join("out"), || Ok(()));
         outbox.write("a.DAT", b"HDR\nNOT,\"1\",x\nNOT,\"4\",x\nNOT,\"1\",y\nTRL,5\n").unwrap();
         outbox.write("a.DAT", b"HDR\nNOT,\"1\",x\nNOT,\"4\",x\nNOT,\"1\",y\nTRL,5\n").unwrap();
         let names: Vec<_> =
@@ -80,10 +90,31 @@ mod tests {
     }
 
     #[test]
+    fn no_file_is_out_before_what_led_to_it_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let is_down = Arc::new(AtomicBool::new(true));
+        let down = Arc::clone(&is_down);
+        let secure = move || match down.load(Ordering::Relaxed) {
+            true => Err(LogError::Unavailable("the disk is full".to_owned())),
+            false => Ok(()),
+        };
+        let outbox = Outbox::new(folder.path(), secure);
+        assert_eq!(
+            outbox.write("a.DAT", b"x").unwrap_err(),
+            "the state folder: log is not available: the disk is full"
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(outbox.trouble().is_some());
+        is_down.store(false, Ordering::Relaxed);
+        outbox.write("a.DAT", b"x").unwrap();
+        assert_eq!((outbox.trouble(), fs::read(folder.path().join("a.DAT")).unwrap()), (None, b"x".to_vec()));
+    }
+
+    #[test]
     fn an_unwritable_outbox_is_explained() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("out"), b"a file").unwrap();
-        let outbox = Outbox::new(&folder.path().join("out"));
+        let outbox = Outbox::new(&folder.path().join("out"), || Ok(()));
         assert!(outbox.write("a.DAT", b"x").unwrap_err().starts_with("the outbox: cannot "));
         assert!(outbox.trouble().is_some());
     }

@@ -1,27 +1,30 @@
 //! The flow at work: its workers, what is published into it, and when it has come to rest.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tributary_esr::context::Context;
-use tributary_esr::flow;
 use tributary_esr::writer::FileSink;
+use tributary_esr::{flow, tis};
 use tributary_runtime::{
     Inspector, Lag, LogError, Metrics, Output, Producer, SnapshotConfig, Topic, Topology, WorkerConfig, WorkerPool,
 };
 
+use crate::base_line;
 use crate::failure::Failure;
 use crate::log::{OpenLog, groups, log_failure};
 use crate::outbox::Outbox;
 use crate::settings::Settings;
+use crate::worker_log::Fencings;
 
 /// How often it is asked whether the flow has come to rest.
 const SETTLE_PAUSE: Duration = Duration::from_millis(2);
 
-/// How long one look into the workers may take.
-const INSPECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one look into the workers may take before it is asked whether to go on waiting.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two attempts to publish.
 const PUBLISH_PAUSE: Duration = Duration::from_millis(200);
@@ -53,7 +56,8 @@ impl RunningFlow {
         let offices = settings.offices.iter().map(ToString::to_string).collect();
         let context = Context::new(codec, Arc::clone(&settings.configuration.esr), offices);
         let flow_partitions = i32::from(settings.partitions);
-        let outbox = Arc::new(Outbox::new(&settings.folders.outbox));
+        let securing = log.clone();
+        let outbox = Arc::new(Outbox::new(&settings.folders.outbox, move || securing.sync()));
         let sink: Arc<dyn FileSink> = Arc::clone(&outbox) as Arc<dyn FileSink>;
         let main = start(&log, settings, flow::topology(&context, flow_partitions), settings.workers)?;
         let writer = start(&log, settings, flow::writer_topology(&context, &sink, flow_partitions), 1)?;
@@ -123,8 +127,8 @@ impl RunningFlow {
             }
             if Instant::now() > deadline {
                 let text = format!(
-                    "only {ready} of {expected} partitions came to this process: is another one of the same namespace \
-                     running, or is the log not available?"
+                    "only {ready} of {expected} partitions came to this process: a batch needs all of them, so end the \
+                     services and batches of this namespace first; if there are none, the log is not available"
                 );
                 return Err(Failure::Unfinished(text));
             }
@@ -178,10 +182,73 @@ impl RunningFlow {
     /// # Errors
     /// [`Failure::Unfinished`] when the disk does not take it.
     pub fn sync(&self) -> Result<(), Failure> {
-        match &self.log {
-            OpenLog::Embedded(log) => log.sync().map_err(log_failure),
-            OpenLog::Kafka(..) => Ok(()),
+        self.log.sync().map_err(log_failure)
+    }
+
+    /// Becomes the one that brings data in: a process that did so before can publish nothing more, and what it has
+    /// published can be seen.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the log is not available.
+    pub fn take_over_sources(&mut self) -> Result<(), Failure> {
+        self.producer = None;
+        self.producer = Some(self.log.producer().map_err(log_failure)?);
+        Ok(())
+    }
+
+    /// Whether this process is the one that brings data in, as far as it knows: it was not fenced yet.
+    pub fn has_sources(&self) -> bool {
+        self.producer.is_some()
+    }
+
+    /// Leaves it to another process to bring data in.
+    pub fn leave_sources(&mut self) {
+        self.producer = None;
+    }
+
+    /// Whether the log is shared with other processes.
+    pub fn is_shared(&self) -> bool {
+        self.log.cluster().is_some()
+    }
+
+    /// Whether the workers of this process hold all that the log has of TIS: every partition, with nothing left to read.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when workers or log do not answer.
+    pub fn holds_all_of_tis(&self) -> Result<bool, Failure> {
+        if !self.is_shared() {
+            return Ok(true);
         }
+        let here = self.inspect(|_: &tis::Posts| ())?.len()
+            + self.inspect(|_: &tis::Placements| ())?.len()
+            + self.inspect(|_: &tis::People| ())?.len();
+        Ok(here == 3 * self.flow_partitions as usize && self.lag.lag().map_err(log_failure)? == 0)
+    }
+
+    /// The keys of a compacted topic that are not deleted, read from the log.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the log does not answer.
+    pub fn keys(&self, topic: &'static Topic) -> Result<HashSet<Vec<u8>>, Failure> {
+        let mut keys = HashSet::new();
+        let read = self.log.read(topic, self.flow_partitions, &mut |key, value| {
+            if value.is_some() {
+                keys.insert(key.to_vec());
+            } else {
+                keys.remove(key);
+            }
+        });
+        read.map_err(log_failure)?;
+        Ok(keys)
+    }
+
+    /// Whether another process, or this one before a restart, has begun to load the base line and did not come to its
+    /// end. Only for a shared log.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the log does not answer.
+    pub fn is_base_line_being_loaded(&self) -> Result<bool, Failure> {
+        self.log.cluster().map_or(Ok(false), base_line::is_being_loaded).map_err(log_failure)
     }
 
     /// Calls `visit` with every processor of type `P`.
@@ -192,12 +259,20 @@ impl RunningFlow {
         &self,
         visit: impl Fn(&P) -> T + Send + Sync + 'static,
     ) -> Result<Vec<T>, Failure> {
-        let visit = move |_: &str, _: i32, processor: &dyn Any| processor.downcast_ref::<P>().map(&visit);
-        let timeout = self.give_up_after.max(INSPECT_TIMEOUT);
-        self.inspector.inspect(timeout, visit).map_err(|error| match self.check() {
-            Err(failure) => failure,
-            Ok(()) => Failure::unfinished(format!("cannot look into the workers: {error}")),
-        })
+        let visit = Arc::new(visit);
+        let deadline = Instant::now() + self.give_up_after;
+        loop {
+            let visit = Arc::clone(&visit);
+            let look = move |_: &str, _: i32, processor: &dyn Any| processor.downcast_ref::<P>().map(|it| visit(it));
+            let error = match self.inspector.inspect(INSPECT_TIMEOUT, look) {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            self.check()?;
+            if Instant::now() > deadline {
+                return Err(Failure::unfinished(format!("cannot look into the workers: {error}")));
+            }
+        }
     }
 
     /// Ends the workers: they commit, write snapshots of their state and leave.
@@ -225,7 +300,8 @@ impl Producer for RunningFlow {
             // What is published carries its identity (file name and chunk, TIS id), so a repetition changes nothing.
             self.producer = None;
             let ended = self.interrupted.load(Ordering::Relaxed) || Instant::now() > deadline;
-            if ended || matches!(error, LogError::Fatal(_)) {
+            // Fenced: another process has taken over, and it must not be fenced in turn.
+            if ended || matches!(error, LogError::Fatal(_) | LogError::Fenced(_)) {
                 return Err(error);
             }
             tracing::warn!("publishing will be tried again: {error}");
@@ -246,6 +322,7 @@ fn start(log: &OpenLog, settings: &Settings, topology: Topology, workers: usize)
     let snapshots = SnapshotConfig::new(settings.folders.state.join("snapshots"), log.identity());
     let config = WorkerConfig { snapshots: Some(snapshots), ..WorkerConfig::default() };
     let log = log.clone();
-    let factory = move |slot| log.worker(group, slot, &inboxes);
+    let fencings: Vec<Arc<Fencings>> = (0..workers).map(|_| Fencings::new(log.instance())).collect();
+    let factory = move |slot: usize| log.worker(group, slot, &inboxes, &fencings[slot]);
     WorkerPool::start(Arc::new(topology), config, workers, factory).map_err(Failure::unfinished)
 }

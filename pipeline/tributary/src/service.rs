@@ -1,4 +1,7 @@
 //! The service: watches inbox and snapshot folder, tells the schedule the time, until it is asked to end.
+//!
+//! Several processes of one namespace share the work on Kafka. The one whose workers have the partition of arrived files
+//! also reads the folders and tells the time; when that partition moves, so does this.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,6 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tributary_connectors::files::{FileEntry, Settling};
 use tributary_connectors::inbox::Fingerprint;
+use tributary_esr::inbound::Inbound;
 use tributary_esr::report::{Event, Report};
 use tributary_schemas::{Clock, Decision, Severity};
 
@@ -16,6 +20,7 @@ use crate::failure::Failure;
 use crate::running::RunningFlow;
 use crate::settings::Settings;
 use crate::sources::{SnapshotFailure, Sources, decide};
+use crate::starting;
 use crate::summary;
 
 /// How often it is looked whether to end.
@@ -30,8 +35,8 @@ pub fn run(
     decisions: &[(String, Decision)],
     interrupted: &Arc<AtomicBool>,
 ) -> Result<(), Failure> {
-    let mut flow = RunningFlow::start(settings, Arc::clone(interrupted))?;
-    let outcome = Service::new(settings).run(decisions, &mut flow, interrupted);
+    let Some(mut flow) = starting::start(settings, interrupted, None)? else { return Ok(()) };
+    let outcome = Service::new(settings, decisions).run(&mut flow, interrupted);
     let was_interrupted = interrupted.load(Ordering::Relaxed);
     tracing::info!("ending: committing, writing snapshots of the state");
     flow.stop()?;
@@ -50,12 +55,17 @@ struct Service<'a> {
     snapshot_settling: Settling,
     /// The snapshot files as they were when they were last taken in.
     snapshot_taken: Option<Vec<FileEntry>>,
-    next_event: i64,
+    /// The number of the next event to tell of, while the report is here.
+    next_event: Option<i64>,
     told: Option<Instant>,
+    /// Decisions of an operator that are not carried out yet.
+    decisions: Vec<(String, Decision)>,
+    /// Whether this process is the one that reads the folders.
+    reads_folders: bool,
 }
 
 impl<'a> Service<'a> {
-    fn new(settings: &'a Settings) -> Self {
+    fn new(settings: &'a Settings, decisions: &[(String, Decision)]) -> Self {
         let settle_seconds = settings.configuration.esr.configuration.inbound.settle_seconds;
         let settle_time = Duration::from_secs(u64::from(settle_seconds));
         Self {
@@ -66,23 +76,19 @@ impl<'a> Service<'a> {
             settling: HashMap::new(),
             snapshot_settling: Settling::new(settle_time),
             snapshot_taken: None,
-            next_event: 0,
+            next_event: None,
             told: None,
+            decisions: decisions.to_vec(),
+            reads_folders: false,
         }
     }
 
-    fn run(
-        &mut self,
-        decisions: &[(String, Decision)],
-        flow: &mut RunningFlow,
-        interrupted: &AtomicBool,
-    ) -> Result<(), Failure> {
-        flow.wait_until_ready()?;
-        self.next_event = summary::next_event(flow)?;
-        for (file_name, decision) in decisions {
-            decide(file_name, *decision, now_millis(), flow)?;
+    fn run(&mut self, flow: &mut RunningFlow, interrupted: &AtomicBool) -> Result<(), Failure> {
+        if !flow.is_shared() {
+            flow.wait_until_ready()?;
+            self.next_event = Some(summary::next_event(flow)?);
+            flow.settle()?;
         }
-        flow.settle()?;
         tracing::info!(
             inbox = %self.settings.folders.inbox.display(),
             tis = %self.settings.folders.tis.display(),
@@ -102,10 +108,55 @@ impl<'a> Service<'a> {
     }
 
     fn round(&mut self, flow: &mut RunningFlow) -> Result<(), Failure> {
-        self.take_files(flow)?;
-        self.take_snapshot(flow)?;
-        self.tell_time(flow)?;
+        match self.becomes_reader(flow) {
+            Ok(true) => {
+                self.decide(flow)?;
+                self.take_files(flow)?;
+                self.take_snapshot(flow)?;
+                self.tell_time(flow)?;
+            }
+            Ok(false) => {}
+            Err(failure) => return lasting(flow, failure),
+        }
         self.report(flow)
+    }
+
+    /// Whether this process reads the folders now: it does while it has the partition of arrived files. Who takes it over
+    /// first makes sure that the process before can bring in nothing more; what that has brought in and nobody has
+    /// processed yet is brought in again, which changes nothing.
+    fn becomes_reader(&mut self, flow: &mut RunningFlow) -> Result<bool, Failure> {
+        let is_here = !flow.inspect(|_: &Inbound| ())?.is_empty();
+        if is_here && !flow.has_sources() {
+            flow.take_over_sources()?;
+        }
+        if is_here && !self.reads_folders {
+            self.sent.clear();
+            self.settling.clear();
+            self.snapshot_taken = None;
+            self.told = None;
+            tracing::info!("this process reads the inbox and the snapshot of TIS, and starts runs by the clock");
+        }
+        if !is_here && self.reads_folders {
+            flow.leave_sources();
+            tracing::info!("another process reads the inbox and the snapshot of TIS now");
+        }
+        self.reads_folders = is_here;
+        Ok(is_here)
+    }
+
+    /// Carries out what an operator has decided. What does not fit is said and left: the service goes on.
+    fn decide(&mut self, flow: &mut RunningFlow) -> Result<(), Failure> {
+        while let Some((file_name, decision)) = self.decisions.pop() {
+            match decide(&file_name, decision, now_millis(), flow) {
+                Ok(()) => {}
+                Err(Failure::Refused(reason)) => tracing::error!("{reason}"),
+                Err(failure) => {
+                    self.decisions.push((file_name, decision));
+                    return lasting(flow, failure);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Sends files that have settled. Those that come later in the order (D9) wait for the earlier ones.
@@ -179,16 +230,16 @@ impl<'a> Service<'a> {
     fn report(&mut self, flow: &mut RunningFlow) -> Result<(), Failure> {
         let first = self.next_event;
         let news = flow.inspect(move |report: &Report| {
+            // What happened before the report came here was told by the process that had it.
+            let first = first.unwrap_or_else(|| report.next_sequence());
             (report.next_sequence(), report.events_since(first).cloned().collect::<Vec<_>>())
         });
         let news = match news {
             Ok(news) => news,
             Err(failure) => return lasting(flow, failure),
         };
-        for (next, events) in news {
-            self.next_event = self.next_event.max(next);
-            events.iter().for_each(tell);
-        }
+        self.next_event = news.iter().map(|(next, _)| *next).max();
+        news.iter().flat_map(|(_, events)| events).for_each(tell);
         Ok(())
     }
 }

@@ -12,9 +12,10 @@ use tributary_connectors::tis::{Held, KnownLines, Load, LoadError, LoadReport};
 use tributary_esr::configuration::After;
 use tributary_esr::inbound::{Inbound, LedgerEntry, LedgerStatus};
 use tributary_esr::{tis, topics};
-use tributary_runtime::{Headers, Output, TimestampMillis};
+use tributary_runtime::{Headers, Output, TimestampMillis, Topic};
 use tributary_schemas::{Decision, FileDecision};
 
+use crate::base_line;
 use crate::failure::Failure;
 use crate::log::log_failure;
 use crate::running::RunningFlow;
@@ -100,6 +101,8 @@ impl Sources {
         }
         let processed = |entry: &LedgerEntry| entry.status == LedgerStatus::Processed;
         let ledger = ledger(flow)?;
+        // A file must not leave before the ledger that knows it is on the disk.
+        flow.sync()?;
         for entry in self.inbox_store.list().map_err(Failure::unfinished)? {
             let known = ledger.get(&entry.name).filter(|known| processed(known));
             if known.is_some_and(|known| fingerprint_of(known) == fingerprint(&entry)) {
@@ -119,10 +122,10 @@ impl Sources {
             return Ok(LoadReport::default());
         }
         let held = held(flow)?;
-        let base_line = held.is_empty() || self.base_line_marker.exists();
+        let base_line = held.is_empty() || self.is_base_line_being_loaded(flow)?;
         if base_line {
             // A load that is interrupted goes on as base line.
-            fs::write(&self.base_line_marker, b"").map_err(|error| self.marker_failure(&error))?;
+            self.note_base_line(true, now, flow)?;
         }
         let known = match &self.known_lines {
             Some(path) => KnownLines::take(path).map_err(|error| known_lines_failure(path, &error))?,
@@ -139,13 +142,30 @@ impl Sources {
         };
         let report = load.run(&snapshot, &held, flow)?;
         if base_line {
-            fs::remove_file(&self.base_line_marker).map_err(|error| self.marker_failure(&error))?;
+            self.note_base_line(false, now, flow)?;
         }
         if let Some(path) = self.known_lines.as_ref().filter(|_| report.refused.is_none()) {
             flow.sync()?;
             report.known.write(path).map_err(|error| known_lines_failure(path, &error))?;
         }
         Ok(report)
+    }
+
+    fn is_base_line_being_loaded(&self, flow: &RunningFlow) -> Result<bool, Failure> {
+        if flow.is_shared() { flow.is_base_line_being_loaded() } else { Ok(self.base_line_marker.exists()) }
+    }
+
+    /// Notes where the next process finds it whether the base line is being loaded.
+    fn note_base_line(&self, is_loading: bool, now: TimestampMillis, flow: &mut RunningFlow) -> Result<(), Failure> {
+        if flow.is_shared() {
+            let mut output = Output::new(flow.flow_partitions());
+            output.inherit(now, Headers::default());
+            base_line::note_loading(&mut output, is_loading);
+            return flow.publish(&output);
+        }
+        let noted =
+            if is_loading { fs::write(&self.base_line_marker, b"") } else { fs::remove_file(&self.base_line_marker) };
+        noted.map_err(|error| self.marker_failure(&error))
     }
 
     fn marker_failure(&self, error: &std::io::Error) -> Failure {
@@ -256,7 +276,16 @@ fn fingerprint(entry: &FileEntry) -> Fingerprint {
     Fingerprint { size: entry.size, modified }
 }
 
+/// What the `tis` stages hold. Where other processes have some of them, or something is still to be read, the topics
+/// tell what they will hold (D2).
 fn held(flow: &RunningFlow) -> Result<Held, Failure> {
+    if !flow.holds_all_of_tis()? {
+        return Ok(Held {
+            posts: ids_of(&topics::TIS_POST, flow)?,
+            placements: ids_of(&topics::TIS_PLACEMENT, flow)?,
+            people: ids_of(&topics::TIS_PERSON, flow)?,
+        });
+    }
     let posts = flow.inspect(|posts: &tis::Posts| posts.ids().collect::<Vec<_>>())?;
     let placements = flow.inspect(|placements: &tis::Placements| placements.ids().collect::<Vec<_>>())?;
     let people = flow.inspect(|people: &tis::People| people.ids().collect::<Vec<_>>())?;
@@ -265,4 +294,9 @@ fn held(flow: &RunningFlow) -> Result<Held, Failure> {
         placements: placements.into_iter().flatten().collect(),
         people: people.into_iter().flatten().collect(),
     })
+}
+
+fn ids_of<C: FromIterator<i64>>(topic: &'static Topic, flow: &RunningFlow) -> Result<C, Failure> {
+    let id = |key: &Vec<u8>| std::str::from_utf8(key).ok()?.parse().ok();
+    Ok(flow.keys(topic)?.iter().filter_map(id).collect())
 }

@@ -1,0 +1,52 @@
+//! Reading topics outside any group: what they hold, and where they end.
+
+use tributary_runtime::{LogError, Topic};
+
+use super::configuration::KafkaConfiguration;
+use super::offsets::BrokerPartition;
+use super::restore::Reader;
+
+/// Reads what is committed in topics, from their start.
+pub struct KafkaReader {
+    reader: Reader,
+    configuration: KafkaConfiguration,
+}
+
+impl KafkaReader {
+    /// A reader; `group` is only a name for access rights, nothing joins it.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when the configuration is wrong.
+    pub fn open(configuration: &KafkaConfiguration, group: &str) -> Result<Self, LogError> {
+        Ok(Self { reader: Reader::new(configuration, group)?, configuration: configuration.clone() })
+    }
+
+    /// Calls `each` with key and value of every committed record of a topic, one partition after the other.
+    ///
+    /// # Errors
+    /// [`LogError`] when the broker cannot be asked.
+    pub fn read(
+        &self,
+        topic: &Topic,
+        flow_partitions: i32,
+        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
+    ) -> Result<(), LogError> {
+        for partition in self.partitions(topic, flow_partitions) {
+            self.reader.restore(&partition, 0, each)?;
+        }
+        Ok(())
+    }
+
+    /// The end of each partition of a topic, in order.
+    ///
+    /// # Errors
+    /// [`LogError`] when the broker cannot be asked.
+    pub fn ends(&self, topic: &Topic, flow_partitions: i32) -> Result<Vec<i64>, LogError> {
+        self.reader.ends(&self.partitions(topic, flow_partitions))
+    }
+
+    fn partitions(&self, topic: &Topic, flow_partitions: i32) -> Vec<BrokerPartition> {
+        let name = self.configuration.name(topic.name);
+        (0..topic.partition_count(flow_partitions)).map(|partition| (name.clone(), partition)).collect()
+    }
+}

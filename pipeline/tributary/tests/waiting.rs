@@ -1,0 +1,40 @@
+//! Starting while Kafka and the registry are away.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod group;
+mod world;
+
+use std::time::{Duration, Instant};
+
+use group::{Member, Services, join_namespace};
+use world::{DAY_1, World};
+
+/// Ports that nobody listens on.
+fn nowhere() -> Services {
+    Services { kafka: "127.0.0.1:1".to_owned(), registry: "http://127.0.0.1:1".to_owned() }
+}
+
+#[test]
+fn the_service_waits_for_kafka_says_so_and_ends_at_once_when_asked() {
+    let mut world = World::small();
+    join_namespace(&mut world, &nowhere(), "");
+    let mut service = Member::start(&world, "service", "a");
+    service.wait_to_tell("waiting for Kafka");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(service.is_running());
+    let asked = Instant::now();
+    assert_eq!(service.end("-TERM"), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert_eq!(service.told().matches("waiting for Kafka").count(), 1, "{}", service.told());
+}
+
+#[test]
+fn a_batch_gives_up_after_the_time_given() {
+    let mut world = World::small();
+    join_namespace(&mut world, &nowhere(), "");
+    let begun = Instant::now();
+    let answer = world.once(DAY_1, &["--give-up-after", "3"]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("gave up"), "{}", answer.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
