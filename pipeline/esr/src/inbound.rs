@@ -53,13 +53,8 @@ impl Inbound {
         let known = self.ledger.get(&arrived.file_name).cloned();
         let accepted = match known {
             None => false,
-            Some(entry) if entry.status == LedgerStatus::Parked => {
-                let same = entry.sha256 == arrived.sha256;
-                if same && !entry.accepted {
-                    return Ok(());
-                }
-                same && entry.accepted
-            }
+            Some(entry) if entry.status == LedgerStatus::Parked && entry.sha256 != arrived.sha256 => false,
+            Some(entry) if entry.status == LedgerStatus::Parked && entry.accepted => true,
             Some(entry) => {
                 self.seen_again(&name, entry, arrived, output);
                 return Ok(());
@@ -89,7 +84,9 @@ impl Inbound {
             // The same delivery again, after an interruption: its chunks go on where they stopped.
             return;
         }
-        let (status, note) = if entry.sha256 == arrived.sha256 {
+        let (status, note) = if entry.status == LedgerStatus::Parked {
+            (FileStatus::Ignored, "the same file is parked already: accept or refuse it")
+        } else if entry.sha256 == arrived.sha256 {
             (FileStatus::Ignored, "the same file was taken in before")
         } else {
             (FileStatus::Refused, "a file of this name with other content was taken in before")
