@@ -80,13 +80,13 @@ impl Log for WorkerLog {
             return fencings.watch(inner.poll(timeout, max_records, each));
         }
         let mut mark = |record: &Record<'_>| {
-            if !base_line.hold(record) || record.headers.get(BASE_LINE_HEADER).is_some() {
+            if !base_line.hold(record) {
                 return each(record);
             }
             headers.clear();
             headers.extend_from_slice(record.headers.as_bytes());
             append_header(headers, BASE_LINE_HEADER, b"1");
-            each(&Record { headers: Headers::from_bytes(headers), ..*record });
+            each(&Record { headers: Headers::from_bytes(headers), timestamp: base_line.time(), ..*record });
         };
         fencings.watch(inner.poll(timeout, max_records, &mut mark))
     }
