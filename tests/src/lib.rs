@@ -1,5 +1,7 @@
 //! What the suites share: the ESR flow on the memory log, the program as a process, and the comparison with the batch oracle.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 pub mod comparison;
 pub mod process;
 pub mod scenario_run;

@@ -2,6 +2,7 @@
 //! registry restarted; the same files as on the embedded log; and what others see in the topics.
 //!
 //! `TRIBUTARY_KAFKA_SEEDS` is the number of scenarios with kills, `TRIBUTARY_SEED` one of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::process::Command;

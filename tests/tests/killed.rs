@@ -2,6 +2,7 @@
 //! the records must be the oracle's, as if nothing had happened.
 //!
 //! `TRIBUTARY_KILLED_SEEDS` is the number of scenarios, `TRIBUTARY_SEED` one of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
 
