@@ -8,7 +8,9 @@ use std::collections::HashMap;
 
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaProducer, KafkaReader};
 use tributary_esr::{flow, topics};
-use tributary_runtime::{Cleanup, LogError, Output, Partitions, Producer, Record, Role, TimestampMillis, Topic, TopicPartition};
+use tributary_runtime::{
+    Cleanup, LogError, Output, Partitions, Producer, Record, Role, TimestampMillis, Topic, TopicPartition,
+};
 
 /// Holds the notes, as text: `time` = when the first start was, in milliseconds since 1970; `tis.post-0` = the end of that
 /// partition then; `snapshot` = `loading`.

@@ -66,6 +66,25 @@ fn a_second_process_on_the_same_state_is_refused() {
     assert_eq!(code, Some(0), "{stderr}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_meets_a_full_disk_is_written_when_there_is_room() {
+    let world = service_world();
+    let outbox = world.path("outbox");
+    fs::create_dir(&outbox).unwrap();
+    // What is written to this device meets a full disk. The file is written under a temporary name first.
+    let temporary = outbox.join(".DE_EOE_RTC_20261121_00000001.DAT.part");
+    std::os::unix::fs::symlink("/dev/full", temporary).unwrap();
+    let service = world.service();
+    wait_for(&world, "DE_EOE_RTC_20261121_00000001.DAT");
+    let lines = world.outgoing("DE_EOE_RTC_20261121_00000001.DAT");
+    assert!(lines.last().unwrap().starts_with("TRL"), "{lines:?}");
+    let (code, stderr) = end(service, "-TERM");
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("trying again until it succeeds") && stderr.contains("make room on that disk"), "{stderr}");
+    assert_eq!(world.outbox_names(), ["DE_EOE_RTC_20261121_00000001.DAT"]);
+}
+
 #[test]
 fn a_killed_service_goes_on_where_it_was() {
     let world = service_world();

@@ -1,13 +1,12 @@
 //! The base line on topics that others write (D1), and the topics that are made before.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod group;
-mod world;
 
 use std::process::Command;
 use std::sync::Arc;
 
-use group::{Services, join_namespace};
+use crate::group::{Services, join_namespace};
+use crate::world::{
+    Answer, DAY_1, FULL_FILE, POST_NUMBER, World, answer, person, placement, position, post, status_of,
+};
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaProducer};
@@ -16,9 +15,6 @@ use tributary_connectors::tis::{Held, KnownLines, Load};
 use tributary_esr::configuration::EsrSettings;
 use tributary_esr::topics;
 use tributary_schemas::{CodecBuilder, ConfluentRegistry, ConfluentSettings};
-use world::{
-    Answer, DAY_1, FULL_FILE, POST_NUMBER, World, answer, person, placement, position, post, status_of,
-};
 
 const PARTITIONS: &str = "4";
 

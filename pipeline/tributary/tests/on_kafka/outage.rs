@@ -1,15 +1,11 @@
 //! A broker and a registry that go away under a service and under a batch: nothing is lost, nothing comes twice.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod group;
-mod world;
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use group::{Member, Services, join_namespace, names_of, script, wait_for};
-use world::{DAY_1, DAY_2, POST_NUMBER, World, answer, position, status_of};
+use crate::group::{Member, Services, join_namespace, names_of, script, wait_for};
+use crate::world::{DAY_1, DAY_2, POST_NUMBER, World, answer, position, status_of};
 
 fn restart(service: &str, folder: &Path, pause: &str) {
     let mut restart = script("restart");

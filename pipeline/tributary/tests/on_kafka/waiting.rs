@@ -1,13 +1,9 @@
 //! Starting while Kafka and the registry are away.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod group;
-mod world;
 
 use std::time::{Duration, Instant};
 
-use group::{Member, Services, join_namespace};
-use world::{DAY_1, World};
+use crate::group::{Member, Services, join_namespace};
+use crate::world::{DAY_1, World};
 
 /// Ports that nobody listens on.
 fn nowhere() -> Services {

@@ -1,15 +1,11 @@
 //! Several processes of one namespace on Kafka.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod group;
-mod world;
 
 use std::time::Duration;
 
-use group::{Member, Services, join_namespace, names_of, wait_for, wait_until};
+use crate::group::{Member, Services, join_namespace, names_of, wait_for, wait_until};
+use crate::world::{POST_NUMBER, World, placement, position};
 use jiff::civil::{Date, DateTime};
 use jiff::{Timestamp, ToSpan};
-use world::{POST_NUMBER, World, placement, position};
 
 fn london() -> DateTime {
     Timestamp::now().in_tz("Europe/London").unwrap().datetime()
