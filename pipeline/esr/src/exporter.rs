@@ -19,6 +19,9 @@ pub use state::{ApplicantState, Status};
 /// Identity of an applicant record within an office (D27).
 pub type ApplicantKey = (String, PlacementId, PositionId, PersonId);
 
+/// A row of a file that is being built: the record, and its dates as exported.
+type ExportedRow = (ApplicantKey, (Date, Option<Date>));
+
 /// Key of a notification row: run, office, then the order of rows in the file (D40).
 type RowKey = (i64, String, String, i32, PlacementId, u32);
 
@@ -31,7 +34,7 @@ pub struct Exporter {
     /// Records that have changed since the office's last applicant run.
     touched: Store<ApplicantKey, ()>,
     /// Rows of files that are not yet at their destination.
-    pending: Store<(String, u32), (ApplicantKey, (Date, Option<Date>))>,
+    pending: Store<(String, u32), ExportedRow>,
     notifications: Store<RowKey, Notification>,
     /// Notification runs of offices that wait for all partitions of the post stage.
     open_runs: Store<(i64, String), ExportRun>,
@@ -99,3 +102,6 @@ impl Processor for Exporter {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

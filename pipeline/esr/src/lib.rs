@@ -9,6 +9,8 @@ pub mod context;
 pub mod exporter;
 pub mod flow;
 pub mod format;
+#[cfg(test)]
+mod harness;
 pub mod inbound;
 mod outgoing;
 pub mod position;

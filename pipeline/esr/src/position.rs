@@ -139,7 +139,7 @@ impl Positions {
         let open: Vec<_> = self.pairs_of(id).filter(|(_, pair)| pair.is_open()).map(|(key, _)| *key).collect();
         for key in open {
             let export_key = export_key(office, key.1.0, id.0, key.2.0);
-            self.context.withdraw_export(output, office, &export_key);
+            Context::withdraw_export(output, office, &export_key);
             self.pairs.put(key, Pair { exported: None, withdrawn: true });
         }
     }
@@ -201,7 +201,7 @@ impl Positions {
         let key = (id, gone.placement_id, gone.trainee_id);
         if self.pairs.get(&key).is_some_and(Pair::is_open) {
             let export_key = export_key(&position.office, gone.placement_id.0, id.0, gone.trainee_id.0);
-            self.context.withdraw_export(output, &position.office, &export_key);
+            Context::withdraw_export(output, &position.office, &export_key);
             self.pairs.put(key, Pair { exported: None, withdrawn: true });
         }
     }
@@ -258,3 +258,6 @@ impl Processor for Positions {
         vec![&mut self.positions, &mut self.pairs, &mut self.verdicts]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,10 +85,10 @@ impl Posts {
         let mut state = self.number(number);
         let old = state.posts.iter().position(|post| post.id == arrived.post_id).map(|at| state.posts.remove(at));
         state.posts.push(match old {
-            Some(old) => PostEntry { status: arrived.status.clone(), ..old },
+            Some(old) => PostEntry { status: arrived.status, ..old },
             None => PostEntry {
                 id: arrived.post_id,
-                status: arrived.status.clone(),
+                status: arrived.status,
                 base_line: arrived.base_line,
                 renumbered: arrived.renumbered,
                 since_cut: true,
@@ -316,7 +316,8 @@ impl Processor for Posts {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
         if framed.record_type() == RecordType::NotificationCut {
-            return self.cut(&framed.read()?, output);
+            self.cut(&framed.read()?, output);
+            return Ok(());
         }
         let number = text_key(record)?;
         let today = london_date(record.timestamp);
@@ -349,3 +350,6 @@ impl Processor for Posts {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,3 +177,7 @@ mod tests {
         assert_eq!(ticks(Some(Date(7)), Date(10)), [Date(8), Date(9), Date(10)]);
     }
 }
+
+#[cfg(test)]
+#[path = "schedule/tests.rs"]
+mod rule_tests;

@@ -37,7 +37,7 @@ impl Positions {
             position_number: line.position_number,
             deanery_number: line.deanery_number,
         };
-        self.take(common, output, |description| {
+        self.take(&common, output, |description| {
             description.staff_group = line.staff_group;
             description.position_title = line.position_title;
             description.occupation_code = line.occupation_code;
@@ -57,7 +57,7 @@ impl Positions {
             position_number: line.position_number,
             deanery_number: line.deanery_number,
         };
-        self.take(common, output, |description| {
+        self.take(&common, output, |description| {
             description.position_title = line.position_title;
             description.host_lead_indicator = line.host_lead_indicator;
             description.ods_code = line.ods_code;
@@ -66,12 +66,12 @@ impl Positions {
         });
     }
 
-    fn take(&mut self, line: Line, output: &mut Output, describe: impl FnOnce(&mut super::state::Description)) {
+    fn take(&mut self, line: &Line, output: &mut Output, describe: impl FnOnce(&mut super::state::Description)) {
         let old = self.positions.get(&line.position_id).cloned();
-        if line.deanery_number.is_empty() && !self.empty_number(&line, old.is_some()) {
+        if line.deanery_number.is_empty() && !self.empty_number(line, old.is_some()) {
             return;
         }
-        let mut new = merge(old.as_ref(), &line);
+        let mut new = merge(old.as_ref(), line);
         describe(&mut new.description);
         let moved = old.as_ref().is_some_and(|old| old.office != new.office);
         if let Some(old) = old.as_ref().filter(|_| moved) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tributary_runtime::{Output, ProcessError};
+use tributary_runtime::Output;
 use tributary_schemas::{Date, Notification, NotificationCut, NotificationCutDone, Severity};
 
 use super::notices::{Candidate, Facts, Office};
@@ -22,7 +22,7 @@ struct Decision {
 
 impl Posts {
     /// Takes a run: sends its rows and the note that this partition has sent them all.
-    pub(super) fn cut(&mut self, cut: &NotificationCut, output: &mut Output) -> Result<(), ProcessError> {
+    pub(super) fn cut(&mut self, cut: &NotificationCut, output: &mut Output) {
         let tomorrow = (cut.today.plus_days(1), Number::new());
         let due: Vec<(Date, Number)> = self.due.range(..tomorrow).map(|(key, ())| key.clone()).collect();
         let changed: Vec<Number> = self.changed.iter().map(|(number, ())| number.clone()).collect();
@@ -45,7 +45,6 @@ impl Posts {
         };
         let key = format!("run/{}/{}", cut.run, self.partition);
         output.broadcast(&topics::EXPORTS, key.as_bytes(), |buffer| self.context.write(&done, buffer));
-        Ok(())
     }
 
     fn cut_number(&mut self, number: &Number, cut: &NotificationCut, output: &mut Output) {
@@ -141,9 +140,10 @@ impl Posts {
             .collect();
         for (key, state) in placements {
             let key = (number.clone(), key.0, key.1);
-            match state.now.is_none() && state.exports.is_empty() {
-                true => self.placements.delete(key),
-                false => self.placements.put(key, state),
+            if state.now.is_none() && state.exports.is_empty() {
+                self.placements.delete(key);
+            } else {
+                self.placements.put(key, state);
             }
         }
         let subscriptions: Vec<_> = self

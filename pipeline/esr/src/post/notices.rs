@@ -277,7 +277,7 @@ impl<'a> Office<'a> {
         };
         self.push(Trigger::DatesChanged, current, next, candidates);
         if let Some(rotation) = candidates.last() {
-            let row = self.frame.date_change(&rotation.row, changed.placement, today);
+            let row = Frame::date_change(&rotation.row, changed.placement, today);
             candidates.push(Candidate { row, identity: None });
         }
     }

@@ -47,7 +47,7 @@ impl Frame<'_> {
         let mut row = self.empty(1);
         if let Some(current) = current {
             row.placement_id = current.placement_id;
-            self.fill_current(&mut row, current);
+            Self::fill_current(&mut row, current);
             row.current_trainee_vpd_for_next_placement = next_site(current, day, self.horizon);
             row.current_trainee_working_hours_indicator = one_decimal(current.whole_time_equivalent);
         }
@@ -66,7 +66,7 @@ impl Frame<'_> {
         row
     }
 
-    fn fill_current(&self, row: &mut Notification, current: &PlacementAtPost) {
+    fn fill_current(row: &mut Notification, current: &PlacementAtPost) {
         row.current_trainee_last_name.clone_from(&current.last_name);
         row.current_trainee_first_name.clone_from(&current.first_name);
         row.current_trainee_gmc_number.clone_from(&current.gmc_number);
@@ -74,7 +74,7 @@ impl Frame<'_> {
     }
 
     /// Type 4: a copy of the type 1 with the changed dates (6.3, D39).
-    pub(super) fn date_change(&self, rotation: &Notification, changed: &PlacementAtPost, today: Date) -> Notification {
+    pub(super) fn date_change(rotation: &Notification, changed: &PlacementAtPost, today: Date) -> Notification {
         Notification {
             notification_type: 4,
             placement_id: changed.placement_id,
@@ -96,7 +96,7 @@ impl Frame<'_> {
         let mut row = self.empty(2);
         row.placement_id = withdrawn.placement_id;
         if let Some(current) = current {
-            self.fill_current(&mut row, current);
+            Self::fill_current(&mut row, current);
         }
         row.withdrawn_trainee_last_name.clone_from(&withdrawn.last_name);
         row.withdrawn_trainee_first_name.clone_from(&withdrawn.first_name);

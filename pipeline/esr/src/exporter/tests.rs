@@ -1,0 +1,131 @@
+//! Applicant records and their states by rule (section 5).
+
+use tributary_schemas::{
+    Applicant, ApplicantExported, ExportRun, FileKind, FileRow, FileWritten, PersonId, PlacementId, PositionId,
+};
+
+use super::{Exporter, Status};
+use crate::applicant::export_key;
+use crate::harness::{Harness, NOW, date, millis};
+
+fn applicant(placement: i64, position: i64, start: &str) -> Applicant {
+    Applicant {
+        placement_id: PlacementId(placement),
+        position_id: PositionId(position),
+        trainee_id: PersonId(placement + 1000),
+        office: "EOE".to_owned(),
+        deanery_number: "EOE/RGT01/300/STR/001".to_owned(),
+        position_number: "30000001".to_owned(),
+        projected_hire_date: date(start),
+        last_name: "Sample".to_owned(),
+        first_name: "Zoë".to_owned(),
+        date_of_birth: Some(date("1990-04-01")),
+        ..Applicant::default()
+    }
+}
+
+fn key(applicant: &Applicant) -> String {
+    export_key("EOE", applicant.placement_id.0, applicant.position_id.0, applicant.trainee_id.0)
+}
+
+fn give(exporter: &mut Harness<Exporter>, applicant: &Applicant) {
+    exporter.give(key(applicant), applicant);
+}
+
+/// One run; the placements whose rows were written.
+fn run(exporter: &mut Harness<Exporter>, number: i64) -> usize {
+    let file_name = format!("DE_EOE_APP_20261120_{number:08}.DAT");
+    let run = ExportRun {
+        run: number,
+        kind: FileKind::App,
+        office: "EOE".to_owned(),
+        file_name: file_name.clone(),
+        number,
+        now: millis(NOW),
+        today: date("2026-11-20"),
+        previous_run: None,
+        include_late: false,
+    };
+    exporter.give("EOE/run/1", &run);
+    let rows = exporter.take::<FileRow>().iter().filter(|row| row.line.starts_with("APP")).count();
+    exporter.give("EOE/written", &FileWritten { file_name, office: "EOE".to_owned() });
+    rows
+}
+
+fn status(exporter: &Harness<Exporter>, placement: i64) -> Option<Status> {
+    let mut all = exporter.processor.applicants();
+    all.find(|(key, _)| key.1.0 == placement).map(|(_, state)| state.status)
+}
+
+#[test]
+fn a5_a6_the_window_is_from_two_days_to_less_than_thirteen_weeks() {
+    let mut exporter = Harness::new(Exporter::new);
+    for (placement, start) in [(1, "2026-11-21"), (2, "2026-11-22"), (3, "2027-02-18"), (4, "2027-02-19")] {
+        give(&mut exporter, &applicant(placement, 7, start));
+    }
+    assert_eq!(run(&mut exporter, 1), 2);
+    let states = [1, 2, 3, 4].map(|placement| status(&exporter, placement).unwrap());
+    assert_eq!(states, [Status::MissedWindow, Status::Exported, Status::Exported, Status::ToExport]);
+    assert_eq!(exporter.take::<ApplicantExported>().len(), 2);
+}
+
+#[test]
+fn a3_what_was_exported_is_not_exported_again() {
+    let mut exporter = Harness::new(Exporter::new);
+    give(&mut exporter, &applicant(1, 7, "2026-12-01"));
+    assert_eq!(run(&mut exporter, 1), 1);
+    give(&mut exporter, &applicant(1, 7, "2026-12-02"));
+    assert_eq!(run(&mut exporter, 2), 0);
+}
+
+#[test]
+fn a10_at_most_forty_rows_of_a_number_the_rest_waits() {
+    let mut exporter = Harness::new(Exporter::new);
+    for placement in 1..=41 {
+        give(&mut exporter, &applicant(placement, 7, "2026-12-01"));
+    }
+    assert_eq!(run(&mut exporter, 1), 40);
+    assert_eq!(status(&exporter, 41), Some(Status::ToExport));
+    assert_eq!(run(&mut exporter, 2), 1);
+}
+
+#[test]
+fn d24_a_person_goes_once_for_a_position() {
+    let mut exporter = Harness::new(Exporter::new);
+    for (placement, start) in [(1, "2026-12-02"), (2, "2026-12-01")] {
+        give(&mut exporter, &Applicant { gmc_number: "7000001".to_owned(), ..applicant(placement, 7, start) });
+    }
+    assert_eq!(run(&mut exporter, 1), 1);
+    assert_eq!((status(&exporter, 1), status(&exporter, 2)), (Some(Status::ToExport), Some(Status::Exported)));
+}
+
+#[test]
+fn r4_withdrawn_records_are_deleted_before_export_or_forgotten_when_no_run_saw_them() {
+    let mut exporter = Harness::new(Exporter::new);
+    let (seen, unseen) = (applicant(1, 7, "2027-06-01"), applicant(2, 7, "2027-06-01"));
+    give(&mut exporter, &seen);
+    run(&mut exporter, 1);
+    give(&mut exporter, &unseen);
+    exporter.tombstone(key(&seen));
+    exporter.tombstone(key(&unseen));
+    assert_eq!((status(&exporter, 1), status(&exporter, 2)), (Some(Status::DeletedBeforeExport), None));
+}
+
+#[test]
+fn a_record_without_a_mandatory_field_is_invalid_until_it_is_corrected() {
+    let mut exporter = Harness::new(Exporter::new);
+    give(&mut exporter, &Applicant { date_of_birth: None, ..applicant(1, 7, "2026-12-01") });
+    assert_eq!(run(&mut exporter, 1), 0);
+    assert_eq!(status(&exporter, 1), Some(Status::InvalidData));
+    give(&mut exporter, &applicant(1, 7, "2026-12-01"));
+    assert_eq!(run(&mut exporter, 2), 1);
+}
+
+#[test]
+fn d14_what_tis_remembers_is_exported_without_a_row_at_the_first_run() {
+    let mut exporter = Harness::new(Exporter::new);
+    give(&mut exporter, &Applicant { sent_before: Some("OLD.DAT".to_owned()), ..applicant(1, 7, "2026-12-01") });
+    assert_eq!(status(&exporter, 1), Some(Status::ToExport));
+    assert_eq!(run(&mut exporter, 1), 0);
+    assert_eq!(status(&exporter, 1), Some(Status::Exported));
+}

@@ -1,0 +1,216 @@
+//! Notifications by rule: what one number has to say at a run (section 6).
+
+use tributary_schemas::{
+    Notification, NotificationCut, PersonId, PlacementAtPost, PlacementExported, PlacementGone, PlacementId,
+    PositionId, PositionPlacement, PositionSubscription, PostAtNumber, PostGone, PostId, PostMatch, PostStatus,
+};
+
+use super::Posts;
+use crate::harness::{Harness, date, millis};
+
+const DPN: &str = "EOE/RGT01/300/STR/001";
+const TODAY: &str = "2026-11-20";
+
+fn post(id: i64, status: PostStatus) -> PostAtNumber {
+    PostAtNumber { post_id: PostId(id), status, base_line: true, renumbered: false }
+}
+
+fn position(id: i64, file: &str) -> PositionSubscription {
+    PositionSubscription {
+        position_id: PositionId(id),
+        version: 1,
+        office: "EOE".to_owned(),
+        live: true,
+        deanery_number: DPN.to_owned(),
+        cause_file: file.to_owned(),
+        cause_line: 2,
+        waiting: Vec::new(),
+    }
+}
+
+fn placement(id: i64, from: &str, to: &str) -> PlacementAtPost {
+    PlacementAtPost {
+        placement_id: PlacementId(id),
+        trainee_id: PersonId(id + 1000),
+        post_id: Some(PostId(1)),
+        date_from: date(from),
+        date_to: Some(to).filter(|to| !to.is_empty()).map(date),
+        site_code: Some("RGT01".to_owned()),
+        counted: true,
+        approved: true,
+        last_name: format!("Sample{id}"),
+        whole_time_equivalent: Some(1.0),
+        ..PlacementAtPost::default()
+    }
+}
+
+/// A number with its post and a live position, known to a run of the day before.
+fn number() -> Harness<Posts> {
+    let mut posts = Harness::new(|context| Posts::new(context, 0));
+    posts.give(DPN, &post(1, PostStatus::Current));
+    posts.give(DPN, &position(7, "DE_EOE_RMF_20261119_00000001.DAT"));
+    posts
+}
+
+fn run(posts: &mut Harness<Posts>, run: i64, today: &str) -> Vec<String> {
+    posts.take::<Notification>();
+    let cut = NotificationCut {
+        run,
+        now: millis(&format!("{today}T15:00:00Z")),
+        today: date(today),
+        ticks: vec![date(today)],
+        offices: vec!["EOE".to_owned(), "LDN".to_owned()],
+    };
+    posts.give("cut", &cut);
+    let rows = posts.take::<Notification>().into_iter().map(|row| {
+        let vacant = if row.post_vacant_at_next_rotation { "Y" } else { "N" };
+        let names = [&row.current_trainee_last_name, &row.next_trainee_last_name, &row.withdrawn_trainee_last_name];
+        format!("{} {} {vacant}", row.notification_type, names.map(|name| name.as_str()).join("|"))
+    });
+    rows.collect()
+}
+
+#[test]
+fn t1d_d33_a_new_placement_is_the_next_one_or_the_current_one_by_its_start() {
+    let mut posts = number();
+    posts.give(DPN, &placement(1, "2026-05-01", "2026-12-10"));
+    assert_eq!(run(&mut posts, 1, TODAY), ["1 Sample1|| Y"]);
+    posts.give(DPN, &placement(2, "2026-12-11", ""));
+    assert_eq!(run(&mut posts, 2, TODAY), ["1 Sample1|Sample2| N"]);
+    posts.give(DPN, &placement(3, "2026-01-01", "2026-06-01"));
+    assert_eq!(run(&mut posts, 3, TODAY), [""; 0], "it had ended");
+}
+
+#[test]
+fn d1_objects_of_the_base_line_are_no_news() {
+    let mut posts = number();
+    posts.give(DPN, &PlacementAtPost { base_line: true, ..placement(1, "2026-12-11", "") });
+    assert_eq!(run(&mut posts, 1, TODAY), [""; 0]);
+}
+
+#[test]
+fn a7_a8_drafts_and_types_that_do_not_count_say_nothing() {
+    let mut posts = number();
+    posts.give(DPN, &PlacementAtPost { approved: false, ..placement(1, "2026-12-11", "") });
+    posts.give(DPN, &PlacementAtPost { counted: false, ..placement(2, "2026-12-11", "") });
+    assert_eq!(run(&mut posts, 1, TODAY), [""; 0]);
+}
+
+#[test]
+fn t1a_t1b_t1c_day_ticks_pair_by_d37() {
+    let mut posts = number();
+    let base_line = |one: PlacementAtPost| PlacementAtPost { base_line: true, ..one };
+    posts.give(DPN, &base_line(placement(1, "2026-05-01", "2026-11-19")));
+    posts.give(DPN, &base_line(placement(2, "2026-06-01", "2026-11-19")));
+    posts.give(DPN, &base_line(placement(3, "2026-11-20", "2026-12-01")));
+    posts.give(DPN, &base_line(placement(4, "2027-02-19", "2027-02-20")));
+    let rows = run(&mut posts, 1, TODAY);
+    assert_eq!(rows, ["1 Sample2|Sample3| N", "1 Sample3|Sample4| N"]);
+    assert_eq!(run(&mut posts, 2, TODAY), [""; 0], "D36: a second run minus what was sent");
+    assert_eq!(run(&mut posts, 3, "2027-02-21"), ["1 Sample4|| Y"], "T1c");
+}
+
+#[test]
+fn r3_a_deleted_position_gets_nothing_and_r9_status_delete_never_matches() {
+    let mut posts = number();
+    posts.give(DPN, &PositionSubscription { live: false, version: 2, ..position(7, "") });
+    posts.give(DPN, &placement(1, "2026-12-11", ""));
+    assert_eq!(run(&mut posts, 1, TODAY), [""; 0]);
+    posts.give(DPN, &PositionSubscription { version: 3, ..position(7, "DE_EOE_RMF_20261120_00000002.DAT") });
+    posts.give(DPN, &post(1, PostStatus::Delete));
+    posts.give(DPN, &placement(2, "2026-12-11", ""));
+    assert_eq!(run(&mut posts, 2, TODAY), [""; 0]);
+}
+
+#[test]
+fn r9_the_current_post_counts_before_the_inactive_one() {
+    let mut posts = number();
+    posts.give(DPN, &post(1, PostStatus::Inactive));
+    posts.take::<PostMatch>();
+    posts.give(DPN, &post(2, PostStatus::Current));
+    assert_eq!(posts.take::<PostMatch>().last().and_then(|answer| answer.post_id), Some(PostId(2)));
+    posts.give(DPN, &PostGone { post_id: PostId(2), renumbered: false });
+    assert_eq!(posts.take::<PostMatch>().last().and_then(|answer| answer.post_id), Some(PostId(1)));
+}
+
+/// A future placement that was exported for the position before the last run.
+fn exported() -> Harness<Posts> {
+    let mut posts = number();
+    posts.give(DPN, &placement(1, "2026-12-11", "2027-03-01"));
+    let sent = PlacementExported {
+        placement_id: PlacementId(1),
+        trainee_id: PersonId(1001),
+        position_id: PositionId(7),
+        date_from: date("2026-12-11"),
+        date_to: Some(date("2027-03-01")),
+    };
+    posts.give(DPN, &sent);
+    assert_eq!(run(&mut posts, 1, TODAY), ["1 |Sample1| N"]);
+    posts
+}
+
+#[test]
+fn t1e_other_dates_of_an_exported_placement_give_types_1_and_4() {
+    let mut posts = exported();
+    posts.give(DPN, &PlacementAtPost { approved: false, ..placement(1, "2026-12-12", "2027-03-01") });
+    assert_eq!(run(&mut posts, 2, TODAY), [""; 0], "a draft withdraws nothing (6.3)");
+    posts.give(DPN, &placement(1, "2026-12-12", "2027-03-01"));
+    assert_eq!(run(&mut posts, 3, TODAY), ["1 |Sample1| N", "4 |Sample1| N"]);
+}
+
+#[test]
+fn d34_other_dates_of_a_placement_that_was_not_exported_send_its_type_1_again() {
+    let mut posts = number();
+    posts.give(DPN, &placement(1, "2026-12-11", ""));
+    assert_eq!(run(&mut posts, 1, TODAY), ["1 |Sample1| N"]);
+    posts.give(DPN, &placement(1, "2026-12-12", ""));
+    assert_eq!(run(&mut posts, 2, TODAY), ["1 |Sample1| N"]);
+}
+
+#[test]
+fn t1g_a_deleted_placement_gives_types_1_and_2_of_the_others_only() {
+    let mut posts = exported();
+    posts.give(DPN, &PlacementAtPost { base_line: true, ..placement(2, "2026-12-20", "") });
+    let gone = PlacementGone { placement_id: PlacementId(1), trainee_id: PersonId(1001), sent_before: Vec::new() };
+    posts.give(DPN, &gone);
+    let rows = run(&mut posts, 2, TODAY);
+    assert!(rows.contains(&"2 ||Sample1 N".to_owned()) && rows.contains(&"1 |Sample2| N".to_owned()), "{rows:?}");
+}
+
+#[test]
+fn d27_a_renumbered_post_withdraws_alone_and_d13_not_what_still_counts_there() {
+    let mut posts = exported();
+    posts.give(DPN, &PostGone { post_id: PostId(1), renumbered: true });
+    assert_eq!(run(&mut posts, 2, TODAY), ["2 ||Sample1 Y"]);
+}
+
+#[test]
+fn d32_a_position_that_comes_late_by_rmc_gets_the_full_set() {
+    let mut posts = Harness::new(|context| Posts::new(context, 0));
+    posts.give(DPN, &PostAtNumber { base_line: false, ..post(1, PostStatus::Current) });
+    posts.give(DPN, &placement(1, "2026-05-01", "2026-12-10"));
+    posts.give(DPN, &placement(2, "2026-12-11", ""));
+    assert_eq!(run(&mut posts, 1, TODAY), [""; 0], "6.7: not reconciled");
+    posts.give(DPN, &position(7, "DE_EOE_RMC_20261120_00000002.DAT"));
+    assert_eq!(run(&mut posts, 2, TODAY), ["1 Sample1|Sample2| N", "5 || Y"]);
+}
+
+#[test]
+fn d35_nothing_is_told_of_what_had_ended_and_has_ended() {
+    let mut posts = number();
+    posts.give(DPN, &placement(1, "2026-05-01", "2026-11-25"));
+    assert_eq!(run(&mut posts, 1, TODAY), ["1 Sample1|| Y"]);
+    assert_eq!(run(&mut posts, 2, "2026-11-26"), ["1 Sample1|| Y"], "T1c");
+    posts.give(DPN, &placement(1, "2026-05-01", "2026-11-24"));
+    assert_eq!(run(&mut posts, 3, "2026-11-26"), [""; 0]);
+}
+
+#[test]
+fn a1_d1_positions_hear_of_what_can_be_exported() {
+    let mut posts = number();
+    posts.take::<PositionPlacement>();
+    posts.give(DPN, &PlacementAtPost { base_line: true, ..placement(1, "2026-11-21", "") });
+    assert_eq!(posts.take::<PositionPlacement>().len(), 0, "it had started at the base line");
+    posts.give(DPN, &PlacementAtPost { base_line: true, ..placement(2, "2026-11-22", "") });
+    assert_eq!(posts.take::<PositionPlacement>().len(), 1);
+}

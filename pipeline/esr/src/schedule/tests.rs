@@ -1,0 +1,34 @@
+//! Runs and file numbers (2.3, D36, D50).
+
+use tributary_schemas::{ExportRun, FileKind, NotificationCut, RunRequested};
+
+use super::Schedule;
+use crate::harness::{Harness, millis};
+
+fn run(schedule: &mut Harness<Schedule>, now: &str, kind: FileKind) -> Vec<i64> {
+    let offices = vec!["EOE".to_owned(), "LDN".to_owned()];
+    schedule.at(now);
+    schedule.give("run", &RunRequested { now: millis(now), kind, offices, include_late: false });
+    schedule.take::<ExportRun>().iter().map(|run| run.number).collect()
+}
+
+#[test]
+fn d50_each_type_has_one_counter_without_gaps_and_each_office_takes_a_number() {
+    let mut schedule = Harness::new(Schedule::new);
+    assert_eq!(run(&mut schedule, "2026-11-20T14:00:00Z", FileKind::App), [1, 2]);
+    assert_eq!(run(&mut schedule, "2026-11-20T15:00:00Z", FileKind::Dnc), [1, 2]);
+    assert_eq!(run(&mut schedule, "2026-11-21T14:00:00Z", FileKind::App), [3, 4]);
+}
+
+#[test]
+fn d36_missed_dates_are_ticked_in_order_and_a_run_before_the_last_is_refused() {
+    let mut schedule = Harness::new(Schedule::new);
+    run(&mut schedule, "2026-11-20T15:00:00Z", FileKind::Dnc);
+    let now = "2026-11-23T15:00:00Z";
+    let request =
+        RunRequested { now: millis(now), kind: FileKind::Dnc, offices: vec!["EOE".to_owned()], include_late: false };
+    schedule.give("run", &request);
+    let ticks: Vec<String> = schedule.take::<NotificationCut>()[0].ticks.iter().map(ToString::to_string).collect();
+    assert_eq!(ticks, ["2026-11-21", "2026-11-22", "2026-11-23"]);
+    assert_eq!(run(&mut schedule, "2026-11-22T15:00:00Z", FileKind::Dnc), [0; 0]);
+}
