@@ -66,7 +66,7 @@ impl Context {
     }
 
     /// Withdraws a record of the exports topic.
-    pub(crate) fn withdraw_export(&self, output: &mut Output, office: &str, key: &str) {
+    pub(crate) fn withdraw_export(output: &mut Output, office: &str, key: &str) {
         let partition = Self::office_partition(output, office);
         output.tombstone_to(&topics::EXPORTS, partition, key.as_bytes());
     }

@@ -46,7 +46,7 @@ impl Posts {
         let known = self.known.get(&post.id);
         let renumbered = known.is_some_and(|known| known.number != number);
         let base_line = known.map_or(base_line, |known| known.base_line);
-        let new = KnownPost { number, status: post.status.clone(), base_line };
+        let new = KnownPost { number, status: post.status, base_line };
         if known == Some(&new) {
             return;
         }
@@ -54,7 +54,7 @@ impl Posts {
             let gone = PostGone { post_id: post.id, renumbered };
             self.context.send(output, &topics::POST, old.number.as_bytes(), &gone);
         }
-        let arrived = PostAtNumber { post_id: post.id, status: post.status.clone(), base_line, renumbered };
+        let arrived = PostAtNumber { post_id: post.id, status: post.status, base_line, renumbered };
         self.context.send(output, &topics::POST, new.number.as_bytes(), &arrived);
         self.known.put(post.id, new);
     }

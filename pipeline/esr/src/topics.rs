@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tributary_runtime::{Cleanup, Partitions, Role, Topic};
 
-const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+const WEEK: Duration = Duration::from_hours(7 * 24);
+const YEAR: Duration = Duration::from_hours(366 * 24);
 
 const fn inbox(name: &'static str, partitions: Partitions, records: &'static [&'static str]) -> Topic {
     Topic { name, partitions, cleanup: Cleanup::Delete(WEEK), role: Role::Inbox, records }

@@ -73,7 +73,7 @@ impl Candidate {
     fn written_dpn(&self) -> &str {
         match &self.content[3] {
             Cell::Text(text) => text,
-            _ => "",
+            Cell::Bare(_) => "",
         }
     }
 }
