@@ -68,7 +68,8 @@ impl Compatibility {
     /// [`CompatibilityError::Setup`].
     pub fn new(url: &str) -> Result<Self, CompatibilityError> {
         let url = url.split(',').next().unwrap_or(url).trim().trim_end_matches('/').to_owned();
-        let client = Client::builder().timeout(TIMEOUT).build().map_err(|e| CompatibilityError::Setup(e.to_string()))?;
+        let client =
+            Client::builder().timeout(TIMEOUT).build().map_err(|e| CompatibilityError::Setup(e.to_string()))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -121,11 +122,7 @@ impl Compatibility {
         Ok(answer["compatibilityLevel"].as_str().unwrap_or_default().to_owned())
     }
 
-    fn answer(
-        &self,
-        url: &str,
-        request: reqwest::RequestBuilder,
-    ) -> Result<(StatusCode, String), CompatibilityError> {
+    fn answer(&self, url: &str, request: reqwest::RequestBuilder) -> Result<(StatusCode, String), CompatibilityError> {
         let answer = self.runtime.block_on(async {
             let response = request.send().await?;
             Ok((response.status(), response.text().await?))

@@ -347,12 +347,12 @@ fn inboxes(topology: &Topology) -> Vec<&'static Topic> {
 
 /// Time must not decide anything.
 fn worker_config(rng: &mut SimulationRng, snapshots: Option<&tempfile::TempDir>) -> WorkerConfig {
-    let limits = CommitLimits { time: Duration::from_secs(3600), records: 1 + rng.below(200) as usize, bytes: 1 << 20 };
+    let limits = CommitLimits { time: Duration::from_hours(1), records: 1 + rng.below(200) as usize, bytes: 1 << 20 };
     WorkerConfig {
         limits,
         poll_timeout: Duration::ZERO,
         poll_records: 1 + rng.below(100) as usize,
-        unavailable: Duration::from_secs(3600),
+        unavailable: Duration::from_hours(1),
         snapshots: snapshots.map(|folder| SnapshotConfig {
             every: Duration::ZERO,
             ..SnapshotConfig::new(folder.path().to_owned(), "simulation")

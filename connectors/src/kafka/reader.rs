@@ -1,6 +1,6 @@
 //! Reading topics outside any group: what they hold, and where they end.
 
-use tributary_runtime::{LogError, Topic};
+use tributary_runtime::{EachChange, LogError, Topic};
 
 use super::configuration::KafkaConfiguration;
 use super::offsets::BrokerPartition;
@@ -25,12 +25,7 @@ impl KafkaReader {
     ///
     /// # Errors
     /// [`LogError`] when the broker cannot be asked.
-    pub fn read(
-        &self,
-        topic: &Topic,
-        flow_partitions: i32,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<(), LogError> {
+    pub fn read(&self, topic: &Topic, flow_partitions: i32, each: EachChange<'_>) -> Result<(), LogError> {
         for partition in self.partitions(topic, flow_partitions) {
             self.reader.restore(&partition, 0, each)?;
         }

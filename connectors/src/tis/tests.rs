@@ -28,10 +28,10 @@ impl Producer for Collected {
 }
 
 fn posts(folder: &Path, ids: impl Iterator<Item = i64>) {
-    let lines: String = ids
-        .map(|id| format!("{{\"id\":{id},\"nationalPostNumber\":\"EOE/RGT00/021/STR/{id}\",\"status\":\"CURRENT\"}}\n"))
-        .collect();
-    fs::write(folder.join("posts.jsonl"), lines).unwrap();
+    let line =
+        |id| format!("{{\"id\":{id},\"nationalPostNumber\":\"EOE/RGT00/021/STR/{id}\",\"status\":\"CURRENT\"}}\n");
+    let lines: Vec<String> = ids.map(line).collect();
+    fs::write(folder.join("posts.jsonl"), lines.concat()).unwrap();
 }
 
 fn load(folder: &Path, held: &Held, base_line: bool) -> (LoadReport, Vec<Sent>) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tributary_runtime::{Headers, Output, Processor, Record, TopicPartition};
+use tributary_runtime::{Headers, Output, Processor, Record, StateStore, TopicPartition};
 use tributary_schemas::{AvroRecord, Codec, CodecBuilder, Date, LocalRegistry};
 
 use crate::configuration::EsrSettings;
@@ -60,9 +60,9 @@ impl<P: Processor> Harness<P> {
             headers: Headers::default(),
         };
         self.sent.inherit(self.now, Headers::default());
-        self.processor.stores().into_iter().for_each(|store| store.begin_record());
+        self.processor.stores().into_iter().for_each(StateStore::begin_record);
         self.processor.process(&record, &mut self.sent).unwrap();
-        self.processor.stores().into_iter().for_each(|store| store.merge());
+        self.processor.stores().into_iter().for_each(StateStore::merge);
     }
 
     /// The records of a type that were sent since this was last asked; all others are forgotten.

@@ -7,7 +7,7 @@ use tributary_connectors::compatibility::{Compatibility, LevelChange};
 use tributary_connectors::embedded::{EmbeddedLog, Fsync, Reader, StateFolder};
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, TopicPlan};
 use tributary_esr::{flow, topics};
-use tributary_runtime::{Lag, Log, LogError, Producer, Topic};
+use tributary_runtime::{EachChange, Lag, Log, LogError, Producer, Topic};
 use tributary_schemas::{
     Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings, LocalRegistry, Registry, RegistryError,
 };
@@ -138,12 +138,7 @@ impl OpenLog {
     ///
     /// # Errors
     /// As the log says.
-    pub fn read(
-        &self,
-        topic: &Topic,
-        flow_partitions: i32,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<(), LogError> {
+    pub fn read(&self, topic: &Topic, flow_partitions: i32, each: EachChange<'_>) -> Result<(), LogError> {
         let Some(cluster) = self.cluster() else { return Ok(()) };
         KafkaReader::open(cluster, flow::FLOW)?.read(topic, flow_partitions, each)
     }

@@ -211,7 +211,7 @@ fn d21_the_dpn_is_trimmed_and_otherwise_as_written() {
 #[test]
 fn an_unknown_record_type_is_rejected() {
     let rejection = rejected(r#"XYZ,9000002,"no such record type""#);
-    assert_eq!((rejection.record_type.as_str(), rejection.id, rejection.column), ("XYZ", Some(9_000_002), 1));
+    assert_eq!((rejection.record_type.as_str(), rejection.id, rejection.column), ("XYZ", None, 1));
     assert_eq!(rejected("APP,1").column, 1, "a type that ESR does not send here");
     assert_eq!(rejected("pos,1").record_type, "pos");
     assert_eq!(rejected("a long text").record_type, "a l");
@@ -221,7 +221,7 @@ fn an_unknown_record_type_is_rejected() {
 #[test]
 fn a_malformed_line_is_rejected_with_its_column() {
     let rejection = rejected(r#"POS,7000001,,"C" ,"3""#);
-    assert_eq!((rejection.record_type.as_str(), rejection.id, rejection.column), ("POS", Some(7_000_001), 4));
+    assert_eq!((rejection.record_type.as_str(), rejection.id, rejection.column), ("POS", None, 4));
     assert_eq!(rejection.reason, "there is text after the closing quote");
     let rejection = rejected(r#"POR,7,"open"#);
     assert_eq!((rejection.column, rejection.reason.as_str()), (3, "the closing quote is missing"));

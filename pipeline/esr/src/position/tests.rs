@@ -81,14 +81,7 @@ fn d5_an_empty_number_rejects_an_unknown_position_and_unpairs_a_known_one() {
     positions.give(KEY, &line(2, ""));
     positions.give(KEY, &line(3, DPN));
     positions.give(KEY, &line(4, ""));
-    positions.give(
-        "",
-        &tributary_schemas::FileEnd {
-            file_name: line(2, "").file_name,
-            office: "EOE".to_owned(),
-            ..tributary_schemas::FileEnd::default()
-        },
-    );
+    positions.give("", &tributary_schemas::FileEnd { file_name: line(2, "").file_name, office: "EOE".to_owned() });
     let done = positions.take::<PositionFileDone>().pop().unwrap();
     let accepted: Vec<bool> = done.verdicts.iter().map(|verdict: &LineVerdict| verdict.accepted).collect();
     assert_eq!(accepted, [false, true]);

@@ -65,7 +65,7 @@ fn run(posts: &mut Harness<Posts>, run: i64, today: &str) -> Vec<String> {
     let rows = posts.take::<Notification>().into_iter().map(|row| {
         let vacant = if row.post_vacant_at_next_rotation { "Y" } else { "N" };
         let names = [&row.current_trainee_last_name, &row.next_trainee_last_name, &row.withdrawn_trainee_last_name];
-        format!("{} {} {vacant}", row.notification_type, names.map(|name| name.as_str()).join("|"))
+        format!("{} {} {vacant}", row.notification_type, names.map(String::as_str).join("|"))
     });
     rows.collect()
 }
