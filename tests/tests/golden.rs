@@ -61,7 +61,11 @@ fn rtc_app_and_dnc_files_are_written_byte_for_byte() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../pipeline/esr/tests/golden");
     let files = flow.files();
     let kinds = ["_RTC_", "_APP_", "_DNC_"];
-    assert!(kinds.iter().all(|kind| files.keys().filter(|name| name.contains(kind)).count() == 2), "{:?}", files.keys());
+    assert!(
+        kinds.iter().all(|kind| files.keys().filter(|name| name.contains(kind)).count() == 2),
+        "{:?}",
+        files.keys()
+    );
     for (name, content) in files {
         let path = folder.join(&name);
         if std::env::var("TRIBUTARY_GOLDEN").is_ok_and(|value| value == "write") {
