@@ -2,6 +2,8 @@
 //!
 //! `TRIBUTARY_GOLDEN=write` writes the files anew, to be read before they are committed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
+
 use std::path::PathBuf;
 
 use tributary_oracle::{Batch, Snapshot};

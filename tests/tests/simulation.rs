@@ -1,5 +1,7 @@
 //! The whole flow on the memory log under a seeded random schedule, with and without faults, against the oracle.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
+
 use std::collections::BTreeMap;
 
 use tributary_oracle::{Oracle, Outcome, scenario};
@@ -7,13 +9,11 @@ use tributary_tests::comparison::{comparable, difference};
 use tributary_tests::simulated_flow::{OfficeFigures, Record, SimulatedFlow, Trouble};
 
 fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("TRIBUTARY_SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => {
-            let count = std::env::var("TRIBUTARY_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(count);
-            (0..count).collect()
-        }
+    if let Ok(seed) = std::env::var("TRIBUTARY_SEED") {
+        return vec![seed.parse().unwrap()];
     }
+    let count = std::env::var("TRIBUTARY_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(count);
+    (0..count).collect()
 }
 
 fn check(seed: u64, trouble: Trouble) -> Result<(), String> {
