@@ -88,6 +88,7 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn run(&self, flow: &mut RunningFlow) -> Result<Summary, Failure> {
         flow.wait_until_ready()?;
+        flow.demand_all_partitions();
         let next_event = summary::next_event(flow)?;
         // What an interrupted batch has left behind comes first.
         flow.settle()?;

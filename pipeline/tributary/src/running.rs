@@ -43,6 +43,7 @@ pub struct RunningFlow {
     flow_partitions: i32,
     give_up_after: Duration,
     interrupted: Arc<AtomicBool>,
+    demands_all: AtomicBool,
 }
 
 impl RunningFlow {
@@ -73,6 +74,7 @@ impl RunningFlow {
             flow_partitions,
             give_up_after: settings.give_up_after,
             interrupted,
+            demands_all: AtomicBool::new(false),
         })
     }
 
@@ -117,12 +119,12 @@ impl RunningFlow {
     /// # Errors
     /// [`Failure::Unfinished`] when that does not happen, for example because another process has some of them.
     pub fn wait_until_ready(&self) -> Result<(), Failure> {
-        let expected: i32 = groups()[0].1.iter().map(|inbox| inbox.partition_count(self.flow_partitions)).sum();
+        let expected = self.task_count();
         let deadline = Instant::now() + self.give_up_after;
         loop {
             self.check()?;
             let ready = self.inspector.inspect(INSPECT_TIMEOUT, |_, _, _| Some(())).map_or(0, |tasks| tasks.len());
-            if ready == expected as usize {
+            if ready == expected {
                 return Ok(());
             }
             if Instant::now() > deadline {
@@ -251,6 +253,22 @@ impl RunningFlow {
         self.log.cluster().map_or(Ok(false), base_line::is_being_loaded).map_err(log_failure)
     }
 
+    /// From now on, looks into the workers see all partitions of all stages: one that was just moving from a worker to
+    /// another would be taken for one without content.
+    pub fn demand_all_partitions(&self) {
+        self.demands_all.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether each partition was seen, and none twice.
+    fn is_complete<'a>(&self, seen: impl ExactSizeIterator<Item = &'a (String, i32)>) -> bool {
+        let (count, all) = (seen.len(), self.task_count());
+        !self.demands_all.load(Ordering::Relaxed) || (count == all && seen.collect::<HashSet<_>>().len() == all)
+    }
+
+    fn task_count(&self) -> usize {
+        groups()[0].1.iter().map(|inbox| inbox.partition_count(self.flow_partitions) as usize).sum()
+    }
+
     /// Calls `visit` with every processor of type `P`.
     ///
     /// # Errors
@@ -263,11 +281,17 @@ impl RunningFlow {
         let deadline = Instant::now() + self.give_up_after;
         loop {
             let visit = Arc::clone(&visit);
-            let look = move |_: &str, _: i32, processor: &dyn Any| processor.downcast_ref::<P>().map(|it| visit(it));
-            let error = match self.inspector.inspect(INSPECT_TIMEOUT, look) {
-                Ok(found) => return Ok(found),
-                Err(error) => error,
+            let look = move |stage: &str, partition: i32, processor: &dyn Any| {
+                Some(((stage.to_owned(), partition), processor.downcast_ref::<P>().map(|it| visit(it))))
             };
+            let error = match self.inspector.inspect(INSPECT_TIMEOUT, look) {
+                Ok(found) if self.is_complete(found.iter().map(|(task, _)| task)) => {
+                    return Ok(found.into_iter().filter_map(|(_, found)| found).collect());
+                }
+                Ok(_) => "partitions are moving between workers".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            std::thread::sleep(SETTLE_PAUSE);
             self.check()?;
             if Instant::now() > deadline {
                 return Err(Failure::unfinished(format!("cannot look into the workers: {error}")));
