@@ -142,3 +142,16 @@ fn text_is_for_people() {
     }
     assert!(answer.stdout.lines().all(|line| line.chars().count() <= 100), "{}", answer.stdout);
 }
+
+#[test]
+fn d5_a_position_without_a_number_is_live_and_unmatched() {
+    let world = World::small();
+    let lines = [7_000_001, 7_000_002, 7_000_003].map(|id| position(id, "", POST_NUMBER));
+    world.file(FULL_FILE, &[&lines[0], &lines[1], &lines[2]]);
+    let changes = [position(7_000_002, "", ""), position(7_000_003, "D", POST_NUMBER)];
+    world.file("DE_EOE_RMC_20261121_00000002.DAT", &[&changes[0], &changes[1]]);
+    let document = world.once(DAY_1, &[]).document();
+    let office = &document["offices"]["EOE"];
+    let figures = ["positions", "live", "matched", "unmatched"].map(|figure| office[figure].as_i64().unwrap());
+    assert_eq!(figures, [3, 2, 1, 1], "{document}");
+}
