@@ -236,7 +236,7 @@ fn d6_a_position_that_moves_office_raises_nothing() {
 }
 
 #[test]
-fn d13_another_preferred_post_is_no_deletion() {
+fn d13_another_preferred_post_gives_the_full_set_and_no_deletion() {
     let mut oracle = oracle();
     let placements =
         [with(holder(1), "postId", 10), with(successor(2), "postId", 10), with(successor(3), "postId", 11)];
@@ -244,7 +244,11 @@ fn d13_another_preferred_post_is_no_deletion() {
     run(&mut oracle, DAY_1, vec![rmf(&[pos(1, "C", A)])], tis(&posts, &placements));
     let posts = [with(post(10, A), "status", "INACTIVE"), post(11, A)];
     let outcome = run(&mut oracle, DAY_2, vec![], tis(&posts, &placements));
-    assert_eq!(told(&outcome), nothing(), "base-line placements of the new post raise no T1d either");
+    assert_eq!(
+        told(&outcome),
+        ["1:>P3"],
+        "as R6: the placements of the new post, without type 5 and without withdrawals"
+    );
     assert_eq!(records(&outcome), ["22/1/2 EOE EXPORTED", "23/1/3 EOE EXPORTED"]);
 }
 
