@@ -1,7 +1,7 @@
 //! The `post` stage, keyed by the folded DPN: reconciliation (R1, R2, R9) and notifications (section 6).
 //!
 //! Between notification runs it keeps the facts, answers the positions that subscribe, and remembers what the last run
-//! took note of. At a run ([`cut`]) it compares the two. Notifications therefore follow the facts until they are sent
+//! took note of. At a run (`cut`) it compares the two. Notifications therefore follow the facts until they are sent
 //! (D31), in whatever order the facts came (D9).
 
 mod cut;
