@@ -57,11 +57,6 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether a batch on Kafka gave up before it began, because partitions did not come to it.
-    fn had_no_partitions(&self) -> bool {
-        self.code == Some(1) && self.stderr.contains("partitions came to this process")
-    }
-
     fn of(output: &Output) -> Self {
         Self {
             code: output.status.code(),
@@ -123,16 +118,7 @@ impl Exchange {
 
     /// Runs a batch to its end, and looks at the outbox.
     pub fn run(&mut self, now: &str) -> Answer {
-        let mut answer = Answer::of(&self.command(now).output().unwrap());
-        for _ in 0..2 {
-            if !answer.had_no_partitions() {
-                break;
-            }
-            // Known limit (docs/guarantees.md): now and then the group gives a restarted worker nothing. The batch has
-            // not begun; an operator gives the same command again.
-            eprintln!("given again: {}", answer.stderr.trim_end());
-            answer = Answer::of(&self.command(now).output().unwrap());
-        }
+        let answer = Answer::of(&self.command(now).output().unwrap());
         self.watch();
         answer
     }

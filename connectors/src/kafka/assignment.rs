@@ -51,6 +51,12 @@ impl Assignment {
         self.inboxes.iter().find(|inbox| inbox.topic == topic).map(|inbox| inbox.name.as_str())
     }
 
+    /// The name on the broker of the inbox of which we have the fewest partitions.
+    pub(super) fn least_owned(&self) -> Option<&str> {
+        let owned = |inbox: &&Inbox| inbox.partitions.iter().flatten().count();
+        self.inboxes.iter().min_by_key(owned).map(|inbox| inbox.name.as_str())
+    }
+
     /// The logical partitions of a list that came from the broker.
     pub(super) fn partitions_of(&self, list: &TopicPartitionList) -> Vec<TopicPartition> {
         let logical = |name: &str| self.inboxes.iter().find(|inbox| inbox.name == name).map(|inbox| inbox.topic);

@@ -14,6 +14,7 @@ use super::configuration::KafkaConfiguration;
 use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
 use super::restore::Reader;
 use super::transaction::{self, Transactions};
+use super::unassigned::Unassigned;
 use super::{fault, headers, offsets};
 
 /// The consumer and the transactional producer of one worker.
@@ -26,6 +27,7 @@ pub struct KafkaLog {
     leaving: Vec<TopicPartition>,
     /// All partitions of that decision, for the answer to the group.
     leaving_list: TopicPartitionList,
+    unassigned: Unassigned,
     reader: Option<Reader>,
     configuration: KafkaConfiguration,
     group: String,
@@ -57,6 +59,7 @@ impl KafkaLog {
             assignment,
             leaving: Vec::new(),
             leaving_list: TopicPartitionList::new(),
+            unassigned: Unassigned::NotJoined,
             reader: None,
             configuration: configuration.clone(),
             group: group.to_owned(),
@@ -88,6 +91,7 @@ impl KafkaLog {
         for (partition, offset) in starts {
             self.assignment.insert(partition, rebalance::committed(offset).unwrap_or_default());
         }
+        self.unassigned.assigned(&self.consumer, &self.assignment)?;
         Ok(partitions)
     }
 
@@ -237,6 +241,8 @@ impl Log for KafkaLog {
         if let Some(event) = self.decide()? {
             return Ok(event);
         }
+        let group = self.configuration.name(&self.group);
+        self.unassigned.look(&self.consumer, &self.assignment, &group)?;
         let mut count = 0;
         let mut wait = timeout;
         while count < max_records {

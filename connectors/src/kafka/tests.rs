@@ -437,6 +437,61 @@ fn a_worker_that_starts_again_gets_its_partitions_at_once() {
     }
 }
 
+/// Two workers of a process that is killed when the first was asked for partitions and has not given them up yet: the
+/// group then has nobody for them.
+fn die_in_the_middle_of_a_rebalance(configuration: &KafkaConfiguration) {
+    let open = |slot| KafkaLog::open(configuration, "conformance", slot, &word_count::INBOXES).unwrap();
+    let poll = |log: &mut KafkaLog| log.poll(Duration::from_millis(20), 10, &mut |_| {}).unwrap();
+    let mut first = open("0");
+    while !matches!(poll(&mut first), Poll::Assigned(_)) {}
+    let mut second = open("1");
+    let started = Instant::now();
+    let mut second_has_joined = false;
+    let mut first_is_asked = false;
+    while !(second_has_joined && first_is_asked) {
+        // An event is carried out when the worker polls again, which the first does not do any more.
+        if !first_is_asked {
+            first_is_asked = matches!(poll(&mut first), Poll::Revoked(_));
+        }
+        second_has_joined |= matches!(poll(&mut second), Poll::Assigned(_));
+        assert!(started.elapsed() < 2 * SESSION_TIMEOUT, "no rebalance");
+    }
+    first.kill();
+    second.kill();
+}
+
+#[test]
+fn partitions_that_a_restart_in_the_middle_of_a_rebalance_left_to_nobody_are_taken() {
+    let Some(broker) = broker() else { return };
+    let mut configuration = configuration(&broker);
+    // It must not be the session that ends the matter.
+    configuration.session_timeout = Duration::from_secs(60);
+    create_topics(&configuration, &word_count::TOPICS);
+    die_in_the_middle_of_a_rebalance(&configuration);
+    let mut logs: Vec<KafkaLog> = ["0", "1"]
+        .iter()
+        .map(|slot| KafkaLog::open(&configuration, "conformance", slot, &word_count::INBOXES).unwrap())
+        .collect();
+    let mut held = vec![Vec::<TopicPartition>::new(), Vec::new()];
+    let started = Instant::now();
+    let all = 2 * word_count::PARTITIONS as usize;
+    while held.iter().map(Vec::len).sum::<usize>() < all || held.iter().any(|held| held.len() > all / 2 + 1) {
+        for (log, held) in logs.iter_mut().zip(&mut held) {
+            match log.poll(Duration::from_millis(20), 10, &mut |_| {}).unwrap() {
+                Poll::Assigned(partitions) => held.extend(partitions),
+                Poll::Revoked(partitions) => {
+                    held.retain(|partition| !partitions.contains(partition));
+                    log.release(&partitions).unwrap();
+                }
+                Poll::Lost(partitions) => panic!("{partitions:?} were lost"),
+                Poll::Records(_) | Poll::Idle => {}
+            }
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "partitions stay without a worker: {held:?}");
+    }
+    eprintln!("all partitions have a worker after {:?}", started.elapsed());
+}
+
 #[test]
 fn a_changelog_with_aborted_records_at_its_end_is_restored() {
     let Some(broker) = broker() else { return };
