@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tributary_esr::context::Context;
+use tributary_esr::flow;
 use tributary_esr::writer::FileSink;
-use tributary_esr::{flow, tis};
 use tributary_runtime::{
     Inspector, Lag, LogError, Metrics, Output, Producer, SnapshotConfig, Topic, Topology, WorkerConfig, WorkerPool,
 };
@@ -213,18 +213,12 @@ impl RunningFlow {
         self.log.cluster().is_some()
     }
 
-    /// Whether the workers of this process hold all that the log has of TIS: every partition, with nothing left to read.
+    /// Whether nothing in the log is left to read.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when workers or log do not answer.
-    pub fn holds_all_of_tis(&self) -> Result<bool, Failure> {
-        if !self.is_shared() {
-            return Ok(true);
-        }
-        let here = self.inspect(|_: &tis::Posts| ())?.len()
-            + self.inspect(|_: &tis::Placements| ())?.len()
-            + self.inspect(|_: &tis::People| ())?.len();
-        Ok(here == 3 * self.flow_partitions as usize && self.lag.lag().map_err(log_failure)? == 0)
+    /// [`Failure::Unfinished`] when the log does not answer.
+    pub fn is_idle(&self) -> Result<bool, Failure> {
+        Ok(self.lag.lag().map_err(log_failure)? == 0)
     }
 
     /// The keys of a compacted topic that are not deleted, read from the log.
@@ -260,7 +254,7 @@ impl RunningFlow {
     }
 
     /// Whether each partition was seen, and none twice.
-    fn is_complete<'a>(&self, seen: impl ExactSizeIterator<Item = &'a (String, i32)>) -> bool {
+    fn is_complete<'a>(&self, seen: impl ExactSizeIterator<Item = &'a StagePartition>) -> bool {
         let (count, all) = (seen.len(), self.task_count());
         !self.demands_all.load(Ordering::Relaxed) || (count == all && seen.collect::<HashSet<_>>().len() == all)
     }
@@ -269,7 +263,7 @@ impl RunningFlow {
         groups()[0].1.iter().map(|inbox| inbox.partition_count(self.flow_partitions) as usize).sum()
     }
 
-    /// Calls `visit` with every processor of type `P`.
+    /// Calls `visit` with every processor of type `P` that this process has.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the workers do not answer.
@@ -277,6 +271,29 @@ impl RunningFlow {
         &self,
         visit: impl Fn(&P) -> T + Send + Sync + 'static,
     ) -> Result<Vec<T>, Failure> {
+        Ok(self.look(visit)?.into_iter().map(|(_, seen)| seen).collect())
+    }
+
+    /// As [`RunningFlow::inspect`], when this process has all `count` partitions of the stage; `None` when others have
+    /// some of them, or when they are moving between workers.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the workers do not answer.
+    pub fn inspect_all<P: Any, T: Send + 'static>(
+        &self,
+        count: i32,
+        visit: impl Fn(&P) -> T + Send + Sync + 'static,
+    ) -> Result<Option<Vec<T>>, Failure> {
+        let seen = self.look(visit)?;
+        let distinct: HashSet<&StagePartition> = seen.iter().map(|(task, _)| task).collect();
+        let has_all = distinct.len() == count as usize && seen.len() == distinct.len();
+        Ok(has_all.then(|| seen.into_iter().map(|(_, seen)| seen).collect()))
+    }
+
+    fn look<P: Any, T: Send + 'static>(
+        &self,
+        visit: impl Fn(&P) -> T + Send + Sync + 'static,
+    ) -> Result<Vec<(StagePartition, T)>, Failure> {
         let visit = Arc::new(visit);
         let deadline = Instant::now() + self.give_up_after;
         loop {
@@ -286,7 +303,7 @@ impl RunningFlow {
             };
             let error = match self.inspector.inspect(INSPECT_TIMEOUT, look) {
                 Ok(found) if self.is_complete(found.iter().map(|(task, _)| task)) => {
-                    return Ok(found.into_iter().filter_map(|(_, found)| found).collect());
+                    return Ok(found.into_iter().filter_map(|(task, seen)| Some((task, seen?))).collect());
                 }
                 Ok(_) => "partitions are moving between workers".to_owned(),
                 Err(error) => error.to_string(),
@@ -333,6 +350,9 @@ impl Producer for RunningFlow {
         }
     }
 }
+
+/// The name of a stage, and a partition of its inbox.
+type StagePartition = (String, i32);
 
 /// When something was last committed.
 struct Progress {

@@ -245,26 +245,32 @@ pub fn decide(
     flow.publish(&output)
 }
 
+/// What the ledger of arrived files tells, seen by `visit`.
+fn of_ledger<T: Send + 'static>(
+    flow: &RunningFlow,
+    visit: impl Fn(&Inbound) -> Vec<(String, T)> + Send + Sync + 'static,
+) -> Result<HashMap<String, T>, Failure> {
+    let ledgers = flow.inspect_all(topics::INBOUND.partition_count(flow.flow_partitions()), visit)?;
+    let moving = || Failure::unfinished("the ledger of arrived files is moving to another worker or process");
+    Ok(ledgers.ok_or_else(moving)?.into_iter().flatten().collect())
+}
+
 fn ledger(flow: &RunningFlow) -> Result<HashMap<String, LedgerEntry>, Failure> {
-    let ledgers = flow.inspect(|inbound: &Inbound| {
-        inbound.ledger().map(|(name, entry)| (name.to_owned(), entry.clone())).collect::<Vec<_>>()
-    })?;
-    Ok(ledgers.into_iter().flatten().collect())
+    of_ledger(flow, |inbound| inbound.ledger().map(|(name, entry)| (name.to_owned(), entry.clone())).collect())
 }
 
 /// Files that need not be sent: those of the ledger, without those whose sending was interrupted and parked ones that
 /// were accepted but not sent again yet.
 fn known_files(flow: &RunningFlow) -> Result<HashMap<String, Fingerprint>, Failure> {
-    let ledgers = flow.inspect(|inbound: &Inbound| {
+    of_ledger(flow, |inbound| {
         let is_known = |entry: &LedgerEntry| match entry.status {
             LedgerStatus::Receiving => false,
             LedgerStatus::Parked => !entry.accepted,
             LedgerStatus::Confirming | LedgerStatus::Processed | LedgerStatus::Refused => true,
         };
         let known = inbound.ledger().filter(|(_, entry)| is_known(entry));
-        known.map(|(name, entry)| (name.to_owned(), fingerprint_of(entry))).collect::<Vec<_>>()
-    })?;
-    Ok(ledgers.into_iter().flatten().collect())
+        known.map(|(name, entry)| (name.to_owned(), fingerprint_of(entry))).collect()
+    })
 }
 
 fn fingerprint_of(entry: &LedgerEntry) -> Fingerprint {
@@ -279,20 +285,26 @@ fn fingerprint(entry: &FileEntry) -> Fingerprint {
 /// What the `tis` stages hold. Where other processes have some of them, or something is still to be read, the topics
 /// tell what they will hold (D2).
 fn held(flow: &RunningFlow) -> Result<Held, Failure> {
-    if !flow.holds_all_of_tis()? {
-        return Ok(Held {
-            posts: ids_of(&topics::TIS_POST, flow)?,
-            placements: ids_of(&topics::TIS_PLACEMENT, flow)?,
-            people: ids_of(&topics::TIS_PERSON, flow)?,
-        });
+    if !flow.is_shared() || flow.is_idle()? {
+        let all = flow.flow_partitions();
+        let posts = flow.inspect_all(all, |posts: &tis::Posts| posts.ids().collect::<Vec<_>>())?;
+        let placements = flow.inspect_all(all, |placements: &tis::Placements| placements.ids().collect::<Vec<_>>())?;
+        let people = flow.inspect_all(all, |people: &tis::People| people.ids().collect::<Vec<_>>())?;
+        if let (Some(posts), Some(placements), Some(people)) = (posts, placements, people) {
+            return Ok(Held {
+                posts: posts.into_iter().flatten().collect(),
+                placements: placements.into_iter().flatten().collect(),
+                people: people.into_iter().flatten().collect(),
+            });
+        }
+        if !flow.is_shared() {
+            return Err(Failure::unfinished("what is held of TIS is moving to another worker"));
+        }
     }
-    let posts = flow.inspect(|posts: &tis::Posts| posts.ids().collect::<Vec<_>>())?;
-    let placements = flow.inspect(|placements: &tis::Placements| placements.ids().collect::<Vec<_>>())?;
-    let people = flow.inspect(|people: &tis::People| people.ids().collect::<Vec<_>>())?;
     Ok(Held {
-        posts: posts.into_iter().flatten().collect(),
-        placements: placements.into_iter().flatten().collect(),
-        people: people.into_iter().flatten().collect(),
+        posts: ids_of(&topics::TIS_POST, flow)?,
+        placements: ids_of(&topics::TIS_PLACEMENT, flow)?,
+        people: ids_of(&topics::TIS_PERSON, flow)?,
     })
 }
 
