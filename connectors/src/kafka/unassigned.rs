@@ -1,0 +1,200 @@
+//! Partitions that no member of the group has: how they come about after a restart, and what is done about it.
+//!
+//! A cooperative rebalance moves partitions in two rounds. In the first their owner gives them up and joins again, which
+//! begins the second, in which the new owner gets them. When the owner ends between the two and comes back under its
+//! fixed name, the broker gives it what the first round left, without a round of its own, and nobody asks for the second:
+//! the partitions would stay unread for as long as all members live.
+//!
+//! So a worker that has joined looks at what the group as a whole has. If the group is at rest and partitions are missing,
+//! the worker changes its subscription for a moment, which makes the group distribute anew; what its members hold stays
+//! where it is.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::metadata::MetadataTopic;
+use tributary_runtime::LogError;
+
+use super::assignment::Assignment;
+use super::fault;
+use super::offsets::BrokerPartition;
+use super::rebalance::MemberConsumer;
+
+/// Between two looks at the group. What is missing at one look and still at the next is missing for good.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest pause, for a group that does not come to rest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a look may hold the worker up.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the group may take to answer the changed subscription.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What this worker knows of partitions that nobody has.
+#[derive(Debug)]
+pub(super) enum Unassigned {
+    /// The worker has not joined the group yet.
+    NotJoined,
+    /// The group is looked at again at `next`.
+    Looking { next: Instant, pause: Duration, missing: BTreeSet<BrokerPartition> },
+    /// The subscription is a narrower one until the group has answered.
+    Asking { until: Instant },
+    /// Every partition has a member. From here on the group itself takes care of that.
+    Complete,
+}
+
+impl Unassigned {
+    /// The group has given this worker its partitions, perhaps none.
+    pub(super) fn assigned(&mut self, consumer: &MemberConsumer, assignment: &Assignment) -> Result<(), LogError> {
+        match self {
+            Self::NotJoined => *self = Self::look_soon(),
+            Self::Asking { .. } => self.subscribe_to_all(consumer, assignment)?,
+            Self::Looking { .. } | Self::Complete => {}
+        }
+        Ok(())
+    }
+
+    /// Looks at the group when it is time, and asks it to distribute anew when partitions are missing.
+    pub(super) fn look(
+        &mut self,
+        consumer: &MemberConsumer,
+        assignment: &Assignment,
+        group: &str,
+    ) -> Result<(), LogError> {
+        let now = Instant::now();
+        match self {
+            Self::Looking { next, pause, missing } if *next <= now => {
+                let found = match missing_partitions(consumer, assignment, group) {
+                    Ok(found) => found,
+                    Err(error) => {
+                        tracing::debug!(group, "the group cannot be looked at: {error}");
+                        None
+                    }
+                };
+                match found {
+                    Some(found) if found.is_empty() => *self = Self::Complete,
+                    Some(found) if found == *missing => self.ask(consumer, assignment, group)?,
+                    found => {
+                        *missing = found.unwrap_or_default();
+                        (*next, *pause) = (now + *pause, (*pause * 2).min(LONGEST_PAUSE));
+                    }
+                }
+                Ok(())
+            }
+            Self::Asking { until } if *until <= now => self.subscribe_to_all(consumer, assignment),
+            _ => Ok(()),
+        }
+    }
+
+    fn look_soon() -> Self {
+        Self::Looking { next: Instant::now() + PAUSE, pause: PAUSE, missing: BTreeSet::new() }
+    }
+
+    /// Leaves out the topic of which this worker has the fewest partitions, most often none.
+    fn ask(&mut self, consumer: &MemberConsumer, assignment: &Assignment, group: &str) -> Result<(), LogError> {
+        let Self::Looking { missing, .. } = self else { return Ok(()) };
+        tracing::info!(
+            group,
+            partitions = missing.len(),
+            "a restart in the middle of a rebalance left partitions to nobody; the group distributes anew"
+        );
+        let mut names = assignment.names();
+        if let Some(place) = names.iter().position(|name| Some(*name) == assignment.least_owned()) {
+            names.remove(place);
+        }
+        *self = Self::Asking { until: Instant::now() + PATIENCE };
+        subscribe(consumer, &names)
+    }
+
+    fn subscribe_to_all(&mut self, consumer: &MemberConsumer, assignment: &Assignment) -> Result<(), LogError> {
+        *self = Self::look_soon();
+        subscribe(consumer, &assignment.names())
+    }
+}
+
+fn subscribe(consumer: &MemberConsumer, names: &[&str]) -> Result<(), LogError> {
+    consumer.subscribe(names).map_err(|error| fault::asked("asking the group to distribute anew", &error))
+}
+
+/// The partitions that no member has; `None` while the group is distributing.
+fn missing_partitions(
+    consumer: &MemberConsumer,
+    assignment: &Assignment,
+    group: &str,
+) -> Result<Option<BTreeSet<BrokerPartition>>, LogError> {
+    let what = "asking what the group has";
+    let list = consumer.fetch_group_list(Some(group), QUESTION_TIMEOUT).map_err(|error| fault::asked(what, &error))?;
+    let Some(found) = list.groups().iter().find(|found| found.name() == group && found.state() == "Stable") else {
+        return Ok(None);
+    };
+    let mut missing = BTreeSet::new();
+    for name in assignment.names() {
+        let metadata =
+            consumer.fetch_metadata(Some(name), QUESTION_TIMEOUT).map_err(|error| fault::asked(what, &error))?;
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+        missing.extend(partitions.map(|partition| (name.to_owned(), partition.id())));
+    }
+    for member in found.members() {
+        let Some(held) = decode(member.assignment().unwrap_or_default()) else { return Ok(None) };
+        for partition in held {
+            missing.remove(&partition);
+        }
+    }
+    Ok(Some(missing))
+}
+
+/// Reads an assignment of the consumer protocol: a version, and of each topic its name and its partitions. What later
+/// versions add comes after that. `None` when it is not one; a member without partitions may have no bytes at all.
+fn decode(assignment: &[u8]) -> Option<Vec<BrokerPartition>> {
+    if assignment.is_empty() {
+        return Some(Vec::new());
+    }
+    let mut bytes = assignment.get(2..)?;
+    let mut held = Vec::new();
+    for _ in 0..take_i32(&mut bytes)? {
+        let length = usize::from(u16::from_be_bytes(take(&mut bytes)?));
+        let (name, rest) = bytes.split_at_checked(length)?;
+        let name = std::str::from_utf8(name).ok()?;
+        bytes = rest;
+        for _ in 0..take_i32(&mut bytes)? {
+            held.push((name.to_owned(), take_i32(&mut bytes)?));
+        }
+    }
+    Some(held)
+}
+
+fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
+    take(bytes).map(i32::from_be_bytes)
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_assignment_of_the_consumer_protocol_is_read() {
+        let one = b"\0\x01\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x05\0\x02bc\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff";
+        let held = vec![("a".to_owned(), 0), ("a".to_owned(), 5), ("bc".to_owned(), 1)];
+        assert_eq!(decode(one), Some(held));
+        assert_eq!(decode(b""), Some(Vec::new()));
+        assert_eq!(decode(b"\0\x01\0\0\0\0\xff\xff\xff\xff"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn bytes_that_are_no_assignment_are_not_read() {
+        let whole = b"\0\x01\0\0\0\x01\0\x01a\0\0\0\x01\0\0\0\x07";
+        for end in 1..whole.len() {
+            assert_eq!(decode(&whole[..end]), None, "{end}");
+        }
+        assert_eq!(decode(b"\0\x01\x7f\xff\xff\xff"), None);
+    }
+}
