@@ -20,7 +20,7 @@ use tributary_schemas::{
 use crate::context::{Context, london_date, text_key, unexpected};
 use crate::topics;
 use state::{
-    Export, Identity, Number, OfficeState, PlacementKey, PlacementState, PostEntry, PostNumber, Reported, Sent,
+    Export, Identity, Number, OfficeState, PlacementKey, PlacementHistory, PlacementState, PostEntry, PostNumber, Reported, Sent,
     Subscription,
 };
 
@@ -30,7 +30,10 @@ pub struct Posts {
     partition: i32,
     numbers: Store<Number, PostNumber>,
     subscriptions: Store<(Number, PositionId), Subscription>,
-    placements: Store<(Number, PlacementId, PersonId), PlacementState>,
+    /// Placements as they are now.
+    placements: Store<(Number, PlacementId, PersonId), PlacementAtPost>,
+    /// Of each placement that is or was here.
+    histories: Store<(Number, PlacementId, PersonId), PlacementHistory>,
     offices: Store<(Number, String), OfficeState>,
     sent: Store<(Number, String, Identity), Sent>,
     /// Numbers about which something has changed since the last run.
@@ -48,6 +51,7 @@ impl Posts {
             numbers: Store::new(),
             subscriptions: Store::new(),
             placements: Store::new(),
+            histories: Store::new(),
             offices: Store::new(),
             sent: Store::new(),
             changed: Store::new(),
@@ -69,10 +73,19 @@ impl Posts {
         self.subscriptions.range(first..=last).map(|((_, id), subscription)| (*id, subscription))
     }
 
-    fn placements_of(&self, number: &str) -> impl Iterator<Item = (PlacementKey, &PlacementState)> {
+    fn placements_of(&self, number: &str) -> impl Iterator<Item = (PlacementKey, PlacementState<'_>)> {
         let first = (number.to_owned(), PlacementId(i64::MIN), PersonId(i64::MIN));
         let last = (number.to_owned(), PlacementId(i64::MAX), PersonId(i64::MAX));
-        self.placements.range(first..=last).map(|((_, id, trainee), placement)| ((*id, *trainee), placement))
+        let mut placements = self.placements.range(first.clone()..=last.clone()).peekable();
+        self.histories.range(first..=last).map(move |(key, history)| {
+            // Each placement has a history.
+            let now = placements.next_if(|(of, _)| *of == key).map(|(_, now)| now);
+            ((key.1, key.2), PlacementState { now, history })
+        })
+    }
+
+    fn placement(&self, key: &(Number, PlacementId, PersonId)) -> Option<PlacementState<'_>> {
+        Some(PlacementState { now: self.placements.get(key), history: self.histories.get(key)? })
     }
 
     fn mark_changed(&mut self, number: &str) {
@@ -121,7 +134,7 @@ impl Posts {
                 continue;
             }
             for (key, placement) in self.placements_of(number) {
-                let offered = |preferred| placement.approved(preferred).is_some() && !placement.started_before;
+                let offered = |preferred| placement.approved(preferred).is_some() && !placement.history.started_before;
                 if offered(after) {
                     self.offer(position_id, subscription, key, placement, output);
                 } else if offered(before) {
@@ -134,18 +147,18 @@ impl Posts {
     fn placement_arrived(&mut self, number: &str, new: PlacementAtPost, today: Date, output: &mut Output) {
         let key = (number.to_owned(), new.placement_id, new.trainee_id);
         let preferred = self.preferred(number);
-        let old = self.placements.get(&key);
+        let old = self.placement(&key);
         let was_offered = old.is_some_and(|old| is_offered(old, preferred));
-        let mut state = match old {
+        let history = match old {
             Some(old) => {
-                let mut state = old.clone();
-                state.keep_reported();
-                state
+                let mut history = old.history.clone();
+                history.keep_reported(old.now);
+                history
             }
-            None => PlacementState {
+            None => PlacementHistory {
                 base_line: new.base_line,
                 started_before: new.base_line && new.date_from < self.first_start(today),
-                ..PlacementState::default()
+                ..PlacementHistory::default()
             },
         };
         for due in due_dates(&new, self.horizon()).into_iter().filter(|due| *due >= today) {
@@ -153,26 +166,28 @@ impl Posts {
                 self.due.put((due, number.to_owned()), ());
             }
         }
-        state.now = Some(new);
-        self.follow(number, (key.1, key.2), &state, was_offered, preferred, output);
-        self.placements.put(key, state);
+        let state = PlacementState { now: Some(&new), history: &history };
+        self.follow(number, (key.1, key.2), state, was_offered, preferred, output);
+        self.placements.put(key.clone(), new);
+        self.histories.put(key, history);
         self.mark_changed(number);
     }
 
     fn placement_gone(&mut self, number: &str, gone: PlacementGone, output: &mut Output) {
         let key = (number.to_owned(), gone.placement_id, gone.trainee_id);
         let preferred = self.preferred(number);
-        let Some(old) = self.placements.get(&key) else { return };
+        let Some(old) = self.placement(&key) else { return };
         let was_offered = is_offered(old, preferred);
-        let mut state = old.clone();
-        state.keep_reported();
-        state.now = None;
-        if let Reported::Version(version) = &mut state.reported {
+        let mut history = old.history.clone();
+        history.keep_reported(old.now);
+        if let Reported::Version(version) = &mut history.reported {
             // What TIS remembers may have come with the move.
             version.sent_before = gone.sent_before;
         }
-        self.follow(number, (key.1, key.2), &state, was_offered, preferred, output);
-        self.placements.put(key, state);
+        let state = PlacementState { now: None, history: &history };
+        self.follow(number, (key.1, key.2), state, was_offered, preferred, output);
+        self.placements.delete(key.clone());
+        self.histories.put(key, history);
         self.mark_changed(number);
     }
 
@@ -181,7 +196,7 @@ impl Posts {
         &self,
         number: &str,
         key: PlacementKey,
-        placement: &PlacementState,
+        placement: PlacementState<'_>,
         was_offered: bool,
         preferred: Option<PostId>,
         output: &mut Output,
@@ -218,7 +233,7 @@ impl Posts {
                 placement.date_to.is_none_or(|end| end >= today) || new.waiting.contains(&placement.placement_id)
             };
             for (placement_key, placement) in self.placements_of(number) {
-                if is_offered(placement, preferred) && placement.now.as_ref().is_some_and(asked_for) {
+                if is_offered(placement, preferred) && placement.now.is_some_and(asked_for) {
                     self.offer(new.position_id, &subscription, placement_key, placement, output);
                 }
             }
@@ -238,19 +253,19 @@ impl Posts {
     fn exported(&mut self, number: &str, exported: &PlacementExported) {
         let key = (number.to_owned(), exported.placement_id, exported.trainee_id);
         // The placement may come after what is known of its exports.
-        let mut state = self.placements.get(&key).cloned().unwrap_or_default();
-        if state.exports.iter().any(|export| export.position_id == exported.position_id) {
+        let mut history = self.histories.get(&key).cloned().unwrap_or_default();
+        if history.exports.iter().any(|export| export.position_id == exported.position_id) {
             return;
         }
         // A position tells its earlier exports before it subscribes.
         let since_cut = self.subscriptions.get(&(number.to_owned(), exported.position_id)).is_some();
-        state.exports.push(Export {
+        history.exports.push(Export {
             position_id: exported.position_id,
             date_from: exported.date_from,
             date_to: exported.date_to,
             since_cut,
         });
-        self.placements.put(key, state);
+        self.histories.put(key, history);
     }
 
     fn answer(&self, position_id: PositionId, version: i64, post_id: Option<PostId>, output: &mut Output) {
@@ -263,10 +278,10 @@ impl Posts {
         position_id: PositionId,
         subscription: &Subscription,
         key: PlacementKey,
-        placement: &PlacementState,
+        placement: PlacementState<'_>,
         output: &mut Output,
     ) {
-        let Some(now) = &placement.now else { return };
+        let Some(now) = placement.now else { return };
         let sent_before = now.sent_before.iter().find(|sent| sent.position_id == position_id);
         let offered = PositionPlacement {
             version: subscription.version,
@@ -300,8 +315,8 @@ impl Posts {
 }
 
 /// Whether positions hear of a placement: it can give applicant records (A7, A8, D1, D26).
-fn is_offered(placement: &PlacementState, preferred: Option<PostId>) -> bool {
-    placement.approved(preferred).is_some() && !placement.started_before
+fn is_offered(placement: PlacementState<'_>, preferred: Option<PostId>) -> bool {
+    placement.approved(preferred).is_some() && !placement.history.started_before
 }
 
 /// Dates on which a day tick concerns a placement: its start (T1a), thirteen weeks before (T1b), the day after its end
@@ -343,6 +358,7 @@ impl Processor for Posts {
             &mut self.numbers,
             &mut self.subscriptions,
             &mut self.placements,
+            &mut self.histories,
             &mut self.offices,
             &mut self.sent,
             &mut self.changed,

@@ -8,7 +8,7 @@ use tributary_schemas::{Date, Notification, NotificationCut, NotificationCutDone
 use super::notices::{Candidate, Facts, Office};
 use super::partners::Partner;
 use super::rows::{Frame, content_digest};
-use super::state::{Identity, Number, OfficeState, PlacementState, PostNumber, Reported, Sent, Trigger, belongs};
+use super::state::{Export, Identity, Number, OfficeState, PlacementHistory, PlacementState, PostNumber, Reported, Sent, Trigger, belongs};
 use super::{Posts, Store};
 use crate::topics;
 
@@ -136,14 +136,14 @@ impl Posts {
         }
         let placements: Vec<_> = self
             .placements_of(number)
-            .filter_map(|(key, state)| noted(state, preferred).map(|new| (key, new)))
+            .filter_map(|(key, state)| noted(state, preferred).map(|history| (key, state.now.is_some(), history)))
             .collect();
-        for (key, state) in placements {
+        for (key, is_here, history) in placements {
             let key = (number.clone(), key.0, key.1);
-            if state.now.is_none() && state.exports.is_empty() {
-                self.placements.delete(key);
+            if is_here || !history.exports.is_empty() {
+                self.histories.put(key, history);
             } else {
-                self.placements.put(key, state);
+                self.histories.delete(key);
             }
         }
         let subscriptions: Vec<_> = self
@@ -170,8 +170,8 @@ impl Posts {
             return;
         }
         for ((placement_id, _), state) in self.placements_of(number) {
-            let named = state.now.as_ref().and_then(|now| now.post_id);
-            let fresh = !matches!(state.reported, Reported::Unchanged);
+            let named = state.now.and_then(|now| now.post_id);
+            let fresh = !matches!(state.history.reported, Reported::Unchanged);
             let Some(named) = named.filter(|named| fresh && posts.posts.iter().all(|post| post.id != *named)) else {
                 continue;
             };
@@ -228,9 +228,10 @@ fn not_sent_before(
     (rows, sent)
 }
 
-/// The placement as the next run is to find it, if that differs.
-fn noted(state: &PlacementState, preferred: Option<tributary_schemas::PostId>) -> Option<PlacementState> {
-    let reported = match state.now.as_ref().filter(|now| now.counted) {
+/// The history as the next run is to find it, if that differs.
+fn noted(state: PlacementState<'_>, preferred: Option<tributary_schemas::PostId>) -> Option<PlacementHistory> {
+    let history = state.history;
+    let reported = match state.now.filter(|now| now.counted) {
         None => Reported::Never,
         Some(now) if now.approved && belongs(now, preferred) => Reported::Unchanged,
         // It has moved to another post with the same number (D27).
@@ -240,24 +241,19 @@ fn noted(state: &PlacementState, preferred: Option<tributary_schemas::PostId>) -
             Reported::Never
         }
         // A draft, or the post does not match now: what ESR was told last still stands (6.3).
-        Some(_) => state.reported.clone(),
+        Some(_) => history.reported.clone(),
     };
     let same = matches!(
-        (&reported, &state.reported),
+        (&reported, &history.reported),
         (Reported::Never, Reported::Never) | (Reported::Unchanged, Reported::Unchanged)
     );
     let gone = state.now.is_none();
-    if same && !gone && !state.base_line && state.exports.iter().all(|export| !export.since_cut) {
+    if same && !gone && !history.base_line && history.exports.iter().all(|export| !export.since_cut) {
         return None;
     }
-    let mut new = PlacementState { reported, base_line: false, ..state.clone() };
-    for export in &mut new.exports {
-        export.since_cut = false;
-    }
-    if gone {
-        new.started_before = false;
-    }
-    Some(new)
+    let exports = history.exports.iter().map(|export| Export { since_cut: false, ..export.clone() }).collect();
+    let started_before = history.started_before && !gone;
+    Some(PlacementHistory { reported, base_line: false, started_before, exports })
 }
 
 fn put_if_changed<K, V>(store: &mut Store<K, V>, key: K, value: V)

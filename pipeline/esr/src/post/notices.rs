@@ -16,7 +16,7 @@ pub(super) struct Facts<'a> {
     pub(super) number: &'a PostNumber,
     pub(super) preferred: Option<PostId>,
     pub(super) subscriptions: Vec<(PositionId, &'a Subscription)>,
-    pub(super) placements: Vec<(PlacementKey, &'a PlacementState)>,
+    pub(super) placements: Vec<(PlacementKey, PlacementState<'a>)>,
     /// Approved placements that count, ordered by start and id.
     pub(super) approved: Vec<Partner<'a>>,
     /// First day of the window after today (A5).
@@ -73,7 +73,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn changed(&self) -> impl Iterator<Item = (PlacementKey, &'a PlacementState)> {
+    fn changed(&self) -> impl Iterator<Item = (PlacementKey, PlacementState<'a>)> {
         self.placements.iter().copied()
     }
 
@@ -92,10 +92,10 @@ impl<'a> Facts<'a> {
         self.approved.iter().copied().filter(move |partner| window.contains(&partner.placement.date_from))
     }
 
-    fn change(&self, state: &'a PlacementState) -> Change<'a> {
-        let old = match &state.reported {
+    fn change(&self, state: PlacementState<'a>) -> Change<'a> {
+        let old = match &state.history.reported {
             Reported::Never => {
-                let created = state.approved(self.preferred).filter(|_| !state.base_line);
+                let created = state.approved(self.preferred).filter(|_| !state.history.base_line);
                 return created.map_or(Change::Nothing, Change::Created);
             }
             Reported::Unchanged => return self.unless_renumbered(state, Change::Nothing),
@@ -103,7 +103,7 @@ impl<'a> Facts<'a> {
         };
         let stood = belongs(old, self.number.preferred_at_cut);
         let deleted = if stood { Change::Deleted(old) } else { Change::Nothing };
-        let Some(now) = state.now.as_ref().filter(|now| now.counted) else {
+        let Some(now) = state.now.filter(|now| now.counted) else {
             return self.unless_renumbered(state, deleted);
         };
         if !belongs(now, self.preferred) {
@@ -124,7 +124,7 @@ impl<'a> Facts<'a> {
 
     /// A placement whose post has taken another number is withdrawn under the old one (D27), unless it still counts
     /// there, by the post that has the number now.
-    fn unless_renumbered(&self, state: &'a PlacementState, otherwise: Change<'a>) -> Change<'a> {
+    fn unless_renumbered(&self, state: PlacementState<'a>, otherwise: Change<'a>) -> Change<'a> {
         if state.effective(self.preferred).is_some() {
             return otherwise;
         }
@@ -183,7 +183,7 @@ impl<'a> Office<'a> {
     }
 
     /// D27: a type 2 alone, current trainee blank, vacant Y.
-    fn renumbered(&self, state: &PlacementState, old: &PlacementAtPost, candidates: &mut Vec<Candidate>) {
+    fn renumbered(&self, state: PlacementState<'_>, old: &PlacementAtPost, candidates: &mut Vec<Candidate>) {
         let (today, end_of_window) = (self.facts.today(), self.facts.end_of_window());
         let stood = self.state.reconciled && old.date_from < end_of_window && !ended_before(old, today);
         if stood && self.exported_before(state) {
@@ -192,7 +192,7 @@ impl<'a> Office<'a> {
         }
     }
 
-    fn change_rows(&self, key: PlacementKey, state: &'a PlacementState, candidates: &mut Vec<Candidate>) {
+    fn change_rows(&self, key: PlacementKey, state: PlacementState<'a>, candidates: &mut Vec<Candidate>) {
         match self.facts.change(state) {
             Change::Nothing => self.export_overtaken(key, state, candidates),
             Change::Created(now) => self.created(Partner { key, placement: now }, candidates),
@@ -230,7 +230,7 @@ impl<'a> Office<'a> {
     fn dates_changed(
         &self,
         changed: Partner<'a>,
-        state: &PlacementState,
+        state: PlacementState<'_>,
         old: (Date, Option<Date>),
         candidates: &mut Vec<Candidate>,
     ) {
@@ -252,9 +252,9 @@ impl<'a> Office<'a> {
     }
 
     /// An export since the last run whose dates have changed after it: ESR knows the dates as exported.
-    fn export_overtaken(&self, key: PlacementKey, state: &'a PlacementState, candidates: &mut Vec<Candidate>) {
+    fn export_overtaken(&self, key: PlacementKey, state: PlacementState<'a>, candidates: &mut Vec<Candidate>) {
         let Some(now) = state.approved(self.facts.preferred).filter(|_| !self.exported_before(state)) else { return };
-        let export = state.exports.iter().find(|export| export.since_cut && self.holds(export.position_id));
+        let export = state.history.exports.iter().find(|export| export.since_cut && self.holds(export.position_id));
         let Some(export) = export else { return };
         let old = (export.date_from, export.date_to);
         if old != (now.date_from, now.date_to) {
@@ -314,7 +314,7 @@ impl<'a> Office<'a> {
     fn deleted(
         &self,
         key: PlacementKey,
-        state: &PlacementState,
+        state: PlacementState<'_>,
         old: &PlacementAtPost,
         candidates: &mut Vec<Candidate>,
     ) {
@@ -322,7 +322,7 @@ impl<'a> Office<'a> {
         if old.date_from >= self.facts.end_of_window() || ended_before(old, today) {
             return;
         }
-        let exported = self.exported_before(state) || state.exports.iter().any(|export| self.holds(export.position_id));
+        let exported = self.exported_before(state) || state.history.exports.iter().any(|export| self.holds(export.position_id));
         let named = self.sent.iter().any(|(identity, _)| identity.names(key));
         if !exported && !named {
             return;
@@ -421,12 +421,12 @@ impl<'a> Office<'a> {
     }
 
     /// Whether ESR has been told of the placement here up to the last run (D34, D14, D1).
-    fn exported_before(&self, state: &PlacementState) -> bool {
-        let exported = state.exports.iter().any(|export| !export.since_cut && self.holds(export.position_id));
-        let version = state.now.as_ref().or(state.reported_version());
+    fn exported_before(&self, state: PlacementState<'_>) -> bool {
+        let exported = state.history.exports.iter().any(|export| !export.since_cut && self.holds(export.position_id));
+        let version = state.now.or(state.reported_version());
         let told_by_tis =
             version.is_some_and(|version| version.sent_before.iter().any(|sent| self.holds(sent.position_id)));
-        state.started_before || exported || told_by_tis
+        state.history.started_before || exported || told_by_tis
     }
 
     /// Whether the position is in this office now, deleted or not.

@@ -68,11 +68,18 @@ pub(super) struct Subscription {
     pub(super) live_at_cut: Option<String>,
 }
 
-/// A placement at this number.
+/// A placement at this number: what it is now, and what has become of it. The two are kept apart, because a notification
+/// run takes note of each placement that it has told of, which must not write all of it again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlacementState<'a> {
+    /// As it is now; `None` when it has gone.
+    pub(super) now: Option<&'a PlacementAtPost>,
+    pub(super) history: &'a PlacementHistory,
+}
+
+/// What has become of a placement at this number.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct PlacementState {
-    /// As it is now; absent when it is gone.
-    pub(super) now: Option<PlacementAtPost>,
+pub(super) struct PlacementHistory {
     /// What the last run took note of.
     pub(super) reported: Reported,
     /// Whether it is of the base line (D1) and no run has taken note of it yet.
@@ -105,34 +112,36 @@ pub(super) struct Export {
     pub(super) since_cut: bool,
 }
 
-impl PlacementState {
-    /// Keeps the version that the last run took note of before `now` changes.
-    pub(super) fn keep_reported(&mut self) {
+impl PlacementHistory {
+    /// Keeps the version that the last run took note of, before the placement changes from what it is `now`.
+    pub(super) fn keep_reported(&mut self, now: Option<&PlacementAtPost>) {
         if !matches!(self.reported, Reported::Unchanged) {
             return;
         }
-        self.reported = match &self.now {
+        self.reported = match now {
             Some(now) => Reported::Version(Box::new(PlacementAtPost { person: None, ..now.clone() })),
             None => Reported::Never,
         };
     }
+}
 
+impl<'a> PlacementState<'a> {
     /// The version that the last run took note of.
-    pub(super) fn reported_version(&self) -> Option<&PlacementAtPost> {
-        match &self.reported {
+    pub(super) fn reported_version(self) -> Option<&'a PlacementAtPost> {
+        match &self.history.reported {
             Reported::Never => None,
-            Reported::Unchanged => self.now.as_ref(),
+            Reported::Unchanged => self.now,
             Reported::Version(version) => Some(version),
         }
     }
 
     /// The placement, where it counts at this number: of a counted type and of the preferred post (A8, D13, D35).
-    pub(super) fn effective(&self, preferred: Option<PostId>) -> Option<&PlacementAtPost> {
-        self.now.as_ref().filter(|now| now.counted && belongs(now, preferred))
+    pub(super) fn effective(self, preferred: Option<PostId>) -> Option<&'a PlacementAtPost> {
+        self.now.filter(|now| now.counted && belongs(now, preferred))
     }
 
     /// The placement, where it is approved besides.
-    pub(super) fn approved(&self, preferred: Option<PostId>) -> Option<&PlacementAtPost> {
+    pub(super) fn approved(self, preferred: Option<PostId>) -> Option<&'a PlacementAtPost> {
         self.effective(preferred).filter(|now| now.approved)
     }
 }
