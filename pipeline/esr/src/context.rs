@@ -25,15 +25,11 @@ pub struct Context {
 impl Context {
     /// A context for the served offices.
     pub fn new(codec: Codec, settings: Arc<EsrSettings>, offices: Vec<String>) -> Self {
-        let configuration = &settings.configuration;
-        let inbound_layouts = InboundLayouts::new(&settings.layouts, configuration.inbound.line_limit);
-        let outbound = &configuration.outbound;
-        let templates = Templates::new(&settings.layouts, outbound.encoding, outbound.line_end);
         Self {
             codec,
             offices: offices.into(),
-            inbound_layouts: Arc::new(inbound_layouts),
-            templates: Arc::new(templates),
+            inbound_layouts: Arc::new(settings.inbound_layouts()),
+            templates: Arc::new(settings.templates()),
             settings,
         }
     }

@@ -63,3 +63,6 @@ impl<'a> OutgoingFile<'a> {
 pub(crate) fn checksum(before: u32, line: &str) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(before, line.as_bytes()), b"\n")
 }
+
+#[cfg(test)]
+mod tests;

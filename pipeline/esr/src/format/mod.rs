@@ -29,5 +29,5 @@ pub use name::{FileKind, FileName};
 pub use office::Office;
 pub use postcode::{Postcode, postcode};
 pub use read::{Line, LineReader};
-pub use rows::{FileText, Templates};
+pub use rows::Templates;
 pub use write::{Encoding, LineEnd, LineTemplate, Value, WriteWarning};

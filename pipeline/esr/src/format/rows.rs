@@ -1,4 +1,4 @@
-//! The records that we write, by the names of their columns, and the templates for a whole file.
+//! The records that we write, by the names of their columns, and their templates.
 
 use jiff::civil::DateTime;
 
@@ -163,44 +163,5 @@ impl Templates {
         let count = (rows + 2).to_string();
         self.trailer.write(self.encoding, &[Value::Text(&count)], &mut out);
         out
-    }
-}
-
-/// Puts a file together from its rows.
-#[derive(Clone, Debug)]
-pub struct FileText {
-    text: String,
-    line_end: LineEnd,
-    rows: u64,
-}
-
-impl FileText {
-    /// A file that starts with `header`.
-    pub fn start(header: &str, line_end: LineEnd) -> Self {
-        let mut file = Self { text: String::new(), line_end, rows: 0 };
-        file.line(header);
-        file
-    }
-
-    /// Adds a row, which comes without line end.
-    pub fn row(&mut self, row: &str) {
-        self.rows += 1;
-        self.line(row);
-    }
-
-    /// How many rows there are, header not counted.
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Adds the trailer and gives the bytes of the file.
-    pub fn finish(mut self, templates: &Templates) -> Vec<u8> {
-        self.line(&templates.trailer(self.rows));
-        self.text.into_bytes()
-    }
-
-    fn line(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push_str(self.line_end.as_str());
     }
 }

@@ -5,22 +5,17 @@ use std::sync::LazyLock;
 use jiff::civil::{Date, DateTime, date, datetime};
 use proptest::prelude::*;
 
-use super::columns::InboundLayouts;
 use super::layout::{ColumnKind, Layouts, RecordLayout, RecordType};
 use super::read::Fields;
-use super::rows::{APPLICANT_COLUMNS, CONFIRMATION_COLUMNS, FileText, NOTIFICATION_COLUMNS, Templates};
+use super::rows::{APPLICANT_COLUMNS, CONFIRMATION_COLUMNS, NOTIFICATION_COLUMNS, Templates};
 use super::write::{LineTemplate, UnknownColumn, Value, WriteWarning, WriteWarningKind};
-use super::{Encoding, Envelope, FileName, LineEnd};
+use super::{Encoding, LineEnd};
 use crate::configuration::Source;
 
 static LAYOUTS: LazyLock<Layouts> = LazyLock::new(|| Layouts::load(None).unwrap());
 
 fn templates() -> Templates {
     Templates::new(&LAYOUTS, Encoding::Utf8, LineEnd::Lf)
-}
-
-fn name() -> FileName {
-    "DE_EOE_APP_20261121_00000001.DAT".parse().unwrap()
 }
 
 /// Writes a record of two columns, the second of that kind.
@@ -184,33 +179,6 @@ fn golden_notification_row() {
             r#""","","","",20261202,"","","","","","","","","","",,,,"","1","N","""#
         )
     );
-}
-
-#[test]
-fn d51_golden_file_with_header_and_trailer() {
-    let templates = templates();
-    let this_run = datetime(2026, 11, 21, 14, 0, 0, 0);
-    let mut file = FileText::start(&templates.header(&name(), None, this_run), templates.line_end);
-    file.row("APP,1");
-    assert_eq!(file.rows(), 1);
-    let bytes = file.finish(&templates);
-    assert_eq!(
-        String::from_utf8(bytes).unwrap(),
-        "HDR,\"DE_EOE_APP_20261121_00000001.DAT\",20261121 140000,\"EOE\",,20261121 140000,\"01\"\nAPP,1\nTRL,3\n"
-    );
-    let second = templates.header(&name(), Some(this_run), datetime(2026, 11, 22, 14, 0, 0, 0));
-    assert!(second.ends_with(",20261122 140000,\"EOE\",20261121 140000,20261122 140000,\"01\""), "{second}");
-}
-
-#[test]
-fn a_file_with_crlf_is_whole_for_the_reader() {
-    let templates = Templates::new(&LAYOUTS, Encoding::Utf8, LineEnd::Crlf);
-    let header = templates.header(&name(), None, datetime(2026, 11, 21, 14, 0, 0, 0));
-    let mut file = FileText::start(&header, templates.line_end);
-    file.row("APP,1");
-    let bytes = file.finish(&templates);
-    assert!(bytes.ends_with(b"\r\nTRL,3\r\n"));
-    assert_eq!(Envelope::of(&bytes).check(&name(), &InboundLayouts::new(&LAYOUTS, 8192)), Ok(()));
 }
 
 #[derive(Clone, Debug)]
