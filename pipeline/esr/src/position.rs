@@ -7,9 +7,8 @@ mod state;
 
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::{
-    ApplicantExported, FileEnd, LineVerdict, PersonId, PlacementExported, PlacementId, PositionId, PositionLine,
-    PositionPlacement, PositionPlacementGone, PositionReconciled, PositionSubscription, PositionUnsubscribed,
-    PostMatch, ReconciliationLine, RecordType,
+    ApplicantExported, FileEnd, LineVerdict, PersonId, PlacementExported, PlacementId, PositionId, PositionPlacement,
+    PositionPlacementGone, PositionReconciled, PositionSubscription, PositionUnsubscribed, PostMatch, RecordType,
 };
 
 use crate::applicant::{self, PositionFacts, export_key};
@@ -236,10 +235,10 @@ impl Processor for Positions {
         let id = PositionId(id_from_key(record)?);
         match framed.record_type() {
             RecordType::PositionLine => {
-                self.position_line(framed.read::<PositionLine>()?, output);
+                self.position_line(&framed.read()?, output);
             }
             RecordType::ReconciliationLine => {
-                self.reconciliation_line(framed.read::<ReconciliationLine>()?, output);
+                self.reconciliation_line(framed.read()?, output);
             }
             RecordType::PostMatch => self.matched(id, &framed.read()?, output),
             RecordType::PositionPlacement => {

@@ -5,6 +5,7 @@ use tributary_schemas::{
     FileEnd, LineVerdict, PositionFileDone, PositionId, PositionLine, ReconciliationLine, Severity,
 };
 
+use super::state::Description;
 use super::{Positions, StoredPosition};
 use crate::context::fold_deanery_number;
 use crate::format::{FileKind, FileName};
@@ -13,51 +14,39 @@ use crate::topics;
 /// Positions named as examples in the report of D8.
 const UNNAMED_EXAMPLES: usize = 20;
 
-/// What POS and POR lines have in common.
-struct Line {
-    file_name: String,
-    line: i32,
+/// What a verdict says of lines of a record type.
+struct LineKind {
     record_type: &'static str,
-    office: String,
-    position_id: PositionId,
-    delete: bool,
-    position_number: Option<String>,
-    deanery_number: String,
+    deanery_number_column: i32,
 }
 
+const POS: LineKind = LineKind { record_type: "POS", deanery_number_column: 10 };
+const POR: LineKind = LineKind { record_type: "POR", deanery_number_column: 7 };
+
 impl Positions {
-    pub(super) fn position_line(&mut self, line: PositionLine, output: &mut Output) {
-        let common = Line {
-            file_name: line.file_name,
-            line: line.line,
-            record_type: "POS",
-            office: line.office,
-            position_id: line.position_id,
-            delete: line.delete,
-            position_number: line.position_number,
-            deanery_number: line.deanery_number,
-        };
-        self.take(&common, output, |description| {
-            description.staff_group = line.staff_group;
-            description.position_title = line.position_title;
-            description.occupation_code = line.occupation_code;
-            description.area_of_work = line.area_of_work;
-            description.ods_code = line.ods_code;
+    pub(super) fn position_line(&mut self, line: &PositionLine, output: &mut Output) {
+        self.take(&POS, line, output, |description| {
+            description.staff_group.clone_from(&line.staff_group);
+            description.position_title.clone_from(&line.position_title);
+            description.occupation_code.clone_from(&line.occupation_code);
+            description.area_of_work.clone_from(&line.area_of_work);
+            description.ods_code.clone_from(&line.ods_code);
         });
     }
 
+    /// A POR line decides by the same fields as a POS line; only what is kept of the others differs (D7).
     pub(super) fn reconciliation_line(&mut self, line: ReconciliationLine, output: &mut Output) {
-        let common = Line {
+        let deciding = PositionLine {
             file_name: line.file_name,
             line: line.line,
-            record_type: "POR",
             office: line.office,
             position_id: line.position_id,
             delete: line.delete,
             position_number: line.position_number,
             deanery_number: line.deanery_number,
+            ..PositionLine::default()
         };
-        self.take(&common, output, |description| {
+        self.take(&POR, &deciding, output, |description| {
             description.position_title = line.position_title;
             description.host_lead_indicator = line.host_lead_indicator;
             description.ods_code = line.ods_code;
@@ -66,9 +55,15 @@ impl Positions {
         });
     }
 
-    fn take(&mut self, line: &Line, output: &mut Output, describe: impl FnOnce(&mut super::state::Description)) {
+    fn take(
+        &mut self,
+        kind: &LineKind,
+        line: &PositionLine,
+        output: &mut Output,
+        describe: impl FnOnce(&mut Description),
+    ) {
         let old = self.positions.get(&line.position_id).cloned();
-        if line.deanery_number.is_empty() && !self.empty_number(line, old.is_some()) {
+        if line.deanery_number.is_empty() && !self.empty_number(kind, line, old.is_some()) {
             return;
         }
         let mut new = merge(old.as_ref(), line);
@@ -85,7 +80,7 @@ impl Positions {
     }
 
     /// D5: an empty DPN ends the pairing of a known position and is an error for an unknown one.
-    fn empty_number(&mut self, line: &Line, known: bool) -> bool {
+    fn empty_number(&mut self, kind: &LineKind, line: &PositionLine, known: bool) -> bool {
         let (severity, text) = if known {
             (Severity::Warning, "the deanery number is empty: the pairing of the position has ended")
         } else {
@@ -93,12 +88,12 @@ impl Positions {
         };
         let verdict = LineVerdict {
             line: line.line,
-            record_type: line.record_type.to_owned(),
+            record_type: kind.record_type.to_owned(),
             id: Some(line.position_id.0),
             deanery_number: String::new(),
             accepted: known,
             severity,
-            column: if line.record_type == "POS" { 10 } else { 7 },
+            column: kind.deanery_number_column,
             text: text.to_owned(),
         };
         self.verdicts.put((line.file_name.clone(), line.line), verdict);
@@ -126,8 +121,7 @@ impl Positions {
     }
 
     fn unnamed(&self, end: &FileEnd) -> Vec<PositionId> {
-        let full = end.file_name.parse::<FileName>().is_ok_and(|name| name.kind == FileKind::Rmf);
-        if !full {
+        if !is_full_file(&end.file_name) {
             return Vec::new();
         }
         let missing = |position: &StoredPosition| {
@@ -138,7 +132,7 @@ impl Positions {
 }
 
 /// The position after this line: the line that came last decides deletion, DPN, office and number (D6, D7).
-fn merge(old: Option<&StoredPosition>, line: &Line) -> StoredPosition {
+fn merge(old: Option<&StoredPosition>, line: &PositionLine) -> StoredPosition {
     let mut new = old.cloned().unwrap_or_default();
     let was_live = new.is_live();
     let old_number = fold_deanery_number(&new.deanery_number);
@@ -149,7 +143,7 @@ fn merge(old: Option<&StoredPosition>, line: &Line) -> StoredPosition {
     if line.position_number.is_some() {
         new.position_number.clone_from(&line.position_number);
     }
-    if line.file_name.parse::<FileName>().is_ok_and(|name| name.kind == FileKind::Rmf) {
+    if is_full_file(&line.file_name) {
         new.last_full_file.clone_from(&line.file_name);
     }
     let becomes_live = new.is_live() && (!was_live || old_number != fold_deanery_number(&new.deanery_number));
@@ -161,4 +155,9 @@ fn merge(old: Option<&StoredPosition>, line: &Line) -> StoredPosition {
         new.cause_line = line.line;
     }
     new
+}
+
+/// Whether the file names all positions of its office (D8).
+fn is_full_file(file_name: &str) -> bool {
+    file_name.parse::<FileName>().is_ok_and(|name| name.kind == FileKind::Rmf)
 }
