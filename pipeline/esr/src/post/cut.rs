@@ -8,7 +8,10 @@ use tributary_schemas::{Date, Notification, NotificationCut, NotificationCutDone
 use super::notices::{Candidate, Facts, Office};
 use super::partners::Partner;
 use super::rows::{Frame, content_digest};
-use super::state::{Export, Identity, Number, OfficeState, PlacementHistory, PlacementState, PostNumber, Reported, Sent, Trigger, belongs};
+use super::state::{
+    Export, Identity, Number, OfficeState, PlacementHistory, PlacementState, PostNumber, Reported, Sent, Trigger,
+    belongs,
+};
 use super::{Posts, Store};
 use crate::topics;
 

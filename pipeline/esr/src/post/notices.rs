@@ -322,7 +322,8 @@ impl<'a> Office<'a> {
         if old.date_from >= self.facts.end_of_window() || ended_before(old, today) {
             return;
         }
-        let exported = self.exported_before(state) || state.history.exports.iter().any(|export| self.holds(export.position_id));
+        let exported =
+            self.exported_before(state) || state.history.exports.iter().any(|export| self.holds(export.position_id));
         let named = self.sent.iter().any(|(identity, _)| identity.names(key));
         if !exported && !named {
             return;
