@@ -61,3 +61,6 @@ impl Processor for Report {
         vec![&mut self.events, &mut self.next]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -240,3 +240,9 @@ fn read<R: AvroRecord>(context: &Context, record: &Record<'_>) -> Result<Option<
     }
     Ok(Some(framed.read::<R>()?))
 }
+
+#[cfg(test)]
+pub(crate) mod keyed;
+
+#[cfg(test)]
+mod tests;

@@ -221,3 +221,6 @@ impl Processor for Trainee {
         vec![&mut self.people, &mut self.placements, &mut self.untold]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,3 +98,6 @@ impl Processor for Writer {
         vec![&mut self.rows]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! The report keeps events in one order, and only so many.
+
+use tributary_schemas::{Alert, FileEvent, FileRow, Severity};
+
+use super::{Event, KEPT, Report};
+use crate::tis::keyed::Keyed;
+
+fn alert(text: &str) -> Alert {
+    Alert { severity: Severity::Warning, code: "sample".to_owned(), subject: "7".to_owned(), text: text.to_owned() }
+}
+
+fn texts(report: &Keyed<Report>, since: i64) -> Vec<String> {
+    let events = report.processor.events_since(since).map(|event| match event {
+        Event::Alert(alert) => alert.text.clone(),
+        Event::File(file) => file.file_name.clone(),
+    });
+    events.collect()
+}
+
+#[test]
+fn events_are_kept_in_the_order_in_which_they_came_each_with_the_next_number() {
+    let mut report = Keyed::new(Report::new);
+    assert_eq!(report.processor.next_sequence(), 0);
+    report.give("b", &alert("first"));
+    report.give("a", &FileEvent { file_name: "second".to_owned(), ..FileEvent::default() });
+    report.give("b", &alert("third"));
+    assert_eq!(report.processor.next_sequence(), 3);
+    assert_eq!(texts(&report, 0), ["first", "second", "third"]);
+    assert_eq!(texts(&report, 2), ["third"]);
+    assert_eq!(texts(&report, 3), [""; 0]);
+}
+
+#[test]
+fn equal_events_are_two_and_what_is_no_event_is_a_dead_letter() {
+    let mut report = Keyed::new(Report::new);
+    report.give("a", &alert("again"));
+    report.give("a", &alert("again"));
+    assert_eq!(texts(&report, 0), ["again", "again"]);
+    assert_eq!(report.dead_letter("a", &FileRow::default()), "unexpected-record-type");
+    assert_eq!(report.processor.next_sequence(), 2);
+}
+
+#[test]
+fn the_oldest_events_make_room_and_numbers_go_on() {
+    let mut report = Keyed::new(Report::new);
+    for number in 0..KEPT + 2 {
+        report.give("a", &alert(&number.to_string()));
+    }
+    assert_eq!(report.processor.next_sequence(), KEPT + 2);
+    let kept = texts(&report, 0);
+    assert_eq!(kept.len() as i64, KEPT);
+    assert_eq!((kept[0].as_str(), kept[kept.len() - 1].clone()), ("2", (KEPT + 1).to_string()));
+}
