@@ -22,7 +22,11 @@ impl Outbox {
     /// The outbox in `folder`, which is created when the first file comes. `secure` is called before each file: what led
     /// to it, its number above all, must outlast a power cut if the file does.
     pub fn new(folder: &Path, secure: impl Fn() -> Result<(), LogError> + Send + Sync + 'static) -> Self {
-        Self { store: Box::new(Folder::new(folder)), secure: Box::new(secure), trouble: Mutex::new(None) }
+        let folder = Folder::new(folder);
+        if let Err(error) = folder.remove_abandoned() {
+            tracing::warn!(%error, "temporary files of an earlier run stay in the outbox");
+        }
+        Self { store: Box::new(folder), secure: Box::new(secure), trouble: Mutex::new(None) }
     }
 
     /// Why the last file could not be written, while it cannot.

@@ -4,7 +4,9 @@
 mod world;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use world::{DAY_2, POST_NUMBER, World, position};
@@ -23,6 +25,30 @@ fn wait_for(world: &World, file: &str) {
     while !world.path("outbox").join(file).exists() {
         assert!(begun.elapsed() < PATIENCE, "{file} does not appear; there are {:?}", world.outbox_names());
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What a service writes to its standard error from now on.
+fn said_by(service: &mut Child) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let stderr = BufReader::new(service.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            // The service can go on writing after the test has heard what it waited for.
+            let _ = sender.send(line);
+        }
+    });
+    lines
+}
+
+fn wait_until_said(lines: &Receiver<String>, parts: &[&str]) {
+    let mut before = Vec::new();
+    loop {
+        let Ok(line) = lines.recv_timeout(PATIENCE) else { panic!("{parts:?} is not said, but {before:?}") };
+        if parts.iter().all(|part| line.contains(part)) {
+            return;
+        }
+        before.push(line);
     }
 }
 
@@ -66,22 +92,32 @@ fn a_second_process_on_the_same_state_is_refused() {
     assert_eq!(code, Some(0), "{stderr}");
 }
 
-#[cfg(target_os = "linux")]
 #[test]
-fn a_file_that_meets_a_full_disk_is_written_when_there_is_room() {
+fn a_file_that_cannot_be_written_is_written_once_it_can_be() {
     let world = service_world();
     let outbox = world.path("outbox");
-    fs::create_dir(&outbox).unwrap();
-    // What is written to this device meets a full disk. The file is written under a temporary name first.
-    let temporary = outbox.join(".DE_EOE_RTC_20261121_00000001.DAT.part");
-    std::os::unix::fs::symlink("/dev/full", temporary).unwrap();
-    let service = world.service();
+    // A file in place of the folder: nothing can be written there, whoever the user is.
+    fs::write(&outbox, "in the way").unwrap();
+    let mut service = world.service();
+    let said = said_by(&mut service);
+    wait_until_said(&said, &["trying again until it succeeds", "the outbox: cannot"]);
+    fs::remove_file(&outbox).unwrap();
     wait_for(&world, "DE_EOE_RTC_20261121_00000001.DAT");
     let lines = world.outgoing("DE_EOE_RTC_20261121_00000001.DAT");
     assert!(lines.last().unwrap().starts_with("TRL"), "{lines:?}");
-    let (code, stderr) = end(service, "-TERM");
-    assert_eq!(code, Some(0), "{stderr}");
-    assert!(stderr.contains("trying again until it succeeds") && stderr.contains("make room on that disk"), "{stderr}");
+    assert_eq!(end(service, "-TERM").0, Some(0));
+    assert_eq!(world.outbox_names(), ["DE_EOE_RTC_20261121_00000001.DAT"]);
+}
+
+#[test]
+fn what_a_killed_process_left_of_a_file_is_removed() {
+    let world = service_world();
+    fs::create_dir(world.path("outbox")).unwrap();
+    let left = world.path("outbox").join(".DE_EOE_RTC_20261121_00000001.DAT.0123456789abcdef.part");
+    fs::write(left, "HDR").unwrap();
+    let service = world.service();
+    wait_for(&world, "DE_EOE_RTC_20261121_00000001.DAT");
+    assert_eq!(end(service, "-TERM").0, Some(0));
     assert_eq!(world.outbox_names(), ["DE_EOE_RTC_20261121_00000001.DAT"]);
 }
 
