@@ -123,13 +123,14 @@ impl<'a> Demo<'a> {
 
     fn day(&mut self, written: &Written, interrupted: &Arc<AtomicBool>) -> Result<(), Failure> {
         let counts = &written.counts;
+        let files = written.files.iter().filter(|name| name.starts_with("DE_")).count();
         self.say(&format!(
-            "  in: {} lines in {} files; TIS holds {} posts, {} people, {} placements",
-            table::number(counts.lines as u64),
-            written.files.iter().filter(|name| name.starts_with("DE_")).count(),
-            table::number(counts.posts as u64),
-            table::number(counts.people as u64),
-            table::number(counts.placements as u64),
+            "  in: {} in {}; TIS holds {}, {}, {}",
+            table::counted(counts.lines as u64, "line", "lines"),
+            table::counted(files as u64, "file", "files"),
+            table::counted(counts.posts as u64, "post", "posts"),
+            table::counted(counts.people as u64, "person", "people"),
+            table::counted(counts.placements as u64, "placement", "placements"),
         ));
         let begun = Instant::now();
         let request = BatchRequest::new(written.now);
@@ -145,11 +146,12 @@ impl<'a> Demo<'a> {
         let rejected: usize = summary.inbound.iter().map(|file| file.rejected.len()).sum();
         let rows: i64 = summary.outbound.iter().map(|file| file.rows).sum();
         self.say(&format!(
-            "  out: {} files with {} rows in {:.1} s; {rejected} bad lines reported, {} warnings",
-            summary.outbound.len(),
-            table::number(rows.unsigned_abs()),
+            "  out: {} with {} in {:.1} s; {} reported, {}",
+            table::counted(summary.outbound.len() as u64, "file", "files"),
+            table::counted(rows.unsigned_abs(), "row", "rows"),
             elapsed.as_secs_f64(),
-            table::number(summary.warnings.len() as u64),
+            table::counted(rejected as u64, "bad line", "bad lines"),
+            table::counted(summary.warnings.len() as u64, "warning", "warnings"),
         ));
         self.say("");
         self.say(text::offices(summary).trim_end());

@@ -11,6 +11,7 @@ use tributary_schemas::{Alert, FileEvent, FileKind, FileStatus};
 
 use crate::failure::Failure;
 use crate::running::RunningFlow;
+use crate::table;
 
 /// What came of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -169,7 +170,23 @@ pub fn collect(
     summary.outbound.sort_by(|one, other| place(one).cmp(&place(other)));
     count_notifications(flow, &mut summary);
     summary.warnings.extend(dead_letters(flow));
+    summary.warnings = once_each(summary.warnings);
     Ok(summary)
+}
+
+/// Equal warnings as one with their number, where the first stood: what a placement lacks, for one, is missed by each
+/// of its applicant records.
+fn once_each(warnings: Vec<String>) -> Vec<String> {
+    let mut counts: HashMap<String, u64> = HashMap::new();
+    for warning in &warnings {
+        *counts.entry(warning.clone()).or_default() += 1;
+    }
+    // A count is taken out where its warning stands first, so that the others find none.
+    let mut text = |warning: String| match counts.remove(&warning)? {
+        1 => Some(warning),
+        count => Some(format!("{warning} ({count} times)")),
+    };
+    warnings.into_iter().filter_map(&mut text).collect()
 }
 
 fn warning(alert: &Alert) -> String {
@@ -312,10 +329,19 @@ fn dead_letters(flow: &RunningFlow) -> Vec<String> {
     let stages = flow.metrics().into_iter().flat_map(|metrics| metrics.stages());
     let affected = stages.filter(|stage| stage.dead_letters > 0);
     let text = |stage: tributary_runtime::StageFigures| {
-        format!(
-            "stage {}: {} records could never be processed; see the topic esr.dead-letter",
-            stage.name, stage.dead_letters
-        )
+        let records = table::counted(stage.dead_letters, "record", "records");
+        format!("stage {}: {records} could never be processed; see the topic esr.dead-letter", stage.name)
     };
     affected.map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_warnings_stand_once_with_their_number() {
+        let warnings = ["b", "a", "b", "c", "b"].map(str::to_owned).to_vec();
+        assert_eq!(once_each(warnings), ["b (3 times)", "a", "c"]);
+    }
 }

@@ -39,6 +39,11 @@ pub(crate) fn number(value: u64) -> String {
     text
 }
 
+/// So many of what is called `one` when it is alone, else `many`.
+pub(crate) fn counted(value: u64, one: &str, many: &str) -> String {
+    format!("{} {}", number(value), if value == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +60,10 @@ mod tests {
     #[test]
     fn thousands_are_parted() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn one_is_singular_and_none_is_plural() {
+        assert_eq!([0, 1, 2_000].map(|value| counted(value, "file", "files")), ["0 files", "1 file", "2,000 files"]);
     }
 }

@@ -120,8 +120,8 @@ fn inbound(files: &[InboundFile]) -> String {
 fn outbound(files: &[OutboundFile]) -> String {
     let mut text = format!("Files for ESR: {}\n", files.len());
     for file in files {
-        let rows = table::number(file.rows.unsigned_abs());
-        push_line(&mut text, &format!("  {}  {}  {rows:>7} rows  {}", file.kind, file.office, file.name));
+        let rows = table::counted(file.rows.unsigned_abs(), "row ", "rows");
+        push_line(&mut text, &format!("  {}  {}  {rows:>12}  {}", file.kind, file.office, file.name));
     }
     text.push('\n');
     text
