@@ -2,6 +2,7 @@
 
 mod delivery;
 mod held;
+mod snapshots;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -28,6 +29,7 @@ use tributary_schemas::{CodecBuilder, FileKind, LocalRegistry, RunRequested};
 
 use delivery::{Collector, scattered};
 pub use held::{Held, OfficeFigures, Record};
+use snapshots::Snapshots;
 
 const SETTLE_LIMIT: u32 = 2_000_000;
 
@@ -82,7 +84,9 @@ pub struct SimulatedFlow {
     /// Whether the log is compacted now and then.
     compacted: bool,
     /// Snapshots of tasks, in some runs.
-    _snapshots: Option<tempfile::TempDir>,
+    snapshots: Option<Snapshots>,
+    /// Whether each step is told on standard error.
+    traced: bool,
 }
 
 impl SimulatedFlow {
@@ -105,7 +109,7 @@ impl SimulatedFlow {
         let stages = flow::topology(&context, partitions);
         let writer = flow::writer_topology(&context, &sink, partitions);
         let compacted = rng.chance(0.5);
-        let snapshots = rng.chance(0.1).then(|| tempfile::tempdir().unwrap());
+        let snapshots = rng.chance(0.1).then(Snapshots::new);
         let groups = [stages, writer]
             .into_iter()
             .map(|topology| {
@@ -133,8 +137,14 @@ impl SimulatedFlow {
             trouble,
             faults,
             compacted,
-            _snapshots: snapshots,
+            snapshots,
+            traced: false,
         }
+    }
+
+    /// Tells each step of the run on standard error.
+    pub fn trace(&mut self) {
+        self.traced = true;
     }
 
     /// One batch, as `run --once` does it.
@@ -319,6 +329,7 @@ impl SimulatedFlow {
 
     fn turn(&mut self) {
         if self.compacted && self.rng.chance(0.002) {
+            self.tell(|| "the log is compacted".to_owned());
             self.broker.compact();
         }
         let slot = self.rng.below(self.workers.len() as u64) as usize;
@@ -329,12 +340,31 @@ impl SimulatedFlow {
             let log: Box<dyn Log> = Box::new(self.broker.open(topology.flow, &id, &inboxes(topology)).unwrap());
             let worker = Worker::new(Arc::clone(topology), config.clone(), log, Arc::clone(metrics));
             self.workers[slot].1 = Some(worker);
+            self.tell(|| format!("{id} starts"));
             return;
         };
-        match worker.step() {
-            Ok(Step::Unavailable(_)) if self.rng.chance(0.2) => {}
+        let step = worker.step();
+        self.tell(|| format!("{}-{slot}: {step:?}", self.groups[group].0.flow));
+        match step {
+            Ok(Step::Unavailable(_)) if self.rng.chance(0.2) => self.worker_is_gone(),
             Ok(_) => self.workers[slot].1 = Some(worker),
-            Err(error) => assert!(error.can_restart(), "{error}"),
+            Err(error) => {
+                assert!(error.can_restart(), "{error}");
+                self.worker_is_gone();
+            }
+        }
+    }
+
+    fn worker_is_gone(&mut self) {
+        let Some(snapshots) = &mut self.snapshots else { return };
+        for text in snapshots.disturb(&mut self.rng) {
+            self.tell(|| text.clone());
+        }
+    }
+
+    fn tell(&self, text: impl Fn() -> String) {
+        if self.traced {
+            eprintln!("{}", text());
         }
     }
 }
@@ -346,7 +376,7 @@ fn inboxes(topology: &Topology) -> Vec<&'static Topic> {
 }
 
 /// Time must not decide anything.
-fn worker_config(rng: &mut SimulationRng, snapshots: Option<&tempfile::TempDir>) -> WorkerConfig {
+fn worker_config(rng: &mut SimulationRng, snapshots: Option<&Snapshots>) -> WorkerConfig {
     let limits = CommitLimits { time: Duration::from_hours(1), records: 1 + rng.below(200) as usize, bytes: 1 << 20 };
     WorkerConfig {
         limits,
@@ -355,7 +385,7 @@ fn worker_config(rng: &mut SimulationRng, snapshots: Option<&tempfile::TempDir>)
         unavailable: Duration::from_hours(1),
         snapshots: snapshots.map(|folder| SnapshotConfig {
             every: Duration::ZERO,
-            ..SnapshotConfig::new(folder.path().to_owned(), "simulation")
+            ..SnapshotConfig::new(folder.folder().to_owned(), "simulation")
         }),
         ..WorkerConfig::default()
     }

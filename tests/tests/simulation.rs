@@ -20,6 +20,9 @@ fn check(seed: u64, trouble: Trouble) -> Result<(), String> {
     let offices = scenario::offices(seed);
     let mut oracle = Oracle::new(&offices);
     let mut flow = SimulatedFlow::new(seed, &offices, trouble);
+    if std::env::var("TRIBUTARY_SEED").is_ok() {
+        flow.trace();
+    }
     let mut expected_files = BTreeMap::new();
     for (at, batch) in scenario::scenario(seed).iter().enumerate() {
         let expected = oracle.run(batch);
@@ -80,7 +83,7 @@ fn check_all(count: u64, trouble: Trouble) {
     }
     if let Some((_, text)) = failures.first() {
         let all: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
-        panic!("{} seeds fail: {all:?}; replay one with TRIBUTARY_SEED\n{text}", all.len());
+        panic!("{} seeds fail: {all:?}; tests/simulate --seed {} replays the first\n{text}", all.len(), all[0]);
     }
 }
 
