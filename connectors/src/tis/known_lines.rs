@@ -111,7 +111,6 @@ impl<'a> Comparison<'a> {
 }
 
 /// What was seen of one file: the ids, and the lines by which they will be known.
-#[derive(Default)]
 pub(super) struct Seen {
     pub(super) ids: FxHashSet<i64>,
     lines: Vec<((Kind, u128), i64)>,
@@ -120,6 +119,12 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Expects about as many objects as are held.
+    pub(super) fn expecting(count: usize) -> Self {
+        let ids = FxHashSet::with_capacity_and_hasher(count, rustc_hash::FxBuildHasher);
+        Self { ids, lines: Vec::with_capacity(count), repeated: FxHashSet::default() }
+    }
+
     pub(super) fn add(&mut self, id: i64, key: (Kind, u128)) {
         if !self.ids.insert(id) {
             self.repeated.insert(id);

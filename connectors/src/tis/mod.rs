@@ -149,7 +149,7 @@ impl Load<'_> {
         let mut gone = Vec::new();
         for kind in [Kind::People, Kind::Posts, Kind::Placements] {
             let held = held.of(kind);
-            let mut seen = Seen::default();
+            let mut seen = Seen::expecting(held.len());
             let file = publications.load(snapshot, &Comparison::new(kind, self.known, held), kind, &mut seen)?;
             if self.settings.content == SnapshotContent::Full && file.allows_deletions() {
                 let missing: Vec<i64> = held.difference(&seen.ids).copied().collect();

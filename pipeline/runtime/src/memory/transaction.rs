@@ -45,6 +45,8 @@ impl Transaction {
         if self.byte_size() + 3 * output.byte_size() + 64 * output.len() > u32::MAX as usize / 2 {
             return Err(LogError::Fatal("one transaction holds more than 2 GiB".to_owned()));
         }
+        // In one step: growing bit by bit would copy a large transaction several times.
+        self.buffer.bytes.reserve(output.byte_size());
         for record in output.records() {
             let entry = self.buffer.push(without_offset(&record));
             let place = self.place(record.topic, record.partition);
