@@ -132,11 +132,10 @@ impl Inbound {
             (Decision::Accept, LedgerStatus::Parked) => entry.accepted = true,
             (Decision::Refuse, LedgerStatus::Parked) => {
                 entry.status = LedgerStatus::Refused;
-                let row = rtc::refused_file_row(&self.context.templates, "the file was refused by an operator");
                 self.event(&name, &decision.file_name, FileStatus::Refused, "refused by an operator", output);
-                self.write_confirmation(&name, vec![row], now, output);
+                self.confirm(&name, &decision.file_name, &mut entry, now, output);
             }
-            (Decision::Release, LedgerStatus::Processed) if entry.confirmation_held => {
+            (Decision::Release, _) if entry.confirmation_held => {
                 entry.confirmation_held = false;
                 let rows = self.confirmation_rows(&decision.file_name, &entry);
                 self.write_confirmation(&name, rows, now, output);
@@ -194,7 +193,7 @@ impl Inbound {
         Ok(())
     }
 
-    /// Everybody has answered: the file is processed and its RTC is written, or held back (D12).
+    /// Everybody has answered: the file is processed and confirmed.
     fn finish(&mut self, name: &FileName, file_name: &str, entry: &mut LedgerEntry, now: i64, output: &mut Output) {
         entry.status = LedgerStatus::Processed;
         self.processed_event(name, file_name, entry, output);
@@ -208,6 +207,11 @@ impl Inbound {
             );
             self.context.alert(output, Severity::Warning, "positions-not-named", file_name, text);
         }
+        self.confirm(name, file_name, entry, now, output);
+    }
+
+    /// Writes the RTC of a file, or holds it back when another file's has its name (D12): ESR would get one of them only.
+    fn confirm(&mut self, name: &FileName, file_name: &str, entry: &mut LedgerEntry, now: i64, output: &mut Output) {
         let confirmation = name.with_kind(format::FileKind::Rtc).to_string();
         let other = self.confirmations.get(&confirmation).filter(|confirmed| *confirmed != file_name);
         if let Some(other) = other {
@@ -254,6 +258,9 @@ impl Inbound {
     }
 
     fn confirmation_rows(&self, file_name: &str, entry: &LedgerEntry) -> Vec<String> {
+        if entry.status == LedgerStatus::Refused {
+            return vec![rtc::refused_file_row(&self.context.templates, "the file was refused by an operator")];
+        }
         let verdicts: Vec<rtc::Verdict<'_>> = self.verdicts_of(file_name).map(as_row).collect();
         let counts: Vec<rtc::Count<'_>> = entry
             .counts
@@ -350,3 +357,6 @@ impl Processor for Inbound {
         vec![&mut self.ledger, &mut self.verdicts, &mut self.confirmations, &mut self.last_confirmation]
     }
 }
+
+#[cfg(test)]
+mod tests;

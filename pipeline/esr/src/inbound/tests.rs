@@ -1,0 +1,97 @@
+//! Files from ESR and their confirmations, by rule (3.4, D3, D4, D8-D12, D51, D53).
+
+mod confirmations;
+mod ledger;
+
+use tributary_schemas::{
+    Alert, FileArrived, FileChunk, FileEvent, FileRow, FileStatus, LineVerdict, PositionFileDone, Severity,
+};
+
+use super::{Inbound, LedgerStatus};
+use crate::context::digest;
+use crate::tis::keyed::{Keyed, Sent};
+
+const RMC: &str = "DE_EOE_RMC_20261120_00000017.DAT";
+const RMF: &str = "DE_EOE_RMF_20261120_00000017.DAT";
+const RTC: &str = "DE_EOE_RTC_20261120_00000017.DAT";
+
+const POS: &str = r#"POS,7000001,,"C","30000001","Medical and Dental","Specialty Registrar","300","General Medicine","EOE/R1F01/300/STR/001","EOE","R1F","NHS","MS02","Specialty Registrar ST3","""#;
+const POR: &str = r#"POR,7000002,,"C","30000002","Specialty Registrar","EOE/R1F01/300/STR/001","EOE","Host Employer","R1F","0234","Sample NHS Trust","Sample Hospital""#;
+
+fn inbound() -> Keyed<Inbound> {
+    Keyed::new(Inbound::new)
+}
+
+/// A whole file with these lines between header and trailer.
+fn whole(name: &str, lines: &[&str]) -> Vec<u8> {
+    let office = &name[3..6];
+    let mut text = format!("HDR,\"{name}\",20261120 130000,\"{office}\",,20261120 130000,\"01\"\n");
+    lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    text.push_str(&format!("TRL,{}\n", lines.len() + 2));
+    text.into_bytes()
+}
+
+fn hash(content: &[u8]) -> String {
+    format!("{:032x}", digest(content))
+}
+
+fn arrived(name: &str, content: &[u8]) -> FileArrived {
+    let lines: Vec<&[u8]> = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    FileArrived {
+        file_name: name.to_owned(),
+        sha256: hash(content),
+        size: content.len() as i64,
+        modified: 1,
+        lines: lines.len() as i32,
+        first_line: lines.first().map(|line| line.to_vec()).unwrap_or_default(),
+        last_line: lines.last().map(|line| line.to_vec()).unwrap_or_default(),
+    }
+}
+
+fn chunk(name: &str, content: &[u8]) -> FileChunk {
+    FileChunk {
+        file_name: name.to_owned(),
+        sha256: hash(content),
+        index: 0,
+        last: true,
+        first_line_number: 1,
+        content: content.to_vec(),
+    }
+}
+
+fn done(name: &str, verdicts: Vec<LineVerdict>) -> PositionFileDone {
+    PositionFileDone {
+        file_name: name.to_owned(),
+        partition: 0,
+        partitions: 1,
+        verdicts,
+        ..PositionFileDone::default()
+    }
+}
+
+/// Everything that is sent when a file comes and the one position partition answers without a verdict.
+fn take_in(inbound: &mut Keyed<Inbound>, name: &str, content: &[u8]) -> Vec<Sent> {
+    let mut sent = inbound.give("", &arrived(name, content));
+    sent.extend(inbound.give("", &chunk(name, content)));
+    sent.extend(inbound.give("", &done(name, Vec::new())));
+    sent
+}
+
+fn statuses(inbound: &Keyed<Inbound>, sent: &[Sent]) -> Vec<FileStatus> {
+    inbound.read::<FileEvent>(sent).iter().map(|event| event.status).collect()
+}
+
+fn alerts(inbound: &Keyed<Inbound>, sent: &[Sent]) -> Vec<(Severity, String)> {
+    inbound.read::<Alert>(sent).into_iter().map(|alert| (alert.severity, alert.code)).collect()
+}
+
+/// Rows of the confirmation that is sent, header and trailer included.
+fn confirmation(inbound: &Keyed<Inbound>, sent: &[Sent]) -> Vec<String> {
+    let rows = inbound.read::<FileRow>(sent);
+    assert!(rows.iter().all(|row| row.file_name == RTC), "2.1: date and number of the file that is confirmed");
+    rows.into_iter().map(|row| row.line).collect()
+}
+
+fn status(inbound: &Keyed<Inbound>, name: &str) -> LedgerStatus {
+    inbound.processor.ledger().find(|(one, _)| *one == name).map(|(_, entry)| entry.status).unwrap()
+}
