@@ -3,19 +3,18 @@
 //! `TRIBUTARY_KAFKA` says where the broker is. With `TRIBUTARY_CONFORMANCE` only tests of the suite run whose names
 //! contain its value.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset};
-use tributary_runtime::conformance::{self, ConformanceTest, LogFactory, word_count};
+use tributary_runtime::conformance::{self, ConformanceTest, Killer, LogFactory, word_count};
 use tributary_runtime::memory::OwnedRecord;
-use tributary_runtime::{Lag, Log, LogError, Output, Poll, Producer, Record, Role, Topic, TopicPartition};
+use tributary_runtime::{Lag, Log, LogError, Output, Poll, Producer, Role, Topic, TopicPartition};
 
 use super::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, TopicChange, TopicPlan, headers, offsets};
 
@@ -65,82 +64,18 @@ fn compact_soon(configuration: &KafkaConfiguration, topics: &[&'static Topic]) {
     runtime.block_on(admin.alter_configs(&altered, &AdminOptions::new())).unwrap();
 }
 
-/// A log that can end as a killed process does.
-struct Killable {
-    log: Option<KafkaLog>,
-    killed: Arc<AtomicBool>,
-}
-
-impl Killable {
-    fn log(&mut self) -> &mut KafkaLog {
-        self.log.as_mut().unwrap()
-    }
-}
-
-impl Drop for Killable {
-    fn drop(&mut self) {
-        if let (true, Some(log)) = (self.killed.load(Ordering::Relaxed), self.log.take()) {
-            log.kill();
-        }
-    }
-}
-
-impl Log for Killable {
-    fn poll(
-        &mut self,
-        timeout: Duration,
-        max_records: usize,
-        each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<Poll, LogError> {
-        self.log().poll(timeout, max_records, each)
-    }
-
-    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.log().resume(partitions)
-    }
-
-    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.log().release(partitions)
-    }
-
-    fn send(&mut self, output: &Output) -> Result<(), LogError> {
-        self.log().send(output)
-    }
-
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-        self.log().commit(offsets)
-    }
-
-    fn abort(&mut self) -> Result<(), LogError> {
-        self.log().abort()
-    }
-
-    fn restore(
-        &mut self,
-        changelog: TopicPartition,
-        from: i64,
-        each: &mut dyn FnMut(&[u8], Option<&[u8]>),
-    ) -> Result<i64, LogError> {
-        self.log().restore(changelog, from, each)
-    }
-
-    fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
-        self.log().end_offset(changelog)
-    }
-}
-
 /// A namespace of the broker for each test of the suite.
 struct Kafka {
     broker: String,
     configuration: KafkaConfiguration,
-    killed: HashMap<String, Arc<AtomicBool>>,
+    killer: Killer,
     folders: Vec<tempfile::TempDir>,
 }
 
 impl Kafka {
     fn new(broker: &str) -> Self {
         let configuration = configuration(broker);
-        Self { broker: broker.to_owned(), configuration, killed: HashMap::new(), folders: Vec::new() }
+        Self { broker: broker.to_owned(), configuration, killer: Killer::default(), folders: Vec::new() }
     }
 }
 
@@ -155,10 +90,8 @@ impl LogFactory for Kafka {
     }
 
     fn open(&mut self, group: &str, id: &str, inboxes: &[&'static Topic]) -> Box<dyn Log> {
-        let killed = Arc::new(AtomicBool::new(false));
-        self.killed.insert(id.to_owned(), Arc::clone(&killed));
         let log = KafkaLog::open(&self.configuration, group, id, inboxes).unwrap();
-        Box::new(Killable { log: Some(log), killed })
+        self.killer.watch(id, log, KafkaLog::kill)
     }
 
     fn producer(&mut self, id: &str) -> Box<dyn Producer> {
@@ -175,7 +108,7 @@ impl LogFactory for Kafka {
     }
 
     fn kill(&mut self, _group: &str, id: &str) {
-        self.killed[id].store(true, Ordering::Relaxed);
+        self.killer.kill(id);
     }
 
     fn expire(&mut self, _group: &str, _id: &str) {
@@ -465,7 +398,7 @@ fn partitions_that_a_restart_in_the_middle_of_a_rebalance_left_to_nobody_are_tak
     let Some(broker) = broker() else { return };
     let mut configuration = configuration(&broker);
     // It must not be the session that ends the matter.
-    configuration.session_timeout = Duration::from_secs(60);
+    configuration.session_timeout = Duration::from_mins(1);
     create_topics(&configuration, &word_count::TOPICS);
     die_in_the_middle_of_a_rebalance(&configuration);
     let mut logs: Vec<KafkaLog> = ["0", "1"]

@@ -1,14 +1,12 @@
 //! The suite that every log passes, on the embedded log.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tributary_runtime::conformance::word_count::{GROUP, INBOXES, PARTITIONS, TOPICS};
-use tributary_runtime::conformance::{LogFactory, all};
+use tributary_runtime::conformance::{Killer, LogFactory, all};
 use tributary_runtime::memory::{MemoryLog, OwnedRecord};
-use tributary_runtime::{EachChange, Lag, LogError, Producer, Record};
+use tributary_runtime::{Lag, LogError, Producer};
 
 use super::*;
 use crate::embedded::tests::restart::compact;
@@ -19,7 +17,7 @@ type Current = Arc<Mutex<Option<EmbeddedLog>>>;
 struct Embedded {
     current: Current,
     state: tempfile::TempDir,
-    killed: HashMap<String, Arc<AtomicBool>>,
+    killer: Killer,
     folders: Vec<tempfile::TempDir>,
 }
 
@@ -49,10 +47,8 @@ impl LogFactory for Embedded {
     }
 
     fn open(&mut self, group: &str, id: &str, inboxes: &[&'static Topic]) -> Box<dyn Log> {
-        let killed = Arc::new(AtomicBool::new(false));
-        self.killed.insert(id.to_owned(), Arc::clone(&killed));
         let log = self.with(|log| log.worker(group, id, inboxes).unwrap());
-        Box::new(Killable { log: Some(log), killed })
+        self.killer.watch(id, log, MemoryLog::kill)
     }
 
     fn producer(&mut self, id: &str) -> Box<dyn Producer> {
@@ -69,7 +65,7 @@ impl LogFactory for Embedded {
     }
 
     fn kill(&mut self, _group: &str, id: &str) {
-        self.killed[id].store(true, Ordering::Relaxed);
+        self.killer.kill(id);
     }
 
     fn expire(&mut self, group: &str, id: &str) {
@@ -120,70 +116,12 @@ impl Lag for SurvivingLag {
     }
 }
 
-struct Killable {
-    log: Option<MemoryLog>,
-    killed: Arc<AtomicBool>,
-}
-
-impl Killable {
-    fn log(&mut self) -> &mut MemoryLog {
-        self.log.as_mut().unwrap()
-    }
-}
-
-impl Drop for Killable {
-    fn drop(&mut self) {
-        if let (true, Some(log)) = (self.killed.load(Ordering::Relaxed), self.log.take()) {
-            log.kill();
-        }
-    }
-}
-
-impl Log for Killable {
-    fn poll(
-        &mut self,
-        timeout: Duration,
-        max_records: usize,
-        each: &mut dyn FnMut(&Record<'_>),
-    ) -> Result<Poll, LogError> {
-        self.log().poll(timeout, max_records, each)
-    }
-
-    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.log().resume(partitions)
-    }
-
-    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.log().release(partitions)
-    }
-
-    fn send(&mut self, output: &Output) -> Result<(), LogError> {
-        self.log().send(output)
-    }
-
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-        self.log().commit(offsets)
-    }
-
-    fn abort(&mut self) -> Result<(), LogError> {
-        self.log().abort()
-    }
-
-    fn restore(&mut self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
-        self.log().restore(changelog, from, each)
-    }
-
-    fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
-        self.log().end_offset(changelog)
-    }
-}
-
 #[test]
 fn the_embedded_log_conforms() {
     let mut embedded = Embedded {
         current: Arc::default(),
         state: tempfile::tempdir().unwrap(),
-        killed: HashMap::new(),
+        killer: Killer::default(),
         folders: Vec::new(),
     };
     for (name, test) in all() {

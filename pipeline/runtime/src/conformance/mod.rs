@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test suite fails by panicking")]
 
 mod harness;
+mod killable;
 mod recovery;
 mod transactions;
 pub mod word_count;
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 
 use crate::memory::OwnedRecord;
 use crate::{Lag, Log, Producer, Topic};
+
+pub use killable::Killer;
 
 /// What the suite needs from a log.
 pub trait LogFactory {
@@ -82,77 +85,13 @@ pub fn all() -> Vec<(&'static str, ConformanceTest)> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
-
     use super::*;
     use crate::memory::{Broker, BrokerConfig, MemoryLog};
-    use crate::{EachChange, LogError, Output, Poll, Record, TopicPartition};
 
     struct Memory {
         broker: Broker,
-        killed: HashMap<String, Arc<AtomicBool>>,
+        killer: Killer,
         folders: Vec<tempfile::TempDir>,
-    }
-
-    struct Killable {
-        log: Option<MemoryLog>,
-        killed: Arc<AtomicBool>,
-    }
-
-    impl Killable {
-        fn log(&mut self) -> &mut MemoryLog {
-            self.log.as_mut().unwrap()
-        }
-    }
-
-    impl Drop for Killable {
-        fn drop(&mut self) {
-            if let (true, Some(log)) = (self.killed.load(Ordering::Relaxed), self.log.take()) {
-                log.kill();
-            }
-        }
-    }
-
-    impl Log for Killable {
-        fn poll(
-            &mut self,
-            timeout: Duration,
-            max_records: usize,
-            each: &mut dyn FnMut(&Record<'_>),
-        ) -> Result<Poll, LogError> {
-            self.log().poll(timeout, max_records, each)
-        }
-
-        fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-            self.log().resume(partitions)
-        }
-
-        fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-            self.log().release(partitions)
-        }
-
-        fn send(&mut self, output: &Output) -> Result<(), LogError> {
-            self.log().send(output)
-        }
-
-        fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-            self.log().commit(offsets)
-        }
-
-        fn abort(&mut self) -> Result<(), LogError> {
-            self.log().abort()
-        }
-
-        fn restore(&mut self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
-            self.log().restore(changelog, from, each)
-        }
-
-        fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
-            self.log().end_offset(changelog)
-        }
     }
 
     impl LogFactory for Memory {
@@ -165,9 +104,8 @@ mod tests {
         }
 
         fn open(&mut self, group: &str, id: &str, inboxes: &[&'static Topic]) -> Box<dyn Log> {
-            let killed = Arc::new(AtomicBool::new(false));
-            self.killed.insert(id.to_owned(), Arc::clone(&killed));
-            Box::new(Killable { log: Some(self.broker.open(group, id, inboxes).unwrap()), killed })
+            let log = self.broker.open(group, id, inboxes).unwrap();
+            self.killer.watch(id, log, MemoryLog::kill)
         }
 
         fn producer(&mut self, id: &str) -> Box<dyn Producer> {
@@ -183,7 +121,7 @@ mod tests {
         }
 
         fn kill(&mut self, _group: &str, id: &str) {
-            self.killed[id].store(true, Ordering::Relaxed);
+            self.killer.kill(id);
         }
 
         fn expire(&mut self, group: &str, id: &str) {
@@ -205,7 +143,7 @@ mod tests {
     #[test]
     fn the_memory_log_conforms() {
         let broker = Broker::new(BrokerConfig::like_kafka());
-        let mut memory = Memory { broker, killed: HashMap::new(), folders: Vec::new() };
+        let mut memory = Memory { broker, killer: Killer::default(), folders: Vec::new() };
         for (name, test) in all() {
             println!("{name}");
             test(&mut memory);

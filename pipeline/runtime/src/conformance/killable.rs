@@ -1,0 +1,90 @@
+//! Logs that end as killed processes do, although the process of the test lives on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::{EachChange, Log, LogError, Output, Poll, Record, TopicPartition};
+
+/// Knows the opened logs by their ids and kills them.
+#[derive(Debug, Default)]
+pub struct Killer {
+    killed: HashMap<String, Arc<AtomicBool>>,
+}
+
+impl Killer {
+    /// Makes `log`, opened with `id`, a log that [`Self::kill`] can kill; `kill` ends it as a killed process ends.
+    pub fn watch<L: Log + 'static>(&mut self, id: &str, log: L, kill: fn(L)) -> Box<dyn Log> {
+        let killed = Arc::new(AtomicBool::new(false));
+        self.killed.insert(id.to_owned(), Arc::clone(&killed));
+        Box::new(Killable { log: Some(log), kill, killed })
+    }
+
+    /// The log opened last with `id` is killed when it is dropped.
+    ///
+    /// # Panics
+    /// When no log was opened with `id`.
+    pub fn kill(&self, id: &str) {
+        self.killed[id].store(true, Ordering::Relaxed);
+    }
+}
+
+struct Killable<L: Log> {
+    log: Option<L>,
+    kill: fn(L),
+    killed: Arc<AtomicBool>,
+}
+
+impl<L: Log> Killable<L> {
+    fn log(&mut self) -> &mut L {
+        self.log.as_mut().unwrap()
+    }
+}
+
+impl<L: Log> Drop for Killable<L> {
+    fn drop(&mut self) {
+        if let (true, Some(log)) = (self.killed.load(Ordering::Relaxed), self.log.take()) {
+            (self.kill)(log);
+        }
+    }
+}
+
+impl<L: Log> Log for Killable<L> {
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        max_records: usize,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<Poll, LogError> {
+        self.log().poll(timeout, max_records, each)
+    }
+
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.log().resume(partitions)
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.log().release(partitions)
+    }
+
+    fn send(&mut self, output: &Output) -> Result<(), LogError> {
+        self.log().send(output)
+    }
+
+    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.log().commit(offsets)
+    }
+
+    fn abort(&mut self) -> Result<(), LogError> {
+        self.log().abort()
+    }
+
+    fn restore(&mut self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
+        self.log().restore(changelog, from, each)
+    }
+
+    fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
+        self.log().end_offset(changelog)
+    }
+}
