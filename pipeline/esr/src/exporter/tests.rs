@@ -8,6 +8,8 @@ use super::{Exporter, Status};
 use crate::applicant::export_key;
 use crate::harness::{Harness, NOW, date, millis};
 
+mod files;
+
 fn applicant(placement: i64, position: i64, start: &str) -> Applicant {
     Applicant {
         placement_id: PlacementId(placement),

@@ -8,6 +8,8 @@ use tributary_schemas::{
 use super::Positions;
 use crate::harness::{Harness, date};
 
+mod pairing;
+
 const DPN: &str = "EOE/RGT01/300/STR/001";
 const KEY: [u8; 8] = 7_i64.to_be_bytes();
 

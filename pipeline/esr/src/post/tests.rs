@@ -8,6 +8,9 @@ use tributary_schemas::{
 use super::Posts;
 use crate::harness::{Harness, date, millis};
 
+mod notifications;
+mod reconciliation;
+
 const DPN: &str = "EOE/RGT01/300/STR/001";
 const TODAY: &str = "2026-11-20";
 

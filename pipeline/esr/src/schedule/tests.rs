@@ -5,6 +5,8 @@ use tributary_schemas::{ExportRun, FileKind, NotificationCut, RunRequested};
 use super::Schedule;
 use crate::harness::{Harness, millis};
 
+mod clock_tests;
+
 fn run(schedule: &mut Harness<Schedule>, now: &str, kind: FileKind) -> Vec<i64> {
     let offices = vec!["EOE".to_owned(), "LDN".to_owned()];
     schedule.at(now);

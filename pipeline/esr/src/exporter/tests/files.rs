@@ -1,0 +1,210 @@
+//! What goes into a file, in which order, and what waits (A12, D20, D25, D40).
+
+use tributary_schemas::{
+    Alert, Applicant, ApplicantExported, ExportRun, FileKind, FileRow, FileWritten, Notification, NotificationCutDone,
+    PlacementId, Severity,
+};
+
+use super::{Exporter, Status, applicant, date, give, key, millis, status};
+use crate::harness::Harness;
+
+fn export_run(kind: FileKind, number: i64, today: &str) -> ExportRun {
+    ExportRun {
+        run: number,
+        kind,
+        office: "EOE".to_owned(),
+        file_name: format!("DE_EOE_{}_{}_{number:08}.DAT", kind.symbol(), today.replace('-', "")),
+        number,
+        now: millis(&format!("{today}T14:30:00Z")),
+        today: date(today),
+        previous_run: None,
+        include_late: false,
+    }
+}
+
+/// The rows of one run, header and trailer left out; the file is at its destination then.
+fn rows_of(exporter: &mut Harness<Exporter>, run: &ExportRun) -> Vec<String> {
+    exporter.at(&format!("{}T14:30:00Z", run.today));
+    exporter.give("EOE/run/1", run);
+    let rows = exporter.take::<FileRow>().into_iter().map(|row| row.line);
+    let rows = rows.filter(|line| !line.starts_with("HDR") && !line.starts_with("TRL")).collect();
+    exporter.give("EOE/written", &FileWritten { file_name: run.file_name.clone(), office: "EOE".to_owned() });
+    rows
+}
+
+fn column(row: &str, number: usize) -> &str {
+    row.split(',').nth(number - 1).unwrap()
+}
+
+#[test]
+fn a12_d25_over_the_cap_the_earliest_start_goes_first_then_the_lowest_placement_and_the_surplus_waits() {
+    let mut exporter = Harness::new(Exporter::new);
+    for placement in 1..=41 {
+        give(&mut exporter, &applicant(placement, 7, "2026-12-02"));
+    }
+    give(&mut exporter, &applicant(99, 7, "2026-12-01"));
+    exporter.give("EOE/run/1", &export_run(FileKind::App, 1, "2026-11-20"));
+    let alerts = exporter.take::<Alert>();
+    assert_eq!(alerts.iter().map(|alert| alert.code.as_str()).collect::<Vec<_>>(), ["post-over-cap"]);
+    assert_eq!(status(&exporter, 99), Some(Status::Pending), "the earliest start");
+    assert_eq!(status(&exporter, 39), Some(Status::Pending));
+    assert_eq!([status(&exporter, 40), status(&exporter, 41)], [Some(Status::ToExport); 2]);
+    let next = rows_of(&mut exporter, &export_run(FileKind::App, 2, "2026-11-21"));
+    assert_eq!(next.len(), 2);
+}
+
+#[test]
+fn a10_the_cap_is_of_a_number_however_it_is_written_and_others_have_their_own() {
+    let mut exporter = Harness::new(Exporter::new);
+    for placement in 1..=45 {
+        let mut one = applicant(placement, 7, "2026-12-02");
+        if placement % 2 == 0 {
+            one.deanery_number = one.deanery_number.to_ascii_lowercase();
+        }
+        give(&mut exporter, &one);
+    }
+    let other = Applicant { deanery_number: "EOE/RGT01/300/STR/002".to_owned(), ..applicant(50, 8, "2026-12-02") };
+    give(&mut exporter, &other);
+    let rows = rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-20"));
+    assert_eq!(rows.len(), 41);
+}
+
+#[test]
+fn d25_a_missed_window_has_an_alert_once_and_can_be_exported_late() {
+    let mut exporter = Harness::new(Exporter::new);
+    give(&mut exporter, &applicant(1, 7, "2026-11-21"));
+    exporter.give("EOE/run/1", &export_run(FileKind::App, 1, "2026-11-20"));
+    let alert = exporter.take::<Alert>().remove(0);
+    assert_eq!((alert.severity, alert.code.as_str()), (Severity::Error, "missed-window"));
+    exporter.give("EOE/run/2", &export_run(FileKind::App, 2, "2026-11-20"));
+    assert_eq!(exporter.take::<Alert>().len(), 0);
+    assert_eq!(status(&exporter, 1), Some(Status::MissedWindow));
+    let late = ExportRun { include_late: true, ..export_run(FileKind::App, 3, "2026-11-20") };
+    assert_eq!(rows_of(&mut exporter, &late).len(), 1);
+    assert_eq!(status(&exporter, 1), Some(Status::Exported));
+}
+
+#[test]
+fn d25_a_record_whose_start_moves_back_into_the_window_is_exported() {
+    let mut exporter = Harness::new(Exporter::new);
+    give(&mut exporter, &applicant(1, 7, "2026-11-21"));
+    rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-20"));
+    give(&mut exporter, &applicant(1, 7, "2026-12-01"));
+    assert_eq!(status(&exporter, 1), Some(Status::ToExport));
+    assert_eq!(rows_of(&mut exporter, &export_run(FileKind::App, 2, "2026-11-20")).len(), 1);
+}
+
+/// Its window opens on 2026-11-20.
+fn later(exporter: &mut Harness<Exporter>, instant: &str, email: &str) {
+    exporter.at(instant);
+    give(exporter, &Applicant { email: email.to_owned(), ..applicant(1, 7, "2027-02-18") });
+}
+
+fn effective_date(exporter: &mut Harness<Exporter>) -> String {
+    let rows = rows_of(exporter, &export_run(FileKind::App, 9, "2026-11-20"));
+    column(&rows[0], 7).to_owned()
+}
+
+#[test]
+fn d20_the_effective_date_is_the_london_date_of_the_record_that_caused_the_version() {
+    let mut exporter = Harness::new(Exporter::new);
+    later(&mut exporter, "2026-06-17T23:30:00Z", "a");
+    later(&mut exporter, "2026-11-19T12:00:00Z", "a");
+    assert_eq!(effective_date(&mut exporter), "20260618", "the same content again causes no version");
+    let mut exporter = Harness::new(Exporter::new);
+    later(&mut exporter, "2026-06-17T23:30:00Z", "a");
+    later(&mut exporter, "2026-11-19T12:00:00Z", "b");
+    assert_eq!(effective_date(&mut exporter), "20261119");
+}
+
+#[test]
+fn d20_content_as_at_the_last_run_keeps_its_date() {
+    let mut exporter = Harness::new(Exporter::new);
+    later(&mut exporter, "2026-11-17T12:00:00Z", "a");
+    assert_eq!(rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-18")).len(), 0);
+    later(&mut exporter, "2026-11-19T12:00:00Z", "b");
+    later(&mut exporter, "2026-11-19T13:00:00Z", "a");
+    assert_eq!(effective_date(&mut exporter), "20261117");
+}
+
+#[test]
+fn d20_a_record_that_comes_back_after_its_withdrawal_has_the_date_of_its_return() {
+    let mut exporter = Harness::new(Exporter::new);
+    later(&mut exporter, "2026-11-16T12:00:00Z", "a");
+    rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-17"));
+    exporter.tombstone(key(&applicant(1, 7, "2027-02-18")));
+    rows_of(&mut exporter, &export_run(FileKind::App, 2, "2026-11-18"));
+    assert_eq!(status(&exporter, 1), Some(Status::DeletedBeforeExport));
+    later(&mut exporter, "2026-11-19T12:00:00Z", "a");
+    assert_eq!(effective_date(&mut exporter), "20261119");
+}
+
+#[test]
+fn d26_a_record_that_is_withdrawn_when_the_run_comes_is_not_exported_and_comes_back() {
+    let mut exporter = Harness::new(Exporter::new);
+    let one = applicant(1, 7, "2026-12-01");
+    give(&mut exporter, &one);
+    exporter.tombstone(key(&one));
+    assert_eq!(rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-20")), [""; 0]);
+    give(&mut exporter, &one);
+    assert_eq!(rows_of(&mut exporter, &export_run(FileKind::App, 2, "2026-11-20")).len(), 1);
+    exporter.tombstone(key(&one));
+    assert_eq!(status(&exporter, 1), Some(Status::Exported), "5.2: what was exported stays so");
+}
+
+#[test]
+fn d40_applicants_stand_in_order_of_number_by_bytes_then_placement() {
+    let mut exporter = Harness::new(Exporter::new);
+    for (placement, number) in [(4, "b"), (3, "B"), (2, "B"), (1, "b"), (5, "A")] {
+        let one = applicant(placement, placement, "2026-12-01");
+        give(&mut exporter, &Applicant { deanery_number: number.to_owned(), last_name: placement.to_string(), ..one });
+    }
+    let rows = rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-20"));
+    let names: Vec<&str> = rows.iter().map(|row| column(row, 11)).collect();
+    assert_eq!(names, ["\"5\"", "\"2\"", "\"3\"", "\"1\"", "\"4\""]);
+}
+
+fn notification(number: &str, notification_type: i32, placement: i64) -> Notification {
+    Notification {
+        run: 1,
+        notification_type,
+        office: "EOE".to_owned(),
+        deanery_number: number.to_owned(),
+        placement_id: PlacementId(placement),
+        next_trainee_last_name: placement.to_string(),
+        ..Notification::default()
+    }
+}
+
+#[test]
+fn d40_notifications_stand_in_order_of_number_by_bytes_then_type_then_placement() {
+    let mut exporter = Harness::new(Exporter::new);
+    let shuffled =
+        [("b", 1, 1), ("B", 5, 0), ("B", 4, 3), ("B", 1, 12), ("B", 2, 3), ("B", 1, 9), ("A", 2, 30), ("B", 1, 9)];
+    for (at, (number, kind, placement)) in shuffled.into_iter().enumerate() {
+        exporter.give(format!("EOE/notification/{at}"), &notification(number, kind, placement));
+    }
+    exporter.give("EOE/run/1", &export_run(FileKind::Dnc, 1, "2026-11-20"));
+    assert_eq!(exporter.take::<FileRow>().len(), 0, "the partitions of the post stage have not answered");
+    exporter.give("run/1/0", &NotificationCutDone { run: 1, partition: 0, partitions: 1 });
+    let rows: Vec<String> = exporter.take::<FileRow>().into_iter().map(|row| row.line).collect();
+    let order: Vec<String> = rows[1..rows.len() - 1]
+        .iter()
+        .map(|row| [4, 2, 15].map(|at| column(row, at).trim_matches('"')).join(" "))
+        .collect();
+    assert_eq!(order, ["A 2 30", "B 1 9", "B 1 9", "B 1 12", "B 2 3", "B 4 3", "B 5 0", "b 1 1"]);
+}
+
+#[test]
+fn a_file_that_is_written_twice_is_told_once() {
+    let mut exporter = Harness::new(Exporter::new);
+    give(&mut exporter, &applicant(1, 7, "2026-12-01"));
+    let run = export_run(FileKind::App, 1, "2026-11-20");
+    exporter.give("EOE/run/1", &run);
+    exporter.take::<FileRow>();
+    let written = FileWritten { file_name: run.file_name, office: "EOE".to_owned() };
+    exporter.give("EOE/written", &written);
+    assert_eq!(exporter.take::<ApplicantExported>().len(), 1);
+    exporter.give("EOE/written", &written);
+    assert_eq!(exporter.take::<ApplicantExported>().len(), 0);
+}
