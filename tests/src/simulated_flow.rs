@@ -118,7 +118,7 @@ impl SimulatedFlow {
                 (topology, metrics, worker_config(&mut rng, snapshots.as_ref()))
             })
             .collect();
-        let mut workers: Vec<(usize, Option<Worker>)> = (0..1 + rng.below(3)).map(|_| (0, None)).collect();
+        let mut workers: Vec<(usize, Option<Worker>)> = (0..=rng.below(3)).map(|_| (0, None)).collect();
         workers.push((1, None));
         let inbox = Inbox::new(served, configured);
         Self {
@@ -251,7 +251,7 @@ impl SimulatedFlow {
                 for event in report.events_since(0) {
                     match event {
                         Event::File(file) => {
-                            text.push_str(&format!("{} {:?} {}\n", file.file_name, file.status, file.note))
+                            text.push_str(&format!("{} {:?} {}\n", file.file_name, file.status, file.note));
                         }
                         Event::Alert(alert) if alert.code == "left-blank" => {}
                         Event::Alert(alert) => text.push_str(&format!("alert {}: {}\n", alert.code, alert.text)),

@@ -25,7 +25,7 @@ use tributary_tests::services::{Services, fresh_namespace};
 const MOST_KILLS: u64 = 2;
 
 /// How long a program may wait for a service that is being restarted.
-const RESTART_LIMIT: Duration = Duration::from_secs(120);
+const RESTART_LIMIT: Duration = Duration::from_mins(2);
 
 /// Tests that restart a service have it for themselves.
 static SERVICES: RwLock<()> = RwLock::new(());
@@ -178,7 +178,7 @@ fn committed_values(broker: &str, topic: &str) -> Vec<Vec<u8>> {
     consumer.assign(&assignment).unwrap();
     let (mut values, mut ended, begun) = (Vec::new(), 0, Instant::now());
     while ended < partitions {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{topic} has no end");
+        assert!(begun.elapsed() < Duration::from_mins(1), "{topic} has no end");
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(record)) => values.extend(record.payload().map(<[u8]>::to_vec)),
             Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => ended += 1,

@@ -98,7 +98,7 @@ fn a_second_process_on_a_state_folder_is_refused_and_the_first_goes_on() {
     assert_eq!(second.code, Some(2), "{second:?}");
     assert!(second.stderr.contains("in use by another process"), "{}", second.stderr);
     signal(first.id(), "CONT");
-    let answer = run.exchange.end_of(first, Duration::from_secs(60));
+    let answer = run.exchange.end_of(first, Duration::from_mins(1));
     assert_eq!(answer.code, Some(0), "{answer:?}");
     run.check(&batch, &answer);
 }

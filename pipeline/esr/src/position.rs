@@ -21,7 +21,7 @@ pub use state::{Pair, StoredPosition};
 pub struct Positions {
     context: Context,
     partition: i32,
-    positions: Store<PositionId, StoredPosition>,
+    stored: Store<PositionId, StoredPosition>,
     pairs: Store<(PositionId, PlacementId, PersonId), Pair>,
     verdicts: Store<(String, i32), LineVerdict>,
 }
@@ -29,12 +29,12 @@ pub struct Positions {
 impl Positions {
     /// A task without state yet.
     pub fn new(context: Context, partition: i32) -> Self {
-        Self { context, partition, positions: Store::new(), pairs: Store::new(), verdicts: Store::new() }
+        Self { context, partition, stored: Store::new(), pairs: Store::new(), verdicts: Store::new() }
     }
 
     /// All positions held, for summaries.
     pub fn positions(&self) -> impl Iterator<Item = (&PositionId, &StoredPosition)> {
-        self.positions.iter()
+        self.stored.iter()
     }
 
     /// Stores the new state of a position and tells everybody whom the difference concerns.
@@ -66,7 +66,7 @@ impl Positions {
             }
         }
         self.tell(id, &old, &new, output);
-        self.positions.put(id, new);
+        self.stored.put(id, new);
     }
 
     fn subscribe(&self, id: PositionId, position: &StoredPosition, new_number: bool, output: &mut Output) {
@@ -153,12 +153,12 @@ impl Positions {
             self.withdraw_pairs(id, &new.office, output);
         }
         self.tell(id, &old, &new, output);
-        self.positions.put(id, new);
+        self.stored.put(id, new);
     }
 
     /// The position, unless the version is that of an earlier subscription.
     fn current(&self, id: PositionId, version: i64) -> Option<StoredPosition> {
-        self.positions.get(&id).filter(|position| position.version == version).cloned()
+        self.stored.get(&id).filter(|position| position.version == version).cloned()
     }
 
     fn placement(
@@ -196,7 +196,7 @@ impl Positions {
     fn placement_gone(&mut self, id: PositionId, gone: &PositionPlacementGone, output: &mut Output) {
         // It may cross a new subscription to the same number: the answer to that one no longer names the placement.
         let still_meant = |position: &&StoredPosition| position.number_version <= gone.version;
-        let Some(position) = self.positions.get(&id).filter(still_meant).cloned() else { return };
+        let Some(position) = self.stored.get(&id).filter(still_meant).cloned() else { return };
         let key = (id, gone.placement_id, gone.trainee_id);
         if self.pairs.get(&key).is_some_and(Pair::is_open) {
             let export_key = export_key(&position.office, gone.placement_id.0, id.0, gone.trainee_id.0);
@@ -209,7 +209,7 @@ impl Positions {
         let key = (id, exported.placement_id, exported.trainee_id);
         let dates = (exported.date_from, exported.date_to);
         self.pairs.put(key, Pair { exported: Some(dates), withdrawn: false });
-        let Some(position) = self.positions.get(&id).filter(|position| !position.deanery_number.is_empty()) else {
+        let Some(position) = self.stored.get(&id).filter(|position| !position.deanery_number.is_empty()) else {
             return;
         };
         let told = PlacementExported {
@@ -254,7 +254,7 @@ impl Processor for Positions {
     }
 
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {
-        vec![&mut self.positions, &mut self.pairs, &mut self.verdicts]
+        vec![&mut self.stored, &mut self.pairs, &mut self.verdicts]
     }
 }
 

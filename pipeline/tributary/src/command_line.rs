@@ -169,6 +169,7 @@ pub struct KafkaArguments {
 }
 
 /// Flags of `run`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, Args)]
 pub struct RunArguments {
     /// Folder with the files from ESR

@@ -92,10 +92,10 @@ impl OpenLog {
             Self::Embedded(_) => String::new(),
         };
         let builder = CodecBuilder::new(registry).namespace(&prefix).topics(topics::ALL);
-        builder.build().map_err(|error| match error.is_transient() {
-            true => Failure::unfinished(error),
-            false => Failure::refused(error),
-        })
+        match builder.build() {
+            Err(error) if error.is_transient() => Err(Failure::unfinished(error)),
+            built => built.map_err(Failure::refused),
+        }
     }
 
     /// The log of one worker.

@@ -98,9 +98,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let is_down = Arc::new(AtomicBool::new(true));
         let down = Arc::clone(&is_down);
-        let secure = move || match down.load(Ordering::Relaxed) {
-            true => Err(LogError::Unavailable("the disk is full".to_owned())),
-            false => Ok(()),
+        let secure = move || {
+            let full = || LogError::Unavailable("the disk is full".to_owned());
+            if down.load(Ordering::Relaxed) { Err(full()) } else { Ok(()) }
         };
         let outbox = Outbox::new(folder.path(), secure);
         assert_eq!(

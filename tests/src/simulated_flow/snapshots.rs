@@ -55,7 +55,7 @@ impl Snapshots {
                 "is ahead of the changelog"
             }
             4 => {
-                bytes = self.earlier.get(path)?.clone();
+                bytes.clone_from(self.earlier.get(path)?);
                 "is an earlier one"
             }
             5 => {

@@ -50,9 +50,9 @@ fn written(context: &Context, times: RunTimes, rows: &[String]) -> String {
     let shelf = Arc::new(Shelf::default());
     write_all(context, &output, &shelf);
     let mut files = shelf.files.lock().unwrap();
-    let (file_name, content) = files.pop().unwrap();
+    let (file_name, bytes) = files.pop().unwrap();
     assert_eq!((file_name, files.len()), (name().to_string(), 0));
-    String::from_utf8(content).unwrap()
+    String::from_utf8(bytes).unwrap()
 }
 
 fn write_all(context: &Context, sent: &Output, shelf: &Arc<Shelf>) {

@@ -62,7 +62,7 @@ impl Positions {
         output: &mut Output,
         describe: impl FnOnce(&mut Description),
     ) {
-        let old = self.positions.get(&line.position_id).cloned();
+        let old = self.stored.get(&line.position_id).cloned();
         if line.deanery_number.is_empty() && !self.empty_number(kind, line, old.is_some()) {
             return;
         }
@@ -127,7 +127,7 @@ impl Positions {
         let missing = |position: &StoredPosition| {
             position.office == end.office && !position.deleted && position.last_full_file != end.file_name
         };
-        self.positions.iter().filter(|(_, position)| missing(position)).map(|(id, _)| *id).collect()
+        self.stored.iter().filter(|(_, position)| missing(position)).map(|(id, _)| *id).collect()
     }
 }
 
