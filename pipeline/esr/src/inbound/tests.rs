@@ -25,10 +25,10 @@ fn inbound() -> Keyed<Inbound> {
 /// A whole file with these lines between header and trailer.
 fn whole(name: &str, lines: &[&str]) -> Vec<u8> {
     let office = &name[3..6];
-    let mut text = format!("HDR,\"{name}\",20261120 130000,\"{office}\",,20261120 130000,\"01\"\n");
-    lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
-    text.push_str(&format!("TRL,{}\n", lines.len() + 2));
-    text.into_bytes()
+    let header = format!("HDR,\"{name}\",20261120 130000,\"{office}\",,20261120 130000,\"01\"");
+    let trailer = format!("TRL,{}\n", lines.len() + 2);
+    let lines = [&[header.as_str()], lines, &[trailer.as_str()]].concat();
+    lines.join("\n").into_bytes()
 }
 
 fn hash(content: &[u8]) -> String {
