@@ -20,8 +20,8 @@ use tributary_schemas::{
 use crate::context::{Context, london_date, text_key, unexpected};
 use crate::topics;
 use state::{
-    Export, Identity, Number, OfficeState, PlacementKey, PlacementHistory, PlacementState, PostEntry, PostNumber, Reported, Sent,
-    Subscription,
+    Export, Identity, Number, OfficeState, PlacementHistory, PlacementKey, PlacementState, PostEntry, PostNumber,
+    Reported, Sent, Subscription,
 };
 
 /// The processor of one partition.
