@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tributary_position_join::layout::{Placement, Position, ROW_LENGTH, pair_key};
 use tributary_position_join::message::Side;
-use tributary_position_join::oracle::{Inputs, Rows};
+use tributary_position_join::oracle::{Difference, Inputs, Rows};
 use tributary_position_join::pairing::Pairing;
 use tributary_position_join::routing::{RoutePosts, RouteRows};
 use tributary_position_join::sample::{Input, Sample, Size, placement, position, post};
@@ -110,7 +110,8 @@ impl World {
         while !self.queues.is_empty() {
             self.move_one(&mut rng);
         }
-        assert_eq!(self.rows, self.inputs.join(), "seed {seed}");
+        let difference = Difference::between(&self.rows, &self.inputs.join());
+        assert!(difference.is_none(), "seed {seed}: {difference:?}");
     }
 
     fn move_one(&mut self, rng: &mut SimulationRng) {
