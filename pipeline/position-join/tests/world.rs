@@ -7,7 +7,7 @@ use tributary_position_join::message::Side;
 use tributary_position_join::oracle::{Difference, Inputs, Rows};
 use tributary_position_join::pairing::Pairing;
 use tributary_position_join::routing::{RoutePosts, RouteRows};
-use tributary_position_join::sample::{Input, Sample, Size, placement, position, post};
+use tributary_position_join::sample::{Input, Sample, Size, dpn, placement, position, post};
 use tributary_position_join::topics::{APP_RECORDS, DEANERY, PLACEMENTS, POSITIONS, POSTS};
 use tributary_runtime::memory::SimulationRng;
 use tributary_runtime::{Headers, Output, ProcessError, Processor, Record, Topic, TopicPartition, partition_for_key};
@@ -244,17 +244,27 @@ fn a_row_deleted_at_one_post_and_back_at_another_keeps_its_order() {
     }
 }
 
+/// Post numbers whose DPNs are in other partitions than that of post 5, and than each other's.
+fn elsewhere() -> [usize; 2] {
+    let partition = |number| partition_for_key(&dpn(number).0, PARTITIONS);
+    let first = (6..).find(|number| partition(*number) != partition(5)).unwrap();
+    let taken = [partition(5), partition(first)];
+    [first, (6..).find(|number| !taken.contains(&partition(*number))).unwrap()]
+}
+
 #[test]
 fn a_merge_moves_both_sides_of_a_pair_in_any_order_of_arrival() {
     for seed in 0..2000 {
         let mut world = one_pair();
-        world.post(6, b'C', 0);
-        // There and back and on, with changes between: arrivals are overtaken by later changes.
-        for (revision, number) in [(1, 6), (2, 5), (3, 6), (4, 6), (5, 7), (6, 6)] {
+        let [near, far] = elsewhere();
+        [near, far].map(|number| world.post(number, b'C', 0));
+        // There and back and on, with a change between: arrivals are overtaken by later changes.
+        for (revision, number) in [(1, near), (2, 5), (3, near), (4, near), (5, far), (6, near)] {
             world.position(1, Some(position(number, b'U', revision)));
             world.placement(2, Some(placement(number, b'A', revision)));
         }
         world.settle(seed);
+        assert_eq!(world.pairs(), [pair_key(2, 1)]);
         assert_eq!(world.seen[pair_key(2, 1).as_slice()], [6, 6, 0]);
     }
 }
