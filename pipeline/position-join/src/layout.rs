@@ -1,0 +1,211 @@
+//! The layout of keys and values: fixed length, integers big-endian and signed, text in ASCII padded with spaces.
+//!
+//! A value is kept as the bytes it came in; what is needed of it is read where it lies.
+
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The one layout version there is, the first byte of every value.
+pub const VERSION: u8 = 1;
+
+/// Bytes of a key of `app-records`: placement id, position id.
+pub const PAIR_KEY_LENGTH: usize = 16;
+
+/// Bytes of a value of `app-records`.
+pub const ROW_LENGTH: usize = 250;
+
+/// A value of fixed length, as it came. The second byte says whether the row lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Image<const N: usize>(pub [u8; N]);
+
+/// A deanery post number.
+pub type Dpn = Image<24>;
+
+/// A position: version, flag, DPN (at 2), office 3, number 8, revision 4, change time 8, title 71.
+pub type Position = Image<120>;
+
+/// A post: version, status, id 8, revision 4, change time 8, specialty 58.
+pub type Post = Image<80>;
+
+/// A placement: version, lifecycle, DPN (at 2), trainee 8, start 4, end 4, site 8, grade 4, revision 4, change time 8,
+/// note 94.
+pub type Placement = Image<160>;
+
+impl<const N: usize> Image<N> {
+    /// Reads a value as it came, if it has the right length.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    fn field<const M: usize>(&self, at: usize) -> [u8; M] {
+        let mut field = [0; M];
+        field.copy_from_slice(&self.0[at..at + M]);
+        field
+    }
+
+    fn integer(&self, at: usize) -> i64 {
+        i64::from_be_bytes(self.field(at))
+    }
+}
+
+impl<const N: usize> Serialize for Image<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Image<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(ImageVisitor)
+    }
+}
+
+struct ImageVisitor<const N: usize>;
+
+impl<const N: usize> Visitor<'_> for ImageVisitor<N> {
+    type Value = Image<N>;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{N} bytes")
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Image::from_slice(bytes).ok_or_else(|| E::invalid_length(bytes.len(), &self))
+    }
+}
+
+/// What positions and placements have in common: an id as key, a DPN, and a mark for deleted ones.
+pub trait Row: Serialize + for<'de> Deserialize<'de> + Clone + PartialEq + Send + 'static {
+    /// Reads a value as it came, if it has the right length.
+    fn from_slice(bytes: &[u8]) -> Option<Self>;
+
+    /// The value as it came.
+    fn as_bytes(&self) -> &[u8];
+
+    /// The DPN it carries.
+    fn dpn(&self) -> Dpn;
+
+    /// Whether it is there, and not only marked as deleted.
+    fn lives(&self) -> bool;
+}
+
+impl Row for Position {
+    fn from_slice(bytes: &[u8]) -> Option<Self> {
+        Image::from_slice(bytes)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn dpn(&self) -> Dpn {
+        Image(self.field(2))
+    }
+
+    fn lives(&self) -> bool {
+        self.0[1] != b'D'
+    }
+}
+
+impl Row for Placement {
+    fn from_slice(bytes: &[u8]) -> Option<Self> {
+        Image::from_slice(bytes)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn dpn(&self) -> Dpn {
+        Image(self.field(2))
+    }
+
+    fn lives(&self) -> bool {
+        self.0[1] != b'X'
+    }
+}
+
+impl Post {
+    /// Whether it is there, and not only marked as deleted.
+    pub fn lives(&self) -> bool {
+        self.0[1] != b'D'
+    }
+}
+
+/// The key of the row of a pair.
+pub fn pair_key(placement: i64, position: i64) -> [u8; PAIR_KEY_LENGTH] {
+    let mut key = [0; PAIR_KEY_LENGTH];
+    key[..8].copy_from_slice(&placement.to_be_bytes());
+    key[8..].copy_from_slice(&position.to_be_bytes());
+    key
+}
+
+/// Appends the row of a pair.
+pub fn write_row(row: &mut Vec<u8>, placement: (i64, &Placement), position: (i64, &Position), post: &Post) {
+    let ((placement_id, placement), (position_id, position)) = (placement, position);
+    let changed = position.integer(41).max(post.integer(14)).max(placement.integer(58));
+    row.reserve(ROW_LENGTH);
+    row.extend_from_slice(&[VERSION, post.0[1]]);
+    row.extend_from_slice(&placement.0[2..26]);
+    row.extend_from_slice(&position_id.to_be_bytes());
+    row.extend_from_slice(&position.0[29..37]);
+    row.extend_from_slice(&position.0[26..29]);
+    row.push(placement.0[1]);
+    row.extend_from_slice(&placement_id.to_be_bytes());
+    // Trainee, start, end, site and grade lie side by side in both layouts.
+    row.extend_from_slice(&placement.0[26..54]);
+    row.extend_from_slice(&post.0[2..10]);
+    row.extend_from_slice(&position.0[37..41]);
+    row.extend_from_slice(&post.0[10..14]);
+    row.extend_from_slice(&placement.0[54..58]);
+    row.extend_from_slice(&changed.to_be_bytes());
+    row.extend_from_slice(&position.0[49..120]);
+    row.extend_from_slice(&post.0[22..80]);
+    row.extend_from_slice(&placement.0[66..77]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value whose bytes tell where they are from: `base` and their place.
+    fn image<const N: usize>(base: u8) -> Image<N> {
+        let mut image = [0; N];
+        for (at, byte) in image.iter_mut().enumerate() {
+            *byte = base.wrapping_add(at as u8);
+        }
+        Image(image)
+    }
+
+    #[test]
+    fn each_field_of_a_row_lies_where_the_layout_says() {
+        let (position, mut post, placement) = (image::<120>(0), image::<80>(100), image::<160>(40));
+        post.0[14..22].copy_from_slice(&i64::MAX.to_be_bytes());
+        let mut row = Vec::new();
+        write_row(&mut row, (7, &placement), (9, &position), &post);
+        assert_eq!(row.len(), ROW_LENGTH);
+        assert_eq!(row[..2], [1, post.0[1]]);
+        assert_eq!(row[2..26], placement.0[2..26]);
+        assert_eq!(row[26..34], 9_i64.to_be_bytes());
+        assert_eq!(row[34..42], position.0[29..37], "position number");
+        assert_eq!(row[42..45], position.0[26..29], "office");
+        assert_eq!(row[45], placement.0[1]);
+        assert_eq!(row[46..54], 7_i64.to_be_bytes());
+        assert_eq!(row[54..62], placement.0[26..34], "trainee");
+        assert_eq!(row[62..82], placement.0[34..54], "start, end, site, grade");
+        assert_eq!(row[82..90], post.0[2..10], "post id");
+        assert_eq!(row[90..94], position.0[37..41]);
+        assert_eq!(row[94..98], post.0[10..14]);
+        assert_eq!(row[98..102], placement.0[54..58]);
+        assert_eq!(row[102..110], i64::MAX.to_be_bytes(), "the newest change");
+        assert_eq!(row[110..181], position.0[49..120], "title");
+        assert_eq!(row[181..239], post.0[22..80], "specialty");
+        assert_eq!(row[239..250], placement.0[66..77], "note");
+    }
+
+    #[test]
+    fn a_value_of_another_length_is_no_image() {
+        assert_eq!(<Position as Row>::from_slice(&[0; 119]), None);
+        assert_eq!(pair_key(1, 2), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]);
+    }
+}
