@@ -291,7 +291,7 @@ impl Sample {
     fn send_placement(&mut self, id: usize, sink: Sink<'_>) {
         let Movable { post, revision, lives, start } = self.placements[id];
         let (timestamp, noise) = (self.time(), self.rng.next_u64());
-        let mut placement = placement(post, if id % 7 == 0 { b'P' } else { b'A' }, revision);
+        let mut placement = placement(post, if id.is_multiple_of(7) { b'P' } else { b'A' }, revision);
         put(&mut placement, 26, &(900_000 + id as i64 % 50_000).to_be_bytes());
         put(&mut placement, 34, &start.to_be_bytes());
         put(&mut placement, 38, &(start + 180).to_be_bytes());
