@@ -257,7 +257,8 @@ fn a_merge_moves_both_sides_of_a_pair_in_any_order_of_arrival() {
     for seed in 0..2000 {
         let mut world = one_pair();
         let [near, far] = elsewhere();
-        [near, far].map(|number| world.post(number, b'C', 0));
+        world.post(near, b'C', 0);
+        world.post(far, b'C', 0);
         // There and back and on, with a change between: arrivals are overtaken by later changes.
         for (revision, number) in [(1, near), (2, 5), (3, near), (4, near), (5, far), (6, near)] {
             world.position(1, Some(position(number, b'U', revision)));
