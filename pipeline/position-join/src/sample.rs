@@ -354,7 +354,11 @@ mod tests {
     use super::*;
     use crate::oracle::Inputs;
 
-    fn small(seed: u64) -> (Vec<(&'static str, Vec<u8>, Option<Vec<u8>>)>, usize) {
+    /// Topic, key and value.
+    type Recorded = (&'static str, Vec<u8>, Option<Vec<u8>>);
+
+    /// All records, and how many pairs they make.
+    fn small(seed: u64) -> (Vec<Recorded>, usize) {
         let mut sample = Sample::new(seed, Size { positions: 400, bucket: 50, changes: 2.0, bucket_changes: 4 });
         let (mut all, mut inputs) = (Vec::new(), Inputs::default());
         let mut sink = |input: Input<'_>| {
