@@ -141,7 +141,8 @@ fn send(
 ) -> Result<(), KafkaError> {
     let name = kafka.name(input.topic.name);
     let partition = partition_for_key(input.key, partitions);
-    let mut record = BaseRecord::<[u8], [u8]>::to(&name).partition(partition).key(input.key).timestamp(input.timestamp);
+    // The time of the record is when it is sent, as with most producers; that of the change is in the value.
+    let mut record = BaseRecord::<[u8], [u8]>::to(&name).partition(partition).key(input.key);
     record.payload = input.value;
     while let Err((error, rejected)) = producer.send(record) {
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
@@ -166,7 +167,7 @@ fn watch(kafka: &KafkaConfiguration, partitions: i32, options: &Watch) -> Result
     let name = kafka.name(APP_RECORDS.name);
     let (begun, quiet) = (Instant::now(), Duration::from_millis(options.quiet_ms));
     let (mut end, mut last, mut last_at) = (0, None, 0);
-    let (mut cpu, mut broker, mut machine) = (0.0, 0.0, 0.0);
+    let (mut cpu, mut broker, mut machine, mut first_at) = (0.0, 0.0, 0.0, None);
     loop {
         let mut sum = 0;
         for partition in 0..partitions {
@@ -175,6 +176,7 @@ fn watch(kafka: &KafkaConfiguration, partitions: i32, options: &Watch) -> Result
         }
         if sum > end {
             (end, last, last_at) = (sum, Some(Instant::now()), epoch_millis()?);
+            first_at = first_at.or(Some(last_at));
             cpu = processor_seconds(options.pid);
             broker = options.broker_pid.map_or(0.0, processor_seconds);
             machine = machine_seconds();
@@ -190,7 +192,10 @@ fn watch(kafka: &KafkaConfiguration, partitions: i32, options: &Watch) -> Result
     }
     let wall = last_at.saturating_sub(options.since) as f64 / 1000.0;
     let peak = peak_memory(options.pid);
-    println!("wall_s={wall:.2} cpu_s={cpu:.2} peak_mb={peak} broker_total_s={broker:.2} machine_total_s={machine:.2}");
+    let first = first_at.map_or(0.0, |at: u64| at.saturating_sub(options.since) as f64 / 1000.0);
+    println!(
+        "wall_s={wall:.2} first_s={first:.2} cpu_s={cpu:.2} peak_mb={peak} broker_total_s={broker:.2} machine_total_s={machine:.2}"
+    );
     Ok(())
 }
 

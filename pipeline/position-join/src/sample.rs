@@ -291,7 +291,7 @@ impl Sample {
     fn send_placement(&mut self, id: usize, sink: Sink<'_>) {
         let Movable { post, revision, lives, start } = self.placements[id];
         let (timestamp, noise) = (self.time(), self.rng.next_u64());
-        let mut placement = placement(post, if id % 7 == 0 { b'P' } else { b'A' }, revision);
+        let mut placement = placement(post, if id.is_multiple_of(7) { b'P' } else { b'A' }, revision);
         put(&mut placement, 26, &(900_000 + id as i64 % 50_000).to_be_bytes());
         put(&mut placement, 34, &start.to_be_bytes());
         put(&mut placement, 38, &(start + 180).to_be_bytes());
@@ -354,7 +354,11 @@ mod tests {
     use super::*;
     use crate::oracle::Inputs;
 
-    fn small(seed: u64) -> (Vec<(&'static str, Vec<u8>, Option<Vec<u8>>)>, usize) {
+    /// Topic, key and value.
+    type Recorded = (&'static str, Vec<u8>, Option<Vec<u8>>);
+
+    /// All records, and how many pairs they make.
+    fn small(seed: u64) -> (Vec<Recorded>, usize) {
         let mut sample = Sample::new(seed, Size { positions: 400, bucket: 50, changes: 2.0, bucket_changes: 4 });
         let (mut all, mut inputs) = (Vec::new(), Inputs::default());
         let mut sink = |input: Input<'_>| {

@@ -1,5 +1,7 @@
 //! The flow on the memory log under a seeded schedule with every kind of fault, against the batch join.
 
+#![expect(clippy::unwrap_used, reason = "a test states what must hold")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

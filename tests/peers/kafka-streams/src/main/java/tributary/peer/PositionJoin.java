@@ -75,6 +75,9 @@ public final class PositionJoin {
         config.put(StreamsConfig.DSL_STORE_SUPPLIERS_CLASS_CONFIG, inMemory
             ? BuiltInDslStoreSuppliers.InMemoryDslStoreSuppliers.class
             : BuiltInDslStoreSuppliers.RocksDBDslStoreSuppliers.class);
+        // The foreign-key join has topics of its own, and takes these for them.
+        config.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, Serdes.BytesSerde.class);
+        config.put(StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, Serdes.ByteArraySerde.class);
         config.put("auto.offset.reset", "earliest");
         config.put(StreamsConfig.consumerPrefix("group.instance.id"), prefix + "position-join-peer-1");
         config.put(StreamsConfig.consumerPrefix("max.partition.fetch.bytes"), "4194304");
