@@ -32,7 +32,7 @@ const MEMBERS: usize = 3;
 const MOST_MEMBERS: usize = 4;
 /// Shorter than the longest pause, so that a paused process comes back as a zombie.
 const SESSION_TIMEOUT_MILLIS: &str = "6000";
-const SETTLE_LIMIT: Duration = Duration::from_secs(120);
+const SETTLE_LIMIT: Duration = Duration::from_mins(2);
 
 /// Where a record was seen, and a hash of it.
 type Sightings = HashMap<(i32, i64), u64>;
@@ -215,14 +215,14 @@ fn load(services: &Services, namespace: &str, seed: u64, during: Duration) -> u6
         }
         records += 1;
         let due = during.mul_f64(records as f64 / expected as f64);
-        if records % 50 == 0 {
+        if records.is_multiple_of(50) {
             std::thread::sleep(due.saturating_sub(started.elapsed()));
         }
     };
     let mut sample = Sample::new(seed, size);
     sample.load(&mut sink);
     sample.change(&mut sink);
-    producer.flush(Duration::from_secs(120)).unwrap();
+    producer.flush(Duration::from_mins(2)).unwrap();
     records
 }
 

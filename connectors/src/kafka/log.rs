@@ -45,14 +45,16 @@ impl KafkaLog {
         slot: &str,
         inboxes: &[&'static Topic],
     ) -> Result<Self, LogError> {
-        let id = configuration.transactional_id(group, slot);
-        let transactions = Transactions::open(configuration, id)?;
         let member: ClientConfig = configuration.member(group, slot);
         let consumer: MemberConsumer = member
             .create_with_context(Rebalances::default())
             .map_err(|error| fault::not_created("the consumer", &error))?;
         let assignment = Assignment::new(configuration, inboxes);
         consumer.subscribe(&assignment.names()).map_err(|error| fault::asked("joining the group", &error))?;
+        // The group is joined meanwhile. Nothing is read, and no offset is asked for, before the producer has ended what
+        // was left open.
+        let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
+            .inspect_err(|_| consumer.context().close())?;
         Ok(Self {
             transactions,
             consumer,

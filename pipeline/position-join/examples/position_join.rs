@@ -12,7 +12,7 @@ use clap::Parser;
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLog, TopicPlan};
 use tributary_position_join::flow::{FLOW, INBOXES, topology};
 use tributary_position_join::topics::INTERNAL;
-use tributary_runtime::{CommitLimits, Log, SnapshotConfig, WorkerConfig, WorkerPool};
+use tributary_runtime::{CommitLimits, Log, LogError, SnapshotConfig, WorkerConfig, WorkerPool};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -63,11 +63,9 @@ fn main() -> Result<(), Failure> {
     }
     println!("START {}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis());
     let mut kafka = KafkaConfiguration::new(&arguments.kafka, &arguments.namespace, &arguments.instance);
-    // A failed delivery fails the commit; word of each that succeeded is not needed, and costs a sixth of the processor.
-    kafka.producer.insert("delivery.report.only.error".to_owned(), "true".to_owned());
     kafka.producer.extend(arguments.producer.iter().filter_map(|setting| pair(setting)));
     kafka.consumer.extend(arguments.consumer.iter().filter_map(|setting| pair(setting)));
-    TopicPlan::compare(&kafka, &INTERNAL, arguments.partitions, 1)?.apply()?;
+    create_topics(&kafka, arguments.partitions, &stop)?;
     let pool = start(&arguments, kafka)?;
     while !stop.load(Ordering::Relaxed) && !pool.is_finished() {
         std::thread::sleep(Duration::from_millis(20));
@@ -79,6 +77,20 @@ fn main() -> Result<(), Failure> {
         metrics.stages().iter().for_each(|stage| println!("{stage:?}"));
     }
     Ok(())
+}
+
+/// Creates what is missing. A broker that is not there yet, or not any more, is waited for.
+fn create_topics(kafka: &KafkaConfiguration, partitions: i32, stop: &AtomicBool) -> Result<(), LogError> {
+    loop {
+        let created = TopicPlan::compare(kafka, &INTERNAL, partitions, 1).and_then(|mut plan| plan.apply());
+        match created {
+            Err(LogError::Unavailable(text)) if !stop.load(Ordering::Relaxed) => {
+                eprintln!("waiting for Kafka: {text}");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            result => return result,
+        }
+    }
 }
 
 fn pair(setting: &str) -> Option<(String, String)> {

@@ -128,7 +128,7 @@ fn load(kafka: &KafkaConfiguration, partitions: i32, options: &Load) -> Result<(
     sample.load(&mut sink);
     sample.change(&mut sink);
     failed.map_or(Ok(()), Err)?;
-    producer.flush(Duration::from_secs(120))?;
+    producer.flush(Duration::from_mins(2))?;
     println!("records_in={records} bytes_in={bytes} load_s={:.2}", started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -96,8 +96,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stop = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(signal_hook::consts::SIGTERM, Arc::clone(&stop))?;
     println!("START {}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis());
-    let mut kafka = KafkaConfiguration::new(&arguments.kafka, &arguments.namespace, "floor");
-    kafka.producer.insert("delivery.report.only.error".to_owned(), "true".to_owned());
+    let kafka = KafkaConfiguration::new(&arguments.kafka, &arguments.namespace, "floor");
     TopicPlan::compare(&kafka, &INTERNAL, arguments.partitions, 1)?.apply()?;
     let mut log = KafkaLog::open(&kafka, "position-join-floor", "0", &INBOXES)?;
     let share = |at: usize| Share { per_thousand: arguments.per_thousand.get(at).copied().unwrap_or(1000), carried: 0 };
