@@ -62,6 +62,16 @@ struct Chaos {
     injected: HashMap<Fault, u32>,
 }
 
+impl Drop for Chaos {
+    /// A failed test leaves no process behind.
+    fn drop(&mut self) {
+        for child in self.members.iter_mut().filter_map(|member| member.child.as_mut()) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// A program of the crate `position-join`, built beside this test.
 fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();

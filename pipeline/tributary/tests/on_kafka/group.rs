@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,6 +15,18 @@ pub const PATIENCE: Duration = Duration::from_mins(3);
 pub struct Services {
     pub kafka: String,
     pub registry: String,
+    /// The folder of services that were started for this test alone.
+    own: Option<PathBuf>,
+}
+
+impl Drop for Services {
+    /// Ends what was started here before its folder goes away with the test.
+    fn drop(&mut self) {
+        if let Some(folder) = &self.own {
+            let stopped = script("stop").arg("--dir").arg(folder).status();
+            assert!(stopped.is_ok(), "the services in {} cannot be stopped", folder.display());
+        }
+    }
 }
 
 impl Services {
@@ -27,10 +39,15 @@ impl Services {
             assert!(!all, "TRIBUTARY_KAFKA is not set, and TRIBUTARY_TESTS=all allows no test to be skipped");
             eprintln!("skipped: TRIBUTARY_KAFKA and TRIBUTARY_REGISTRY do not say where the services are");
         }
-        found.map(|(kafka, registry)| Self { kafka, registry })
+        found.map(|(kafka, registry)| Self { kafka, registry, own: None })
     }
 
-    /// Services that nobody else uses, in `folder`; they end with this process.
+    /// Ports that nobody listens on.
+    pub fn nowhere() -> Self {
+        Self { kafka: "127.0.0.1:1".to_owned(), registry: "http://127.0.0.1:1".to_owned(), own: None }
+    }
+
+    /// Services that nobody else uses, in `folder`; they end with the value, at the latest with this process.
     pub fn start(folder: &Path) -> Self {
         let owner = std::process::id().to_string();
         let mut start = script("start");
@@ -38,7 +55,8 @@ impl Services {
         assert!(start.stdout(Stdio::null()).status().unwrap().success());
         let env = fs::read_to_string(folder.join("env")).unwrap();
         let value = |key: &str| env.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
-        Self { kafka: value("TRIBUTARY_KAFKA="), registry: value("TRIBUTARY_REGISTRY=") }
+        let own = Some(folder.to_owned());
+        Self { kafka: value("TRIBUTARY_KAFKA="), registry: value("TRIBUTARY_REGISTRY="), own }
     }
 }
 

@@ -5,15 +5,10 @@ use std::time::{Duration, Instant};
 use crate::group::{Member, Services, join_namespace};
 use crate::world::{DAY_1, World};
 
-/// Ports that nobody listens on.
-fn nowhere() -> Services {
-    Services { kafka: "127.0.0.1:1".to_owned(), registry: "http://127.0.0.1:1".to_owned() }
-}
-
 #[test]
 fn the_service_waits_for_kafka_says_so_and_ends_at_once_when_asked() {
     let mut world = World::small();
-    join_namespace(&mut world, &nowhere(), "");
+    join_namespace(&mut world, &Services::nowhere(), "");
     let mut service = Member::start(&world, "service", "a");
     service.wait_to_tell("waiting for Kafka");
     std::thread::sleep(Duration::from_secs(2));
@@ -27,7 +22,7 @@ fn the_service_waits_for_kafka_says_so_and_ends_at_once_when_asked() {
 #[test]
 fn a_batch_gives_up_after_the_time_given() {
     let mut world = World::small();
-    join_namespace(&mut world, &nowhere(), "");
+    join_namespace(&mut world, &Services::nowhere(), "");
     let begun = Instant::now();
     let answer = world.once(DAY_1, &["--give-up-after", "3"]);
     assert_eq!(answer.code, 1, "{answer:?}");
