@@ -6,26 +6,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tributary_position_join::flow::{self, FLOW, INBOXES};
+use tributary_position_join::flow;
 use tributary_position_join::oracle::{Difference, Inputs, Rows};
 use tributary_position_join::sample::{Input, Sample, Size};
 use tributary_position_join::topics::{APP_RECORDS, INTERNAL, OPEN};
+use tributary_runtime::conformance::{SimulatedWorkers, without_time};
 use tributary_runtime::memory::{Broker, BrokerConfig, Faults, Retention, SimulationRng};
-use tributary_runtime::{
-    CommitLimits, Headers, Lag, Log, Metrics, Output, Producer, SnapshotConfig, Step, Topology, Worker, WorkerConfig,
-};
+use tributary_runtime::{CommitLimits, Headers, Output, Producer, SnapshotConfig, WorkerConfig};
 
 const PARTITIONS: i32 = 4;
 
 struct Simulation {
     broker: Broker,
     rng: SimulationRng,
-    topology: Arc<Topology>,
-    metrics: Arc<Metrics>,
-    config: WorkerConfig,
-    workers: Vec<Option<Worker>>,
+    workers: SimulatedWorkers,
     inputs: Inputs,
-    deaths: u32,
     /// Whether records of pairs may be gone that later ones replaced.
     compacted: bool,
 }
@@ -37,35 +32,17 @@ impl Simulation {
         let broker = Broker::new(config);
         broker.create_topics(&OPEN, PARTITIONS);
         broker.create_topics(&INTERNAL, PARTITIONS);
-        let topology = Arc::new(flow::topology(PARTITIONS));
-        let metrics = Arc::new(Metrics::new(&topology));
         let snapshots = rng.chance(0.1).then(|| SnapshotConfig {
             every: Duration::ZERO,
             ..SnapshotConfig::new(folder.to_owned(), format!("{seed}"))
         });
-        // Time must not decide anything.
-        let limits =
-            CommitLimits { time: Duration::from_hours(1), records: 1 + rng.below(60) as usize, bytes: 1 << 14 };
-        let config = WorkerConfig {
-            limits,
-            poll_timeout: Duration::ZERO,
-            poll_records: 1 + rng.below(30) as usize,
-            unavailable: Duration::from_hours(1),
-            snapshots,
-            ..WorkerConfig::default()
-        };
-        let workers = (0..=rng.below(3)).map(|_| None).collect();
-        Self {
-            broker,
-            rng,
-            topology,
-            metrics,
-            config,
-            workers,
-            inputs: Inputs::default(),
-            deaths: 0,
-            compacted: retention == Retention::ByKey,
-        }
+        let base = without_time();
+        let limits = CommitLimits { records: 1 + rng.below(60) as usize, bytes: 1 << 14, ..base.limits };
+        let config = WorkerConfig { limits, poll_records: 1 + rng.below(30) as usize, snapshots, ..base };
+        let topology = Arc::new(flow::topology(PARTITIONS));
+        let workers = SimulatedWorkers::new(broker.clone(), topology, config, 1 + rng.below(3));
+        let compacted = retention == Retention::ByKey;
+        Self { broker, rng, workers, inputs: Inputs::default(), compacted }
     }
 
     fn publish(&mut self, records: &[Recorded]) {
@@ -85,58 +62,24 @@ impl Simulation {
         self.broker.producer("sample").publish(&output).unwrap();
     }
 
-    /// Lets one worker do one thing, or start, or end.
-    fn turn(&mut self) {
-        let slot = self.rng.below(self.workers.len() as u64) as usize;
-        let Some(mut worker) = self.workers[slot].take() else {
-            let log: Box<dyn Log> = Box::new(self.broker.open(FLOW, &format!("worker-{slot}"), &INBOXES).unwrap());
-            let (topology, metrics) = (Arc::clone(&self.topology), Arc::clone(&self.metrics));
-            self.workers[slot] = Some(Worker::new(topology, self.config.clone(), log, metrics));
-            return;
-        };
-        if self.rng.chance(0.003) {
-            if let Err(error) = worker.close() {
-                assert!(error.can_restart(), "{error}");
-            }
-            return;
-        }
-        match worker.step() {
-            // The simulated process is gone: its log answers nothing any more.
-            Ok(Step::Unavailable(_)) if self.rng.chance(0.2) => self.deaths += 1,
-            Ok(_) => self.workers[slot] = Some(worker),
-            Err(error) => {
-                assert!(error.can_restart(), "{error}");
-                self.deaths += 1;
-            }
-        }
-    }
-
     fn run(&mut self, records: &[Recorded]) {
         for chunk in records.chunks(12) {
             self.publish(chunk);
             for _ in 0..self.rng.below(10) {
-                self.turn();
+                self.workers.turn(&mut self.rng);
             }
             if self.rng.chance(0.05) {
                 self.broker.compact();
                 self.compacted = true;
             }
         }
-        let lag = self.broker.lag(INBOXES.iter().map(|inbox| (FLOW.to_owned(), *inbox)).collect());
-        let mut turns = 0;
-        while lag.lag().unwrap() > 0 {
-            self.turn();
-            turns += 1;
-            assert!(turns < 100_000, "does not settle: {:?}", lag.lag());
-        }
+        self.workers.settle(&mut self.rng);
     }
 
     /// The last row of every pair. While reading, no row may go back to what it was before, nor be deleted twice.
     fn rows(&mut self) -> Rows {
         // Readers see what is committed once no transaction is open and no answer is late.
-        self.workers.iter_mut().for_each(|worker| *worker = None);
-        self.broker.stop_faults();
-        (0..4).for_each(|slot| self.broker.expire(FLOW, &format!("worker-{slot}")));
+        self.workers.end();
         let (mut rows, mut seen) = (Rows::new(), BTreeMap::new());
         for partition in 0..PARTITIONS {
             for record in self.broker.read_committed(APP_RECORDS.name, partition) {
@@ -179,8 +122,8 @@ fn faults_leave_the_rows_as_the_batch_join_has_them() {
         let retention = if seed % 4 == 3 { Retention::ByKey } else { Retention::All };
         let mut simulation = Simulation::new(seed, retention, folder.path());
         simulation.run(&sample(seed));
-        deaths += simulation.deaths;
-        aborts += simulation.metrics.workers().aborts;
+        deaths += simulation.workers.deaths();
+        aborts += simulation.workers.metrics().workers().aborts;
         let expected = simulation.inputs.join();
         pairs += expected.len();
         let difference = Difference::between(&simulation.rows(), &expected);

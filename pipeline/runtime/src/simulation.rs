@@ -6,21 +6,17 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use crate::conformance::word_count::{self, COUNTS, Count, DEAD_LETTERS, GROUP, INBOXES, LINES, Outcome, Split};
+use crate::conformance::{SimulatedWorkers, without_time};
 use crate::memory::{Broker, BrokerConfig, Faults, Retention, SimulationRng};
-use crate::{CommitLimits, Lag, Log, LogError, Metrics, Output, Producer, SnapshotConfig, Step, Topology};
-use crate::{Worker, WorkerConfig};
+use crate::{CommitLimits, Log, LogError, Output, Producer, SnapshotConfig, WorkerConfig};
 
 const PARTITIONS: i32 = word_count::PARTITIONS;
 
 struct Simulation {
     broker: Broker,
     rng: SimulationRng,
-    topology: Arc<Topology>,
-    metrics: Arc<Metrics>,
-    config: WorkerConfig,
     lines: Vec<(String, Option<String>)>,
-    workers: Vec<Option<Worker>>,
-    deaths: u32,
+    workers: SimulatedWorkers,
 }
 
 impl Simulation {
@@ -29,25 +25,17 @@ impl Simulation {
         let config = BrokerConfig { retention, faults: Some(Faults::all(seed)), ..BrokerConfig::like_kafka() };
         let broker = Broker::new(config);
         broker.create_topics(&word_count::TOPICS, PARTITIONS);
-        let topology = word_count::topology(&Arc::new(AtomicU32::new(5)));
-        let metrics = Arc::new(Metrics::new(&topology));
         // Few, because each snapshot is forced to disk.
         let snapshots = rng.chance(0.1).then(|| SnapshotConfig {
             every: Duration::ZERO,
             ..SnapshotConfig::new(folder.to_owned(), format!("{seed}"))
         });
-        // Time must not decide anything.
-        let limits = CommitLimits { time: Duration::from_hours(1), records: 1 + rng.below(40) as usize, bytes: 4096 };
-        let config = WorkerConfig {
-            limits,
-            poll_timeout: Duration::ZERO,
-            poll_records: 1 + rng.below(20) as usize,
-            unavailable: Duration::from_hours(1),
-            snapshots,
-            ..WorkerConfig::default()
-        };
-        let workers = (0..=rng.below(3)).map(|_| None).collect();
-        Self { broker, rng, topology, metrics, config, lines: Vec::new(), workers, deaths: 0 }
+        let base = without_time();
+        let limits = CommitLimits { records: 1 + rng.below(40) as usize, bytes: 4096, ..base.limits };
+        let config = WorkerConfig { limits, poll_records: 1 + rng.below(20) as usize, snapshots, ..base };
+        let topology = word_count::topology(&Arc::new(AtomicU32::new(5)));
+        let workers = SimulatedWorkers::new(broker.clone(), topology, config, 1 + rng.below(3));
+        Self { broker, rng, lines: Vec::new(), workers }
     }
 
     fn publish(&mut self) {
@@ -71,61 +59,23 @@ impl Simulation {
         self.broker.producer("lines").publish(&output).unwrap();
     }
 
-    /// Lets one worker do one thing, or start, or end.
-    fn turn(&mut self) {
-        let slot = self.rng.below(self.workers.len() as u64) as usize;
-        let Some(mut worker) = self.workers[slot].take() else {
-            let log = self.broker.open(GROUP, &format!("worker-{slot}"), &INBOXES).unwrap();
-            let log: Box<dyn Log> = Box::new(log);
-            let (topology, metrics) = (Arc::clone(&self.topology), Arc::clone(&self.metrics));
-            self.workers[slot] = Some(Worker::new(topology, self.config.clone(), log, metrics));
-            return;
-        };
-        if self.rng.chance(0.003) {
-            if let Err(error) = worker.close() {
-                assert!(error.can_restart(), "{error}");
-            }
-            return;
-        }
-        match worker.step() {
-            // The simulated process is gone: its log answers nothing any more.
-            Ok(Step::Unavailable(_)) if self.rng.chance(0.2) => self.deaths += 1,
-            Ok(_) => self.workers[slot] = Some(worker),
-            Err(error) => {
-                assert!(error.can_restart(), "{error}");
-                self.deaths += 1;
-            }
-        }
-    }
-
     fn run(&mut self) {
         for _ in 0..40 {
             self.publish();
             for _ in 0..self.rng.below(12) {
-                self.turn();
+                self.workers.turn(&mut self.rng);
             }
             if self.rng.chance(0.1) {
                 self.broker.compact();
             }
         }
-        let lag = self.broker.lag(INBOXES.iter().map(|inbox| (GROUP.to_owned(), *inbox)).collect());
-        let mut turns = 0;
-        while lag.lag().unwrap() > 0 {
-            self.turn();
-            turns += 1;
-            assert!(turns < 100_000, "does not settle: {:?}", lag.lag());
-        }
+        self.workers.settle(&mut self.rng);
     }
 
     /// The state as a new worker restores it, on a broker without faults, and what readers see.
     fn outcome(mut self) -> Outcome {
-        self.workers.clear();
-        self.broker.stop_faults();
-        for slot in 0..3 {
-            self.broker.expire(GROUP, &format!("worker-{slot}"));
-        }
-        let log = Box::new(self.broker.open(GROUP, "last", &INBOXES).unwrap());
-        let mut worker = Worker::new(self.topology, self.config, log, self.metrics);
+        self.workers.end();
+        let mut worker = self.workers.start("last");
         for _ in 0..200 {
             worker.step().unwrap();
         }
@@ -165,8 +115,8 @@ fn five_hundred_seeds_of_faults_leave_state_and_outputs_exactly_once() {
         let folder = tempfile::tempdir().unwrap();
         let mut simulation = Simulation::new(seed, Retention::All, folder.path());
         simulation.run();
-        deaths += simulation.deaths;
-        aborts += simulation.metrics.workers().aborts;
+        deaths += simulation.workers.deaths();
+        aborts += simulation.workers.metrics().workers().aborts;
         let expected = Outcome::expected(simulation.lines.iter());
         assert_eq!(simulation.outcome(), expected, "seed {seed}");
     }
@@ -191,8 +141,14 @@ fn the_same_seed_gives_the_same_run() {
         let folder = tempfile::tempdir().unwrap();
         let mut simulation = Simulation::new(seed, Retention::All, folder.path());
         simulation.run();
-        let figures = simulation.metrics.workers();
-        (simulation.deaths, figures.commits, figures.aborts, figures.restored_entries, simulation.rng.next_u64())
+        let figures = simulation.workers.metrics().workers();
+        (
+            simulation.workers.deaths(),
+            figures.commits,
+            figures.aborts,
+            figures.restored_entries,
+            simulation.rng.next_u64(),
+        )
     };
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8));

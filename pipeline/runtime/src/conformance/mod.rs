@@ -7,6 +7,7 @@
 mod harness;
 mod killable;
 mod recovery;
+mod simulated;
 mod transactions;
 pub mod word_count;
 
@@ -16,6 +17,7 @@ use crate::memory::OwnedRecord;
 use crate::{Lag, Log, Producer, Topic};
 
 pub use killable::Killer;
+pub use simulated::{SimulatedWorkers, without_time};
 
 /// What the suite needs from a log.
 pub trait LogFactory {

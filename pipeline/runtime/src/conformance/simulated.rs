@@ -1,0 +1,100 @@
+//! Workers of one group on a broker in memory, one of which does one thing at a time, in an order that a seed decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::memory::{Broker, SimulationRng};
+use crate::{Lag, Log, Metrics, Step, Topic, Topology, Worker, WorkerConfig};
+
+const MOST_TURNS: u32 = 100_000;
+
+/// A configuration with which time decides nothing: what it leaves open is what a seed may decide.
+pub fn without_time() -> WorkerConfig {
+    let mut config =
+        WorkerConfig { poll_timeout: Duration::ZERO, unavailable: Duration::from_hours(1), ..WorkerConfig::default() };
+    config.limits.time = Duration::from_hours(1);
+    config
+}
+
+/// The workers, each of which may be up or down.
+pub struct SimulatedWorkers {
+    broker: Broker,
+    topology: Arc<Topology>,
+    metrics: Arc<Metrics>,
+    config: WorkerConfig,
+    inboxes: Vec<&'static Topic>,
+    workers: Vec<Option<Worker>>,
+    deaths: u32,
+}
+
+impl SimulatedWorkers {
+    /// So many workers, all of them down.
+    pub fn new(broker: Broker, topology: Arc<Topology>, config: WorkerConfig, count: u64) -> Self {
+        let metrics = Arc::new(Metrics::new(&topology));
+        let inboxes = topology.stages.iter().map(|stage| stage.inbox).collect();
+        let workers = (0..count).map(|_| None).collect();
+        Self { broker, topology, metrics, config, inboxes, workers, deaths: 0 }
+    }
+
+    /// The counters of all workers that there were.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// How many workers have died.
+    pub fn deaths(&self) -> u32 {
+        self.deaths
+    }
+
+    /// Lets one worker do one thing, or start, or end.
+    pub fn turn(&mut self, rng: &mut SimulationRng) {
+        let slot = rng.below(self.workers.len() as u64) as usize;
+        let Some(mut worker) = self.workers[slot].take() else {
+            self.workers[slot] = Some(self.start(&name(slot)));
+            return;
+        };
+        if rng.chance(0.003) {
+            if let Err(error) = worker.close() {
+                assert!(error.can_restart(), "{error}");
+            }
+            return;
+        }
+        match worker.step() {
+            // The simulated process is gone: its log answers nothing any more.
+            Ok(Step::Unavailable(_)) if rng.chance(0.2) => self.deaths += 1,
+            Ok(_) => self.workers[slot] = Some(worker),
+            Err(error) => {
+                assert!(error.can_restart(), "{error}");
+                self.deaths += 1;
+            }
+        }
+    }
+
+    /// Lets the workers go on until nothing is left to read.
+    pub fn settle(&mut self, rng: &mut SimulationRng) {
+        let lag = self.broker.lag(self.inboxes.iter().map(|inbox| (self.topology.flow.to_owned(), *inbox)).collect());
+        let mut turns = 0;
+        while lag.lag().unwrap() > 0 {
+            self.turn(rng);
+            turns += 1;
+            assert!(turns < MOST_TURNS, "does not settle: {:?}", lag.lag());
+        }
+    }
+
+    /// Ends all workers and the faults: no transaction is open then, and no answer is late.
+    pub fn end(&mut self) {
+        self.workers.iter_mut().for_each(|worker| *worker = None);
+        self.broker.stop_faults();
+        (0..self.workers.len()).for_each(|slot| self.broker.expire(self.topology.flow, &name(slot)));
+    }
+
+    /// A worker that is none of the others.
+    pub fn start(&self, id: &str) -> Worker {
+        let log: Box<dyn Log> = Box::new(self.broker.open(self.topology.flow, id, &self.inboxes).unwrap());
+        Worker::new(Arc::clone(&self.topology), self.config.clone(), log, Arc::clone(&self.metrics))
+    }
+}
+
+fn name(slot: usize) -> String {
+    format!("worker-{slot}")
+}
