@@ -76,6 +76,9 @@ impl<const N: usize> Visitor<'_> for ImageVisitor<N> {
 
 /// What positions and placements have in common: an id as key, a DPN, and a mark for deleted ones.
 pub trait Row: Serialize + for<'de> Deserialize<'de> + Clone + PartialEq + Send + 'static {
+    /// The second byte of a row that is only marked as deleted.
+    const DELETED: u8;
+
     /// Reads a value as it came, if it has the right length.
     fn from_slice(bytes: &[u8]) -> Option<Self>;
 
@@ -83,45 +86,39 @@ pub trait Row: Serialize + for<'de> Deserialize<'de> + Clone + PartialEq + Send 
     fn as_bytes(&self) -> &[u8];
 
     /// The DPN it carries.
-    fn dpn(&self) -> Dpn;
+    fn dpn(&self) -> Dpn {
+        let mut dpn = Image([0; 24]);
+        dpn.0.copy_from_slice(&self.as_bytes()[2..26]);
+        dpn
+    }
 
     /// Whether it is there, and not only marked as deleted.
-    fn lives(&self) -> bool;
+    fn lives(&self) -> bool {
+        self.as_bytes()[1] != Self::DELETED
+    }
 }
 
 impl Row for Position {
+    const DELETED: u8 = b'D';
+
     fn from_slice(bytes: &[u8]) -> Option<Self> {
         Image::from_slice(bytes)
     }
 
     fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    fn dpn(&self) -> Dpn {
-        Image(self.field(2))
-    }
-
-    fn lives(&self) -> bool {
-        self.0[1] != b'D'
     }
 }
 
 impl Row for Placement {
+    const DELETED: u8 = b'X';
+
     fn from_slice(bytes: &[u8]) -> Option<Self> {
         Image::from_slice(bytes)
     }
 
     fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    fn dpn(&self) -> Dpn {
-        Image(self.field(2))
-    }
-
-    fn lives(&self) -> bool {
-        self.0[1] != b'X'
     }
 }
 
