@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tributary_runtime::{Headers, Output, Processor, Record, StateStore, TopicPartition};
+use tributary_runtime::{Headers, Output, ProcessError, Processor, Record, StateStore, TopicPartition};
 use tributary_schemas::{AvroRecord, Codec, CodecBuilder, Date, LocalRegistry};
 
 use crate::configuration::EsrSettings;
@@ -28,11 +28,31 @@ pub(crate) fn date(text: &str) -> Date {
     Date::from_civil(text.parse().unwrap())
 }
 
+/// The built-in settings, for two offices, with a registry in memory.
+pub(crate) fn context() -> Context {
+    let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(topics::ALL).build().unwrap();
+    let settings = Arc::new(EsrSettings::load(None, &|_| Err("no files here".to_owned())).unwrap());
+    Context::new(codec, settings, vec!["EOE".to_owned(), "LDN".to_owned()])
+}
+
+/// Lets a processor process one record. What it has written is neither merged nor undone yet.
+pub(crate) fn process<P: Processor>(
+    processor: &mut P,
+    (key, value): (&[u8], Option<&[u8]>),
+    headers: Headers<'_>,
+    timestamp: i64,
+    output: &mut Output,
+) -> Result<(), ProcessError> {
+    let origin = TopicPartition { topic: "test", partition: 0 };
+    output.inherit(timestamp, headers);
+    processor.stores().into_iter().for_each(StateStore::begin_record);
+    processor.process(&Record { origin, offset: 0, timestamp, key, value, headers }, output)
+}
+
 impl<P: Processor> Harness<P> {
     pub(crate) fn new(make: impl FnOnce(Context) -> P) -> Self {
-        let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(topics::ALL).build().unwrap();
-        let settings = Arc::new(EsrSettings::load(None, &|_| Err("no files here".to_owned())).unwrap());
-        let context = Context::new(codec.clone(), settings, vec!["EOE".to_owned(), "LDN".to_owned()]);
+        let context = context();
+        let codec = context.codec.clone();
         Self { processor: make(context), codec, now: millis(NOW), sent: Output::new(1) }
     }
 
@@ -51,17 +71,7 @@ impl<P: Processor> Harness<P> {
     }
 
     fn process(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let record = Record {
-            origin: TopicPartition { topic: "test", partition: 0 },
-            offset: 0,
-            timestamp: self.now,
-            key,
-            value,
-            headers: Headers::default(),
-        };
-        self.sent.inherit(self.now, Headers::default());
-        self.processor.stores().into_iter().for_each(StateStore::begin_record);
-        self.processor.process(&record, &mut self.sent).unwrap();
+        process(&mut self.processor, (key, value), Headers::default(), self.now, &mut self.sent).unwrap();
         self.processor.stores().into_iter().for_each(StateStore::merge);
     }
 

@@ -1,12 +1,10 @@
 //! Drives one processor with hand-made records, and shows under which keys, on which topics it sends, and its errors.
 
-use tributary_runtime::{
-    Headers, Output, ProcessError, Processor, Record, StateStore, Topic, TopicPartition, append_header,
-};
+use tributary_runtime::{Headers, Output, ProcessError, Processor, StateStore, Topic, append_header};
 use tributary_schemas::{AvroRecord, Codec};
 
 use crate::context::Context;
-use crate::harness::{Harness, NOW, millis};
+use crate::harness::{NOW, context, millis, process};
 
 /// A processor of a flow with some partitions.
 pub(crate) struct Keyed<P> {
@@ -38,13 +36,9 @@ impl Sent {
 
 impl<P: Processor> Keyed<P> {
     pub(crate) fn new(make: impl FnOnce(Context) -> P) -> Self {
-        let mut codec = None;
-        let harness = Harness::new(|context| {
-            codec = Some(context.codec.clone());
-            make(context)
-        });
-        let (processor, codec) = (harness.processor, codec.unwrap());
-        Self { processor, codec, headers: Vec::new(), partitions: 1, now: millis(NOW) }
+        let context = context();
+        let codec = context.codec.clone();
+        Self { processor: make(context), codec, headers: Vec::new(), partitions: 1, now: millis(NOW) }
     }
 
     pub(crate) fn partitions(self, partitions: i32) -> Self {
@@ -117,18 +111,9 @@ impl<P: Processor> Keyed<P> {
     }
 
     fn one(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<Vec<Sent>, ProcessError> {
-        let record = Record {
-            origin: TopicPartition { topic: "test", partition: 0 },
-            offset: 0,
-            timestamp: self.now,
-            key,
-            value,
-            headers: Headers::from_bytes(&self.headers),
-        };
         let mut output = Output::new(self.partitions);
-        output.inherit(self.now, record.headers);
-        self.processor.stores().into_iter().for_each(StateStore::begin_record);
-        self.processor.process(&record, &mut output)?;
+        let headers = Headers::from_bytes(&self.headers);
+        process(&mut self.processor, (key, value), headers, self.now, &mut output)?;
         let sent = output.records().map(|record| Sent {
             topic: record.topic.name,
             key: record.key.to_vec(),
