@@ -23,17 +23,19 @@ pub fn program() -> Result<PathBuf, String> {
         let path = PathBuf::from(path);
         return if path.is_file() { Ok(path) } else { Err(format!("TRIBUTARY_BIN {} is no file", path.display())) };
     }
+    built("tributary", "run `cargo build -p tributary` first, or name the program in TRIBUTARY_BIN")
+}
+
+/// A program built beside this test: its path in the folder of the profile, and how it comes there.
+///
+/// # Errors
+/// A sentence that says how to build it.
+pub fn built(name: &str, how: &str) -> Result<PathBuf, String> {
     // A test lies in <target>/<profile>/deps.
     let test = std::env::current_exe().map_err(|error| error.to_string())?;
     let profile = test.parent().and_then(Path::parent).ok_or("this test lies in no target folder")?;
-    let path = profile.join("tributary");
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(format!(
-        "{} is missing: run `cargo build -p tributary` first, or name the program in TRIBUTARY_BIN",
-        path.display()
-    ))
+    let path = profile.join(name);
+    if path.is_file() { Ok(path) } else { Err(format!("{} is missing: {how}", path.display())) }
 }
 
 /// The folders of one exchange and the flags that every run of it gets.

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ use tributary_position_join::sample::{Input, Sample, Size};
 use tributary_position_join::topics::{APP_RECORDS, OPEN};
 use tributary_runtime::memory::SimulationRng;
 use tributary_runtime::{Lag, partition_for_key};
-use tributary_tests::process::signal;
+use tributary_tests::process::{built, signal};
 use tributary_tests::services::{Services, fresh_namespace};
 
 const PARTITIONS: i32 = 4;
@@ -74,10 +74,8 @@ impl Drop for Chaos {
 
 /// A program of the crate `position-join`, built beside this test.
 fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
-    assert!(path.is_file(), "{} is missing: cargo build -p tributary-position-join --examples", path.display());
-    path
+    let how = "run `cargo build -p tributary-position-join --examples` first";
+    built(&format!("examples/{name}"), how).unwrap_or_else(|text| panic!("{text}"))
 }
 
 impl Chaos {

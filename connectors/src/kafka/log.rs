@@ -243,8 +243,7 @@ impl Log for KafkaLog {
         if let Some(event) = self.decide()? {
             return Ok(event);
         }
-        let group = self.configuration.name(&self.group);
-        self.unassigned.look(&self.consumer, &self.assignment, &group)?;
+        self.unassigned.look(&self.consumer, &self.assignment, || self.configuration.name(&self.group))?;
         let mut count = 0;
         let mut wait = timeout;
         while count < max_records {

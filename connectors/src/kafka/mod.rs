@@ -1,9 +1,9 @@
 //! Apache Kafka: the log for everything that more than one process has to share.
 //!
 //! [`KafkaLog`] is the port of one worker, [`KafkaProducer`] that of a connector that brings data in, [`KafkaLag`] says
-//! what a flow has left to do, [`KafkaReader`] what topics hold, and [`TopicPlan`] creates them. All of it is on librdkafka; nothing outside this
-//! module names the client. What Kafka promises and what this module adds to it is written where it is done: commit and
-//! abort in `transaction`, rebalances in `rebalance` and `unassigned`, restoring state in `restore`.
+//! what a flow has left to do, [`KafkaReader`] what topics hold, and [`TopicPlan`] creates them. All of it is on
+//! librdkafka; nothing outside this module names the client. What Kafka promises and what this module adds to it is
+//! written where it is done: commit and abort in `transaction`, rebalances in `rebalance` and `unassigned`, restoring state in `restore`.
 
 mod assignment;
 mod configuration;

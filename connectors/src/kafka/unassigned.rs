@@ -57,36 +57,38 @@ impl Unassigned {
         Ok(())
     }
 
-    /// Looks at the group when it is time, and asks it to distribute anew when partitions are missing.
+    /// Looks at the group when it is time, and asks it to distribute anew when partitions are missing. Called before
+    /// each poll, so it must cost nothing once all is well.
     pub(super) fn look(
         &mut self,
         consumer: &MemberConsumer,
         assignment: &Assignment,
-        group: &str,
+        name_of_group: impl FnOnce() -> String,
     ) -> Result<(), LogError> {
-        let now = Instant::now();
         match self {
-            Self::Looking { next, pause, missing } if *next <= now => {
-                let found = match missing_partitions(consumer, assignment, group) {
-                    Ok(found) => found,
-                    Err(error) => {
-                        tracing::debug!(group, "the group cannot be looked at: {error}");
-                        None
-                    }
-                };
-                match found {
-                    Some(found) if found.is_empty() => *self = Self::Complete,
-                    Some(found) if found == *missing => self.ask(consumer, assignment, group)?,
-                    found => {
-                        *missing = found.unwrap_or_default();
-                        (*next, *pause) = (now + *pause, (*pause * 2).min(LONGEST_PAUSE));
-                    }
-                }
-                Ok(())
+            Self::Looking { next, .. } if *next <= Instant::now() => {
+                self.look_now(consumer, assignment, &name_of_group())
             }
-            Self::Asking { until } if *until <= now => self.subscribe_to_all(consumer, assignment),
+            Self::Asking { until } if *until <= Instant::now() => self.subscribe_to_all(consumer, assignment),
             _ => Ok(()),
         }
+    }
+
+    fn look_now(&mut self, consumer: &MemberConsumer, assignment: &Assignment, group: &str) -> Result<(), LogError> {
+        let Self::Looking { next, pause, missing } = self else { return Ok(()) };
+        let found = missing_partitions(consumer, assignment, group).unwrap_or_else(|error| {
+            tracing::debug!(group, "the group cannot be looked at: {error}");
+            None
+        });
+        match found {
+            Some(found) if found.is_empty() => *self = Self::Complete,
+            Some(found) if found == *missing => return self.ask(found.len(), consumer, assignment, group),
+            found => {
+                *missing = found.unwrap_or_default();
+                (*next, *pause) = (Instant::now() + *pause, (*pause * 2).min(LONGEST_PAUSE));
+            }
+        }
+        Ok(())
     }
 
     fn look_soon() -> Self {
@@ -94,11 +96,16 @@ impl Unassigned {
     }
 
     /// Leaves out the topic of which this worker has the fewest partitions, most often none.
-    fn ask(&mut self, consumer: &MemberConsumer, assignment: &Assignment, group: &str) -> Result<(), LogError> {
-        let Self::Looking { missing, .. } = self else { return Ok(()) };
+    fn ask(
+        &mut self,
+        partitions: usize,
+        consumer: &MemberConsumer,
+        assignment: &Assignment,
+        group: &str,
+    ) -> Result<(), LogError> {
         tracing::info!(
             group,
-            partitions = missing.len(),
+            partitions,
             "a restart in the middle of a rebalance left partitions to nobody; the group distributes anew"
         );
         let mut names = assignment.names();

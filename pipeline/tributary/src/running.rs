@@ -253,10 +253,9 @@ impl RunningFlow {
         self.demands_all.store(true, Ordering::Relaxed);
     }
 
-    /// Whether each partition was seen, and none twice.
-    fn is_complete<'a>(&self, seen: impl ExactSizeIterator<Item = &'a StagePartition>) -> bool {
-        let (count, all) = (seen.len(), self.task_count());
-        !self.demands_all.load(Ordering::Relaxed) || (count == all && seen.collect::<HashSet<_>>().len() == all)
+    /// Whether enough was seen: all partitions of all stages, where that is demanded.
+    fn is_complete<T>(&self, seen: &[(StagePartition, T)]) -> bool {
+        !self.demands_all.load(Ordering::Relaxed) || each_was_seen_once(seen, self.task_count())
     }
 
     fn task_count(&self) -> usize {
@@ -285,8 +284,7 @@ impl RunningFlow {
         visit: impl Fn(&P) -> T + Send + Sync + 'static,
     ) -> Result<Option<Vec<T>>, Failure> {
         let seen = self.look(visit)?;
-        let distinct: HashSet<&StagePartition> = seen.iter().map(|(task, _)| task).collect();
-        let has_all = distinct.len() == count as usize && seen.len() == distinct.len();
+        let has_all = each_was_seen_once(&seen, count as usize);
         Ok(has_all.then(|| seen.into_iter().map(|(_, seen)| seen).collect()))
     }
 
@@ -302,7 +300,7 @@ impl RunningFlow {
                 Some(((stage.to_owned(), partition), processor.downcast_ref::<P>().map(|it| visit(it))))
             };
             let error = match self.inspector.inspect(INSPECT_TIMEOUT, look) {
-                Ok(found) if self.is_complete(found.iter().map(|(task, _)| task)) => {
+                Ok(found) if self.is_complete(&found) => {
                     return Ok(found.into_iter().filter_map(|(task, seen)| Some((task, seen?))).collect());
                 }
                 Ok(_) => "partitions are moving between workers".to_owned(),
@@ -353,6 +351,11 @@ impl Producer for RunningFlow {
 
 /// The name of a stage, and a partition of its inbox.
 type StagePartition = (String, i32);
+
+/// Whether `count` partitions were seen, and none twice: one that moves between workers is met twice or not at all.
+fn each_was_seen_once<T>(seen: &[(StagePartition, T)], count: usize) -> bool {
+    seen.len() == count && seen.iter().map(|(partition, _)| partition).collect::<HashSet<_>>().len() == count
+}
 
 /// When something was last committed.
 struct Progress {

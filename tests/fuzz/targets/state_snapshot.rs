@@ -3,9 +3,10 @@
 //! Half of the inputs get a heading and a checksum that fit, so that what is behind them is reached.
 #![no_main]
 
+mod memory_folder;
+
 use std::fs;
-use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
@@ -13,12 +14,9 @@ use tributary_runtime::conformance::word_count::{self, GROUP, INBOXES, PARTITION
 use tributary_runtime::memory::{Broker, BrokerConfig};
 use tributary_runtime::{Metrics, SnapshotConfig, Worker, WorkerConfig};
 
-const IDENTITY: &str = "fuzz";
+use memory_folder::FOLDER;
 
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
-});
+const IDENTITY: &str = "fuzz";
 
 /// A file whose heading and checksum are right.
 fn sound_file(entries: &[u8]) -> Vec<u8> {

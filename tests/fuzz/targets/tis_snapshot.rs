@@ -1,12 +1,14 @@
 //! Any bytes as a file of a TIS snapshot, plain or compressed, or as its manifest: each line loads or is reported.
 #![no_main]
 
+mod memory_folder;
+
 use std::fs;
-use std::path::Path;
-use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use tributary_connectors::snapshot::{Snapshot, SnapshotError};
+
+use memory_folder::FOLDER;
 
 const NAMES: [&str; 7] = [
     "posts.jsonl",
@@ -17,11 +19,6 @@ const NAMES: [&str; 7] = [
     "people.jsonl.gz",
     "manifest.json",
 ];
-
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
-});
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&kind, content)) = bytes.split_first() else { return };
