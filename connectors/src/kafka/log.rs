@@ -11,11 +11,12 @@ use tributary_runtime::{Headers, Log, LogError, Output, Poll, Record, Topic, Top
 
 use super::assignment::Assignment;
 use super::configuration::KafkaConfiguration;
+use super::offsets::{self, BrokerPartition};
 use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
 use super::restore::Reader;
 use super::transaction::{self, Transactions};
 use super::unassigned::Unassigned;
-use super::{fault, headers, offsets};
+use super::{fault, headers};
 
 /// The consumer and the transactional producer of one worker.
 pub struct KafkaLog {
@@ -28,6 +29,8 @@ pub struct KafkaLog {
     /// All partitions of that decision, for the answer to the group.
     leaving_list: TopicPartitionList,
     unassigned: Unassigned,
+    /// Partitions that flow again, and that the client may not have noticed yet.
+    resumed: Vec<BrokerPartition>,
     reader: Option<Reader>,
     configuration: KafkaConfiguration,
     group: String,
@@ -62,6 +65,7 @@ impl KafkaLog {
             leaving: Vec::new(),
             leaving_list: TopicPartitionList::new(),
             unassigned: Unassigned::NotJoined,
+            resumed: Vec::new(),
             reader: None,
             configuration: configuration.clone(),
             group: group.to_owned(),
@@ -219,6 +223,20 @@ impl KafkaLog {
         Ok(())
     }
 
+    /// Makes the client fetch resumed partitions now.
+    ///
+    /// Its connections sleep for up to a second while all partitions are paused, and resuming does not wake them. A request
+    /// to the leaders does. If it fails, the connections wake by themselves.
+    fn wake_connections(&mut self) {
+        if self.resumed.is_empty() {
+            return;
+        }
+        let resumed = std::mem::take(&mut self.resumed);
+        if let Err(error) = offsets::first(&self.consumer, &resumed, Duration::from_secs(1)) {
+            tracing::debug!("the brokers of resumed partitions do not answer: {error}");
+        }
+    }
+
     /// Ends as a killed process does: the transaction stays open and the group is not told.
     #[cfg(test)]
     pub(super) fn kill(mut self) {
@@ -243,6 +261,7 @@ impl Log for KafkaLog {
         if let Some(event) = self.decide()? {
             return Ok(event);
         }
+        self.wake_connections();
         self.unassigned.look(&self.consumer, &self.assignment, || self.configuration.name(&self.group))?;
         let mut count = 0;
         let mut wait = timeout;
@@ -273,6 +292,7 @@ impl Log for KafkaLog {
             }
             if let Some(place) = self.assignment.place(*partition) {
                 place.flowing = true;
+                self.resumed.push((self.configuration.name(partition.topic), partition.partition));
                 resumed.push((*partition, Offset::Offset(place.position)));
             }
         }
