@@ -61,6 +61,14 @@ impl Services {
         assert!(output.status.success(), "{service} did not come back: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Limits how many bytes a second a client may send to the broker; 0 lifts the limit.
+    pub fn limit(&self, client: &str, bytes_per_second: u32) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("services/limit");
+        let bytes = bytes_per_second.to_string();
+        let output = Command::new(script).args(["--dir", &self.folder, client, &bytes]).output().unwrap();
+        assert!(output.status.success(), "{client} is not limited: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// What the registry answers to a GET of a path behind its URL.
     pub fn ask_registry(&self, path: &str) -> String {
         let address = self.registry.strip_prefix("http://").expect("the registry of the tests speaks plain HTTP");

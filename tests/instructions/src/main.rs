@@ -1,0 +1,153 @@
+//! Work of a fixed size, for a tool that counts the instructions of one function: see `tests/instructions/run`.
+//!
+//! Wall time on a shared machine says little; the number of instructions is the same each time.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tributary_position_join::flow::{FLOW, INBOXES, topology};
+use tributary_position_join::sample::{Input, Sample, Size};
+use tributary_position_join::topics::{INTERNAL, OPEN};
+use tributary_runtime::memory::{Broker, BrokerConfig, Retention};
+use tributary_runtime::{
+    CommitLimits, Headers, LogError, Metrics, Output, Producer, Step, Worker, WorkerConfig, WorkerError,
+};
+use tributary_schemas::records::{LifecycleState, Placement, Post, PostStatus};
+use tributary_schemas::types::{Date, PersonId, PlacementId, PostId};
+use tributary_schemas::{Codec, CodecBuilder, LocalRegistry, RecordType};
+
+type Failure = Box<dyn std::error::Error>;
+
+const PARTITIONS: i32 = 4;
+const DECODED: i64 = 5_000;
+const POSITIONS: u32 = 1_000;
+
+fn main() -> Result<(), Failure> {
+    let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory()))
+        .topic("tis.placement", &[RecordType::Placement])
+        .topic("tis.post", &[RecordType::Post])
+        .build()?;
+    let values = encoded(&codec)?;
+    println!("decoded {} values", decode(&codec, &values)?);
+
+    let mut worker = worker(&filled()?)?;
+    let (mut joined, mut commits) = (0, 0);
+    for processes in plan()? {
+        if processes {
+            joined += join(&mut worker)?;
+        } else {
+            commit(&mut worker)?;
+            commits += 1;
+        }
+    }
+    println!("joined {joined} records, committed {commits} transactions");
+    Ok(())
+}
+
+/// Placements and posts with usual content.
+fn encoded(codec: &Codec) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut values = Vec::new();
+    for id in 0..DECODED {
+        let mut value = Vec::new();
+        let national_post_number = format!("YHD/RC{:03}/019/STR/{id:05}", id % 900);
+        if id % 4 == 0 {
+            let post = Post { id: PostId(id), national_post_number, status: PostStatus::Current, ..Post::default() };
+            codec.encode(&post, &mut value)?;
+        } else {
+            codec.encode(&placement(id, national_post_number), &mut value)?;
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
+fn placement(id: i64, national_post_number: String) -> Placement {
+    Placement {
+        id: PlacementId(id),
+        trainee_id: PersonId(id / 3),
+        national_post_number,
+        date_from: Date(20_670),
+        date_to: Some(Date(20_851)),
+        whole_time_equivalent: Some(0.8),
+        site_code: Some("RAJ01".to_owned()),
+        site_name: Some("An invented hospital".to_owned()),
+        grade_abbreviation: Some("ST3".to_owned()),
+        placement_type: "In post".to_owned(),
+        lifecycle_state: LifecycleState::Approved,
+        ..Placement::default()
+    }
+}
+
+#[inline(never)]
+fn decode(codec: &Codec, values: &[Vec<u8>]) -> Result<usize, Failure> {
+    let mut decoded = 0;
+    for value in values {
+        let framed = codec.open(value)?;
+        match framed.record_type() {
+            RecordType::Post => drop(black_box(framed.read::<Post>()?)),
+            _ => drop(black_box(framed.read::<Placement>()?)),
+        }
+        decoded += 1;
+    }
+    Ok(decoded)
+}
+
+/// A log that holds the inputs of the position join.
+fn filled() -> Result<Broker, LogError> {
+    let broker = Broker::new(BrokerConfig::embedded(Retention::Unread));
+    broker.create_topics(&OPEN, PARTITIONS);
+    broker.create_topics(&INTERNAL, PARTITIONS);
+    let mut output = Output::new(PARTITIONS);
+    let mut sink = |input: Input<'_>| {
+        output.inherit(input.timestamp, Headers::default());
+        match input.value {
+            Some(value) => output.send(input.topic, input.key, |buffer| buffer.extend_from_slice(value)),
+            None => output.tombstone(input.topic, input.key),
+        }
+    };
+    let mut sample = Sample::new(42, Size { positions: POSITIONS, bucket: 50, changes: 1.0, bucket_changes: 2 });
+    sample.load(&mut sink);
+    sample.change(&mut sink);
+    broker.producer("inputs").publish(&output)?;
+    Ok(broker)
+}
+
+/// A worker with its partitions. It commits when nothing is left to read.
+fn worker(broker: &Broker) -> Result<Worker, WorkerError> {
+    let topology = Arc::new(topology(PARTITIONS));
+    let metrics = Arc::new(Metrics::new(&topology));
+    let limits = CommitLimits { time: Duration::from_hours(1), records: usize::MAX, bytes: usize::MAX };
+    let config = WorkerConfig { limits, poll_timeout: Duration::ZERO, ..WorkerConfig::default() };
+    let log = Box::new(broker.open(FLOW, "worker", &INBOXES)?);
+    let mut worker = Worker::new(topology, config, log, metrics);
+    while worker.step()? != Step::Rebalanced {}
+    Ok(worker)
+}
+
+/// Which steps process records; the others commit what those before them have made.
+fn plan() -> Result<Vec<bool>, Failure> {
+    let mut worker = worker(&filled()?)?;
+    let mut steps: Vec<bool> = Vec::new();
+    // Two hops, each with a commit at its end.
+    while steps.iter().filter(|processes| !**processes).count() < 2 {
+        steps.push(matches!(worker.step()?, Step::Processed(_)));
+    }
+    Ok(steps)
+}
+
+#[inline(never)]
+fn join(worker: &mut Worker) -> Result<usize, Failure> {
+    match worker.step()? {
+        Step::Processed(count) => Ok(count),
+        other => Err(format!("expected records, found {other:?}").into()),
+    }
+}
+
+#[inline(never)]
+fn commit(worker: &mut Worker) -> Result<(), Failure> {
+    match worker.step()? {
+        Step::Idle => Ok(()),
+        other => Err(format!("expected a commit, found {other:?}").into()),
+    }
+}
