@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tributary_runtime::LogError;
 
@@ -42,10 +44,16 @@ fn query<C: ConsumerContext>(
     }
     let what = "asking for offsets";
     let asked = list(partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, which)))?;
-    let answer = client.offsets_for_times(asked, timeout).map_err(|error| fault::asked(what, &error))?;
+    let failed = |error: &KafkaError| {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+            look_again(client, partitions, timeout);
+        }
+        fault::asked(what, error)
+    };
+    let answer = client.offsets_for_times(asked, timeout).map_err(|error| failed(&error))?;
     let mut offsets = Vec::with_capacity(partitions.len());
     for element in answer.elements() {
-        element.error().map_err(|error| fault::asked(what, &error))?;
+        element.error().map_err(|error| failed(&error))?;
         match element.offset() {
             Offset::Offset(offset) => offsets.push(offset),
             other => {
@@ -55,6 +63,18 @@ fn query<C: ConsumerContext>(
         }
     }
     Ok(offsets)
+}
+
+/// Asks whether topics exist by now. The client remembers for ever that one did not, and answers questions without asking.
+fn look_again<C: ConsumerContext>(client: &BaseConsumer<C>, partitions: &[BrokerPartition], timeout: Duration) {
+    let mut topics: Vec<&str> = partitions.iter().map(|(topic, _)| topic.as_str()).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    for topic in topics {
+        if let Err(error) = client.fetch_metadata(Some(topic), timeout) {
+            tracing::debug!("asking for topic {topic}: {error}");
+        }
+    }
 }
 
 /// A list of partitions in the client's own form.
