@@ -15,8 +15,27 @@ use crate::proxy::Proxy;
 const MEMBERS: usize = 3;
 const MOST_MEMBERS: usize = 5;
 const SETTLE_LIMIT: Duration = Duration::from_mins(3);
+/// How often processes are paused until a transaction expires.
+const MOST_EXPIRIES: usize = 4;
+/// How long processes may take to get over a fault, where that matters.
+const REST: Duration = Duration::from_secs(10);
 /// For so long nothing must be left to do until all counts as done.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// What is driven.
+pub struct Work {
+    pub processes: Processes,
+    pub outbox: Option<Outbox>,
+    /// What the processes have left to do.
+    pub lag: KafkaLag,
+}
+
+/// How often a process could not end what it had begun.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EndedTransactions {
+    pub expired: usize,
+    pub fenced: usize,
+}
 
 pub struct Driver {
     pub processes: Processes,
@@ -24,17 +43,33 @@ pub struct Driver {
     services: Services,
     proxy: Proxy,
     outbox: Option<Outbox>,
+    lag: KafkaLag,
     rng: SimulationRng,
+    namespace: String,
+    started: Instant,
 }
 
 impl Driver {
     /// Starts the processes, behind a proxy.
-    pub fn start(seed: u64, services: &Services, plan: Plan, processes: Processes, outbox: Option<Outbox>) -> Self {
-        let proxy = Proxy::start(&services.proxied, &services.proxy_target);
-        let (services, rng) = (services.clone(), SimulationRng::new(seed));
-        let mut driver = Self { processes, plan, services, proxy, outbox, rng };
+    pub fn start(seed: u64, services: &Services, namespace: &str, plan: Plan, work: Work) -> Self {
+        let mut driver = Self {
+            processes: work.processes,
+            plan,
+            services: services.clone(),
+            proxy: Proxy::start(&services.proxied, &services.proxy_target),
+            outbox: work.outbox,
+            lag: work.lag,
+            rng: SimulationRng::new(seed),
+            namespace: namespace.to_owned(),
+            started: Instant::now(),
+        };
         (0..MEMBERS).for_each(|_| driver.processes.add());
         driver
+    }
+
+    /// Tells what happens, for whoever follows or has to find out about a failure.
+    pub fn tell(&self, what: &str) {
+        println!("{:7.1} s  {what}", self.started.elapsed().as_secs_f64());
     }
 
     /// Up to so long.
@@ -45,11 +80,14 @@ impl Driver {
     /// The next fault, from its beginning to its end; `work` is what the processes are given to do meanwhile.
     pub fn inject(&mut self, work: &mut dyn FnMut()) {
         let fault = self.plan.next(&mut self.rng);
-        if fault == Fault::FillOutbox {
-            self.fill_outbox(work);
-        } else {
-            work();
-            self.disturb(fault);
+        self.tell(&format!("{fault:?}"));
+        match fault {
+            Fault::FillOutbox => self.fill_outbox(work),
+            Fault::Expire => self.expire(work),
+            _ => {
+                work();
+                self.disturb(fault);
+            }
         }
         self.processes.check();
     }
@@ -62,8 +100,7 @@ impl Driver {
                 self.sleep(3_000);
                 self.processes.start(number);
             }
-            Fault::Pause => self.pause(number, SESSION_TIMEOUT_MILLIS),
-            Fault::Expire => self.expire(number),
+            Fault::Pause => self.pause(number),
             Fault::End => {
                 self.processes.end(number);
                 self.sleep(8_000);
@@ -73,7 +110,7 @@ impl Driver {
                 self.processes.end(number);
                 self.processes.forget(number);
             }
-            Fault::Add if self.processes.count() == MOST_MEMBERS => self.pause(number, SESSION_TIMEOUT_MILLIS),
+            Fault::Add if self.processes.count() == MOST_MEMBERS => self.pause(number),
             Fault::Add | Fault::Remove => self.processes.add(),
             Fault::RestartBroker => self.restart("kafka"),
             Fault::RestartRegistry => self.restart("registry"),
@@ -88,26 +125,39 @@ impl Driver {
                 self.sleep(8_000);
                 self.proxy.delay(Duration::ZERO);
             }
-            Fault::FillOutbox => unreachable!("it comes before the work"),
+            Fault::FillOutbox | Fault::Expire => unreachable!("they begin before the work"),
         }
     }
 
-    fn pause(&mut self, number: usize, timeout_millis: u64) {
+    fn pause(&mut self, number: usize) {
         self.processes.signal(number, "STOP");
-        std::thread::sleep(Duration::from_millis(timeout_millis + 1_000));
+        std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MILLIS + 1_000));
         self.sleep(2_000);
         self.processes.signal(number, "CONT");
     }
 
-    /// With slow connections a process is hardly ever without a transaction.
-    fn expire(&mut self, number: usize) {
-        self.proxy.delay(Duration::from_millis(200));
-        std::thread::sleep(Duration::from_millis(1_500));
-        self.processes.signal(number, "STOP");
-        self.proxy.delay(Duration::ZERO);
-        std::thread::sleep(Duration::from_millis(TRANSACTION_TIMEOUT_MILLIS + 2_000));
-        self.sleep(2_000);
-        self.processes.signal(number, "CONT");
+    /// All but one are paused until the broker has ended a transaction, or another process has. While connections are
+    /// slow, a process that has work is hardly ever without one.
+    fn expire(&mut self, work: &mut dyn FnMut()) {
+        let spared = self.rng.below(self.processes.count() as u64) as usize;
+        let others: Vec<usize> = (0..self.processes.count()).filter(|number| *number != spared).collect();
+        self.rest();
+        let before = self.ended_transactions();
+        work();
+        for _ in 0..MOST_EXPIRIES {
+            self.proxy.delay(Duration::from_millis(200));
+            self.sleep(2_500);
+            others.iter().for_each(|number| self.processes.signal(*number, "STOP"));
+            self.proxy.delay(Duration::ZERO);
+            std::thread::sleep(Duration::from_millis(TRANSACTION_TIMEOUT_MILLIS + 2_000));
+            others.iter().for_each(|number| self.processes.signal(*number, "CONT"));
+            // Those that come back have to notice, and to get on before they are paused again.
+            std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MILLIS));
+            if self.ended_transactions() > before {
+                return;
+            }
+        }
+        panic!("nobody has lost a transaction\n{}", self.processes.last_lines());
     }
 
     fn restart(&mut self, service: &str) {
@@ -123,12 +173,20 @@ impl Driver {
         drop(full);
     }
 
+    /// Gives the processes time to get over the fault before.
+    fn rest(&self) {
+        let deadline = Instant::now() + REST;
+        while Instant::now() < deadline && self.lag.lag() != Ok(0) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits, without faults, until nothing is left to read.
-    pub fn settle(&mut self, lag: &KafkaLag) {
+    pub fn settle(&mut self) {
         let deadline = Instant::now() + SETTLE_LIMIT;
         let mut quiet = Instant::now();
         while quiet.elapsed() < QUIET {
-            let left = lag.lag();
+            let left = self.lag.lag();
             if left != Ok(0) {
                 quiet = Instant::now();
             }
@@ -138,10 +196,11 @@ impl Driver {
         }
     }
 
-    /// Transactions of the namespace that the broker has ended because nobody did.
-    pub fn expired_transactions(&self, namespace: &str) -> usize {
+    /// Transactions that the broker has ended because nobody did, and processes that found that another had taken over.
+    pub fn ended_transactions(&self) -> EndedTransactions {
         let log = self.services.broker_log();
-        let is_expiry = |line: &&str| line.contains("due to timeout") && line.contains(namespace);
-        log.lines().filter(is_expiry).count()
+        let is_expiry = |line: &&str| line.contains("due to timeout") && line.contains(&self.namespace);
+        let fenced = self.processes.log().matches("fenced by another process").count();
+        EndedTransactions { expired: log.lines().filter(is_expiry).count(), fenced }
     }
 }

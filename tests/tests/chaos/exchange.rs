@@ -19,7 +19,7 @@ use tributary_tests::comparison::{comparable, difference};
 use tributary_tests::process::records;
 use tributary_tests::services::{Services, fresh_namespace};
 
-use crate::driver::Driver;
+use crate::driver::{Driver, Work};
 use crate::fault::{OF_EXCHANGE, Plan};
 use crate::folders::Folders;
 use crate::outbox::{Outbox, OutboxWatcher};
@@ -49,6 +49,7 @@ struct Figures {
     records_seen: usize,
     files_written_again: usize,
     transactions_expired: usize,
+    transactions_fenced: usize,
     files_refused_by_full_disk: usize,
 }
 
@@ -56,14 +57,14 @@ struct Figures {
 struct Exchange {
     place: String,
     namespace: String,
-    offices: Vec<&'static str>,
+    offices: Vec<String>,
     folders: Folders,
-    outbox: Outbox,
+    // Dropped in this order: who looks at the outbox, who writes to it, the outbox.
     files: OutboxWatcher,
     driver: Driver,
+    outbox: Outbox,
     codec: Codec,
     requests: KafkaProducer,
-    lag: KafkaLag,
     oracle: Oracle,
     expected: BTreeMap<String, String>,
     /// When faults end.
@@ -86,18 +87,18 @@ impl Exchange {
             .into_iter()
             .filter(|topic| topic.role == Role::Inbox)
             .partition(|topic| topic.name != topics::WRITER.name);
+        let lag = KafkaLag::open(&configuration, &[(flow::FLOW, main), (flow::WRITER_FLOW, writer)], PARTITIONS);
+        let work = Work { processes, outbox: Some(outbox.clone()), lag: lag.unwrap() };
         Self {
             place: format!("seed {seed}"),
-            offices: offices.clone(),
             folders,
             files: OutboxWatcher::start(&outbox),
-            driver: Driver::start(seed, services, plan, processes, Some(outbox.clone())),
+            driver: Driver::start(seed, services, &namespace, plan, work),
             outbox,
             codec: codec.build().unwrap(),
             requests: KafkaProducer::open(&configuration, "chaos", "requests").unwrap(),
-            lag: KafkaLag::open(&configuration, &[(flow::FLOW, main), (flow::WRITER_FLOW, writer)], PARTITIONS)
-                .unwrap(),
             oracle: Oracle::new(&offices),
+            offices: offices.into_iter().map(str::to_owned).collect(),
             expected: BTreeMap::new(),
             deadline,
             namespace,
@@ -109,7 +110,7 @@ impl Exchange {
         Instant::now() < self.deadline || !self.driver.plan.missing().is_empty()
     }
 
-    /// The inputs of a batch, taken in while faults happen.
+    /// The inputs of a batch, taken in while faults happen. The first ones are there before the services start.
     fn take_in(&mut self, batch: Option<&Batch>) {
         let said = self.driver.processes.log().len();
         if let Some(batch) = batch {
@@ -122,6 +123,7 @@ impl Exchange {
             }
         }
         self.wait_for_calm(said);
+        self.driver.tell("inputs are taken in");
     }
 
     /// Waits, without faults, until the folders are taken in.
@@ -129,7 +131,7 @@ impl Exchange {
         let deadline = Instant::now() + CALM_LIMIT;
         let (mut said, mut since) = (0, Instant::now());
         while since.elapsed() < CALM {
-            self.driver.settle(&self.lag);
+            self.driver.settle();
             let log = self.driver.processes.log();
             if log.len() != said || !log[said_before..].contains("snapshot") {
                 (said, since) = (log.len(), Instant::now());
@@ -142,7 +144,7 @@ impl Exchange {
     fn export(&mut self, now: Timestamp) {
         for kind in [FileKind::App, FileKind::Dnc] {
             let request =
-                RunRequested { now: now.as_millisecond(), kind, offices: self.owned_offices(), include_late: false };
+                RunRequested { now: now.as_millisecond(), kind, offices: self.offices.clone(), include_late: false };
             let mut value = Vec::new();
             self.codec.encode(&request, &mut value).unwrap();
             let mut output = Output::new(PARTITIONS);
@@ -154,12 +156,8 @@ impl Exchange {
             } else {
                 self.requests.publish(&output).unwrap();
             }
-            self.driver.settle(&self.lag);
+            self.driver.settle();
         }
-    }
-
-    fn owned_offices(&self) -> Vec<String> {
-        self.offices.iter().map(|office| (*office).to_owned()).collect()
     }
 
     /// Compares the outbox with what the oracle says of all batches so far.
@@ -170,6 +168,7 @@ impl Exchange {
             let log = self.driver.processes.last_lines();
             panic!("{} as of {}: files differ\n{text}\n{log}", self.place, batch.now);
         }
+        self.driver.tell(&format!("{}: all is well as of {}", self.place, batch.now));
     }
 
     /// Ends the services; a batch then finds every applicant record as the oracle has it. What was met on the way.
@@ -189,7 +188,9 @@ impl Exchange {
         figures.rows += files.values().map(|content| content.lines().count() - 2).sum::<usize>();
         figures.records_seen += watcher.finish();
         figures.files_written_again += self.files.finish();
-        figures.transactions_expired += self.driver.expired_transactions(&self.namespace);
+        let ended = self.driver.ended_transactions();
+        figures.transactions_expired += ended.expired;
+        figures.transactions_fenced += ended.fenced;
         figures.files_refused_by_full_disk += self.driver.processes.log().matches("make room on that disk").count();
         self.driver.plan
     }
@@ -239,13 +240,18 @@ fn run(seed: u64, services: &Services, plan: Plan, deadline: Instant, figures: &
         topics: WATCHED.to_vec(),
         partitions: PARTITIONS,
     });
+    let mut last = batches[0].now;
     for (at, batch) in batches.iter().enumerate() {
+        // A short run does without the end of a scenario.
+        if at > 0 && !exchange.has_faults() {
+            break;
+        }
+        last = batch.now;
         figures.inputs += batch.files.len();
         exchange.take_in((at > 0).then_some(batch));
         exchange.export(batch.now);
         exchange.check(batch);
     }
-    let last = batches[batches.len() - 1].now;
     for days in LATER_DAYS {
         let batch = without_inputs(last, days);
         exchange.export(batch.now);
@@ -268,6 +274,5 @@ fn files_are_those_of_the_oracle_whatever_dies() {
     }
     println!("exchange, seed {seed}: {} in {} s; {figures:?}", plan.figures(), started.elapsed().as_secs());
     assert_eq!(plan.missing(), [], "every kind of fault must be injected");
-    assert!(figures.transactions_expired > 0, "no transaction has expired");
     assert!(figures.files_refused_by_full_disk > 0, "no file has met the full disk");
 }

@@ -13,7 +13,7 @@ pub enum Fault {
     Kill,
     /// Paused beyond the session timeout, so that it comes back as a zombie.
     Pause,
-    /// Paused beyond the transaction timeout while its transactions are slow, so that the broker ends one.
+    /// All but one paused beyond the transaction timeout, until one has lost its transaction.
     Expire,
     /// Ended in good order, and started again later.
     End,
@@ -52,10 +52,10 @@ pub const OF_JOIN: [Fault; 14] = [
 /// What may happen to the exchange.
 pub const OF_EXCHANGE: [Fault; 16] = [
     Fault::Kill,
-    Fault::Expire,
     Fault::Cut,
-    Fault::FillOutbox,
     Fault::RestartBroker,
+    Fault::FillOutbox,
+    Fault::Expire,
     Fault::Pause,
     Fault::RestartRegistry,
     Fault::Add,
@@ -94,7 +94,7 @@ impl Plan {
         self.kinds.iter().filter(|kind| !self.injected.contains(kind)).copied().collect()
     }
 
-    pub fn count(&self, fault: Fault) -> usize {
+    fn count(&self, fault: Fault) -> usize {
         self.injected.iter().filter(|injected| **injected == fault).count()
     }
 

@@ -83,7 +83,7 @@ impl Folders {
     /// A batch once all services have ended; its summary.
     pub fn batch(&self, now: &str) -> serde_json::Value {
         let state = self.folder.path().join("state-of-batch");
-        let mut command = command(&self.folder.path().to_owned(), &self.outbox, &self.flags, &state, "batch");
+        let mut command = command(self.folder.path(), &self.outbox, &self.flags, &state, "batch");
         command.args(["--once", "--output", "json", "--records", "--now", now]);
         let answer = command.output().unwrap();
         assert!(answer.status.success(), "{answer:?}");

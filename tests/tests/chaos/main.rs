@@ -40,5 +40,5 @@ fn seed() -> u64 {
 
 /// How long faults go on for one subject.
 fn duration() -> Duration {
-    Duration::from_secs(number("TRIBUTARY_CHAOS_SECONDS").unwrap_or(75))
+    Duration::from_secs(number("TRIBUTARY_CHAOS_SECONDS").unwrap_or(60))
 }

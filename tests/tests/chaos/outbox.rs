@@ -147,7 +147,18 @@ pub struct OutboxWatcher {
     folder: PathBuf,
     seen: Arc<Mutex<Seen>>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for OutboxWatcher {
+    /// The disk is there until nobody looks any more, also after a failure.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // What it found has been told already.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl OutboxWatcher {
@@ -160,7 +171,7 @@ impl OutboxWatcher {
                 std::thread::sleep(PAUSE);
             }
         });
-        Self { folder, seen, stop, thread }
+        Self { folder, seen, stop, thread: Some(thread) }
     }
 
     /// The files as they are now.
@@ -171,9 +182,9 @@ impl OutboxWatcher {
     }
 
     /// How often a file was written again, with the same bytes.
-    pub fn finish(self) -> usize {
+    pub fn finish(mut self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap();
+        self.thread.take().unwrap().join().unwrap();
         lock(&self.seen).again
     }
 }
