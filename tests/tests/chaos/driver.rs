@@ -30,11 +30,21 @@ pub struct Work {
     pub lag: KafkaLag,
 }
 
-/// How often a process could not end what it had begun.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EndedTransactions {
-    pub expired: usize,
+/// How often a process came back too late.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Zombies {
+    /// Partitions had gone to another one.
+    pub partitions_lost: usize,
+    /// The broker had ended a transaction.
+    pub transactions_expired: usize,
+    /// Another process had taken over its transactional id.
     pub fenced: usize,
+}
+
+impl Zombies {
+    fn without_transaction(self) -> usize {
+        self.transactions_expired + self.fenced
+    }
 }
 
 pub struct Driver {
@@ -79,7 +89,8 @@ impl Driver {
 
     /// The next fault, from its beginning to its end; `work` is what the processes are given to do meanwhile.
     pub fn inject(&mut self, work: &mut dyn FnMut()) {
-        let fault = self.plan.next(&mut self.rng);
+        let fault = self.next_fault();
+        self.plan.note(fault);
         self.tell(&format!("{fault:?}"));
         match fault {
             Fault::FillOutbox => self.fill_outbox(work),
@@ -90,6 +101,15 @@ impl Driver {
             }
         }
         self.processes.check();
+    }
+
+    /// There are never too few processes, and never too many.
+    fn next_fault(&mut self) -> Fault {
+        match self.plan.next(&mut self.rng) {
+            Fault::Add if self.processes.count() == MOST_MEMBERS => Fault::Remove,
+            Fault::Remove if self.processes.count() == MEMBERS => Fault::Add,
+            fault => fault,
+        }
     }
 
     fn disturb(&mut self, fault: Fault) {
@@ -106,12 +126,11 @@ impl Driver {
                 self.sleep(8_000);
                 self.processes.start(number);
             }
-            Fault::Remove if self.processes.count() > MEMBERS => {
+            Fault::Remove => {
                 self.processes.end(number);
                 self.processes.forget(number);
             }
-            Fault::Add if self.processes.count() == MOST_MEMBERS => self.pause(number),
-            Fault::Add | Fault::Remove => self.processes.add(),
+            Fault::Add => self.processes.add(),
             Fault::RestartBroker => self.restart("kafka"),
             Fault::RestartRegistry => self.restart("registry"),
             Fault::Cut => {
@@ -142,18 +161,22 @@ impl Driver {
         let spared = self.rng.below(self.processes.count() as u64) as usize;
         let others: Vec<usize> = (0..self.processes.count()).filter(|number| *number != spared).collect();
         self.rest();
-        let before = self.ended_transactions();
+        let before = self.zombies().without_transaction();
         work();
         for _ in 0..MOST_EXPIRIES {
             self.proxy.delay(Duration::from_millis(200));
             self.sleep(2_500);
-            others.iter().for_each(|number| self.processes.signal(*number, "STOP"));
+            for number in &others {
+                self.processes.signal(*number, "STOP");
+            }
             self.proxy.delay(Duration::ZERO);
             std::thread::sleep(Duration::from_millis(TRANSACTION_TIMEOUT_MILLIS + 2_000));
-            others.iter().for_each(|number| self.processes.signal(*number, "CONT"));
+            for number in &others {
+                self.processes.signal(*number, "CONT");
+            }
             // Those that come back have to notice, and to get on before they are paused again.
             std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MILLIS));
-            if self.ended_transactions() > before {
+            if self.zombies().without_transaction() > before {
                 return;
             }
         }
@@ -196,11 +219,14 @@ impl Driver {
         }
     }
 
-    /// Transactions that the broker has ended because nobody did, and processes that found that another had taken over.
-    pub fn ended_transactions(&self) -> EndedTransactions {
-        let log = self.services.broker_log();
+    /// What broker and processes have told of those that came back too late.
+    pub fn zombies(&self) -> Zombies {
+        let (broker, processes) = (self.services.broker_log(), self.processes.log());
         let is_expiry = |line: &&str| line.contains("due to timeout") && line.contains(&self.namespace);
-        let fenced = self.processes.log().matches("fenced by another process").count();
-        EndedTransactions { expired: log.lines().filter(is_expiry).count(), fenced }
+        Zombies {
+            partitions_lost: processes.matches("partitions were lost to another worker").count(),
+            transactions_expired: broker.lines().filter(is_expiry).count(),
+            fenced: processes.matches("fenced by another process").count(),
+        }
     }
 }

@@ -48,8 +48,9 @@ struct Figures {
     rows: usize,
     records_seen: usize,
     files_written_again: usize,
+    partitions_lost: usize,
     transactions_expired: usize,
-    transactions_fenced: usize,
+    fenced: usize,
     files_refused_by_full_disk: usize,
 }
 
@@ -188,9 +189,10 @@ impl Exchange {
         figures.rows += files.values().map(|content| content.lines().count() - 2).sum::<usize>();
         figures.records_seen += watcher.finish();
         figures.files_written_again += self.files.finish();
-        let ended = self.driver.ended_transactions();
-        figures.transactions_expired += ended.expired;
-        figures.transactions_fenced += ended.fenced;
+        let zombies = self.driver.zombies();
+        figures.partitions_lost += zombies.partitions_lost;
+        figures.transactions_expired += zombies.transactions_expired;
+        figures.fenced += zombies.fenced;
         figures.files_refused_by_full_disk += self.driver.processes.log().matches("make room on that disk").count();
         self.driver.plan
     }
@@ -272,7 +274,12 @@ fn files_are_those_of_the_oracle_whatever_dies() {
     while figures.scenarios == 0 || Instant::now() < deadline {
         plan = run(seeds.next().unwrap(), &services, plan, deadline, &mut figures);
     }
-    println!("exchange, seed {seed}: {} in {} s; {figures:?}", plan.figures(), started.elapsed().as_secs());
+    println!(
+        "exchange, seed {seed}: {} in {} s; {figures:?}; every file is as expected",
+        plan.figures(),
+        started.elapsed().as_secs()
+    );
     assert_eq!(plan.missing(), [], "every kind of fault must be injected");
+    assert!(figures.partitions_lost > 0, "no pause was long enough");
     assert!(figures.files_refused_by_full_disk > 0, "no file has met the full disk");
 }

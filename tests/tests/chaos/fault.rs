@@ -82,11 +82,13 @@ impl Plan {
     }
 
     /// One that has not been yet, or any.
-    pub fn next(&mut self, rng: &mut SimulationRng) -> Fault {
+    pub fn next(&self, rng: &mut SimulationRng) -> Fault {
         let missing = self.missing().first().copied();
-        let fault = missing.unwrap_or_else(|| self.kinds[rng.below(self.kinds.len() as u64) as usize]);
+        missing.unwrap_or_else(|| self.kinds[rng.below(self.kinds.len() as u64) as usize])
+    }
+
+    pub fn note(&mut self, fault: Fault) {
         self.injected.push(fault);
-        fault
     }
 
     /// Kinds that have not been.
