@@ -25,7 +25,7 @@ use crate::folders::Folders;
 use crate::outbox::{Outbox, OutboxWatcher};
 use crate::processes::Processes;
 use crate::watch::{Watched, Watcher};
-use crate::{alone, duration, seed};
+use crate::{alone, duration, producer, seed};
 
 const PARTITIONS: i32 = 4;
 /// Inputs count as taken in once nothing is left to read and no process has said anything for so long: longer than a look
@@ -97,7 +97,7 @@ impl Exchange {
             driver: Driver::start(seed, services, &namespace, plan, work),
             outbox,
             codec: codec.build().unwrap(),
-            requests: KafkaProducer::open(&configuration, "chaos", "requests").unwrap(),
+            requests: producer(&configuration),
             oracle: Oracle::new(&offices),
             offices: offices.into_iter().map(str::to_owned).collect(),
             expected: BTreeMap::new(),
@@ -112,16 +112,20 @@ impl Exchange {
     }
 
     /// The inputs of a batch, taken in while faults happen. The first ones are there before the services start.
-    fn take_in(&mut self, batch: Option<&Batch>) {
+    fn take_in(&mut self, mut batch: Option<&Batch>) {
         let said = self.driver.processes.log().len();
-        if let Some(batch) = batch {
-            self.folders.put(batch);
-        }
         for _ in 0..FAULTS_OF_INPUT {
             if self.has_faults() {
-                self.driver.sleep(3_000);
-                self.driver.inject(&mut || {});
+                let folders = &mut self.folders;
+                self.driver.inject(&mut || {
+                    if let Some(batch) = batch.take() {
+                        folders.put(batch);
+                    }
+                });
             }
+        }
+        if let Some(batch) = batch {
+            self.folders.put(batch);
         }
         self.wait_for_calm(said);
         self.driver.tell("inputs are taken in");
@@ -280,6 +284,7 @@ fn files_are_those_of_the_oracle_whatever_dies() {
         started.elapsed().as_secs()
     );
     assert_eq!(plan.missing(), [], "every kind of fault must be injected");
-    assert!(figures.partitions_lost > 0, "no pause was long enough");
+    let without_transaction = figures.transactions_expired + figures.fenced;
+    assert!(figures.partitions_lost > 0 && without_transaction > 0, "no pause was long enough");
     assert!(figures.files_refused_by_full_disk > 0, "no file has met the full disk");
 }

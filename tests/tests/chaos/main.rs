@@ -22,7 +22,9 @@ mod proxy;
 mod watch;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tributary_connectors::kafka::{KafkaConfiguration, KafkaProducer};
 
 /// The subjects share one broker, one registry and the port of the proxy.
 static SERVICES: Mutex<()> = Mutex::new(());
@@ -42,4 +44,15 @@ fn seed() -> u64 {
 /// How long faults go on for one subject.
 fn duration() -> Duration {
     Duration::from_secs(number("TRIBUTARY_CHAOS_SECONDS").unwrap_or(60))
+}
+
+/// A producer of the test itself. A broker that has just been started needs a moment before it has transactions.
+fn producer(configuration: &KafkaConfiguration) -> KafkaProducer {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        match KafkaProducer::open(configuration, "chaos", "requests") {
+            Ok(producer) => return producer,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+    }
 }

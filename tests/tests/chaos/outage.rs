@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaProducer, TopicPlan};
+use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, TopicPlan};
 use tributary_esr::{flow, topics};
 use tributary_runtime::{Lag, Output, Producer as _};
 use tributary_tests::services::{Services, fresh_namespace};
 
-use crate::alone;
 use crate::proxy::Proxy;
+use crate::{alone, producer};
 
 #[test]
 fn what_is_left_to_do_is_known_with_the_first_answer_after_an_outage() {
@@ -20,7 +20,7 @@ fn what_is_left_to_do_is_known_with_the_first_answer_after_an_outage() {
     TopicPlan::compare(&configuration, &[&topics::SCHEDULE], 1, 1).unwrap().apply().unwrap();
     let mut output = Output::new(1);
     output.send(&topics::SCHEDULE, b"", |buffer| buffer.push(0));
-    KafkaProducer::open(&configuration, "outage", "0").unwrap().publish(&output).unwrap();
+    producer(&configuration).publish(&output).unwrap();
     let lag = KafkaLag::open(&configuration, &[(flow::FLOW, vec![&topics::SCHEDULE])], 1).unwrap();
     assert_eq!(lag.lag(), Ok(1));
     proxy.refuse(true);
