@@ -51,7 +51,7 @@ struct Figures {
     partitions_lost: usize,
     transactions_expired: usize,
     fenced: usize,
-    files_refused_by_full_disk: usize,
+    writes_refused_by_full_disk: usize,
 }
 
 /// One scenario on its way, in a namespace of its own.
@@ -197,7 +197,7 @@ impl Exchange {
         figures.partitions_lost += zombies.partitions_lost;
         figures.transactions_expired += zombies.transactions_expired;
         figures.fenced += zombies.fenced;
-        figures.files_refused_by_full_disk += self.driver.processes.log().matches("make room on that disk").count();
+        figures.writes_refused_by_full_disk += self.driver.processes.log().matches("the outbox: cannot").count();
         self.driver.plan
     }
 }
@@ -286,5 +286,5 @@ fn files_are_those_of_the_oracle_whatever_dies() {
     assert_eq!(plan.missing(), [], "every kind of fault must be injected");
     let without_transaction = figures.transactions_expired + figures.fenced;
     assert!(figures.partitions_lost > 0 && without_transaction > 0, "no pause was long enough");
-    assert!(figures.files_refused_by_full_disk > 0, "no file has met the full disk");
+    assert!(figures.writes_refused_by_full_disk > 0, "no file has met the full disk");
 }

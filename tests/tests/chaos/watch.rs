@@ -5,13 +5,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tributary_runtime::{Cleanup, Topic};
 use tributary_tests::services::Services;
+
+/// How long it may take to read to the end.
+const END_LIMIT: Duration = Duration::from_mins(2);
 
 /// Topic, partition and offset.
 type Place = (String, i32, i64);
@@ -151,8 +154,9 @@ impl Reading {
         };
         let assignment = self.watched.assignment(from);
         self.consumer.assign(&assignment).unwrap();
-        let mut ends = 0;
+        let (mut ends, deadline) = (0, Instant::now() + END_LIMIT);
         while ends < assignment.count() {
+            assert!(Instant::now() < deadline, "only {ends} of {} partitions have an end", assignment.count());
             ends += usize::from(self.go_on().is_some());
         }
     }
