@@ -138,7 +138,9 @@ impl Exchange {
         while since.elapsed() < CALM {
             self.driver.settle();
             let log = self.driver.processes.log();
-            if log.len() != said || !log[said_before..].contains("snapshot") {
+            let news = log.get(said_before..).unwrap_or_default();
+            let has_looked = news.contains("snapshot taken in") || news.contains("snapshot is not taken in");
+            if log.len() != said || !has_looked {
                 (said, since) = (log.len(), Instant::now());
             }
             assert!(Instant::now() < deadline, "{}: no calm\n{}", self.place, self.driver.processes.last_lines());
