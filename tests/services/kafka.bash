@@ -15,13 +15,11 @@ kafka_java() {
 
 # A fixed cluster id (sixteen bytes in base64) saves the start of a JVM.
 kafka_configure() {
-    local home=$1 broker controller
-    broker=$(free_port)
-    controller=$(free_port)
-    [[ $broker != "$controller" ]] || controller=$(free_port)
-    printf '%s %s\n' "$broker" "$controller" >"$home/ports"
-    sed -e "s|@BROKER@|$broker|g" -e "s|@CONTROLLER@|$controller|g" -e "s|@DATA@|$home/data|g" \
-        "$SERVICES_DIR/kafka.properties" >"$home/server.properties"
+    local home=$1 broker controller proxied target
+    read -r broker controller proxied target < <(free_ports 4)
+    printf '%s %s %s %s\n' "$broker" "$controller" "$proxied" "$target" >"$home/ports"
+    sed -e "s|@BROKER@|$broker|g" -e "s|@CONTROLLER@|$controller|g" -e "s|@PROXIED@|$proxied|g" -e "s|@TARGET@|$target|g" \
+        -e "s|@DATA@|$home/data|g" "$SERVICES_DIR/kafka.properties" >"$home/server.properties"
     (kafka_java -Xmx128m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC kafka.tools.StorageTool format \
         -t dHJpYnV0YXJ5LXRlc3RzLQ -c "$home/server.properties") >"$home/format.log" 2>&1 ||
         { cat "$home/format.log" >&2; return 1; }
@@ -35,7 +33,8 @@ kafka_spawn() {
 kafka_ready() { grep -q 'Kafka Server started' "$2"; }
 
 kafka_env() {
-    local broker
-    read -r broker _ <"$1/ports"
+    local broker proxied target
+    read -r broker _ proxied target <"$1/ports"
     printf 'TRIBUTARY_KAFKA=127.0.0.1:%s\nTRIBUTARY_KAFKA_PID=%s\n' "$broker" "$(<"$1/pid")"
+    printf 'TRIBUTARY_KAFKA_PROXIED=127.0.0.1:%s\nTRIBUTARY_KAFKA_PROXY_TARGET=127.0.0.1:%s\n' "$proxied" "$target"
 }

@@ -52,18 +52,19 @@ maven() {
 
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# Below the range from which the system picks ports of outgoing connections, so that a service that is restarted finds
-# its port still free.
-free_port() {
-    local port attempt
+# free_ports COUNT: so many different ones in a line, below the range from which the system picks ports of outgoing
+# connections, so that a service that is restarted finds its port still free.
+free_ports() {
+    local port attempt ports=()
     for attempt in {1..100}; do
         port=$((20000 + RANDOM % 12000))
-        if port_is_free "$port"; then
-            printf '%s\n' "$port"
+        if port_is_free "$port" && [[ " ${ports[*]:-} " != *" $port "* ]]; then ports+=("$port"); fi
+        if ((${#ports[@]} == $1)); then
+            printf '%s\n' "${ports[*]}"
             return 0
         fi
     done
-    fail "no free port between 20000 and 31999"
+    fail "not $1 free ports between 20000 and 31999"
 }
 
 # http_ok PORT PATH: whether a GET answers 200. Bash alone, as a fresh machine may lack curl.

@@ -11,9 +11,7 @@ registry_fill() {
 
 registry_configure() {
     local home=$1 public management
-    public=$(free_port)
-    management=$(free_port)
-    [[ $public != "$management" ]] || management=$(free_port)
+    read -r public management < <(free_ports 2)
     printf '%s %s\n' "$public" "$management" >"$home/ports"
 }
 

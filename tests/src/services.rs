@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,6 +12,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Services {
     /// `host:port` of the broker.
     pub kafka: String,
+    /// `host:port` where a proxy of a test has to listen: who starts from there stays behind the proxy.
+    pub proxied: String,
+    /// `host:port` where that proxy finds the broker.
+    pub proxy_target: String,
     /// URL of the registry.
     pub registry: String,
     /// Folder of `tests/services`, for restarts.
@@ -25,8 +29,10 @@ impl Services {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         let found = (|| {
             let kafka = variable("TRIBUTARY_KAFKA")?;
+            let proxied = variable("TRIBUTARY_KAFKA_PROXIED")?;
+            let proxy_target = variable("TRIBUTARY_KAFKA_PROXY_TARGET")?;
             let registry = variable("TRIBUTARY_REGISTRY")?;
-            Some(Self { kafka, registry, folder: variable("TRIBUTARY_SERVICES_DIR")? })
+            Some(Self { kafka, proxied, proxy_target, registry, folder: variable("TRIBUTARY_SERVICES_DIR")? })
         })();
         if found.is_some() {
             return found;
@@ -67,6 +73,15 @@ impl Services {
         let bytes = bytes_per_second.to_string();
         let output = Command::new(script).args(["--dir", &self.folder, client, &bytes]).output().unwrap();
         assert!(output.status.success(), "{client} is not limited: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// What the broker has written to its logs, since its first start.
+    pub fn broker_log(&self) -> String {
+        let folder = std::fs::read_to_string(Path::new(&self.folder).join("logs.path")).unwrap();
+        let logs = std::fs::read_dir(folder.trim()).unwrap().map(|entry| entry.unwrap().path());
+        let is_of_broker =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"kafka-"));
+        logs.filter(is_of_broker).map(|path| std::fs::read_to_string(path).unwrap()).collect()
     }
 
     /// What the registry answers to a GET of a path behind its URL.

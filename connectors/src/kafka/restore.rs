@@ -124,10 +124,7 @@ impl Reader {
                     progress = Instant::now();
                 }
                 Some(Err(KafkaError::PartitionEOF(ended))) if ended == *number => return Ok(next),
-                Some(Err(error)) => match fault::asked(what, &error) {
-                    LogError::Unavailable(text) => tracing::debug!("{text}"),
-                    serious => return Err(serious),
-                },
+                Some(Err(error)) => pass_over(what, &error)?,
                 Some(Ok(_)) | None => {}
             }
             if progress.elapsed() > self.timeout * 2 {
@@ -157,14 +154,25 @@ impl Reader {
             match self.committed.poll(Duration::from_millis(100)) {
                 Some(Ok(_)) => records += 1,
                 Some(Err(KafkaError::PartitionEOF(_))) => ends += 1,
-                Some(Err(error)) => return Err(fault::asked(what, &error)),
-                None if Instant::now() > deadline => {
-                    return Err(LogError::Unavailable(format!("{what}: no answer from the broker")));
-                }
+                Some(Err(error)) => pass_over(what, &error)?,
                 None => {}
+            }
+            if Instant::now() > deadline {
+                return Err(LogError::Unavailable(format!("{what}: no answer from the broker")));
             }
         }
         Ok(records)
+    }
+}
+
+/// The client goes on by itself after an outage. It tells of each one when it is next polled, however long that was ago.
+fn pass_over(what: &str, error: &KafkaError) -> Result<(), LogError> {
+    match fault::asked(what, error) {
+        LogError::Unavailable(text) => {
+            tracing::debug!("{text}");
+            Ok(())
+        }
+        serious => Err(serious),
     }
 }
 

@@ -27,15 +27,28 @@ pub fn offices(seed: u64) -> Vec<&'static str> {
 
 /// A sequence of 2 to 5 batches.
 pub fn scenario(seed: u64) -> Vec<Batch> {
+    batches(seed, first_moment, next_moment)
+}
+
+/// The same for a process that lives in real time: all that arrives does so on the day of `start`, a minute apart.
+pub fn scenario_of_one_day(seed: u64, start: Timestamp) -> Vec<Batch> {
+    batches(seed, |_| start, |_, now| now.saturating_add(1.minute()).unwrap_or(now))
+}
+
+fn batches(
+    seed: u64,
+    first: impl FnOnce(&mut Random) -> Timestamp,
+    next: impl Fn(&mut Random, Timestamp) -> Timestamp,
+) -> Vec<Batch> {
     let mut random = Random::new(seed);
     let numbers = post_numbers(&mut random);
     let mut inbox = Inbox::new(offices(seed), numbers.clone());
-    let mut now = first_moment(&mut random);
+    let mut now = first(&mut random);
     let mut tis = Tis::new(&mut random, &numbers, london_date(now));
     let mut batches = Vec::new();
     for index in 0..random.between(2, 5) {
         if index > 0 {
-            now = next_moment(&mut random, now);
+            now = next(&mut random, now);
         }
         let today = london_date(now);
         let late_start = index == 0 && random.one_in(12);
@@ -101,6 +114,17 @@ mod tests {
             assert_eq!(format!("{first:?}"), format!("{second:?}"));
             assert!((2..=5).contains(&first.len()));
             assert!(first.windows(2).all(|pair| pair[0].now < pair[1].now));
+        }
+    }
+
+    #[test]
+    fn a_scenario_of_one_day_stays_on_it() {
+        let start: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
+        for seed in 0..100 {
+            let batches = scenario_of_one_day(seed, start);
+            assert_eq!(batches[0].now, start);
+            assert!(batches.windows(2).all(|pair| pair[0].now < pair[1].now));
+            assert!(batches.iter().all(|batch| london_date(batch.now) == london_date(start)));
         }
     }
 

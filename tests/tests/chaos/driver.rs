@@ -1,0 +1,232 @@
+//! The driver: injects one fault after the other, as a seed decides.
+
+use std::time::{Duration, Instant};
+
+use tributary_connectors::kafka::KafkaLag;
+use tributary_runtime::Lag;
+use tributary_runtime::memory::SimulationRng;
+use tributary_tests::services::Services;
+
+use crate::fault::{Fault, Plan, SESSION_TIMEOUT_MILLIS, TRANSACTION_TIMEOUT_MILLIS};
+use crate::outbox::Outbox;
+use crate::processes::Processes;
+use crate::proxy::Proxy;
+
+const MEMBERS: usize = 3;
+const MOST_MEMBERS: usize = 5;
+const SETTLE_LIMIT: Duration = Duration::from_mins(3);
+/// How long processes may take to get over a fault, where that matters.
+const REST: Duration = Duration::from_secs(10);
+/// For so long nothing must be left to do until all counts as done.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// What is driven.
+pub struct Work {
+    pub processes: Processes,
+    pub outbox: Option<Outbox>,
+    /// What the processes have left to do.
+    pub lag: KafkaLag,
+}
+
+/// How often a process came back too late.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Zombies {
+    /// Partitions had gone to another one.
+    pub partitions_lost: usize,
+    /// The broker had ended a transaction.
+    pub transactions_expired: usize,
+    /// Another process had taken over its transactional id.
+    pub fenced: usize,
+}
+
+impl Zombies {
+    /// Without a transaction that they had begun.
+    pub fn without_transaction(self) -> usize {
+        self.transactions_expired + self.fenced
+    }
+}
+
+pub struct Driver {
+    pub processes: Processes,
+    pub plan: Plan,
+    services: Services,
+    proxy: Proxy,
+    outbox: Option<Outbox>,
+    lag: KafkaLag,
+    rng: SimulationRng,
+    namespace: String,
+    started: Instant,
+}
+
+impl Driver {
+    /// Starts the processes, behind a proxy.
+    pub fn start(seed: u64, services: &Services, namespace: &str, plan: Plan, work: Work) -> Self {
+        let mut driver = Self {
+            processes: work.processes,
+            plan,
+            services: services.clone(),
+            proxy: Proxy::start(&services.proxied, &services.proxy_target),
+            outbox: work.outbox,
+            lag: work.lag,
+            rng: SimulationRng::new(seed),
+            namespace: namespace.to_owned(),
+            started: Instant::now(),
+        };
+        (0..MEMBERS).for_each(|_| driver.processes.add());
+        driver
+    }
+
+    /// Tells what happens, for whoever follows or has to find out about a failure.
+    pub fn tell(&self, what: &str) {
+        println!("{:7.1} s  {what}", self.started.elapsed().as_secs_f64());
+    }
+
+    /// Up to so long.
+    fn sleep(&mut self, most_millis: u64) {
+        std::thread::sleep(Duration::from_millis(self.rng.below(most_millis)));
+    }
+
+    /// The next fault, from its beginning to its end; `work` is what the processes are given to do meanwhile.
+    pub fn inject(&mut self, work: &mut dyn FnMut()) {
+        let fault = self.next_fault();
+        self.plan.note(fault);
+        self.tell(&format!("{fault:?}"));
+        match fault {
+            Fault::FillOutbox => self.fill_outbox(work),
+            Fault::Expire => self.expire(work),
+            _ => {
+                work();
+                // It takes a moment until the processes are at it.
+                self.sleep(2_500);
+                self.disturb(fault);
+            }
+        }
+        self.processes.check();
+    }
+
+    /// There are never too few processes, and never too many.
+    fn next_fault(&mut self) -> Fault {
+        match self.plan.next(&mut self.rng) {
+            Fault::Add if self.processes.count() == MOST_MEMBERS => Fault::Remove,
+            Fault::Remove if self.processes.count() == MEMBERS => Fault::Add,
+            fault => fault,
+        }
+    }
+
+    fn disturb(&mut self, fault: Fault) {
+        let number = self.rng.below(self.processes.count() as u64) as usize;
+        match fault {
+            Fault::Kill => {
+                self.processes.kill(number);
+                self.sleep(3_000);
+                self.processes.start(number);
+            }
+            Fault::Pause => self.pause(number),
+            Fault::End => {
+                self.processes.end(number);
+                self.sleep(8_000);
+                self.processes.start(number);
+            }
+            Fault::Remove => {
+                self.processes.end(number);
+                self.processes.forget(number);
+            }
+            Fault::Add => self.processes.add(),
+            Fault::RestartBroker => self.restart("kafka"),
+            Fault::RestartRegistry => self.restart("registry"),
+            Fault::Cut => {
+                self.proxy.refuse(true);
+                self.proxy.cut();
+                self.sleep(4_000);
+                self.proxy.refuse(false);
+            }
+            Fault::Delay => {
+                self.proxy.delay(Duration::from_millis(20 + self.rng.below(280)));
+                self.sleep(8_000);
+                self.proxy.delay(Duration::ZERO);
+            }
+            Fault::FillOutbox | Fault::Expire => unreachable!("they begin before the work"),
+        }
+    }
+
+    fn pause(&mut self, number: usize) {
+        self.processes.signal(number, "STOP");
+        std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MILLIS + 1_000));
+        self.sleep(2_000);
+        self.processes.signal(number, "CONT");
+    }
+
+    /// All but one are paused for so long that the broker ends their transactions, or another process does. While
+    /// connections are slow, a process that has work is hardly ever without one; so it is tried twice at most.
+    fn expire(&mut self, work: &mut dyn FnMut()) {
+        let spared = self.rng.below(self.processes.count() as u64) as usize;
+        let others: Vec<usize> = (0..self.processes.count()).filter(|number| *number != spared).collect();
+        self.rest();
+        let before = self.zombies().without_transaction();
+        work();
+        for _ in 0..2 {
+            self.proxy.delay(Duration::from_millis(200));
+            self.sleep(2_500);
+            for number in &others {
+                self.processes.signal(*number, "STOP");
+            }
+            self.proxy.delay(Duration::ZERO);
+            std::thread::sleep(Duration::from_millis(TRANSACTION_TIMEOUT_MILLIS + 2_000));
+            for number in &others {
+                self.processes.signal(*number, "CONT");
+            }
+            // Those that come back have to notice, and to get on before they are paused again.
+            std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MILLIS));
+            if self.zombies().without_transaction() > before {
+                return;
+            }
+        }
+    }
+
+    fn restart(&mut self, service: &str) {
+        let pause = Duration::from_millis(self.rng.below(3_000));
+        self.services.restart(service, pause);
+    }
+
+    fn fill_outbox(&mut self, work: &mut dyn FnMut()) {
+        let millis = 3_000 + self.rng.below(4_000);
+        let full = self.outbox.as_ref().expect("only those with an outbox meet this").fill();
+        work();
+        std::thread::sleep(Duration::from_millis(millis));
+        drop(full);
+    }
+
+    /// Gives the processes time to get over the fault before.
+    fn rest(&self) {
+        let deadline = Instant::now() + REST;
+        while Instant::now() < deadline && self.lag.lag() != Ok(0) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits, without faults, until nothing is left to read.
+    pub fn settle(&mut self) {
+        let deadline = Instant::now() + SETTLE_LIMIT;
+        let mut quiet = Instant::now();
+        while quiet.elapsed() < QUIET {
+            let left = self.lag.lag();
+            if left != Ok(0) {
+                quiet = Instant::now();
+            }
+            self.processes.check();
+            assert!(Instant::now() < deadline, "does not settle: {left:?}\n{}", self.processes.last_lines());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What broker and processes have told of those that came back too late.
+    pub fn zombies(&self) -> Zombies {
+        let (broker, processes) = (self.services.broker_log(), self.processes.log());
+        let is_expiry = |line: &&str| line.contains("due to timeout") && line.contains(&self.namespace);
+        Zombies {
+            partitions_lost: processes.matches("partitions were lost to another worker").count(),
+            transactions_expired: broker.lines().filter(is_expiry).count(),
+            fenced: processes.matches("fenced by another process").count(),
+        }
+    }
+}
