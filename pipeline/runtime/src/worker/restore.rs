@@ -35,9 +35,9 @@ impl Worker {
             match self.read_changelog(number, changelog, from) {
                 Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
                     tracing::warn!(partition = %inbox, "snapshot does not fit the changelog, restoring all of it: {text}");
-                    self.forget_snapshot(number)?;
                     self.tasks[number].clear();
                     self.read_changelog(number, changelog, 0)?;
+                    self.forget_snapshot(number)?;
                 }
                 result => result?,
             }
@@ -86,17 +86,21 @@ impl Worker {
         from: i64,
     ) -> Result<(), WorkerError> {
         let task = &mut self.tasks[number];
+        let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
         let mut failed = None;
         let mut entries = 0;
-        self.log.restore(changelog, from, &mut |key, value| {
+        let restored = self.log.restore(changelog, from, &mut |key, value| {
             entries += 1;
             if failed.is_none() {
                 failed = task.restore(key, value).err();
             }
+        });
+        restored.map_err(|error| match error {
+            LogError::Truncated(text) => WorkerError::Truncated { stage, partition, text },
+            error => error.into(),
         })?;
         task.changed_since_snapshot = entries > 0;
         add(&self.metrics.restored_entries, entries);
-        let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
         failed.map_or(Ok(()), |error| Err(WorkerError::State { stage, partition, error }))
     }
 
