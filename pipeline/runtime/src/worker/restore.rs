@@ -140,3 +140,95 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use crate::conformance::word_count::{self, COUNT_CHANGELOG, Count, GROUP, INBOXES, LINES};
+    use crate::memory::{Broker, BrokerConfig};
+    use crate::{
+        Lag, Metrics, Output, Producer, SnapshotConfig, Step, TopicPartition, Worker, WorkerConfig, WorkerError,
+    };
+
+    const PARTITIONS: i32 = 1;
+
+    fn publish(broker: &Broker, words: std::ops::Range<u32>) {
+        let mut output = Output::new(PARTITIONS);
+        for number in words {
+            output.send(&LINES, b"line", |buffer| buffer.extend_from_slice(format!("word{number}").as_bytes()));
+        }
+        broker.producer("lines").publish(&output).unwrap();
+    }
+
+    /// The words that a new worker holds when nothing is left to read. It leaves snapshots behind.
+    fn words(broker: &Broker, snapshots: Option<&SnapshotConfig>) -> Result<BTreeMap<String, u64>, WorkerError> {
+        let mut topology = word_count::topology(&Arc::default());
+        Arc::get_mut(&mut topology).unwrap().flow_partitions = PARTITIONS;
+        let log = Box::new(broker.open(GROUP, "worker", &INBOXES)?);
+        let snapshots = snapshots.cloned();
+        let config = WorkerConfig { poll_timeout: Duration::ZERO, snapshots, ..WorkerConfig::default() };
+        let metrics = Arc::new(Metrics::new(&topology));
+        let mut worker = Worker::new(topology, config, log, metrics);
+        let lag = broker.lag(INBOXES.iter().map(|inbox| (GROUP.to_owned(), *inbox)).collect());
+        while worker.step()? != Step::Idle || lag.lag()? > 0 {}
+        let mut words = BTreeMap::new();
+        worker.inspect(&mut |_, _, processor| {
+            if let Some(count) = processor.downcast_ref::<Count>() {
+                words.extend(count.words.iter().map(|(word, count)| (word.clone(), *count)));
+            }
+        })?;
+        worker.close()?;
+        Ok(words)
+    }
+
+    fn broker_with_snapshots(folder: &tempfile::TempDir) -> (Broker, SnapshotConfig) {
+        let broker = Broker::new(BrokerConfig::like_kafka());
+        broker.create_topics(&word_count::TOPICS, PARTITIONS);
+        publish(&broker, 0..10);
+        let snapshots = SnapshotConfig::new(folder.path().to_owned(), "log");
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap().len(), 10);
+        (broker, snapshots)
+    }
+
+    const CHANGELOG: TopicPartition = TopicPartition { topic: COUNT_CHANGELOG.name, partition: 0 };
+
+    #[test]
+    fn a_snapshot_ahead_of_a_changelog_that_lost_its_end_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, snapshots) = broker_with_snapshots(&folder);
+        let records = broker.read_committed(CHANGELOG.topic, 0);
+        broker.lose_end(CHANGELOG, records[5].offset).unwrap();
+        let left = words(&broker, None).unwrap();
+        assert!(!left.is_empty() && left.len() < 10, "{left:?}");
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap(), left);
+        // Nor does it come back once the changelog has grown past it.
+        publish(&broker, 20..40);
+        let grown = words(&broker, None).unwrap();
+        assert_eq!(grown.len(), left.len() + 20);
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap(), grown);
+    }
+
+    #[test]
+    fn a_changelog_that_has_lost_its_start_is_no_state_unless_a_snapshot_has_what_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, snapshots) = broker_with_snapshots(&folder);
+        let end = broker.read_committed(CHANGELOG.topic, 0).last().unwrap().offset + 1;
+        broker.delete_records(CHANGELOG, end).unwrap();
+        publish(&broker, 20..21);
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap().len(), 11);
+        let error = words(&broker, None).unwrap_err();
+        assert!(!error.can_restart());
+        let text = error.to_string();
+        assert!(
+            text.starts_with("state of stage count, partition 0, cannot be restored: conformance.count.changelog-0")
+        );
+        assert!(
+            text.contains(&format!("holds offsets {end} to ")) && text.contains("not 0. Records were deleted"),
+            "{text}"
+        );
+        assert!(text.ends_with("load the data again into another namespace"), "{text}");
+    }
+}
