@@ -95,7 +95,7 @@ impl Worker {
                 failed = task.restore(key, value).err();
             }
         });
-        restored.map_err(|error| match error {
+        task.restored_to = restored.map_err(|error| match error {
             LogError::Truncated(text) => WorkerError::Truncated { stage, partition, text },
             error => error.into(),
         })?;
@@ -120,23 +120,49 @@ impl Worker {
 
     /// Writes the snapshots of changed tasks that `wanted` picks. Must be called between two transactions.
     pub(super) fn write_snapshots(&mut self, wanted: impl Fn(&Task) -> bool) {
+        if self.config.snapshots.is_none() {
+            return;
+        }
+        let due =
+            |task: &Task| task.restored && task.changed_since_snapshot && task.changelog.is_some() && wanted(task);
+        let due: Vec<usize> = (0..self.tasks.len()).filter(|number| due(&self.tasks[*number])).collect();
+        match self.covered_offsets(&due) {
+            Ok(offsets) => {
+                due.into_iter().zip(offsets).for_each(|(number, offset)| self.write_snapshot(number, offset))
+            }
+            Err(error) => tracing::warn!("no snapshot was written, a restart will take longer: {error}"),
+        }
+    }
+
+    /// The offset of the changelog that the state of each of these tasks covers.
+    fn covered_offsets(&mut self, numbers: &[usize]) -> Result<Vec<i64>, LogError> {
+        let Self { tasks, log, .. } = self;
+        let mut offsets = Vec::with_capacity(numbers.len());
+        for task in numbers.iter().map(|number| &tasks[*number]) {
+            offsets.push(match (task.committed(), task.changelog) {
+                (Some(_), Some(changelog)) => log.end_offset(changelog)?,
+                _ => task.restored_to,
+            });
+        }
+        // After a pause there may be another owner, which has written what this state does not have. Only an owner can
+        // commit, so nobody else was one when the ends were asked for.
+        let committed: Vec<_> = numbers.iter().filter_map(|number| tasks[*number].committed()).collect();
+        if !committed.is_empty() {
+            log.commit(&committed)?;
+        }
+        Ok(offsets)
+    }
+
+    fn write_snapshot(&mut self, number: usize, offset: i64) {
         let Some(config) = &self.config.snapshots else { return };
-        for task in &mut self.tasks {
-            let Some(changelog) = task.changelog else { continue };
-            if !task.restored || !task.changed_since_snapshot || !wanted(task) {
-                continue;
-            }
-            let stage = self.topology.stages[task.stage].name;
-            let file = SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition);
-            let written = match self.log.end_offset(changelog) {
-                Ok(offset) => file.write(task, offset).map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            task.snapshot_at = Instant::now();
-            match written {
-                Ok(()) => task.changed_since_snapshot = false,
-                Err(error) => tracing::warn!(stage, "no snapshot was written, a restart will take longer: {error}"),
-            }
+        let task = &mut self.tasks[number];
+        let stage = self.topology.stages[task.stage].name;
+        let file = SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition);
+        let written = file.write(task, offset);
+        task.snapshot_at = Instant::now();
+        match written {
+            Ok(()) => task.changed_since_snapshot = false,
+            Err(error) => tracing::warn!(stage, "no snapshot was written, a restart will take longer: {error}"),
         }
     }
 }
@@ -163,17 +189,29 @@ mod tests {
         broker.producer("lines").publish(&output).unwrap();
     }
 
-    /// The words that a new worker holds when nothing is left to read. It leaves snapshots behind.
-    fn words(broker: &Broker, snapshots: Option<&SnapshotConfig>) -> Result<BTreeMap<String, u64>, WorkerError> {
+    fn worker(broker: &Broker, id: &str, snapshots: Option<&SnapshotConfig>) -> Worker {
         let mut topology = word_count::topology(&Arc::default());
         Arc::get_mut(&mut topology).unwrap().flow_partitions = PARTITIONS;
-        let log = Box::new(broker.open(GROUP, "worker", &INBOXES)?);
+        let log = Box::new(broker.open(GROUP, id, &INBOXES).unwrap());
         let snapshots = snapshots.cloned();
         let config = WorkerConfig { poll_timeout: Duration::ZERO, snapshots, ..WorkerConfig::default() };
         let metrics = Arc::new(Metrics::new(&topology));
-        let mut worker = Worker::new(topology, config, log, metrics);
+        Worker::new(topology, config, log, metrics)
+    }
+
+    /// The words that a new worker holds when nothing is left to read. It leaves snapshots behind.
+    fn words(broker: &Broker, snapshots: Option<&SnapshotConfig>) -> Result<BTreeMap<String, u64>, WorkerError> {
+        settle(broker, &mut worker(broker, "worker", snapshots))
+    }
+
+    fn read_all(broker: &Broker, worker: &mut Worker) -> Result<(), WorkerError> {
         let lag = broker.lag(INBOXES.iter().map(|inbox| (GROUP.to_owned(), *inbox)).collect());
         while worker.step()? != Step::Idle || lag.lag()? > 0 {}
+        Ok(())
+    }
+
+    fn settle(broker: &Broker, worker: &mut Worker) -> Result<BTreeMap<String, u64>, WorkerError> {
+        read_all(broker, worker)?;
         let mut words = BTreeMap::new();
         worker.inspect(&mut |_, _, processor| {
             if let Some(count) = processor.downcast_ref::<Count>() {
@@ -230,5 +268,22 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("load the data again into another namespace"), "{text}");
+    }
+
+    #[test]
+    fn who_has_lost_a_partition_without_knowing_writes_no_snapshot_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, snapshots) = broker_with_snapshots(&folder);
+        let mut paused = worker(&broker, "worker", Some(&snapshots));
+        publish(&broker, 20..30);
+        read_all(&broker, &mut paused).unwrap();
+        // It is silent for too long: another goes on, and then it is back, about to write its snapshots.
+        broker.expire(GROUP, "worker");
+        publish(&broker, 40..50);
+        let now = settle(&broker, &mut worker(&broker, "other", None)).unwrap();
+        assert_eq!(now.len(), 30);
+        paused.write_snapshots(|_| true);
+        drop(paused);
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap(), now);
     }
 }
