@@ -133,12 +133,12 @@ fn answers_to_earlier_subscriptions_change_nothing() {
     let late = |seed| Trouble { faults: Some(Faults { delay: 0.7, ..Faults::none(seed) }), scattered: false };
     let mut stale = 0;
     check_all(200, late, |flow| stale += flow.stale_answers());
-    eprintln!("{stale} stale answers");
-    assert!(stale > 0 || asked("TRIBUTARY_SEED").is_some(), "no answer was late");
+    eprintln!("{stale} answers were stale");
+    assert!(stale > 10 || asked("TRIBUTARY_SEEDS").or(asked("TRIBUTARY_SEED")).is_some(), "only {stale} stale answers");
 }
 
-/// Seeds with one worker and with several, and with snapshots.
-const DEATHS: [u64; 3] = [0, 1, 2];
+/// Seeds with one to four partitions, one to three workers, small and large commits; the last one has snapshots.
+const DEATHS: [u64; 3] = [0, 2, 16];
 
 #[test]
 fn a_death_at_any_moment_changes_nothing() {
@@ -150,10 +150,10 @@ fn a_death_at_any_moment_changes_nothing() {
     if asked("TRIBUTARY_SEED").is_some() {
         return;
     }
-    let stride = asked("TRIBUTARY_STRIDE").unwrap_or(97) as usize;
+    let stride = asked("TRIBUTARY_STRIDE").unwrap_or(23) as usize;
     for seed in DEATHS {
         let moments = check(seed, trouble(seed, None)).unwrap().moments();
-        eprintln!("seed {seed}: {moments} moments");
+        assert!(moments > 300, "seed {seed} has only {moments} moments");
         for moment in (1..=moments).step_by(stride) {
             if let Err(text) = check(seed, trouble(seed, Some(moment))) {
                 panic!(

@@ -183,14 +183,15 @@ fn run_with_death(seed: u64, moment: Option<u64>) -> u64 {
 fn a_death_at_any_moment_changes_nothing() {
     let chosen: Option<u64> = std::env::var("TRIBUTARY_MOMENT").ok().map(|text| text.parse().unwrap());
     let mut all = 0;
-    for seed in 0..12 {
+    // Of these the one but last has snapshots.
+    for seed in 4..16 {
         let moments = run_with_death(seed, None);
         all += moments;
         for moment in (1..=moments).filter(|moment| chosen.is_none_or(|chosen| *moment == chosen)) {
             run_with_death(seed, Some(moment));
         }
     }
-    assert!(all > 1500, "only {all} moments");
+    assert!(all > 1000, "only {all} moments");
 }
 
 /// How many messages about a stay came before the row itself, which another partition hands on.
@@ -220,6 +221,5 @@ fn messages_that_overtake_a_row_on_its_way_change_nothing() {
         let difference = Difference::between(&simulation.rows(), &simulation.inputs.join());
         assert!(difference.is_none(), "seed {seed}: {difference:?}");
     }
-    eprintln!("{messages} overtaking");
     assert!(messages > 300, "only {messages} messages have overtaken a row");
 }

@@ -286,7 +286,6 @@ fn a_merge_moves_both_sides_of_a_pair_in_any_order_of_arrival() {
         assert_eq!(world.seen[pair_key(2, 1).as_slice()], [6, 6, 0]);
         stale += world.stale;
     }
-    eprintln!("{stale} stale messages");
     assert!(stale > 2000, "only {stale} messages of an old place came after one of the next");
 }
 

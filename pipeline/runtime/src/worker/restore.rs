@@ -128,7 +128,9 @@ impl Worker {
         let due: Vec<usize> = (0..self.tasks.len()).filter(|number| due(&self.tasks[*number])).collect();
         match self.covered_offsets(&due) {
             Ok(offsets) => {
-                due.into_iter().zip(offsets).for_each(|(number, offset)| self.write_snapshot(number, offset))
+                for (number, offset) in due.into_iter().zip(offsets) {
+                    self.write_snapshot(number, offset);
+                }
             }
             Err(error) => tracing::warn!("no snapshot was written, a restart will take longer: {error}"),
         }
