@@ -3,6 +3,7 @@
 mod delivery;
 mod held;
 mod snapshots;
+mod stale;
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -53,10 +54,10 @@ impl FileSink for Outbox {
 }
 
 /// What makes a run hard.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Trouble {
     /// Crashes, aborts, rebalances and the like.
-    pub faults: bool,
+    pub faults: Option<Faults>,
     /// The sources' records come in pieces and in any order that keeps the order of files.
     pub scattered: bool,
 }
@@ -80,7 +81,6 @@ pub struct SimulatedFlow {
     ids: Ids,
     partitions: i32,
     trouble: Trouble,
-    faults: Faults,
     /// Whether the log is compacted now and then.
     compacted: bool,
     /// Snapshots of tasks, in some runs.
@@ -94,9 +94,7 @@ impl SimulatedFlow {
     pub fn new(seed: u64, offices: &[&str], trouble: Trouble) -> Self {
         let mut rng = SimulationRng::new(seed ^ 0xf10e);
         let partitions = 1 + rng.below(4) as i32;
-        let faults = Faults::all(seed);
-        let broker =
-            Broker::new(BrokerConfig { faults: trouble.faults.then_some(faults), ..BrokerConfig::like_kafka() });
+        let broker = Broker::new(BrokerConfig { faults: trouble.faults, ..BrokerConfig::like_kafka() });
         broker.create_topics(&topics::ALL, partitions);
         let registry = Arc::new(LocalRegistry::in_memory());
         let codec = CodecBuilder::new(registry).topics(topics::ALL).build().unwrap();
@@ -135,7 +133,6 @@ impl SimulatedFlow {
             ids: Ids::default(),
             partitions,
             trouble,
-            faults,
             compacted,
             snapshots,
             traced: false,
@@ -231,6 +228,21 @@ impl SimulatedFlow {
         files.iter().map(|(name, content)| (name.clone(), String::from_utf8(content.clone()).unwrap())).collect()
     }
 
+    /// How many moments there were at which a process could die; see [`Faults::die_at`].
+    pub fn moments(&self) -> u64 {
+        self.broker.moments()
+    }
+
+    /// What was happening when a process died of [`Faults::die_at`].
+    pub fn death(&self) -> Option<String> {
+        self.broker.death()
+    }
+
+    /// How many answers reached a position after answers to a later subscription of it.
+    pub fn stale_answers(&self) -> usize {
+        stale::answers(&self.broker, &self.context.codec, self.partitions)
+    }
+
     /// What the stages hold now.
     pub fn look(&mut self) -> Held {
         let mut held = Held::default();
@@ -296,8 +308,8 @@ impl SimulatedFlow {
         }
         worker.inspect(&mut |_, _, processor| each(processor)).unwrap();
         worker.close().unwrap();
-        if self.trouble.faults {
-            self.broker.start_faults(self.faults);
+        if let Some(faults) = self.trouble.faults {
+            self.broker.start_faults(faults);
         }
     }
 

@@ -5,52 +5,65 @@
 use std::collections::BTreeMap;
 
 use tributary_oracle::{Oracle, Outcome, scenario};
+use tributary_runtime::memory::Faults;
 use tributary_tests::comparison::{comparable, difference};
 use tributary_tests::simulated_flow::{OfficeFigures, Record, SimulatedFlow, Trouble};
 
-fn seeds(count: u64) -> Vec<u64> {
-    if let Ok(seed) = std::env::var("TRIBUTARY_SEED") {
-        return vec![seed.parse().unwrap()];
-    }
-    let count = std::env::var("TRIBUTARY_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(count);
-    (0..count).collect()
+/// A number that the environment sets.
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-fn check(seed: u64, trouble: Trouble) -> Result<(), String> {
+fn seeds(count: u64) -> Vec<u64> {
+    match asked("TRIBUTARY_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..asked("TRIBUTARY_SEEDS").unwrap_or(count)).collect(),
+    }
+}
+
+/// Runs the scenario of a seed and compares after each batch.
+fn check(seed: u64, trouble: Trouble) -> Result<SimulatedFlow, String> {
     let offices = scenario::offices(seed);
     let mut oracle = Oracle::new(&offices);
     let mut flow = SimulatedFlow::new(seed, &offices, trouble);
-    if std::env::var("TRIBUTARY_SEED").is_ok() {
+    if asked("TRIBUTARY_SEED").is_some() {
         flow.trace();
     }
     let mut expected_files = BTreeMap::new();
     for (at, batch) in scenario::scenario(seed).iter().enumerate() {
         let expected = oracle.run(batch);
         flow.run(batch);
-        let failed = |text: String| Err(format!("seed {seed}, batch {at} at {}: {text}", batch.now));
         expected_files.extend(comparable(&expected.files));
-        if let Some(text) = difference(&expected_files, &comparable(&flow.files())) {
-            return failed(format!("files differ\n{text}\n{}", flow.report()));
+        compare(&mut flow, &expected, &expected_files).map_err(|text| {
+            let death = flow.death().map(|what| format!(", after a death ({what})")).unwrap_or_default();
+            format!("seed {seed}, batch {at} at {}{death}: {text}", batch.now)
+        })?;
+    }
+    Ok(flow)
+}
+
+fn compare(flow: &mut SimulatedFlow, expected: &Outcome, files: &BTreeMap<String, String>) -> Result<(), String> {
+    if let Some(text) = difference(files, &comparable(&flow.files())) {
+        return Err(format!("files differ\n{text}\n{}", flow.report()));
+    }
+    let held = flow.look();
+    let (expected_records, records) = (records_of(expected), held.records);
+    if expected_records != records {
+        let missing: Vec<_> = expected_records.iter().filter(|record| !records.contains(record)).collect();
+        let surplus: Vec<_> = records.iter().filter(|record| !expected_records.contains(record)).collect();
+        return Err(format!("records differ\nexpected {missing:#?}\nfound {surplus:#?}"));
+    }
+    for (office, counts) in &expected.offices {
+        let found = held.offices.get(office).copied().unwrap_or_default();
+        let wanted = OfficeFigures { positions: counts.positions, live: counts.live, matched: counts.matched };
+        if found != wanted || counts.matched + counts.unmatched != counts.live {
+            return Err(format!("positions of {office} differ: expected {counts:?}, found {found:?}"));
         }
-        let held = flow.look();
-        let (expected_records, records) = (records_of(&expected), held.records);
-        if expected_records != records {
-            let missing: Vec<_> = expected_records.iter().filter(|record| !records.contains(record)).collect();
-            let surplus: Vec<_> = records.iter().filter(|record| !expected_records.contains(record)).collect();
-            return failed(format!("records differ\nexpected {missing:#?}\nfound {surplus:#?}"));
-        }
-        for (office, counts) in &expected.offices {
-            let found = held.offices.get(office).copied().unwrap_or_default();
-            let wanted = OfficeFigures { positions: counts.positions, live: counts.live, matched: counts.matched };
-            if found != wanted || counts.matched + counts.unmatched != counts.live {
-                return failed(format!("positions of {office} differ: expected {counts:?}, found {found:?}"));
-            }
-        }
-        let inbound: BTreeMap<String, &str> =
-            expected.inbound.iter().map(|file| (file.name.clone(), file.status.as_str())).collect();
-        if inbound != held.inbound {
-            return failed(format!("inbound files differ: expected {inbound:?}, found {:?}", held.inbound));
-        }
+    }
+    let inbound: BTreeMap<String, &str> =
+        expected.inbound.iter().map(|file| (file.name.clone(), file.status.as_str())).collect();
+    if inbound != held.inbound {
+        return Err(format!("inbound files differ: expected {inbound:?}, found {:?}", held.inbound));
     }
     Ok(())
 }
@@ -72,13 +85,17 @@ fn records_of(outcome: &Outcome) -> Vec<Record> {
     records
 }
 
-fn check_all(count: u64, trouble: Trouble) {
+/// Checks each seed and hands on what became of it.
+fn check_all(count: u64, trouble: impl Fn(u64) -> Trouble, mut each: impl FnMut(&SimulatedFlow)) {
     let mut failures = Vec::new();
     for seed in seeds(count) {
-        if let Err(text) = check(seed, trouble) {
-            let start: Vec<&str> = text.lines().take(12).collect();
-            eprintln!("{}", start.join("\n"));
-            failures.push((seed, text));
+        match check(seed, trouble(seed)) {
+            Ok(flow) => each(&flow),
+            Err(text) => {
+                let start: Vec<&str> = text.lines().take(12).collect();
+                eprintln!("{}", start.join("\n"));
+                failures.push((seed, text));
+            }
         }
     }
     if let Some((_, text)) = failures.first() {
@@ -87,22 +104,62 @@ fn check_all(count: u64, trouble: Trouble) {
     }
 }
 
+fn faults(seed: u64) -> Trouble {
+    Trouble { faults: Some(Faults::all(seed)), scattered: false }
+}
+
 #[test]
 fn the_flow_writes_what_the_oracle_says() {
-    check_all(200, Trouble::default());
+    check_all(200, |_| Trouble::default(), |_| ());
 }
 
 #[test]
 fn crashes_aborts_and_rebalances_change_nothing() {
-    check_all(200, Trouble { faults: true, scattered: false });
+    check_all(200, faults, |_| ());
 }
 
 #[test]
 fn d9_the_order_in_which_facts_arrive_changes_nothing() {
-    check_all(200, Trouble { faults: false, scattered: true });
+    check_all(200, |_| Trouble { faults: None, scattered: true }, |_| ());
 }
 
 #[test]
 fn d9_nor_does_it_with_crashes_between() {
-    check_all(100, Trouble { faults: true, scattered: true });
+    check_all(100, |seed| Trouble { scattered: true, ..faults(seed) }, |_| ());
+}
+
+#[test]
+fn answers_to_earlier_subscriptions_change_nothing() {
+    let late = |seed| Trouble { faults: Some(Faults { delay: 0.7, ..Faults::none(seed) }), scattered: false };
+    let mut stale = 0;
+    check_all(200, late, |flow| stale += flow.stale_answers());
+    eprintln!("{stale} answers were stale");
+    assert!(stale > 10 || asked("TRIBUTARY_SEEDS").or(asked("TRIBUTARY_SEED")).is_some(), "only {stale} stale answers");
+}
+
+/// Seeds with one to four partitions, one to three workers, small and large commits; the last one has snapshots.
+const DEATHS: [u64; 3] = [0, 2, 16];
+
+#[test]
+fn a_death_at_any_moment_changes_nothing() {
+    let trouble = |seed, die_at| Trouble { faults: Some(Faults { die_at, ..Faults::none(seed) }), scattered: false };
+    if let (Some(seed), Some(moment)) = (asked("TRIBUTARY_SEED"), asked("TRIBUTARY_MOMENT")) {
+        check(seed, trouble(seed, Some(moment))).map(|_| ()).unwrap();
+        return;
+    }
+    if asked("TRIBUTARY_SEED").is_some() {
+        return;
+    }
+    let stride = asked("TRIBUTARY_STRIDE").unwrap_or(47) as usize;
+    for seed in DEATHS {
+        let moments = check(seed, trouble(seed, None)).unwrap().moments();
+        assert!(moments > 300, "seed {seed} has only {moments} moments");
+        for moment in (1..=moments).step_by(stride) {
+            if let Err(text) = check(seed, trouble(seed, Some(moment))) {
+                panic!(
+                    "moment {moment} of {moments}; tests/simulate --seed {seed} --moment {moment} replays it\n{text}"
+                );
+            }
+        }
+    }
 }

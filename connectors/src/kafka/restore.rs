@@ -71,14 +71,16 @@ impl Reader {
         }
         let start = only(&self.starts(asked)?);
         let place = format!("{}-{}", partition.0, partition.1);
-        if from > end || (from > 0 && from < start) {
-            return Err(LogError::OffsetOutOfRange(format!("{place} holds offsets {start} to {end}, not {from}")));
+        let text = format!("{place} holds offsets {start} to {end}, not {from}");
+        // Compaction leaves the first offset where it is: only a deletion moves it.
+        if from < start {
+            return Err(LogError::Truncated(text));
         }
-        if start == end {
-            return Ok(end);
+        if from > end {
+            return Err(LogError::OffsetOutOfRange(text));
         }
         self.wait_until_stable(asked, end)?;
-        self.read(partition, from.max(start), end, each)
+        self.read(partition, from, end, each)
     }
 
     /// Waits for transactions that are still open below `end`.

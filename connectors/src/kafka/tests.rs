@@ -49,19 +49,29 @@ fn create_topics(configuration: &KafkaConfiguration, topics: &[&'static Topic]) 
 
 /// Makes the broker compact changelogs while the tests look.
 fn compact_soon(configuration: &KafkaConfiguration, topics: &[&'static Topic]) {
-    let admin: AdminClient<DefaultClientContext> = configuration.base().create().unwrap();
     let changelogs = topics.iter().filter(|topic| topic.role == Role::Changelog);
     let names: Vec<String> = changelogs.map(|topic| configuration.name(topic.name)).collect();
     let soon = [("cleanup.policy", "compact"), ("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.01")];
-    let altered: Vec<AlterConfig<'_>> = names
+    alter(configuration, &names, &soon);
+}
+
+fn alter(configuration: &KafkaConfiguration, topics: &[String], settings: &[(&str, &str)]) {
+    let altered: Vec<AlterConfig<'_>> = topics
         .iter()
         .map(|name| {
             let altered = AlterConfig::new(ResourceSpecifier::Topic(name));
-            soon.iter().fold(altered, |altered, (key, value)| altered.set(key, value))
+            settings.iter().fold(altered, |altered, (key, value)| altered.set(key, value))
         })
         .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(admin.alter_configs(&altered, &AdminOptions::new())).unwrap();
+    block_on(admin(configuration).alter_configs(&altered, &AdminOptions::new())).unwrap();
+}
+
+fn admin(configuration: &KafkaConfiguration) -> AdminClient<DefaultClientContext> {
+    configuration.base().create().unwrap()
+}
+
+fn block_on<T>(answer: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer)
 }
 
 /// A namespace of the broker for each test of the suite.
@@ -125,6 +135,17 @@ impl LogFactory for Kafka {
         while !compacted(self) {
             assert!(Instant::now() < deadline, "the broker has not compacted");
         }
+    }
+
+    fn truncate(&mut self, changelog: &'static Topic) -> bool {
+        let name = self.configuration.name(changelog.name);
+        // Of a topic that is only compacted the broker deletes nothing.
+        alter(&self.configuration, std::slice::from_ref(&name), &[("cleanup.policy", "compact,delete")]);
+        let partitions = (0..word_count::PARTITIONS).map(|partition| (name.as_str(), partition, Offset::End));
+        let deleted = offsets::list(partitions).unwrap();
+        let answer = block_on(admin(&self.configuration).delete_records(&deleted, &AdminOptions::new())).unwrap();
+        answer.elements().iter().for_each(|element| element.error().unwrap());
+        true
     }
 
     fn folder(&mut self) -> PathBuf {

@@ -2,14 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test states what must hold")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tributary_position_join::flow;
+use tributary_position_join::message::{Event, Message};
 use tributary_position_join::oracle::{Difference, Inputs, Rows};
-use tributary_position_join::sample::{Input, Sample, Size};
-use tributary_position_join::topics::{APP_RECORDS, INTERNAL, OPEN};
+use tributary_position_join::sample::{Input, Sample, Size, placement, position, post};
+use tributary_position_join::topics::{APP_RECORDS, DEANERY, INTERNAL, OPEN, PLACEMENTS, POSITIONS, POSTS};
 use tributary_runtime::conformance::{SimulatedWorkers, without_time};
 use tributary_runtime::memory::{Broker, BrokerConfig, Faults, Retention, SimulationRng};
 use tributary_runtime::{CommitLimits, Headers, Output, Producer, SnapshotConfig, WorkerConfig};
@@ -26,9 +27,9 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(seed: u64, retention: Retention, folder: &std::path::Path) -> Self {
+    fn new(seed: u64, retention: Retention, faults: Faults, folder: &std::path::Path) -> Self {
         let mut rng = SimulationRng::new(seed ^ 0x704a);
-        let config = BrokerConfig { retention, faults: Some(Faults::all(seed)), ..BrokerConfig::like_kafka() };
+        let config = BrokerConfig { retention, faults: Some(faults), ..BrokerConfig::like_kafka() };
         let broker = Broker::new(config);
         broker.create_topics(&OPEN, PARTITIONS);
         broker.create_topics(&INTERNAL, PARTITIONS);
@@ -120,7 +121,7 @@ fn faults_leave_the_rows_as_the_batch_join_has_them() {
     for seed in 0..300 {
         let folder = tempfile::tempdir().unwrap();
         let retention = if seed % 4 == 3 { Retention::ByKey } else { Retention::All };
-        let mut simulation = Simulation::new(seed, retention, folder.path());
+        let mut simulation = Simulation::new(seed, retention, Faults::all(seed), folder.path());
         simulation.run(&sample(seed));
         deaths += simulation.workers.deaths();
         aborts += simulation.workers.metrics().workers().aborts;
@@ -131,4 +132,94 @@ fn faults_leave_the_rows_as_the_batch_join_has_them() {
     }
     assert!(deaths > 300 && aborts > 300, "the faults must bite: {deaths} deaths, {aborts} aborts");
     assert!(pairs > 300 * 10, "{pairs} pairs");
+}
+
+fn position_at(id: i64, at: usize, revision: u32) -> Recorded {
+    (&POSITIONS, id.to_be_bytes().to_vec(), Some(position(at, b'U', revision).0.to_vec()), 0)
+}
+
+fn placement_at(id: i64, at: usize, revision: u32) -> Recorded {
+    (&PLACEMENTS, id.to_be_bytes().to_vec(), Some(placement(at, b'A', revision).0.to_vec()), 0)
+}
+
+/// Posts, and pairs that appear, merge, are deleted and come back elsewhere.
+fn few_changes() -> Vec<Recorded> {
+    let post_of = |number: usize, revision| -> Recorded {
+        let (dpn, value) = post(number, b'C', revision);
+        (&POSTS, dpn.0.to_vec(), Some(value.0.to_vec()), 0)
+    };
+    let deleted = |(topic, key, _, at): Recorded| -> Recorded { (topic, key, None, at) };
+    let mut records: Vec<Recorded> = (5..8).map(|number| post_of(number, 0)).collect();
+    records.extend([position_at(1, 5, 0), placement_at(2, 5, 0), position_at(3, 6, 0), placement_at(4, 6, 0)]);
+    records.extend([position_at(1, 6, 1), placement_at(2, 6, 1), post_of(6, 1), position_at(1, 7, 2)]);
+    records.extend([placement_at(2, 7, 2), position_at(1, 6, 3), placement_at(2, 6, 3), deleted(position_at(3, 6, 0))]);
+    records.extend([position_at(3, 7, 1), placement_at(4, 7, 1), deleted(placement_at(2, 6, 0)), post_of(7, 1)]);
+    records.extend([position_at(1, 7, 4), placement_at(2, 7, 3), placement_at(4, 5, 2), position_at(3, 5, 2)]);
+    records
+}
+
+/// Runs a few changes with a process that dies at this moment; how many moments there were.
+fn run_with_death(seed: u64, moment: Option<u64>) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = Faults { die_at: moment, ..Faults::none(seed) };
+    let mut simulation = Simulation::new(seed, Retention::All, faults, folder.path());
+    if std::env::var("TRIBUTARY_MOMENT").is_ok() {
+        simulation.workers.trace();
+    }
+    simulation.run(&few_changes());
+    let difference = Difference::between(&simulation.rows(), &simulation.inputs.join());
+    let death = simulation.broker.death();
+    assert_eq!(death.is_some(), moment.is_some());
+    assert!(
+        difference.is_none(),
+        "seed {seed}, death at moment {moment:?} ({death:?}): {difference:?}; with TRIBUTARY_MOMENT={} in the environment \
+         this test replays it and tells each step",
+        moment.unwrap_or_default()
+    );
+    simulation.broker.moments()
+}
+
+#[test]
+fn a_death_at_any_moment_changes_nothing() {
+    let chosen: Option<u64> = std::env::var("TRIBUTARY_MOMENT").ok().map(|text| text.parse().unwrap());
+    let mut all = 0;
+    // Of these the one but last has snapshots.
+    for seed in 4..16 {
+        let moments = run_with_death(seed, None);
+        all += moments;
+        for moment in (1..=moments).filter(|moment| chosen.is_none_or(|chosen| *moment == chosen)) {
+            run_with_death(seed, Some(moment));
+        }
+    }
+    assert!(all > 1000, "only {all} moments");
+}
+
+/// How many messages about a stay came before the row itself, which another partition hands on.
+fn overtaking(broker: &Broker) -> usize {
+    let mut arrived = BTreeSet::new();
+    let mut overtaking = 0;
+    for record in (0..PARTITIONS).flat_map(|partition| broker.read_committed(DEANERY.name, partition)) {
+        let value = record.value.unwrap();
+        let Some(Message::Row { side, id, stay, event }) = Message::read(&value) else { continue };
+        match event {
+            Event::Arrives(_) => assert!(arrived.insert((side, id, stay)), "a row arrives once for each stay"),
+            Event::Changes(_) | Event::Leaves(_) => overtaking += usize::from(!arrived.contains(&(side, id, stay))),
+        }
+    }
+    overtaking
+}
+
+#[test]
+fn messages_that_overtake_a_row_on_its_way_change_nothing() {
+    let mut messages = 0;
+    for seed in 0..300 {
+        let folder = tempfile::tempdir().unwrap();
+        let faults = Faults { delay: 0.7, few_records: 0.5, ..Faults::none(seed) };
+        let mut simulation = Simulation::new(seed, Retention::All, faults, folder.path());
+        simulation.run(&if seed % 10 == 0 { sample(seed) } else { few_changes() });
+        messages += overtaking(&simulation.broker);
+        let difference = Difference::between(&simulation.rows(), &simulation.inputs.join());
+        assert!(difference.is_none(), "seed {seed}: {difference:?}");
+    }
+    assert!(messages > 300, "only {messages} messages have overtaken a row");
 }

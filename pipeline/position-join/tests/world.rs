@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tributary_position_join::layout::{Placement, Position, ROW_LENGTH, pair_key};
-use tributary_position_join::message::Side;
+use tributary_position_join::message::{Message, Side};
 use tributary_position_join::oracle::{Difference, Inputs, Rows};
 use tributary_position_join::pairing::Pairing;
 use tributary_position_join::routing::{RoutePosts, RouteRows};
@@ -29,6 +29,9 @@ struct World {
     /// Revisions of placement, position and post that a reader has seen of each pair.
     seen: BTreeMap<Vec<u8>, [u32; 3]>,
     deletions: usize,
+    /// The newest stay that a DPN has heard of, and how many messages about earlier ones came later.
+    newest_stay: BTreeMap<(Side, i64), u32>,
+    stale: usize,
 }
 
 impl World {
@@ -43,7 +46,8 @@ impl World {
             tasks.insert((DEANERY.name, partition), Box::<Pairing>::default());
         }
         let (inputs, rows, seen) = (Inputs::default(), Rows::new(), BTreeMap::new());
-        Self { tasks, queues: BTreeMap::new(), inputs, rows, seen, deletions: 0 }
+        let (queues, newest_stay) = (BTreeMap::new(), BTreeMap::new());
+        Self { tasks, queues, inputs, rows, seen, deletions: 0, newest_stay, stale: 0 }
     }
 
     fn input(&mut self, topic: &'static Topic, key: &[u8], value: Option<&[u8]>) {
@@ -76,6 +80,9 @@ impl World {
             self.queues.remove(&queue);
         }
         let task = queue.1;
+        if task.0 == DEANERY.name {
+            self.count_stale(value.as_deref());
+        }
         let mut output = Output::new(PARTITIONS);
         process(&mut **self.tasks.get_mut(&task).unwrap(), task, &key, value.as_deref(), &mut output).unwrap();
         for record in output.records() {
@@ -87,6 +94,13 @@ impl World {
                 self.queues.entry((Some(task), to)).or_default().push_back(message);
             }
         }
+    }
+
+    fn count_stale(&mut self, message: Option<&[u8]>) {
+        let Some(Message::Row { side, id, stay, .. }) = message.and_then(Message::read) else { return };
+        let newest = self.newest_stay.entry((side, id)).or_insert(stay);
+        self.stale += usize::from(stay < *newest);
+        *newest = stay.max(*newest);
     }
 
     /// Reads a row as it comes: nothing that a reader has seen may become older.
@@ -256,6 +270,7 @@ fn elsewhere() -> [usize; 2] {
 
 #[test]
 fn a_merge_moves_both_sides_of_a_pair_in_any_order_of_arrival() {
+    let mut stale = 0;
     for seed in 0..2000 {
         let mut world = one_pair();
         let [near, far] = elsewhere();
@@ -269,7 +284,9 @@ fn a_merge_moves_both_sides_of_a_pair_in_any_order_of_arrival() {
         world.settle(seed);
         assert_eq!(world.pairs(), [pair_key(2, 1)]);
         assert_eq!(world.seen[pair_key(2, 1).as_slice()], [6, 6, 0]);
+        stale += world.stale;
     }
+    assert!(stale > 2000, "only {stale} messages of an old place came after one of the next");
 }
 
 #[test]

@@ -61,7 +61,9 @@ pub trait Log: Send {
     /// value, and returns the offset after the last one. Waits for transactions that are still open.
     ///
     /// # Errors
-    /// [`LogError::OffsetOutOfRange`] when records after `from` are gone, so that the caller restores from the start.
+    /// [`LogError::OffsetOutOfRange`] when `from` is after the end, or deletions after it may be forgotten, so that the
+    /// caller restores from the start; [`LogError::Truncated`] when records at or after `from` were deleted although they
+    /// may be the newest of their keys. Compaction does not do that, and does not move a partition's first offset.
     fn restore(&mut self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError>;
 
     /// The offset after the last committed record of a changelog partition that only this worker writes, asked between
@@ -123,6 +125,9 @@ pub enum LogError {
     /// Offsets asked for are no longer in the log.
     #[error("offset out of range: {0}")]
     OffsetOutOfRange(String),
+    /// Records of a changelog were deleted, so what is left of it is not the whole state.
+    #[error("changelog truncated: {0}")]
+    Truncated(String),
     /// Nothing helps but an operator.
     #[error("log failed: {0}")]
     Fatal(String),

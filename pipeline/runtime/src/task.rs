@@ -62,6 +62,8 @@ pub(crate) struct Task {
     pub(crate) restored: bool,
     /// When the last snapshot was written, or the task was restored.
     pub(crate) snapshot_at: Instant,
+    /// The offset of the changelog to which the state was restored.
+    pub(crate) restored_to: i64,
     /// Whether the committed state differs from the last snapshot.
     pub(crate) changed_since_snapshot: bool,
 }
@@ -78,6 +80,7 @@ impl Task {
             committed: None,
             restored: false,
             snapshot_at: Instant::now(),
+            restored_to: 0,
             changed_since_snapshot: false,
         }
     }
@@ -121,6 +124,11 @@ impl Task {
     pub(crate) fn progress(&self) -> Option<(TopicPartition, i64)> {
         let next = self.next?;
         (self.committed != Some(next)).then_some((self.inbox, next))
+    }
+
+    /// The next offset to read as it was committed; `None` before the first commit.
+    pub(crate) fn committed(&self) -> Option<(TopicPartition, i64)> {
+        Some((self.inbox, self.committed?))
     }
 
     /// Whether the record at `offset` has been processed.

@@ -53,6 +53,12 @@ pub trait LogFactory {
     /// Makes compaction happen, where that can be asked for.
     fn compact(&mut self);
 
+    /// Deletes all records that the partitions of a changelog hold now, as retention does. False where that cannot be.
+    fn truncate(&mut self, changelog: &'static Topic) -> bool {
+        let _ = changelog;
+        false
+    }
+
     /// An empty folder for snapshots.
     fn folder(&mut self) -> PathBuf;
 }
@@ -80,6 +86,8 @@ pub fn all() -> Vec<(&'static str, ConformanceTest)> {
         ("a_snapshot_is_continued_from_the_changelog", recovery::a_snapshot_is_continued_from_the_changelog),
         ("a_damaged_snapshot_is_not_used", recovery::a_damaged_snapshot_is_not_used),
         ("a_snapshot_newer_than_the_changelog_is_not_used", recovery::a_snapshot_newer_than_the_changelog_is_not_used),
+        ("a_changelog_that_was_truncated_is_refused", recovery::a_changelog_that_was_truncated_is_refused),
+        ("a_snapshot_outlives_a_truncated_changelog", recovery::a_snapshot_outlives_a_truncated_changelog),
         ("a_retried_record_is_processed_once", recovery::a_retried_record_is_processed_once),
         ("a_dead_letter_tells_where_it_came_from", recovery::a_dead_letter_tells_where_it_came_from),
     ]
@@ -88,6 +96,7 @@ pub fn all() -> Vec<(&'static str, ConformanceTest)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TopicPartition;
     use crate::memory::{Broker, BrokerConfig, MemoryLog};
 
     struct Memory {
@@ -132,6 +141,14 @@ mod tests {
 
         fn compact(&mut self) {
             self.broker.compact();
+        }
+
+        fn truncate(&mut self, changelog: &'static Topic) -> bool {
+            for partition in 0..word_count::PARTITIONS {
+                let at = TopicPartition { topic: changelog.name, partition };
+                self.broker.delete_records(at, i64::MAX).unwrap();
+            }
+            true
         }
 
         fn folder(&mut self) -> PathBuf {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::LogFactory;
 use super::harness::{Harness, PATIENCE, step, try_step};
-use super::word_count::{DEAD_LETTERS, GROUP, Outcome};
-use crate::{CommitLimits, SnapshotConfig, Step, Worker, dead_letter_header};
+use super::word_count::{COUNT_CHANGELOG, DEAD_LETTERS, GROUP, Outcome};
+use crate::{CommitLimits, SnapshotConfig, Step, Worker, WorkerError, dead_letter_header};
 
 /// A worker that commits only when it must.
 fn hoarding(harness: &mut Harness<'_>) {
@@ -208,6 +208,58 @@ pub(super) fn a_snapshot_newer_than_the_changelog_is_not_used(factory: &mut dyn 
     harness.kill("member", worker);
     let mut worker = harness.worker("member");
     harness.publish_many(1);
+    harness.settle(&mut [&mut worker]);
+    harness.check(&mut [&mut worker]);
+}
+
+/// Steps until the worker fails.
+fn failure(worker: &mut Worker) -> WorkerError {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Err(error) = try_step(worker) {
+            return error;
+        }
+        assert!(Instant::now() < deadline, "the worker did not fail");
+    }
+}
+
+pub(super) fn a_changelog_that_was_truncated_is_refused(factory: &mut dyn LogFactory) {
+    let mut harness = Harness::new(factory);
+    let folder = harness.with_snapshots();
+    snapshot_with_tail(&mut harness);
+    if !harness.factory.truncate(&COUNT_CHANGELOG) {
+        return;
+    }
+    let files = || std::fs::read_dir(&folder).unwrap().count();
+    let before = files();
+    for with_snapshots in [true, false] {
+        if !with_snapshots {
+            harness.config.snapshots = None;
+        }
+        let mut worker = harness.worker("member");
+        let error = failure(&mut worker);
+        assert!(matches!(error, WorkerError::Truncated { stage: "count", .. }), "{error}");
+        assert!(!error.can_restart());
+        harness.kill("member", worker);
+    }
+    assert_eq!(files(), before, "snapshots are all that is left: they are kept");
+    assert!(harness.unread() == 0, "nothing was read with a part of the state");
+}
+
+pub(super) fn a_snapshot_outlives_a_truncated_changelog(factory: &mut dyn LogFactory) {
+    let mut harness = Harness::new(factory);
+    harness.with_snapshots();
+    harness.publish_many(50);
+    let mut worker = harness.worker("member");
+    harness.settle(&mut [&mut worker]);
+    worker.close().expect("close");
+    drop(worker);
+    // The snapshots are of the end of the changelog, so nothing that is gone is missed.
+    if !harness.factory.truncate(&COUNT_CHANGELOG) {
+        return;
+    }
+    let mut worker = harness.worker("member");
+    harness.publish_many(5);
     harness.settle(&mut [&mut worker]);
     harness.check(&mut [&mut worker]);
 }

@@ -25,6 +25,7 @@ pub struct SimulatedWorkers {
     inboxes: Vec<&'static Topic>,
     workers: Vec<Option<Worker>>,
     deaths: u32,
+    traced: bool,
 }
 
 impl SimulatedWorkers {
@@ -33,7 +34,12 @@ impl SimulatedWorkers {
         let metrics = Arc::new(Metrics::new(&topology));
         let inboxes = topology.stages.iter().map(|stage| stage.inbox).collect();
         let workers = (0..count).map(|_| None).collect();
-        Self { broker, topology, metrics, config, inboxes, workers, deaths: 0 }
+        Self { broker, topology, metrics, config, inboxes, workers, deaths: 0, traced: false }
+    }
+
+    /// Tells each step on standard error.
+    pub fn trace(&mut self) {
+        self.traced = true;
     }
 
     /// The counters of all workers that there were.
@@ -50,16 +56,20 @@ impl SimulatedWorkers {
     pub fn turn(&mut self, rng: &mut SimulationRng) {
         let slot = rng.below(self.workers.len() as u64) as usize;
         let Some(mut worker) = self.workers[slot].take() else {
+            self.tell(slot, &"starts");
             self.workers[slot] = Some(self.start(&name(slot)));
             return;
         };
         if rng.chance(0.003) {
+            self.tell(slot, &"ends");
             if let Err(error) = worker.close() {
                 assert!(error.can_restart(), "{error}");
             }
             return;
         }
-        match worker.step() {
+        let step = worker.step();
+        self.tell(slot, &step);
+        match step {
             // The simulated process is gone: its log answers nothing any more.
             Ok(Step::Unavailable(_)) if rng.chance(0.2) => self.deaths += 1,
             Ok(_) => self.workers[slot] = Some(worker),
@@ -67,6 +77,12 @@ impl SimulatedWorkers {
                 assert!(error.can_restart(), "{error}");
                 self.deaths += 1;
             }
+        }
+    }
+
+    fn tell(&self, slot: usize, what: &dyn std::fmt::Debug) {
+        if self.traced {
+            eprintln!("{}: {what:?}", name(slot));
         }
     }
 

@@ -91,12 +91,12 @@ impl Shared {
     }
 
     /// Commits a batch: offsets are given under the mutex, the durable write happens outside, and readers are kept
-    /// back until it succeeded.
-    pub(super) fn commit(&self, mut batch: Batch, producer: u64) -> Result<(), LogError> {
+    /// back until it succeeded; in partitions after the first `prompt` ones even longer.
+    pub(super) fn commit(&self, mut batch: Batch, producer: u64, prompt: usize) -> Result<(), LogError> {
         let Some(durability) = &self.durability else {
             let mut state = self.lock();
             state.reserve(&mut batch, producer)?;
-            state.publish(batch, producer);
+            state.publish(batch, producer, prompt);
             drop(state);
             self.changed.notify_all();
             return Ok(());
@@ -105,7 +105,7 @@ impl Shared {
         let written = durability.write(&batch);
         let mut state = self.lock();
         match written {
-            Ok(()) => state.publish(batch, producer),
+            Ok(()) => state.publish(batch, producer, prompt),
             Err(_) => state.unpin_all(producer),
         }
         drop(state);
@@ -139,8 +139,12 @@ impl Shared {
             let (tick, simulated) = (state.tick, state.faults.is_some());
             let log = state.partition(place);
             let end = log.end;
-            if from < log.start || from > end {
-                return Err(LogError::OffsetOutOfRange(format!("{partition} has {} to {end}, not {from}", log.start)));
+            let text = || format!("{partition} holds offsets {} to {end}, not {from}", log.start);
+            if from < log.start {
+                return Err(LogError::Truncated(text()));
+            }
+            if from > end {
+                return Err(LogError::OffsetOutOfRange(text()));
             }
             let stable = log.stable(tick);
             if stable == end {
@@ -266,52 +270,6 @@ impl Broker {
         let state = self.0.lock();
         state.place(partition).map_or(0, |place| state.committed_offset(group, place))
     }
-
-    /// Keeps only the newest record of each key in compact topics and changelogs.
-    pub fn compact(&self) {
-        let mut state = self.0.lock();
-        let tick = state.tick;
-        for topic in &mut state.topics {
-            let changelog = topic.topic.role == crate::Role::Changelog;
-            if topic.topic.cleanup != crate::Cleanup::Compact && !changelog {
-                continue;
-            }
-            for log in &mut topic.partitions {
-                let stable = log.stable(tick);
-                log.compact(stable);
-            }
-        }
-    }
-
-    /// Expels a member from its group and ends its transaction, as the broker does when a member stays silent.
-    pub fn expire(&self, group: &str, transactional_id: &str) {
-        let mut state = self.0.lock();
-        state.change_group(group, |group, partitions| group.leave(transactional_id, partitions));
-        state.end_transactions_of(transactional_id);
-        if let Some(producer) = state.producers.get_mut(transactional_id) {
-            producer.epoch += 1;
-        }
-        drop(state);
-        self.0.changed.notify_all();
-    }
-
-    /// Ends the injection of faults; delays that are under way end too.
-    pub fn stop_faults(&self) {
-        let mut state = self.0.lock();
-        state.faults = None;
-        state.tick += 1000;
-    }
-
-    /// Begins the injection of faults again.
-    pub fn start_faults(&self, faults: Faults) {
-        self.0.lock().faults = Some(faults);
-    }
-
-    /// Moves the partitions of a group among its members.
-    pub fn rebalance(&self, group: &str) {
-        self.0.lock().change_group(group, |group, partitions| group.rotate(partitions));
-        self.0.changed.notify_all();
-    }
 }
 
 /// A visible record, owned, for tests.
@@ -366,7 +324,7 @@ impl Producer for MemoryProducer {
         if transaction.is_empty() {
             return Ok(());
         }
-        self.shared.commit(transaction.seal(), self.producer)
+        self.shared.commit(transaction.seal(), self.producer, usize::MAX)
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Faults {
     pub delay: f64,
     /// A poll hands out one to three records only.
     pub few_records: f64,
+    /// The process dies at this moment and at no other: [`super::Broker::moments`] counts from 1 what changes something at
+    /// the broker, or in a process that the broker has answered.
+    pub die_at: Option<u64>,
 }
 
 impl Faults {
@@ -45,6 +48,7 @@ impl Faults {
             redeliver: 0.0,
             delay: 0.0,
             few_records: 0.0,
+            die_at: None,
         }
     }
 
@@ -63,6 +67,7 @@ impl Faults {
             redeliver: 0.05,
             delay: 0.2,
             few_records: 0.4,
+            die_at: None,
         }
     }
 }

@@ -61,6 +61,7 @@ impl MemoryLog {
         let token = state.next_number();
         state
             .change_group(&config.group, |group, partitions| group.join(&config.id, token, topics.clone(), partitions));
+        let dead = state.dies(|| format!("{} has joined its group", config.id));
         drop(state);
         shared.changed.notify_all();
         Ok(Self {
@@ -75,7 +76,7 @@ impl MemoryLog {
             transaction: Transaction::default(),
             pinned: FxHashSet::default(),
             last_size: 0,
-            dead: false,
+            dead,
         })
     }
 
@@ -233,14 +234,33 @@ impl MemoryLog {
         batch
     }
 
+    /// A moment has come: the process goes on, or dies of [`super::Faults::die_at`].
+    fn moment(&mut self, state: &mut State, what: &str) -> Result<(), LogError> {
+        if state.dies(|| format!("{}: {what}", self.config.id)) { Err(self.die()) } else { Ok(()) }
+    }
+
+    /// The moments while a commit becomes visible in one partition after the other: how many have seen it when the
+    /// process dies.
+    fn moments_of_markers(&self, state: &mut State) -> Option<usize> {
+        let partitions = self.transaction.parts.len();
+        (partitions.min(1)..=partitions).find(|seen| {
+            state.dies(|| format!("{}: the commit is visible in {seen} of {partitions} partitions", self.config.id))
+        })
+    }
+
     /// Dies with the transaction prepared: the broker decides when the transactional id comes back.
-    fn die_undecided(&mut self, state: &mut State, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    fn die_undecided(
+        &mut self,
+        state: &mut State,
+        offsets: &[(TopicPartition, i64)],
+        outcome: Option<bool>,
+    ) -> Result<(), LogError> {
         let mut batch = self.take_batch(offsets);
         state.reserve(&mut batch, self.producer)?;
         let places = offsets.iter().map(|(at, _)| state.place(*at)).collect::<Result<Vec<_>, _>>()?;
         state.change_group(&self.config.group, |group, _| group.undecided.extend(places));
         if let Some(producer) = state.producers.get_mut(&self.config.id) {
-            producer.undecided = Some(batch);
+            producer.undecided = Some((batch, outcome));
         }
         Err(self.die())
     }
@@ -262,10 +282,14 @@ impl Log for MemoryLog {
             state.tick += 1;
             self.check(&state)?;
             if let Some(event) = self.next_event(&mut state) {
+                self.moment(&mut state, "partitions have come or go")?;
                 return Ok(event);
             }
             let slices = self.take_slices(&mut state, max_records);
             let now = Instant::now();
+            if !slices.is_empty() {
+                self.moment(&mut state, "records are handed out")?;
+            }
             if !slices.is_empty() || now >= deadline {
                 break slices;
             }
@@ -298,7 +322,9 @@ impl Log for MemoryLog {
         let mut state = shared.lock();
         self.check(&state)?;
         let places = partitions.iter().map(|at| state.place(*at)).collect::<Result<Vec<_>, _>>()?;
+        self.moment(&mut state, "partitions will be released")?;
         state.change_group(&self.config.group, |group, _| group.release(&self.config.id, &places));
+        self.moment(&mut state, "partitions are released")?;
         drop(state);
         shared.changed.notify_all();
         Ok(())
@@ -315,11 +341,13 @@ impl Log for MemoryLog {
             if state.fault(|faults| faults.abort) {
                 return Err(LogError::Abortable("by the simulation".to_owned()));
             }
+            self.moment(&mut state, "records will be sent")?;
             for record in output.records() {
                 let at = TopicPartition { topic: record.topic.name, partition: record.partition };
                 let place = state.place(at)?;
                 if self.pinned.insert(place) {
                     state.partition(place).pin(self.producer);
+                    self.moment(&mut state, &format!("records are sent to {at}"))?;
                 }
             }
         }
@@ -341,20 +369,30 @@ impl Log for MemoryLog {
         }
         self.inject_expulsion(&mut state);
         self.check_ownership(&state, offsets)?;
+        self.moment(&mut state, "the transaction will be committed")?;
         if state.fault(|faults| faults.crash_during_commit) {
-            return self.die_undecided(&mut state, offsets);
+            return self.die_undecided(&mut state, offsets, None);
+        }
+        for (outcome, what) in
+            [(false, "the commit is in doubt and fails"), (true, "the commit is in doubt and succeeds")]
+        {
+            if self.moment(&mut state, what).is_err() {
+                return self.die_undecided(&mut state, offsets, Some(outcome));
+            }
         }
         let crash = state.fault(|faults| faults.crash_after_commit);
+        let seen = self.moments_of_markers(&mut state);
         drop(state);
         let batch = self.take_batch(offsets);
-        shared.commit(batch, self.producer)?;
-        if crash { Err(self.die()) } else { Ok(()) }
+        shared.commit(batch, self.producer, seen.unwrap_or(usize::MAX))?;
+        if crash || seen.is_some() { Err(self.die()) } else { Ok(()) }
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         self.check(&state)?;
+        self.moment(&mut state, "the transaction will be aborted")?;
         self.pinned.clear();
         let mut batch = std::mem::take(&mut self.transaction).seal();
         if state.control_records {
@@ -363,20 +401,28 @@ impl Log for MemoryLog {
         }
         state.unpin_all(self.producer);
         self.rewind(&state);
+        self.moment(&mut state, "the transaction is aborted")?;
         drop(state);
         shared.changed.notify_all();
         Ok(())
     }
 
     fn restore(&mut self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
-        self.check(&self.shared.clone().lock())?;
-        self.shared.restore(changelog, from, each)
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.check(&state)?;
+        self.moment(&mut state, "state is restored")?;
+        drop(state);
+        shared.restore(changelog, from, each)
     }
 
     fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
-        let state = self.shared.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        // As with Kafka, anybody may ask: this does not tell whether the caller has been replaced.
+        self.moment(&mut state, "a snapshot will be written")?;
         let place = state.place(changelog)?;
-        Ok(state.topics[place.0].partitions[place.1 as usize].end)
+        Ok(state.partition(place).end)
     }
 }
 

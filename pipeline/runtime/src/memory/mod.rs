@@ -5,6 +5,7 @@
 //! [`Log`]: crate::Log
 
 mod broker;
+mod disturbance;
 mod faults;
 mod group;
 mod member;

@@ -193,6 +193,28 @@ impl PartitionLog {
         self.start = self.start.max(offset.min(self.end));
     }
 
+    /// Forgets the records below `offset`, also those of a chunk that goes on after it.
+    pub(super) fn delete_below(&mut self, offset: i64) {
+        self.drop_below(offset);
+        if let Some(chunk) = self.chunks.front_mut() {
+            let kept = chunk.entries[chunk.position(offset)..].to_vec();
+            chunk.entries = Arc::new(kept);
+        }
+    }
+
+    /// Forgets the records at and after `end`, which is the next offset to give again.
+    pub(super) fn cut(&mut self, end: i64) {
+        self.end = self.end.min(end.max(self.start));
+        while let Some(mut chunk) = self.chunks.pop_back() {
+            let kept = chunk.entries[..chunk.position(self.end)].to_vec();
+            if !kept.is_empty() {
+                chunk.entries = Arc::new(kept);
+                self.chunks.push_back(chunk);
+                break;
+            }
+        }
+    }
+
     /// Compacts when that frees at least half of the records.
     pub(super) fn compact_if_worthwhile(&mut self) {
         if self.added > 1024 && self.added > self.compacted {

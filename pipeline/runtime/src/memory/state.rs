@@ -24,8 +24,8 @@ pub(super) struct ProducerState {
     pub(super) id: u64,
     /// Rises with each producer that takes the id: older ones are fenced.
     pub(super) epoch: u64,
-    /// A commit whose outcome the dead producer never learnt.
-    pub(super) undecided: Option<Batch>,
+    /// A commit whose outcome the dead producer never learnt, and the outcome, unless it is left to chance.
+    pub(super) undecided: Option<(Batch, Option<bool>)>,
 }
 
 /// Everything under the mutex.
@@ -40,6 +40,10 @@ pub(super) struct State {
     pub(super) faults: Option<Faults>,
     pub(super) rng: SimulationRng,
     pub(super) tick: u64,
+    /// How many moments have passed at which a process could die.
+    pub(super) moments: u64,
+    /// What happened at the moment at which one died.
+    pub(super) death: Option<String>,
     next_number: u64,
 }
 
@@ -55,6 +59,8 @@ impl State {
             faults,
             rng: SimulationRng::new(faults.map_or(0, |faults| faults.seed)),
             tick: 0,
+            moments: 0,
+            death: None,
             next_number: 0,
         }
     }
@@ -99,6 +105,17 @@ impl State {
         self.faults.is_some_and(|faults| self.rng.chance(probability(&faults)))
     }
 
+    /// A moment has come, which `what` describes: whether the process that asks dies at it.
+    pub(super) fn dies(&mut self, what: impl FnOnce() -> String) -> bool {
+        let Some(faults) = self.faults else { return false };
+        self.moments += 1;
+        let dies = faults.die_at == Some(self.moments);
+        if dies {
+            self.death = Some(what());
+        }
+        dies
+    }
+
     pub(super) fn committed_offset(&self, group: &str, place: Place) -> i64 {
         self.groups.get(group).and_then(|group| group.offsets.get(&place)).copied().unwrap_or(0)
     }
@@ -126,13 +143,13 @@ impl State {
     pub(super) fn end_transactions_of(&mut self, id: &str) {
         let Some(producer) = self.producers.get_mut(id) else { return };
         let (number, undecided) = (producer.id, producer.undecided.take());
-        if let Some(batch) = undecided {
+        if let Some((batch, outcome)) = undecided {
             if let Some(group) = batch.group.clone() {
                 let places: Vec<Place> = batch.offsets.iter().filter_map(|(at, _)| self.place(*at).ok()).collect();
                 self.change_group(&group, |group, _| group.undecided.retain(|place| !places.contains(place)));
             }
-            if self.rng.chance(0.5) {
-                self.publish(batch, number);
+            if outcome.unwrap_or_else(|| self.rng.chance(0.5)) {
+                self.publish(batch, number, usize::MAX);
             }
         }
         self.unpin_all(number);
@@ -162,15 +179,16 @@ impl State {
         Ok(())
     }
 
-    /// Makes a batch visible, with the progress of its group.
-    pub(super) fn publish(&mut self, batch: Batch, producer: u64) {
+    /// Makes a batch visible, with the progress of its group: at once in the first `prompt` partitions, late in the others.
+    pub(super) fn publish(&mut self, batch: Batch, producer: u64, prompt: usize) {
         if let Some(group) = batch.group.clone() {
             self.set_offsets(&group, &batch.offsets);
         }
-        for (topic, partition, chunk) in batch.into_chunks() {
+        for (number, (topic, partition, chunk)) in batch.into_chunks().enumerate() {
             let Ok(topic) = self.topic_number(topic.name) else { continue };
             let place = (topic, partition);
-            let delay = if self.fault(|faults| faults.delay) { self.rng.below(20) } else { 0 };
+            let late = number >= prompt || self.fault(|faults| faults.delay);
+            let delay = if late { self.rng.below(20) } else { 0 };
             let until = self.tick + delay;
             let kept = self.keeps(topic);
             let log = self.partition(place);

@@ -112,6 +112,21 @@ pub enum WorkerError {
         /// What is wrong.
         error: StateError,
     },
+    /// Records of the changelog were deleted, and no snapshot has what was in them: to go on with the rest would give wrong
+    /// outputs.
+    #[error(
+        "state of stage {stage}, partition {partition}, cannot be restored: {text}. Records were deleted, by retention or by \
+         hand; compaction does not do that. Put back the folder of snapshots or the topic from a copy, or load the data \
+         again into another namespace"
+    )]
+    Truncated {
+        /// The stage.
+        stage: &'static str,
+        /// The partition.
+        partition: i32,
+        /// What the changelog holds.
+        text: String,
+    },
     /// A processor panicked.
     #[error("a worker panicked: {0}")]
     Panicked(String),

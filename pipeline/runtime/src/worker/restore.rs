@@ -35,9 +35,9 @@ impl Worker {
             match self.read_changelog(number, changelog, from) {
                 Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
                     tracing::warn!(partition = %inbox, "snapshot does not fit the changelog, restoring all of it: {text}");
-                    self.forget_snapshot(number)?;
                     self.tasks[number].clear();
                     self.read_changelog(number, changelog, 0)?;
+                    self.forget_snapshot(number)?;
                 }
                 result => result?,
             }
@@ -86,17 +86,21 @@ impl Worker {
         from: i64,
     ) -> Result<(), WorkerError> {
         let task = &mut self.tasks[number];
+        let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
         let mut failed = None;
         let mut entries = 0;
-        self.log.restore(changelog, from, &mut |key, value| {
+        let restored = self.log.restore(changelog, from, &mut |key, value| {
             entries += 1;
             if failed.is_none() {
                 failed = task.restore(key, value).err();
             }
+        });
+        task.restored_to = restored.map_err(|error| match error {
+            LogError::Truncated(text) => WorkerError::Truncated { stage, partition, text },
+            error => error.into(),
         })?;
         task.changed_since_snapshot = entries > 0;
         add(&self.metrics.restored_entries, entries);
-        let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
         failed.map_or(Ok(()), |error| Err(WorkerError::State { stage, partition, error }))
     }
 
@@ -116,23 +120,172 @@ impl Worker {
 
     /// Writes the snapshots of changed tasks that `wanted` picks. Must be called between two transactions.
     pub(super) fn write_snapshots(&mut self, wanted: impl Fn(&Task) -> bool) {
-        let Some(config) = &self.config.snapshots else { return };
-        for task in &mut self.tasks {
-            let Some(changelog) = task.changelog else { continue };
-            if !task.restored || !task.changed_since_snapshot || !wanted(task) {
-                continue;
-            }
-            let stage = self.topology.stages[task.stage].name;
-            let file = SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition);
-            let written = match self.log.end_offset(changelog) {
-                Ok(offset) => file.write(task, offset).map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            task.snapshot_at = Instant::now();
-            match written {
-                Ok(()) => task.changed_since_snapshot = false,
-                Err(error) => tracing::warn!(stage, "no snapshot was written, a restart will take longer: {error}"),
-            }
+        if self.config.snapshots.is_none() {
+            return;
         }
+        let due =
+            |task: &Task| task.restored && task.changed_since_snapshot && task.changelog.is_some() && wanted(task);
+        let due: Vec<usize> = (0..self.tasks.len()).filter(|number| due(&self.tasks[*number])).collect();
+        match self.covered_offsets(&due) {
+            Ok(offsets) => {
+                for (number, offset) in due.into_iter().zip(offsets) {
+                    self.write_snapshot(number, offset);
+                }
+            }
+            Err(error) => tracing::warn!("no snapshot was written, a restart will take longer: {error}"),
+        }
+    }
+
+    /// The offset of the changelog that the state of each of these tasks covers.
+    fn covered_offsets(&mut self, numbers: &[usize]) -> Result<Vec<i64>, LogError> {
+        let Self { tasks, log, .. } = self;
+        let mut offsets = Vec::with_capacity(numbers.len());
+        for task in numbers.iter().map(|number| &tasks[*number]) {
+            offsets.push(match (task.committed(), task.changelog) {
+                (Some(_), Some(changelog)) => log.end_offset(changelog)?,
+                _ => task.restored_to,
+            });
+        }
+        // After a pause there may be another owner, which has written what this state does not have. Only an owner can
+        // commit, so nobody else was one when the ends were asked for.
+        let committed: Vec<_> = numbers.iter().filter_map(|number| tasks[*number].committed()).collect();
+        if !committed.is_empty() {
+            log.commit(&committed)?;
+        }
+        Ok(offsets)
+    }
+
+    fn write_snapshot(&mut self, number: usize, offset: i64) {
+        let Some(config) = &self.config.snapshots else { return };
+        let task = &mut self.tasks[number];
+        let stage = self.topology.stages[task.stage].name;
+        let file = SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition);
+        let written = file.write(task, offset);
+        task.snapshot_at = Instant::now();
+        match written {
+            Ok(()) => task.changed_since_snapshot = false,
+            Err(error) => tracing::warn!(stage, "no snapshot was written, a restart will take longer: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use crate::conformance::word_count::{self, COUNT_CHANGELOG, Count, GROUP, INBOXES, LINES};
+    use crate::memory::{Broker, BrokerConfig};
+    use crate::{
+        Lag, Metrics, Output, Producer, SnapshotConfig, Step, TopicPartition, Worker, WorkerConfig, WorkerError,
+    };
+
+    const PARTITIONS: i32 = 1;
+
+    fn publish(broker: &Broker, words: std::ops::Range<u32>) {
+        let mut output = Output::new(PARTITIONS);
+        for number in words {
+            output.send(&LINES, b"line", |buffer| buffer.extend_from_slice(format!("word{number}").as_bytes()));
+        }
+        broker.producer("lines").publish(&output).unwrap();
+    }
+
+    fn worker(broker: &Broker, id: &str, snapshots: Option<&SnapshotConfig>) -> Worker {
+        let mut topology = word_count::topology(&Arc::default());
+        Arc::get_mut(&mut topology).unwrap().flow_partitions = PARTITIONS;
+        let log = Box::new(broker.open(GROUP, id, &INBOXES).unwrap());
+        let snapshots = snapshots.cloned();
+        let config = WorkerConfig { poll_timeout: Duration::ZERO, snapshots, ..WorkerConfig::default() };
+        let metrics = Arc::new(Metrics::new(&topology));
+        Worker::new(topology, config, log, metrics)
+    }
+
+    /// The words that a new worker holds when nothing is left to read. It leaves snapshots behind.
+    fn words(broker: &Broker, snapshots: Option<&SnapshotConfig>) -> Result<BTreeMap<String, u64>, WorkerError> {
+        settle(broker, &mut worker(broker, "worker", snapshots))
+    }
+
+    fn read_all(broker: &Broker, worker: &mut Worker) -> Result<(), WorkerError> {
+        let lag = broker.lag(INBOXES.iter().map(|inbox| (GROUP.to_owned(), *inbox)).collect());
+        while worker.step()? != Step::Idle || lag.lag()? > 0 {}
+        Ok(())
+    }
+
+    fn settle(broker: &Broker, worker: &mut Worker) -> Result<BTreeMap<String, u64>, WorkerError> {
+        read_all(broker, worker)?;
+        let mut words = BTreeMap::new();
+        worker.inspect(&mut |_, _, processor| {
+            if let Some(count) = processor.downcast_ref::<Count>() {
+                words.extend(count.words.iter().map(|(word, count)| (word.clone(), *count)));
+            }
+        })?;
+        worker.close()?;
+        Ok(words)
+    }
+
+    fn broker_with_snapshots(folder: &tempfile::TempDir) -> (Broker, SnapshotConfig) {
+        let broker = Broker::new(BrokerConfig::like_kafka());
+        broker.create_topics(&word_count::TOPICS, PARTITIONS);
+        publish(&broker, 0..10);
+        let snapshots = SnapshotConfig::new(folder.path().to_owned(), "log");
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap().len(), 10);
+        (broker, snapshots)
+    }
+
+    const CHANGELOG: TopicPartition = TopicPartition { topic: COUNT_CHANGELOG.name, partition: 0 };
+
+    #[test]
+    fn a_snapshot_ahead_of_a_changelog_that_lost_its_end_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, snapshots) = broker_with_snapshots(&folder);
+        let records = broker.read_committed(CHANGELOG.topic, 0);
+        broker.lose_end(CHANGELOG, records[5].offset).unwrap();
+        let left = words(&broker, None).unwrap();
+        assert!(!left.is_empty() && left.len() < 10, "{left:?}");
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap(), left);
+        // Nor does it come back once the changelog has grown past it.
+        publish(&broker, 20..40);
+        let grown = words(&broker, None).unwrap();
+        assert_eq!(grown.len(), left.len() + 20);
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap(), grown);
+    }
+
+    #[test]
+    fn a_changelog_that_has_lost_its_start_is_no_state_unless_a_snapshot_has_what_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, snapshots) = broker_with_snapshots(&folder);
+        let end = broker.read_committed(CHANGELOG.topic, 0).last().unwrap().offset + 1;
+        broker.delete_records(CHANGELOG, end).unwrap();
+        publish(&broker, 20..21);
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap().len(), 11);
+        let error = words(&broker, None).unwrap_err();
+        assert!(!error.can_restart());
+        let text = error.to_string();
+        assert!(
+            text.starts_with("state of stage count, partition 0, cannot be restored: conformance.count.changelog-0")
+        );
+        assert!(
+            text.contains(&format!("holds offsets {end} to ")) && text.contains("not 0. Records were deleted"),
+            "{text}"
+        );
+        assert!(text.ends_with("load the data again into another namespace"), "{text}");
+    }
+
+    #[test]
+    fn who_has_lost_a_partition_without_knowing_writes_no_snapshot_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (broker, snapshots) = broker_with_snapshots(&folder);
+        let mut paused = worker(&broker, "worker", Some(&snapshots));
+        publish(&broker, 20..30);
+        read_all(&broker, &mut paused).unwrap();
+        // It is silent for too long: another goes on, and then it is back, about to write its snapshots.
+        broker.expire(GROUP, "worker");
+        publish(&broker, 40..50);
+        let now = settle(&broker, &mut worker(&broker, "other", None)).unwrap();
+        assert_eq!(now.len(), 30);
+        paused.write_snapshots(|_| true);
+        drop(paused);
+        assert_eq!(words(&broker, Some(&snapshots)).unwrap(), now);
     }
 }

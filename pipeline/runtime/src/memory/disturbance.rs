@@ -1,0 +1,87 @@
+//! What tests do to a broker: compaction, deletions, expulsions and rebalances at a moment that they choose.
+
+use super::broker::Broker;
+use super::faults::Faults;
+use crate::log::LogError;
+use crate::topic::TopicPartition;
+
+impl Broker {
+    /// Keeps only the newest record of each key in compact topics and changelogs.
+    pub fn compact(&self) {
+        let mut state = self.0.lock();
+        let tick = state.tick;
+        for topic in &mut state.topics {
+            let changelog = topic.topic.role == crate::Role::Changelog;
+            if topic.topic.cleanup != crate::Cleanup::Compact && !changelog {
+                continue;
+            }
+            for log in &mut topic.partitions {
+                let stable = log.stable(tick);
+                log.compact(stable);
+            }
+        }
+    }
+
+    /// Expels a member from its group and ends its transaction, as the broker does when a member stays silent.
+    pub fn expire(&self, group: &str, transactional_id: &str) {
+        let mut state = self.0.lock();
+        state.change_group(group, |group, partitions| group.leave(transactional_id, partitions));
+        state.end_transactions_of(transactional_id);
+        if let Some(producer) = state.producers.get_mut(transactional_id) {
+            producer.epoch += 1;
+        }
+        drop(state);
+        self.0.changed.notify_all();
+    }
+
+    /// Ends the injection of faults; delays that are under way end too.
+    pub fn stop_faults(&self) {
+        let mut state = self.0.lock();
+        state.faults = None;
+        state.tick += 1000;
+    }
+
+    /// Begins the injection of faults again.
+    pub fn start_faults(&self, faults: Faults) {
+        self.0.lock().faults = Some(faults);
+    }
+
+    /// How many moments have passed at which a process could die of [`Faults::die_at`].
+    pub fn moments(&self) -> u64 {
+        self.0.lock().moments
+    }
+
+    /// What was happening when a process died of [`Faults::die_at`].
+    pub fn death(&self) -> Option<String> {
+        self.0.lock().death.clone()
+    }
+
+    /// Moves the partitions of a group among its members.
+    pub fn rebalance(&self, group: &str) {
+        self.0.lock().change_group(group, |group, partitions| group.rotate(partitions));
+        self.0.changed.notify_all();
+    }
+
+    /// Deletes the records below `before`, as retention and `kafka-delete-records.sh` do. Unlike compaction, this moves the
+    /// partition's start.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when the partition does not exist.
+    pub fn delete_records(&self, partition: TopicPartition, before: i64) -> Result<(), LogError> {
+        let mut state = self.0.lock();
+        let place = state.place(partition)?;
+        state.partition(place).delete_below(before);
+        Ok(())
+    }
+
+    /// Loses the records at and after `end`, as an election of a leader that lags behind does.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when the partition does not exist.
+    pub fn lose_end(&self, partition: TopicPartition, end: i64) -> Result<(), LogError> {
+        let mut state = self.0.lock();
+        let place = state.place(partition)?;
+        state.partition(place).cut(end);
+        Ok(())
+    }
+}
