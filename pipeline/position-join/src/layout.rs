@@ -2,6 +2,8 @@
 //!
 //! A value is kept as the bytes it came in; what is needed of it is read where it lies.
 
+use std::cmp::Ordering;
+
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -15,7 +17,7 @@ pub const PAIR_KEY_LENGTH: usize = 16;
 pub const ROW_LENGTH: usize = 250;
 
 /// A value of fixed length, as it came. The second byte says whether the row lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Image<const N: usize>(pub [u8; N]);
 
 /// A deanery post number.
@@ -45,6 +47,27 @@ impl<const N: usize> Image<N> {
 
     fn integer(&self, at: usize) -> i64 {
         i64::from_be_bytes(self.field(at))
+    }
+}
+
+/// The order of the bytes, compared by eight: a DPN is compared some twenty times for each record that is joined, and a call
+/// of the library's comparison costs more than the comparison.
+impl<const N: usize> Ord for Image<N> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ((words, rest), (other_words, other_rest)) = (self.0.as_chunks::<8>(), other.0.as_chunks::<8>());
+        for (word, other) in words.iter().zip(other_words) {
+            let order = u64::from_be_bytes(*word).cmp(&u64::from_be_bytes(*other));
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
+        rest.cmp(other_rest)
+    }
+}
+
+impl<const N: usize> PartialOrd for Image<N> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -172,6 +195,18 @@ mod tests {
             *byte = base.wrapping_add(at as u8);
         }
         Image(image)
+    }
+
+    #[test]
+    fn images_have_the_order_of_their_bytes() {
+        let base = image::<27>(100);
+        for at in 0..27 {
+            for change in [-1_i8, 0, 1, 100] {
+                let mut other = base;
+                other.0[at] = other.0[at].wrapping_add_signed(change);
+                assert_eq!(base.cmp(&other), base.0.cmp(&other.0), "byte {at}");
+            }
+        }
     }
 
     #[test]
