@@ -46,6 +46,14 @@ struct Samples {
     most_lag: u64,
 }
 
+impl Samples {
+    /// The most memory in each tenth of the time, in megabytes.
+    fn tenths(&self) -> Vec<u64> {
+        let length = self.memory.len().div_ceil(10).max(1);
+        self.memory.chunks(length).filter_map(|tenth| tenth.iter().max().copied()).collect()
+    }
+}
+
 impl Overload {
     fn command(&self, program: &str) -> Command {
         let how = "run `cargo build -p tributary-position-join --examples` first";
@@ -140,7 +148,8 @@ fn more_input_than_output_takes_no_more_memory_and_is_made_up_for() {
     signal(join.id(), "TERM");
     assert!(join.wait_with_output().unwrap().status.success());
     let verified = overload.data(&["verify"]);
-    println!("{seconds} s, {samples:?}\nbefore {before}\nmeanwhile {meanwhile}\nafter {after}\n{verified}");
+    println!("{seconds} s, memory by tenths {:?} MB, lag up to {} records", samples.tenths(), samples.most_lag);
+    println!("before {before}\nmeanwhile {meanwhile}\nafter {after}\n{verified}");
     assert!(
         samples.most_lag > RATE * UNTIL_SLOW / 2,
         "the output was not too slow, or the lag is not reported: {samples:?}"
