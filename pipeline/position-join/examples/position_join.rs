@@ -40,6 +40,9 @@ struct Arguments {
     /// For how long a transaction collects under load, in milliseconds.
     #[arg(long, default_value_t = 100)]
     commit_ms: u64,
+    /// For how long a transaction waits for more when nothing is there to read, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    linger_ms: u64,
     /// Where snapshots of the state are kept; none without.
     #[arg(long)]
     state: Option<PathBuf>,
@@ -104,6 +107,7 @@ fn start(arguments: &Arguments, kafka: KafkaConfiguration) -> Result<WorkerPool,
     let identity = format!("kafka {} {}", kafka.bootstrap, kafka.name(""));
     let config = WorkerConfig {
         limits: CommitLimits { time: Duration::from_millis(arguments.commit_ms), ..CommitLimits::default() },
+        linger: Duration::from_millis(arguments.linger_ms),
         snapshots: arguments.state.as_ref().map(|folder| SnapshotConfig::new(folder.clone(), identity)),
         ..WorkerConfig::default()
     };

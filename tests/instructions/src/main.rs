@@ -31,14 +31,16 @@ fn main() -> Result<(), Failure> {
     let values = encoded(&codec)?;
     println!("decoded {} values", decode(&codec, &values)?);
 
-    let mut worker = worker(&filled()?)?;
+    let mut worker = worker_with_inputs()?;
     let (mut joined, mut commits) = (0, 0);
-    for processes in plan()? {
-        if processes {
-            joined += join(&mut worker)?;
-        } else {
-            commit(&mut worker)?;
-            commits += 1;
+    for step in plan()? {
+        match step {
+            Step::Processed(_) => joined += join(&mut worker)?,
+            Step::Idle => {
+                commit(&mut worker)?;
+                commits += 1;
+            }
+            other => return Err(format!("{other:?} does not belong to the work").into()),
         }
     }
     println!("joined {joined} records, committed {commits} transactions");
@@ -93,11 +95,8 @@ fn decode(codec: &Codec, values: &[Vec<u8>]) -> Result<usize, Failure> {
     Ok(decoded)
 }
 
-/// A log that holds the inputs of the position join.
-fn filled() -> Result<Broker, LogError> {
-    let broker = Broker::new(BrokerConfig::embedded(Retention::Unread));
-    broker.create_topics(&OPEN, PARTITIONS);
-    broker.create_topics(&INTERNAL, PARTITIONS);
+/// Publishes the inputs of the position join.
+fn publish_inputs(broker: &Broker) -> Result<(), LogError> {
     let mut output = Output::new(PARTITIONS);
     let mut sink = |input: Input<'_>| {
         output.inherit(input.timestamp, Headers::default());
@@ -109,29 +108,31 @@ fn filled() -> Result<Broker, LogError> {
     let mut sample = Sample::new(42, Size { positions: POSITIONS, bucket: 50, changes: 1.0, bucket_changes: 2 });
     sample.load(&mut sink);
     sample.change(&mut sink);
-    broker.producer("inputs").publish(&output)?;
-    Ok(broker)
+    broker.producer("inputs").publish(&output)
 }
 
-/// A worker with its partitions. It commits when nothing is left to read.
-fn worker(broker: &Broker) -> Result<Worker, WorkerError> {
+/// A worker that has its partitions, with inputs that it has not read. It commits when nothing is left to read.
+fn worker_with_inputs() -> Result<Worker, WorkerError> {
+    let broker = Broker::new(BrokerConfig::embedded(Retention::Unread));
+    broker.create_topics(&OPEN, PARTITIONS);
+    broker.create_topics(&INTERNAL, PARTITIONS);
     let topology = Arc::new(topology(PARTITIONS));
     let metrics = Arc::new(Metrics::new(&topology));
     let limits = CommitLimits { time: Duration::from_hours(1), records: usize::MAX, bytes: usize::MAX };
     let config = WorkerConfig { limits, poll_timeout: Duration::ZERO, ..WorkerConfig::default() };
     let log = Box::new(broker.open(FLOW, "worker", &INBOXES)?);
     let mut worker = Worker::new(topology, config, log, metrics);
-    while worker.step()? != Step::Rebalanced {}
+    while worker.step()? != Step::Idle {}
+    publish_inputs(&broker)?;
     Ok(worker)
 }
 
-/// Which steps process records; the others commit what those before them have made.
-fn plan() -> Result<Vec<bool>, Failure> {
-    let mut worker = worker(&filled()?)?;
-    let mut steps: Vec<bool> = Vec::new();
-    // Two hops, each with a commit at its end.
-    while steps.iter().filter(|processes| !**processes).count() < 2 {
-        steps.push(matches!(worker.step()?, Step::Processed(_)));
+/// What the worker does step by step: it processes, and commits at the end of each of two hops.
+fn plan() -> Result<Vec<Step>, Failure> {
+    let mut worker = worker_with_inputs()?;
+    let mut steps = Vec::new();
+    while steps.iter().filter(|step| **step == Step::Idle).count() < 2 {
+        steps.push(worker.step()?);
     }
     Ok(steps)
 }

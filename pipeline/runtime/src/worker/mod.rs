@@ -18,6 +18,7 @@ use crate::stage::Topology;
 use crate::store::StateError;
 use crate::task::{Halt, Processed, Task};
 use crate::topic::TopicPartition;
+use restore::Restoring;
 use timer::RunTimer;
 
 /// How much a transaction collects under load. When there is nothing to read, it is committed at once.
@@ -204,10 +205,11 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`] ends the worker: drop it. [`WorkerError::can_restart`] tells whether a new one may go on.
     pub fn step(&mut self) -> Result<Step, WorkerError> {
-        if !self.restore_tasks()? {
+        let restoring = self.restore_next()?;
+        if restoring == Restoring::Unavailable {
             return self.unavailable("a changelog cannot be restored yet");
         }
-        let (poll, halt) = match self.poll() {
+        let (poll, halt) = match self.poll(restoring) {
             Ok(polled) => polled,
             Err(LogError::Unavailable(text)) => return self.unavailable(&text),
             Err(LogError::Abortable(text)) => return self.roll_back(&text).map(|()| Step::Aborted),
@@ -216,7 +218,10 @@ impl Worker {
         self.unavailable_since = None;
         match poll {
             Poll::Records(count) => self.after_records(count, halt),
-            Poll::Idle => self.after_idle(),
+            Poll::Idle => match self.after_idle()? {
+                Step::Idle if restoring == Restoring::More => Ok(Step::Rebalanced),
+                step => Ok(step),
+            },
             Poll::Assigned(partitions) => self.assigned(&partitions),
             Poll::Revoked(partitions) => self.revoked(&partitions),
             Poll::Lost(partitions) => {
@@ -286,9 +291,13 @@ impl Worker {
         self.has_committed
     }
 
-    fn poll(&mut self) -> Result<(Poll, Option<HaltAt>), LogError> {
+    fn poll(&mut self, restoring: Restoring) -> Result<(Poll, Option<HaltAt>), LogError> {
         let Self { topology, log, tasks, output, metrics, uncommitted, .. } = self;
-        let timeout = if uncommitted.since.is_some() { self.config.linger } else { self.config.poll_timeout };
+        let timeout = match (restoring, uncommitted.since) {
+            (Restoring::More, _) => Duration::ZERO,
+            (_, Some(_)) => self.config.linger,
+            (_, None) => self.config.poll_timeout,
+        };
         let mut halt = None;
         let mut last = 0;
         let mut run = RunTimer::new(metrics);

@@ -9,23 +9,31 @@ use crate::snapshot::SnapshotFile;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
+/// How far the restoring of tasks is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restoring {
+    /// All tasks are restored.
+    Done,
+    /// There are more to restore.
+    More,
+    /// A changelog cannot be read yet.
+    Unavailable,
+}
+
 impl Worker {
-    /// Restores what is not restored yet. False when the log cannot answer yet.
-    pub(super) fn restore_tasks(&mut self) -> Result<bool, WorkerError> {
-        for number in 0..self.tasks.len() {
-            if self.tasks[number].restored {
-                continue;
-            }
-            let started = Instant::now();
-            match self.restore_task(number) {
-                Ok(()) => {}
-                Err(WorkerError::Log(LogError::Unavailable(_))) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-            add(&self.metrics.restored_tasks, 1);
-            add(&self.metrics.restore_nanos, started.elapsed().as_nanos() as u64);
+    /// Restores the next task that is not restored yet. Others go on with theirs in between.
+    pub(super) fn restore_next(&mut self) -> Result<Restoring, WorkerError> {
+        let mut waiting = (0..self.tasks.len()).filter(|number| !self.tasks[*number].restored);
+        let (Some(next), more) = (waiting.next(), waiting.next().is_some()) else { return Ok(Restoring::Done) };
+        let started = Instant::now();
+        match self.restore_task(next) {
+            Ok(()) => {}
+            Err(WorkerError::Log(LogError::Unavailable(_))) => return Ok(Restoring::Unavailable),
+            Err(error) => return Err(error),
         }
-        Ok(true)
+        add(&self.metrics.restored_tasks, 1);
+        add(&self.metrics.restore_nanos, started.elapsed().as_nanos() as u64);
+        Ok(if more { Restoring::More } else { Restoring::Done })
     }
 
     pub(super) fn restore_task(&mut self, number: usize) -> Result<(), WorkerError> {
