@@ -12,7 +12,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use tributary_runtime::conformance::word_count::{self, GROUP, INBOXES, PARTITIONS, TOPICS};
 use tributary_runtime::memory::{Broker, BrokerConfig};
-use tributary_runtime::{Metrics, SnapshotConfig, Worker, WorkerConfig};
+use tributary_runtime::{Metrics, SnapshotConfig, Step, Worker, WorkerConfig};
 
 use memory_folder::FOLDER;
 
@@ -47,9 +47,7 @@ fuzz_target!(|bytes: &[u8]| {
     let log = Box::new(broker.open(GROUP, "fuzz", &INBOXES).expect("a log"));
     let config = WorkerConfig { snapshots: Some(config), poll_timeout: Duration::ZERO, ..WorkerConfig::default() };
     let mut worker = Worker::new(topology, config, log, metrics);
-    for _ in 0..4 {
-        worker.step().expect("a bad snapshot is no reason to stop");
-    }
+    while worker.step().expect("a bad snapshot is no reason to stop") != Step::Idle {}
     let mut tasks = 0;
     worker.inspect(&mut |_, _, _| tasks += 1).expect("the worker lives");
     assert_eq!(tasks, 2 * PARTITIONS, "every task is restored");
