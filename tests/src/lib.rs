@@ -7,3 +7,4 @@ pub mod process;
 pub mod scenario_run;
 pub mod services;
 pub mod simulated_flow;
+pub mod snapshot_folder;

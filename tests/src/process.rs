@@ -14,6 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tributary_oracle::{ApplicantState, Batch};
 
+use crate::snapshot_folder;
+
 /// The program: the one that `TRIBUTARY_BIN` names, or the one built beside this test.
 ///
 /// # Errors
@@ -91,19 +93,7 @@ impl Exchange {
         for (name, content) in &batch.files {
             fs::write(self.path("inbox").join(name), content).unwrap();
         }
-        let snapshot = [
-            ("posts.jsonl", &batch.snapshot.posts),
-            ("placements.jsonl", &batch.snapshot.placements),
-            ("people.jsonl", &batch.snapshot.people),
-        ];
-        for (name, text) in snapshot {
-            let path = self.path("tis").join(name);
-            match text {
-                Some(text) => fs::write(path, text).unwrap(),
-                None if path.exists() => fs::remove_file(path).unwrap(),
-                None => {}
-            }
-        }
+        snapshot_folder::lay_out(&self.path("tis"), &batch.snapshot);
     }
 
     /// `tributary run --once` as of `now`, ready to be started.

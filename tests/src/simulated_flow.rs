@@ -32,6 +32,8 @@ use delivery::{Collector, scattered};
 pub use held::{Held, OfficeFigures, Record};
 use snapshots::Snapshots;
 
+use crate::snapshot_folder;
+
 const SETTLE_LIMIT: u32 = 2_000_000;
 
 /// An outbox in memory. A file that is written again must have the same bytes.
@@ -191,16 +193,7 @@ impl SimulatedFlow {
 
     fn read_snapshot(&mut self, batch: &Batch, now: i64, sink: &mut Collector) {
         let folder = tempfile::tempdir().unwrap();
-        let files = [
-            ("posts.jsonl", &batch.snapshot.posts),
-            ("placements.jsonl", &batch.snapshot.placements),
-            ("people.jsonl", &batch.snapshot.people),
-        ];
-        for (name, text) in files {
-            if let Some(text) = text {
-                std::fs::write(folder.path().join(name), text).unwrap();
-            }
-        }
+        snapshot_folder::lay_out(folder.path(), &batch.snapshot);
         let snapshot = Snapshot::open(folder.path()).unwrap();
         if snapshot.is_empty() {
             return;

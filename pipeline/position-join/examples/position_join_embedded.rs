@@ -3,6 +3,9 @@
 //!
 //! All inputs are in the log before the clock starts. The run counts only if its output is the batch join of its inputs.
 
+#[path = "position_join_data/processor.rs"]
+mod processor;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +17,7 @@ use tributary_position_join::layout::{PAIR_KEY_LENGTH, ROW_LENGTH};
 use tributary_position_join::oracle::{Difference, Inputs, Rows};
 use tributary_position_join::sample::{Input, Sample, Size};
 use tributary_position_join::topics::{APP_RECORDS, INTERNAL, OPEN};
-use tributary_runtime::{Headers, Lag, Metrics, Output, Producer, Topic, WorkerConfig, WorkerPool};
+use tributary_runtime::{Lag, Metrics, Output, Producer, Topic, WorkerConfig, WorkerPool};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -58,7 +61,7 @@ fn join(arguments: &Arguments, folder: &Path) -> Result<(String, Arc<Metrics>), 
     let log = Arc::new(EmbeddedLog::open(folder, Fsync::default(), &topics, arguments.partitions, &readers)?);
     let (records, expected) = load(arguments, &log)?;
 
-    let (started, used) = (Instant::now(), processor_seconds()?);
+    let (started, used) = (Instant::now(), processor::seconds_of(std::process::id()));
     let workers = Arc::clone(&log);
     let open = move |slot: usize| -> Result<Box<dyn tributary_runtime::Log>, _> {
         Ok(Box::new(workers.worker(FLOW, &format!("worker-{slot}"), &INBOXES)?))
@@ -70,7 +73,7 @@ fn join(arguments: &Arguments, folder: &Path) -> Result<(String, Arc<Metrics>), 
         std::thread::sleep(Duration::from_millis(1));
     }
     log.sync()?;
-    let (wall, used) = (started.elapsed().as_secs_f64(), processor_seconds()? - used);
+    let (wall, used) = (started.elapsed().as_secs_f64(), processor::seconds_of(std::process::id()) - used);
     let metrics = pool.metrics();
     pool.stop()?;
 
@@ -96,11 +99,7 @@ fn load(arguments: &Arguments, log: &EmbeddedLog) -> Result<(usize, Rows), Failu
             "posts" => inputs.post(input.key, input.value),
             _ => inputs.placement(input.key, input.value),
         }
-        output.inherit(input.timestamp, Headers::default());
-        match input.value {
-            Some(value) => output.send(input.topic, input.key, |buffer| buffer.extend_from_slice(value)),
-            None => output.tombstone(input.topic, input.key),
-        }
+        input.send(&mut output);
         if output.len() >= LOADED_AT_ONCE {
             failed = failed.take().or_else(|| producer.publish(&output).err());
             output.clear();
@@ -135,7 +134,7 @@ fn floor(arguments: &Arguments, metrics: &Metrics, folder: &Path) -> Result<Stri
     let database = fjall::Database::builder(folder).open()?;
     let space = database.keyspace("batches", fjall::KeyspaceCreateOptions::default)?;
     let value = vec![7_u8; (bytes / transactions / batches) as usize];
-    let (started, used) = (Instant::now(), processor_seconds()?);
+    let (started, used) = (Instant::now(), processor::seconds_of(std::process::id()));
     for transaction in 0..transactions {
         let mut batch = database.batch();
         for number in 0..batches {
@@ -144,7 +143,7 @@ fn floor(arguments: &Arguments, metrics: &Metrics, folder: &Path) -> Result<Stri
         batch.commit()?;
     }
     database.persist(fjall::PersistMode::SyncData)?;
-    let (wall, used) = (started.elapsed().as_secs_f64(), processor_seconds()? - used);
+    let (wall, used) = (started.elapsed().as_secs_f64(), processor::seconds_of(std::process::id()) - used);
     Ok(format!("{:.0} MB, {wall:.2} s, processor {used:.2} s", bytes as f64 / 1e6))
 }
 
@@ -163,12 +162,4 @@ fn bytes_written(metrics: &Metrics) -> u64 {
         }
     }
     bytes
-}
-
-/// User and system time of this process. The kernel counts in hundredths.
-fn processor_seconds() -> Result<f64, Failure> {
-    let text = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Ok(ticks as f64 / 100.0)
 }

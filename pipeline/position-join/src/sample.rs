@@ -4,7 +4,7 @@
 //! moves, and merges, in which everything at one post moves to another. The first post has a bucket of placements.
 
 use tributary_runtime::memory::SimulationRng;
-use tributary_runtime::{TimestampMillis, Topic};
+use tributary_runtime::{Headers, Output, TimestampMillis, Topic};
 
 use crate::layout::{Dpn, Image, Placement, Position, Post, VERSION};
 use crate::topics::{PLACEMENTS, POSITIONS, POSTS};
@@ -39,6 +39,17 @@ pub struct Input<'a> {
     pub value: Option<&'a [u8]>,
     /// The time of the change.
     pub timestamp: TimestampMillis,
+}
+
+impl Input<'_> {
+    /// Sends it as of the time of the change.
+    pub fn send(&self, output: &mut Output) {
+        output.inherit(self.timestamp, Headers::default());
+        match self.value {
+            Some(value) => output.send(self.topic, self.key, |buffer| buffer.extend_from_slice(value)),
+            None => output.tombstone(self.topic, self.key),
+        }
+    }
 }
 
 /// Called with each input record.

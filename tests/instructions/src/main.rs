@@ -10,9 +10,7 @@ use tributary_position_join::flow::{FLOW, INBOXES, topology};
 use tributary_position_join::sample::{Input, Sample, Size};
 use tributary_position_join::topics::{INTERNAL, OPEN};
 use tributary_runtime::memory::{Broker, BrokerConfig, Retention};
-use tributary_runtime::{
-    CommitLimits, Headers, LogError, Metrics, Output, Producer, Step, Worker, WorkerConfig, WorkerError,
-};
+use tributary_runtime::{CommitLimits, LogError, Metrics, Output, Producer, Step, Worker, WorkerConfig, WorkerError};
 use tributary_schemas::records::{LifecycleState, Placement, Post, PostStatus};
 use tributary_schemas::types::{Date, PersonId, PlacementId, PostId};
 use tributary_schemas::{Codec, CodecBuilder, LocalRegistry, RecordType};
@@ -98,13 +96,7 @@ fn decode(codec: &Codec, values: &[Vec<u8>]) -> Result<usize, Failure> {
 /// Publishes the inputs of the position join.
 fn publish_inputs(broker: &Broker) -> Result<(), LogError> {
     let mut output = Output::new(PARTITIONS);
-    let mut sink = |input: Input<'_>| {
-        output.inherit(input.timestamp, Headers::default());
-        match input.value {
-            Some(value) => output.send(input.topic, input.key, |buffer| buffer.extend_from_slice(value)),
-            None => output.tombstone(input.topic, input.key),
-        }
-    };
+    let mut sink = |input: Input<'_>| input.send(&mut output);
     let mut sample = Sample::new(42, Size { positions: POSITIONS, bucket: 50, changes: 1.0, bucket_changes: 2 });
     sample.load(&mut sink);
     sample.change(&mut sink);

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tributary_oracle::Batch;
 use tributary_tests::process::program;
 use tributary_tests::services::Services;
+use tributary_tests::snapshot_folder;
 
 use crate::fault::SESSION_TIMEOUT_MILLIS;
 use crate::outbox::link;
@@ -61,16 +62,7 @@ impl Folders {
         self.snapshots += 1;
         let folder = path(&format!("tis-{}", self.snapshots));
         fs::create_dir(&folder).unwrap();
-        let files = [
-            ("posts.jsonl", &batch.snapshot.posts),
-            ("placements.jsonl", &batch.snapshot.placements),
-            ("people.jsonl", &batch.snapshot.people),
-        ];
-        for (name, text) in files {
-            if let Some(text) = text {
-                fs::write(folder.join(name), text).unwrap();
-            }
-        }
+        snapshot_folder::lay_out(&folder, &batch.snapshot);
         link(folder, &path("tis"));
     }
 

@@ -9,6 +9,7 @@ mod cluster;
 mod inputs;
 mod latency;
 mod probe;
+mod processor;
 mod row;
 mod verify;
 mod watch;

@@ -6,8 +6,8 @@ use clap::Args;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tributary_position_join::topics::APP_RECORDS;
 
-use crate::Failure;
 use crate::cluster::{Cluster, epoch_millis};
+use crate::{Failure, processor};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -44,8 +44,8 @@ impl Used {
     fn now(options: &Options) -> Self {
         Self {
             at: epoch_millis(),
-            process: processor_seconds(options.pid),
-            broker: options.broker_pid.map_or(0.0, processor_seconds),
+            process: processor::seconds_of(options.pid),
+            broker: options.broker_pid.map_or(0.0, processor::seconds_of),
             machine: machine_seconds(),
         }
     }
@@ -98,14 +98,6 @@ fn until_it_rests(cluster: &Cluster, options: &Options) -> Result<Used, Failure>
 
 fn is_running(pid: u32) -> Result<bool, Failure> {
     Ok(std::fs::exists(format!("/proc/{pid}"))?)
-}
-
-/// User and system time of a process. The kernel counts in hundredths.
-fn processor_seconds(pid: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    ticks as f64 / 100.0
 }
 
 /// What all processes and the kernel took of all processors since the start of the machine.
