@@ -89,7 +89,8 @@ impl KafkaConfiguration {
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.wait.max.ms", "10")
             .set("fetch.message.max.bytes", "1048576")
-            .set("queued.max.messages.kbytes", "16384")
+            // What is read ahead takes memory, and the worker reads it again before it has left the processor's caches.
+            .set("queued.max.messages.kbytes", "8192")
             .set("max.poll.interval.ms", "600000");
         set_all(&mut config, &self.consumer);
         config
@@ -130,7 +131,8 @@ impl KafkaConfiguration {
             .set("delivery.report.only.error", "true")
             .set("linger.ms", "5")
             .set("batch.size", "1000000")
-            .set("queue.buffering.max.messages", "500000")
+            // Enough to keep the broker busy; what a transaction has beyond that waits in the worker's buffer, in less memory.
+            .set("queue.buffering.max.messages", "20000")
             .set("queue.buffering.max.kbytes", "262144")
             // Partitions are always explicit; this is for whoever copies these settings.
             .set("partitioner", "murmur2_random");

@@ -10,6 +10,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tributary_runtime::{Headers, Log, LogError, Output, Poll, Record, Topic, TopicPartition};
 
 use super::assignment::Assignment;
+use super::committer::Committer;
 use super::configuration::KafkaConfiguration;
 use super::offsets::{self, BrokerPartition};
 use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
@@ -21,9 +22,11 @@ use super::{fault, headers};
 /// The consumer and the transactional producer of one worker.
 pub struct KafkaLog {
     // Fields are dropped in this order: end the transaction before leaving the group.
-    transactions: Transactions,
+    committer: Committer,
     consumer: MemberConsumer,
     assignment: Assignment,
+    /// The input offsets of the commit that is on its way.
+    committing: Vec<(TopicPartition, i64)>,
     /// Partitions that the group wants back and that the worker has not released yet.
     leaving: Vec<TopicPartition>,
     /// All partitions of that decision, for the answer to the group.
@@ -59,9 +62,10 @@ impl KafkaLog {
         let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
             .inspect_err(|_| consumer.context().close())?;
         Ok(Self {
-            transactions,
+            committer: Committer::new(transactions),
             consumer,
             assignment,
+            committing: Vec::new(),
             leaving: Vec::new(),
             leaving_list: TopicPartitionList::new(),
             unassigned: Unassigned::NotJoined,
@@ -240,7 +244,9 @@ impl KafkaLog {
     /// Ends as a killed process does: the transaction stays open and the group is not told.
     #[cfg(test)]
     pub(super) fn kill(mut self) {
-        self.transactions.forget();
+        if let Ok(transactions) = self.committer.transactions() {
+            transactions.forget();
+        }
     }
 
     fn reader(&mut self) -> Result<&Reader, LogError> {
@@ -318,35 +324,43 @@ impl Log for KafkaLog {
     }
 
     fn send(&mut self, output: &Output) -> Result<(), LogError> {
-        self.transactions.send(output)
+        self.committer.transactions()?.send(output)
     }
 
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    fn begin_commit(&mut self, output: &mut Output, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
         let named: Vec<_> = offsets.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
         let list = self.assignment.list(&named)?;
-        match (self.transactions.is_open(), list.count() > 0) {
+        self.committing = offsets.to_vec();
+        match (self.committer.is_open() || !output.is_empty(), list.count() > 0) {
             (true, true) => {
                 // Asked each time: the generation of the group moves with every rebalance.
                 let group = self
                     .consumer
                     .group_metadata()
                     .ok_or_else(|| LogError::Fatal("the consumer has no group; set a group name".to_owned()))?;
-                self.transactions.commit(Some((&list, &group)))?;
+                self.committer.begin(output, Some((list, group)))
             }
-            (true, false) => self.transactions.commit(None)?,
-            (false, true) => self.commit_offsets(&list)?,
-            (false, false) => {}
+            (true, false) => self.committer.begin(output, None),
+            (false, true) => self.commit_offsets(&list),
+            (false, false) => Ok(()),
         }
-        for (partition, offset) in offsets {
-            if let Some(place) = self.assignment.place(*partition) {
-                place.committed = *offset;
+    }
+
+    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+        let outcome = self.committer.outcome(wait)?;
+        let offsets = std::mem::take(&mut self.committing);
+        if outcome.is_ok() {
+            for (partition, offset) in offsets {
+                if let Some(place) = self.assignment.place(partition) {
+                    place.committed = offset;
+                }
             }
         }
-        Ok(())
+        Some(outcome)
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
-        self.transactions.abort()?;
+        self.committer.transactions()?.abort()?;
         self.rewind()
     }
 

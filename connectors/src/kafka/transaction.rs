@@ -35,8 +35,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A topic that every cluster has.
 const TRANSACTION_STATE: &str = "__transaction_state";
 
+/// For how long the markers of a commit may still be on their way after it was answered.
+const MARKERS_TIME: Duration = Duration::from_millis(50);
+
 /// How often a call that may be repeated is repeated within its time-out.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Input offsets, and the member of the group that sets them.
+type Offsets<'a> = (&'a TopicPartitionList, &'a ConsumerGroupMetadata);
 
 /// A transactional producer and its open transaction, if there is one.
 pub(super) struct Transactions {
@@ -46,6 +52,8 @@ pub(super) struct Transactions {
     producer: Option<NativeProducer>,
     /// When the open transaction began.
     opened: Option<Instant>,
+    /// When the last commit was answered.
+    committed: Option<Instant>,
     /// Names on the broker by logical name.
     names: FxHashMap<&'static str, String>,
 }
@@ -55,7 +63,7 @@ impl Transactions {
     pub(super) fn open(configuration: &KafkaConfiguration, id: String) -> Result<Self, LogError> {
         let producer = Some(initialise(configuration, &id)?);
         let configuration = configuration.clone();
-        Ok(Self { configuration, id, producer, opened: None, names: FxHashMap::default() })
+        Ok(Self { configuration, id, producer, opened: None, committed: None, names: FxHashMap::default() })
     }
 
     /// Whether a transaction is open.
@@ -89,22 +97,40 @@ impl Transactions {
         Ok(())
     }
 
-    /// Commits the open transaction, with the offsets if there are any.
-    pub(super) fn commit(
-        &mut self,
-        offsets: Option<(&TopicPartitionList, &ConsumerGroupMetadata)>,
-    ) -> Result<(), LogError> {
-        let timeout = self.configuration.call_timeout();
-        if let Some((offsets, group)) = offsets {
-            let sent = self.until_done(timeout, |producer, left| {
-                producer.send_offsets_to_transaction(offsets, group, left).map_err(Fault::from)
-            })?;
-            sent.or_else(|fault| self.recover("adding the input offsets to the transaction", &fault))?;
+    /// Adds records, and commits the open transaction with the offsets if there are any.
+    ///
+    /// As long as the markers of the commit before are being written, the broker takes nothing into a new transaction.
+    /// librdkafka asks again after 2 ms for offsets (`retry.backoff.ms`), and after 20 ms for records: so offsets are first
+    /// then. Otherwise both are on their way together.
+    pub(super) fn send_and_commit(&mut self, output: &Output, offsets: Option<Offsets<'_>>) -> Result<(), LogError> {
+        let markers_on_their_way = self.committed.is_some_and(|committed| committed.elapsed() < MARKERS_TIME);
+        if let (Some(offsets), false, true) = (offsets, self.is_open(), markers_on_their_way) {
+            self.begin()?;
+            self.add_offsets(offsets)?;
+            self.send(output)?;
+            return self.commit(None);
         }
-        let committed = self.until_done(timeout, commit_directly)?;
+        self.send(output)?;
+        self.commit(offsets)
+    }
+
+    fn add_offsets(&mut self, (offsets, group): Offsets<'_>) -> Result<(), LogError> {
+        let sent = self.until_done(self.configuration.call_timeout(), |producer, left| {
+            producer.send_offsets_to_transaction(offsets, group, left).map_err(Fault::from)
+        })?;
+        sent.or_else(|fault| self.recover("adding the input offsets to the transaction", &fault))
+    }
+
+    /// Commits the open transaction, with the offsets if there are any.
+    pub(super) fn commit(&mut self, offsets: Option<Offsets<'_>>) -> Result<(), LogError> {
+        if let Some(offsets) = offsets {
+            self.add_offsets(offsets)?;
+        }
+        let committed = self.until_done(self.configuration.call_timeout(), commit_directly)?;
         match committed {
             Ok(()) => {
                 self.opened = None;
+                self.committed = Some(Instant::now());
                 Ok(())
             }
             Err(fault) if fault.abortable => Err(LogError::Abortable(fault.describe("committing the transaction"))),

@@ -40,8 +40,8 @@ struct Arguments {
     /// For how long a transaction collects under load, in milliseconds.
     #[arg(long, default_value_t = 100)]
     commit_ms: u64,
-    /// For how long a transaction waits for more when nothing is there to read, in milliseconds.
-    #[arg(long, default_value_t = 0)]
+    /// For how long after a commit the next one waits for more, in milliseconds.
+    #[arg(long, default_value_t = 3)]
     linger_ms: u64,
     /// Where snapshots of the state are kept; none without.
     #[arg(long)]

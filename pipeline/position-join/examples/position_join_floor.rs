@@ -123,15 +123,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             Poll::Records(count) => {
                 records += count;
-                log.send(&floor.output)?;
-                floor.output.clear();
                 since.get_or_insert_with(Instant::now).elapsed() >= Duration::from_millis(arguments.commit_ms)
                     || records >= 20_000
             }
             _ => since.is_some(),
         };
         if due {
-            log.commit(&floor.offsets)?;
+            // As a worker does: the records of the next transaction are made while this one is committed.
+            log.outcome(true).transpose()?;
+            log.begin_commit(&mut floor.output, &floor.offsets)?;
             floor.offsets.clear();
             (since, records) = (None, 0);
         }

@@ -12,9 +12,9 @@ use crate::topic::TopicPartition;
 ///
 /// Protocol: [`Log::poll`] hands out records of assigned and resumed partitions, or one event. After
 /// [`Poll::Assigned`] the partitions are paused until [`Log::resume`]. After [`Poll::Revoked`] the worker commits or
-/// aborts and then calls [`Log::release`]. [`Log::send`] opens a transaction when none is open; [`Log::commit`] makes
-/// outputs, changelog records and input offsets visible together; [`Log::abort`] drops them and returns the inputs to
-/// the last committed offsets.
+/// aborts and then calls [`Log::release`]. [`Log::send`] opens a transaction when none is open; [`Log::begin_commit`] makes
+/// outputs, changelog records and input offsets visible together, and [`Log::outcome`] tells when they are; [`Log::abort`]
+/// drops them and returns the inputs to the last committed offsets.
 pub trait Log: Send {
     /// Waits up to `timeout` and calls `each` for at most `max_records` records, or returns one event.
     ///
@@ -45,11 +45,28 @@ pub trait Log: Send {
     /// [`LogError`], by what has to happen next.
     fn send(&mut self, output: &Output) -> Result<(), LogError>;
 
-    /// Commits what was sent together with the input offsets (the next offset to read of each partition).
+    /// Begins to commit what was sent, the records of `output`, which is empty afterwards, and the input offsets (the next
+    /// offset to read of each partition). Until [`Log::outcome`] tells how it has ended, records may be polled, but nothing
+    /// may be sent, committed, aborted or released.
+    ///
+    /// # Errors
+    /// As [`Log::outcome`], when the end is known at once.
+    fn begin_commit(&mut self, output: &mut Output, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError>;
+
+    /// How the commit that was begun last has ended; `None` while it is on its way. With `wait` it is waited for.
     ///
     /// # Errors
     /// [`LogError::Abortable`] when nothing became visible and the transaction must be aborted.
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError>;
+    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>>;
+
+    /// Commits what was sent together with the input offsets, and waits until it is done.
+    ///
+    /// # Errors
+    /// As [`Log::outcome`].
+    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.begin_commit(&mut Output::new(1), offsets)?;
+        self.outcome(true).unwrap_or(Ok(()))
+    }
 
     /// Drops the open transaction and returns every assigned partition to its last committed offset.
     ///

@@ -69,6 +69,11 @@ impl Output {
         self.headers = self.append(headers);
     }
 
+    /// An empty output for the same flow.
+    pub fn another(&self) -> Self {
+        Self::new(self.flow_partitions)
+    }
+
     /// The number of partitions of `topic` in this flow.
     pub fn partition_count(&self, topic: &Topic) -> i32 {
         topic.partition_count(self.flow_partitions)

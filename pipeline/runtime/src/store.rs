@@ -1,7 +1,8 @@
 //! State stores: typed maps in memory with an overlay of the open transaction's writes.
 //!
-//! The overlay is merged when the commit succeeds and dropped when it aborts; a journal undoes the writes of one
-//! record when its processing fails. Nothing here writes to a log: the worker asks for the changes and sends them.
+//! The overlay is merged when the commit succeeds and dropped when it aborts. While a commit is on its way its writes are
+//! *sealed*: merged already, and what they replaced is kept, so that an abort can put it back. A journal undoes the writes
+//! of one record when its processing fails. Nothing here writes to a log: the worker asks for the changes and sends them.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -20,12 +21,14 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + 'static> StateData for T {
 pub struct Store<K, V> {
     committed: BTreeMap<K, V>,
     overlay: BTreeMap<K, Option<V>>,
+    /// What the sealed writes replaced.
+    replaced: Vec<(K, Option<V>)>,
     journal: Vec<(K, Before<V>)>,
 }
 
 impl<K: Ord, V> Default for Store<K, V> {
     fn default() -> Self {
-        Self { committed: BTreeMap::new(), overlay: BTreeMap::new(), journal: Vec::new() }
+        Self { committed: BTreeMap::new(), overlay: BTreeMap::new(), replaced: Vec::new(), journal: Vec::new() }
     }
 }
 
@@ -128,7 +131,14 @@ pub trait StateStore: Send {
     /// Makes the open transaction's writes part of the committed state.
     fn merge(&mut self);
 
-    /// Drops the open transaction's writes.
+    /// Seals the open transaction's writes: their commit is on its way, and what follows is written over them. At most one
+    /// transaction is sealed at a time.
+    fn seal(&mut self);
+
+    /// The commit of the sealed writes has succeeded: they are part of the committed state.
+    fn settle(&mut self);
+
+    /// Drops the open transaction's writes, and those that are sealed.
     fn discard(&mut self);
 
     /// Takes one entry of the changelog or of a snapshot.
@@ -198,9 +208,30 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
         }
     }
 
+    fn seal(&mut self) {
+        self.journal.clear();
+        for (key, value) in std::mem::take(&mut self.overlay) {
+            let before = match value {
+                Some(value) => self.committed.insert(key.clone(), value),
+                None => self.committed.remove(&key),
+            };
+            self.replaced.push((key, before));
+        }
+    }
+
+    fn settle(&mut self) {
+        self.replaced.clear();
+    }
+
     fn discard(&mut self) {
         self.journal.clear();
         self.overlay.clear();
+        for (key, before) in self.replaced.drain(..) {
+            match before {
+                Some(value) => self.committed.insert(key, value),
+                None => self.committed.remove(&key),
+            };
+        }
     }
 
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
@@ -289,6 +320,30 @@ mod tests {
         store.delete(1);
         store.discard();
         assert_eq!(store.get(&1), Some(&"a".to_owned()));
+    }
+
+    #[test]
+    fn discard_puts_back_what_sealed_writes_replaced() {
+        let mut store = store(&[(1, "a"), (2, "b")]);
+        store.put(1, "x".to_owned());
+        store.delete(2);
+        store.put(3, "c".to_owned());
+        store.seal();
+        store.put(3, "d".to_owned());
+        assert_eq!(content(&store), [(1, "x".to_owned()), (3, "d".to_owned())]);
+        store.discard();
+        assert_eq!(content(&store), [(1, "a".to_owned()), (2, "b".to_owned())]);
+    }
+
+    #[test]
+    fn settled_writes_stay_when_later_ones_are_dropped() {
+        let mut store = store(&[(1, "a")]);
+        store.put(1, "b".to_owned());
+        store.seal();
+        store.put(1, "c".to_owned());
+        store.settle();
+        store.discard();
+        assert_eq!(content(&store), [(1, "b".to_owned())]);
     }
 
     #[test]

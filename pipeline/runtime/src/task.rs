@@ -7,7 +7,7 @@ use crate::output::Output;
 use crate::processor::{ProcessError, Processor};
 use crate::record::{Headers, Record, append_header};
 use crate::stage::{Stage, Topology};
-use crate::store::StateError;
+use crate::store::{StateError, StateStore};
 use crate::topic::TopicPartition;
 
 /// The headers that a dead letter carries besides those of the record: the names of Kafka Connect, and the stage.
@@ -58,6 +58,8 @@ pub(crate) struct Task {
     processor: Box<dyn Processor>,
     /// The next offset to process; unknown before the first record.
     next: Option<i64>,
+    /// The next offset in the commit that was begun last.
+    sealed: Option<i64>,
     committed: Option<i64>,
     pub(crate) restored: bool,
     /// When the last snapshot was written, or the task was restored.
@@ -77,6 +79,7 @@ impl Task {
             changelog: stage.changelog.map(|topic| TopicPartition { topic: topic.name, partition }),
             processor: (stage.processor)(partition),
             next: None,
+            sealed: None,
             committed: None,
             restored: false,
             snapshot_at: Instant::now(),
@@ -120,10 +123,10 @@ impl Task {
         }
     }
 
-    /// The next offset to read, when it moved since the last commit.
+    /// The next offset to read, when it moved since the last commit was begun.
     pub(crate) fn progress(&self) -> Option<(TopicPartition, i64)> {
         let next = self.next?;
-        (self.committed != Some(next)).then_some((self.inbox, next))
+        (self.sealed != Some(next)).then_some((self.inbox, next))
     }
 
     /// The next offset to read as it was committed; `None` before the first commit.
@@ -162,21 +165,38 @@ impl Task {
         Ok(())
     }
 
-    /// The commit succeeded.
+    /// The commit was begun and has succeeded.
     pub(crate) fn merge(&mut self) {
         for store in self.processor.stores() {
             self.changed_since_snapshot |= store.has_changes();
             store.merge();
         }
+        self.sealed = self.next;
         self.committed = self.next;
     }
 
-    /// The transaction was aborted.
+    /// The commit was begun.
+    pub(crate) fn seal(&mut self) {
+        for store in self.processor.stores() {
+            self.changed_since_snapshot |= store.has_changes();
+            store.seal();
+        }
+        self.sealed = self.next;
+    }
+
+    /// The commit that was begun has succeeded.
+    pub(crate) fn settle(&mut self) {
+        self.processor.stores().into_iter().for_each(StateStore::settle);
+        self.committed = self.sealed;
+    }
+
+    /// The open transaction, and the one whose commit is on its way, were aborted.
     pub(crate) fn discard(&mut self) {
         for store in self.processor.stores() {
             store.discard();
         }
         self.next = self.committed;
+        self.sealed = self.committed;
     }
 
     pub(crate) fn clear(&mut self) {

@@ -103,8 +103,12 @@ impl Log for WorkerLog {
         self.fencings.watch(self.inner.send(output))
     }
 
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-        self.fencings.watch(self.inner.commit(offsets))
+    fn begin_commit(&mut self, output: &mut Output, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.fencings.watch(self.inner.begin_commit(output, offsets))
+    }
+
+    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+        self.inner.outcome(wait).map(|outcome| self.fencings.watch(outcome))
     }
 
     fn abort(&mut self) -> Result<(), LogError> {

@@ -57,7 +57,7 @@ pub(crate) fn measure(cluster: &Cluster, options: &Options) -> Result<(), Failur
 
 /// Sends for the time that was asked for; gives the number of records.
 fn feed(cluster: &Cluster, options: &Options, sample: &mut Sample) -> Result<u64, Failure> {
-    let producer = cluster.producer(0)?;
+    let producer = cluster.producer(1)?;
     let (started, started_at) = (Instant::now(), epoch_millis());
     let all = u64::from(options.rate) * u64::from(options.seconds);
     let (mut sent, mut failed) = (0_u64, None);

@@ -72,8 +72,12 @@ impl<L: Log> Log for Killable<L> {
         self.log().send(output)
     }
 
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-        self.log().commit(offsets)
+    fn begin_commit(&mut self, output: &mut Output, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.log().begin_commit(output, offsets)
+    }
+
+    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+        self.log().outcome(wait)
     }
 
     fn abort(&mut self) -> Result<(), LogError> {

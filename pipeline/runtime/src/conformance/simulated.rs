@@ -10,8 +10,12 @@ const MOST_TURNS: u32 = 100_000;
 
 /// A configuration with which time decides nothing: what it leaves open is what a seed may decide.
 pub fn without_time() -> WorkerConfig {
-    let mut config =
-        WorkerConfig { poll_timeout: Duration::ZERO, unavailable: Duration::from_hours(1), ..WorkerConfig::default() };
+    let mut config = WorkerConfig {
+        poll_timeout: Duration::ZERO,
+        linger: Duration::ZERO,
+        unavailable: Duration::from_hours(1),
+        ..WorkerConfig::default()
+    };
     config.limits.time = Duration::from_hours(1);
     config
 }

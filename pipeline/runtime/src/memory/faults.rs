@@ -25,6 +25,8 @@ pub struct Faults {
     pub redeliver: f64,
     /// A committed batch becomes visible late in some partitions.
     pub delay: f64,
+    /// A commit reaches the broker late, or its answer comes late.
+    pub slow_commit: f64,
     /// A poll hands out one to three records only.
     pub few_records: f64,
     /// The process dies at this moment and at no other: [`super::Broker::moments`] counts from 1 what changes something at
@@ -47,6 +49,7 @@ impl Faults {
             expel: 0.0,
             redeliver: 0.0,
             delay: 0.0,
+            slow_commit: 0.0,
             few_records: 0.0,
             die_at: None,
         }
@@ -66,6 +69,7 @@ impl Faults {
             expel: 0.02,
             redeliver: 0.05,
             delay: 0.2,
+            slow_commit: 0.4,
             few_records: 0.4,
             die_at: None,
         }

@@ -41,9 +41,18 @@ pub struct MemoryLog {
     readings: Vec<Reading>,
     next_reading: usize,
     transaction: Transaction,
+    slow_commit: Option<SlowCommit>,
     pinned: FxHashSet<Place>,
     last_size: usize,
     dead: bool,
+}
+
+/// A commit whose answer is late.
+enum SlowCommit {
+    /// It has not reached the broker yet, with these offsets.
+    OnItsWay(Vec<(TopicPartition, i64)>),
+    /// The broker has answered.
+    Answered(Result<(), LogError>),
 }
 
 /// Records of one partition to hand out: the chunk and the range of its entries.
@@ -74,6 +83,7 @@ impl MemoryLog {
             readings: Vec::new(),
             next_reading: 0,
             transaction: Transaction::default(),
+            slow_commit: None,
             pinned: FxHashSet::default(),
             last_size: 0,
             dead,
@@ -93,6 +103,14 @@ impl MemoryLog {
             return Err(LogError::Fenced(self.config.id.clone()));
         }
         Ok(())
+    }
+
+    /// What a worker must not do while a commit is on its way.
+    fn check_no_commit(&self) -> Result<(), LogError> {
+        match self.slow_commit {
+            None => Ok(()),
+            Some(_) => Err(LogError::Fatal("a commit is on its way".to_owned())),
+        }
     }
 
     fn die(&mut self) -> LogError {
@@ -264,6 +282,37 @@ impl MemoryLog {
         }
         Err(self.die())
     }
+
+    fn commit_now(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.check(&state)?;
+        if state.fault(|faults| faults.crash_before_commit) {
+            return Err(self.die());
+        }
+        if state.fault(|faults| faults.abort) {
+            return Err(LogError::Abortable("by the simulation".to_owned()));
+        }
+        self.inject_expulsion(&mut state);
+        self.check_ownership(&state, offsets)?;
+        self.moment(&mut state, "the transaction will be committed")?;
+        if state.fault(|faults| faults.crash_during_commit) {
+            return self.die_undecided(&mut state, offsets, None);
+        }
+        for (outcome, what) in
+            [(false, "the commit is in doubt and fails"), (true, "the commit is in doubt and succeeds")]
+        {
+            if self.moment(&mut state, what).is_err() {
+                return self.die_undecided(&mut state, offsets, Some(outcome));
+            }
+        }
+        let crash = state.fault(|faults| faults.crash_after_commit);
+        let seen = self.moments_of_markers(&mut state);
+        drop(state);
+        let batch = self.take_batch(offsets);
+        shared.commit(batch, self.producer, seen.unwrap_or(usize::MAX))?;
+        if crash || seen.is_some() { Err(self.die()) } else { Ok(()) }
+    }
 }
 
 impl Log for MemoryLog {
@@ -317,6 +366,7 @@ impl Log for MemoryLog {
     }
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
+        self.check_no_commit()?;
         self.readings.retain(|reading| !partitions.contains(&reading.partition));
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
@@ -331,6 +381,7 @@ impl Log for MemoryLog {
     }
 
     fn send(&mut self, output: &Output) -> Result<(), LogError> {
+        self.check_no_commit()?;
         if output.is_empty() {
             return Ok(());
         }
@@ -357,38 +408,39 @@ impl Log for MemoryLog {
         self.transaction.append(output)
     }
 
-    fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    fn begin_commit(&mut self, output: &mut Output, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        self.send(output)?;
+        output.clear();
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        self.check(&state)?;
-        if state.fault(|faults| faults.crash_before_commit) {
-            return Err(self.die());
+        if !state.fault(|faults| faults.slow_commit) {
+            drop(state);
+            return self.commit_now(offsets);
         }
-        if state.fault(|faults| faults.abort) {
-            return Err(LogError::Abortable("by the simulation".to_owned()));
-        }
-        self.inject_expulsion(&mut state);
-        self.check_ownership(&state, offsets)?;
-        self.moment(&mut state, "the transaction will be committed")?;
-        if state.fault(|faults| faults.crash_during_commit) {
-            return self.die_undecided(&mut state, offsets, None);
-        }
-        for (outcome, what) in
-            [(false, "the commit is in doubt and fails"), (true, "the commit is in doubt and succeeds")]
-        {
-            if self.moment(&mut state, what).is_err() {
-                return self.die_undecided(&mut state, offsets, Some(outcome));
-            }
-        }
-        let crash = state.fault(|faults| faults.crash_after_commit);
-        let seen = self.moments_of_markers(&mut state);
+        let answered = state.rng.chance(0.5);
         drop(state);
-        let batch = self.take_batch(offsets);
-        shared.commit(batch, self.producer, seen.unwrap_or(usize::MAX))?;
-        if crash || seen.is_some() { Err(self.die()) } else { Ok(()) }
+        self.slow_commit = Some(match answered {
+            true => SlowCommit::Answered(self.commit_now(offsets)),
+            false => SlowCommit::OnItsWay(offsets.to_vec()),
+        });
+        Ok(())
+    }
+
+    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+        let slow = self.slow_commit.take();
+        if slow.is_some() && !wait && self.shared.lock().rng.chance(0.7) {
+            self.slow_commit = slow;
+            return None;
+        }
+        Some(match slow {
+            None => Ok(()),
+            Some(SlowCommit::Answered(outcome)) => outcome,
+            Some(SlowCommit::OnItsWay(offsets)) => self.commit_now(&offsets),
+        })
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
+        self.check_no_commit()?;
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         self.check(&state)?;

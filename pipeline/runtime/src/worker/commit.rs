@@ -1,6 +1,6 @@
 //! Commits and aborts: the one place where outputs, state changes and input offsets become one transaction.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Uncommitted, Worker, WorkerError};
 use crate::log::LogError;
@@ -10,9 +10,9 @@ use crate::task::Task;
 use crate::topic::TopicPartition;
 
 impl Worker {
-    /// Hands what was collected to the log. False when the transaction had to be aborted.
-    pub(super) fn send_output(&mut self) -> Result<bool, WorkerError> {
-        if self.output.is_empty() {
+    /// Hands what was collected to the log when it is much. False when the transaction had to be aborted.
+    pub(super) fn send_much_output(&mut self) -> Result<bool, WorkerError> {
+        if self.committing.is_some() || self.output.byte_size() < self.config.limits.bytes / 2 {
             return Ok(true);
         }
         self.uncommitted.bytes += self.output.byte_size();
@@ -22,16 +22,20 @@ impl Worker {
     }
 
     /// Turns an abortable error into an abort.
-    pub(super) fn unless_abortable(&mut self, result: Result<(), LogError>) -> Result<bool, WorkerError> {
+    fn unless_abortable(&mut self, result: Result<(), LogError>) -> Result<bool, WorkerError> {
         match result {
             Ok(()) => Ok(true),
-            Err(LogError::Abortable(text)) => self.roll_back(&text).map(|()| false),
+            Err(LogError::Abortable(text)) => self.drop_uncommitted(&text).map(|()| false),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Drops the open transaction everywhere.
+    /// Drops the open transaction everywhere. One whose commit is on its way is waited for, and dropped too if that fails.
     pub(super) fn roll_back(&mut self, reason: &str) -> Result<(), WorkerError> {
+        if self.end_commit(true)? { self.drop_uncommitted(reason) } else { Ok(()) }
+    }
+
+    fn drop_uncommitted(&mut self, reason: &str) -> Result<(), WorkerError> {
         tracing::debug!(reason, "aborting the transaction");
         self.output.clear();
         self.tasks.iter_mut().for_each(Task::discard);
@@ -46,36 +50,74 @@ impl Worker {
     pub(super) fn is_commit_due(&mut self) -> bool {
         let limits = self.config.limits;
         let Uncommitted { since: Some(since), records, bytes, .. } = self.uncommitted else { return false };
+        let bytes = bytes + self.output.byte_size();
         if records < limits.records && bytes < limits.bytes && since.elapsed() < limits.time {
             return false;
         }
         records / 10 >= limits.records || bytes > 0 || self.tasks.iter_mut().any(Task::has_changes)
     }
 
-    pub(super) fn commit_if_open(&mut self) -> Result<bool, WorkerError> {
-        if self.uncommitted.since.is_none() { Ok(true) } else { self.commit() }
+    /// Commits what is open and waits until that is done. False when it had to be aborted.
+    pub(super) fn commit_all(&mut self) -> Result<bool, WorkerError> {
+        Ok(self.begin_commit_if_open()? && self.end_commit(true)?)
     }
 
-    /// Commits outputs, state changes and input offsets together. False when it had to be aborted.
-    pub(super) fn commit(&mut self) -> Result<bool, WorkerError> {
-        let started = Instant::now();
-        self.collect_changes()?;
-        if !self.send_output()? {
+    fn begin_commit_if_open(&mut self) -> Result<bool, WorkerError> {
+        if self.uncommitted.since.is_none() { Ok(true) } else { self.begin_commit() }
+    }
+
+    /// Begins to commit outputs, state changes and input offsets together, after the commit before. False when one of the
+    /// two had to be aborted.
+    pub(super) fn begin_commit(&mut self) -> Result<bool, WorkerError> {
+        if !self.end_commit(true)? {
             return Ok(false);
         }
+        let started = Instant::now();
+        self.collect_changes()?;
         let offsets: Vec<(TopicPartition, i64)> = self.tasks.iter().filter_map(Task::progress).collect();
-        let committed = self.log.commit(&offsets);
-        if !self.unless_abortable(committed)? {
+        let begun = self.log.begin_commit(&mut self.output, &offsets);
+        if !self.unless_abortable(begun)? {
+            return Ok(false);
+        }
+        self.uncommitted = Uncommitted::default();
+        let Some(outcome) = self.log.outcome(false) else {
+            self.tasks.iter_mut().for_each(Task::seal);
+            self.committing = Some(started);
+            return Ok(true);
+        };
+        if !self.unless_abortable(outcome)? {
             return Ok(false);
         }
         self.tasks.iter_mut().for_each(Task::merge);
-        self.uncommitted = Uncommitted::default();
+        self.note_commit(started);
+        Ok(true)
+    }
+
+    /// Takes note of how the commit on its way has ended, if there is one and it has. With `wait` it is waited for. False
+    /// when everything after the commit before had to be aborted.
+    pub(super) fn end_commit(&mut self, wait: bool) -> Result<bool, WorkerError> {
+        let Some(started) = self.committing else { return Ok(true) };
+        let Some(outcome) = self.log.outcome(wait) else { return Ok(true) };
+        self.committing = None;
+        self.commit_ended = Some(Instant::now());
+        if !self.unless_abortable(outcome)? {
+            return Ok(false);
+        }
+        self.tasks.iter_mut().for_each(Task::settle);
+        self.note_commit(started);
+        Ok(true)
+    }
+
+    /// For how long the next commit waits for more although there is nothing to read.
+    pub(super) fn linger_left(&self) -> Duration {
+        self.commit_ended.map_or(Duration::ZERO, |ended| self.config.linger.saturating_sub(ended.elapsed()))
+    }
+
+    fn note_commit(&mut self, started: Instant) {
         self.aborts = 0;
         self.has_committed = true;
         add(&self.metrics.commits, 1);
         add(&self.metrics.commit_nanos, started.elapsed().as_nanos() as u64);
-        self.write_due_snapshot();
-        Ok(true)
     }
 
     pub(super) fn collect_changes(&mut self) -> Result<(), WorkerError> {

@@ -45,7 +45,8 @@ pub struct WorkerConfig {
     pub limits: CommitLimits,
     /// How long a poll waits for records when nothing is uncommitted.
     pub poll_timeout: Duration,
-    /// How long a poll waits for more when something is uncommitted, before it is committed.
+    /// For so long after a commit that took time the next one waits for more, even when there is nothing to read: readers see
+    /// late what was committed, and what this worker reads of it itself should not wait for one commit more.
     pub linger: Duration,
     /// Most records of one poll.
     pub poll_records: usize,
@@ -60,7 +61,7 @@ impl Default for WorkerConfig {
         Self {
             limits: CommitLimits::default(),
             poll_timeout: Duration::from_millis(20),
-            linger: Duration::ZERO,
+            linger: Duration::from_millis(3),
             poll_records: 2048,
             unavailable: Duration::from_secs(30),
             snapshots: None,
@@ -167,6 +168,10 @@ pub struct Worker {
     tasks: Vec<Task>,
     output: Output,
     uncommitted: Uncommitted,
+    /// Since when a commit is on its way. Nothing is sent until it has ended.
+    committing: Option<Instant>,
+    /// When the last commit that took time has ended.
+    commit_ended: Option<Instant>,
     retry: Option<Retry>,
     aborts: u32,
     unavailable_since: Option<Instant>,
@@ -193,6 +198,8 @@ impl Worker {
             tasks: Vec::new(),
             output,
             uncommitted: Uncommitted::default(),
+            committing: None,
+            commit_ended: None,
             retry: None,
             aborts: 0,
             unavailable_since: None,
@@ -205,7 +212,10 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`] ends the worker: drop it. [`WorkerError::can_restart`] tells whether a new one may go on.
     pub fn step(&mut self) -> Result<Step, WorkerError> {
-        let restoring = self.restore_next()?;
+        if !self.end_commit(false)? {
+            return Ok(Step::Aborted);
+        }
+        let restoring = self.restore_some()?;
         if restoring == Restoring::Unavailable {
             return self.unavailable("a changelog cannot be restored yet");
         }
@@ -268,7 +278,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`], when the log fails.
     pub fn close(&mut self) -> Result<(), WorkerError> {
-        self.commit_if_open()?;
+        self.commit_all()?;
         let partitions: Vec<TopicPartition> = self.tasks.iter().map(|task| task.inbox).collect();
         self.write_snapshots(|_| true);
         self.tasks.clear();
@@ -280,7 +290,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`], when the commit fails.
     pub fn inspect(&mut self, each: &mut dyn FnMut(&str, i32, &dyn Any)) -> Result<(), WorkerError> {
-        self.commit_if_open()?;
+        self.commit_all()?;
         for task in self.tasks.iter().filter(|task| task.restored) {
             each(self.topology.stages[task.stage].name, task.inbox.partition, task.processor());
         }
@@ -292,10 +302,11 @@ impl Worker {
     }
 
     fn poll(&mut self, restoring: Restoring) -> Result<(Poll, Option<HaltAt>), LogError> {
+        let linger = self.linger_left();
         let Self { topology, log, tasks, output, metrics, uncommitted, .. } = self;
         let timeout = match (restoring, uncommitted.since) {
             (Restoring::More, _) => Duration::ZERO,
-            (_, Some(_)) => self.config.linger,
+            (_, Some(_)) => linger,
             (_, None) => self.config.poll_timeout,
         };
         let mut halt = None;
@@ -339,22 +350,40 @@ impl Worker {
             self.roll_back("a processor asked to stop")?;
             return Err(WorkerError::Stopped { stage: self.topology.stages[stage].name, origin, offset, text });
         }
-        if !self.send_output()? {
+        if !self.send_much_output()? {
             return Ok(Step::Aborted);
         }
         if let Some(HaltAt { halt: Halt::Retry(text), stage, origin, offset }) = halt {
             return self.pause_for_retry(stage, origin, offset, text);
         }
         self.forget_retry_that_succeeded();
-        if self.is_commit_due() && !self.commit()? {
+        if !self.is_commit_due() {
+            return Ok(Step::Processed(count));
+        }
+        if self.task_with_due_snapshot().is_none() {
+            return Ok(if self.begin_commit()? { Step::Processed(count) } else { Step::Aborted });
+        }
+        if !self.commit_all()? {
             return Ok(Step::Aborted);
         }
+        self.write_due_snapshot();
         Ok(Step::Processed(count))
     }
 
     fn after_idle(&mut self) -> Result<Step, WorkerError> {
-        if !self.commit_if_open()? {
+        if !self.end_commit(true)? {
             return Ok(Step::Aborted);
+        }
+        if self.uncommitted.since.is_some() {
+            if !self.linger_left().is_zero() {
+                return Ok(Step::Processed(0));
+            }
+            if !self.begin_commit()? {
+                return Ok(Step::Aborted);
+            }
+        }
+        if self.committing.is_some() {
+            return Ok(Step::Processed(0));
         }
         self.write_due_snapshot();
         Ok(Step::Idle)
@@ -368,7 +397,7 @@ impl Worker {
         offset: i64,
         text: String,
     ) -> Result<Step, WorkerError> {
-        if !self.commit_if_open()? {
+        if !self.commit_all()? {
             return Ok(Step::Aborted);
         }
         self.log.abort()?;
@@ -428,7 +457,7 @@ impl Worker {
 
     fn revoked(&mut self, partitions: &[TopicPartition]) -> Result<Step, WorkerError> {
         // Whether it commits or aborts, the state afterwards is the committed one.
-        self.commit_if_open()?;
+        self.commit_all()?;
         self.write_snapshots(|task| partitions.contains(&task.inbox));
         self.drop_tasks(partitions);
         self.log.release(partitions)?;

@@ -20,59 +20,84 @@ pub(super) enum Restoring {
     Unavailable,
 }
 
+/// After so many entries the partitions that are restored go on, before others are restored. Tasks with little state go on
+/// together, so that none of them runs ahead of the others.
+const ENTRIES_IN_ONE_STEP: u64 = 10_000;
+
 impl Worker {
-    /// Restores the next task that is not restored yet. Others go on with theirs in between.
-    pub(super) fn restore_next(&mut self) -> Result<Restoring, WorkerError> {
-        let mut waiting = (0..self.tasks.len()).filter(|number| !self.tasks[*number].restored);
-        let (Some(next), more) = (waiting.next(), waiting.next().is_some()) else { return Ok(Restoring::Done) };
-        let started = Instant::now();
-        match self.restore_task(next) {
-            Ok(()) => {}
-            Err(WorkerError::Log(LogError::Unavailable(_))) => return Ok(Restoring::Unavailable),
-            Err(error) => return Err(error),
+    /// Restores tasks that are not restored yet, in their order, and lets their records flow.
+    pub(super) fn restore_some(&mut self) -> Result<Restoring, WorkerError> {
+        let waiting: Vec<usize> = (0..self.tasks.len()).filter(|number| !self.tasks[*number].restored).collect();
+        if waiting.is_empty() {
+            return Ok(Restoring::Done);
         }
-        add(&self.metrics.restored_tasks, 1);
+        let started = Instant::now();
+        let (mut restored, mut entries, mut unavailable) = (Vec::new(), 0, false);
+        for &number in &waiting {
+            if entries >= ENTRIES_IN_ONE_STEP {
+                break;
+            }
+            match self.restore_task(number) {
+                Ok(count) => entries += count,
+                Err(WorkerError::Log(LogError::Unavailable(_))) => {
+                    unavailable = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+            restored.push(number);
+        }
+        self.let_flow(&restored)?;
+        add(&self.metrics.restored_tasks, restored.len() as u64);
+        add(&self.metrics.restored_entries, entries);
         add(&self.metrics.restore_nanos, started.elapsed().as_nanos() as u64);
-        Ok(if more { Restoring::More } else { Restoring::Done })
+        Ok(match unavailable {
+            true => Restoring::Unavailable,
+            false if restored.len() < waiting.len() => Restoring::More,
+            false => Restoring::Done,
+        })
     }
 
-    pub(super) fn restore_task(&mut self, number: usize) -> Result<(), WorkerError> {
-        let inbox = self.tasks[number].inbox;
-        if let Some(changelog) = self.tasks[number].changelog {
-            let from = self.read_snapshot(number);
-            match self.read_changelog(number, changelog, from) {
-                Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
-                    tracing::warn!(partition = %inbox, "snapshot does not fit the changelog, restoring all of it: {text}");
-                    self.tasks[number].clear();
-                    self.read_changelog(number, changelog, 0)?;
-                    self.forget_snapshot(number)?;
-                }
-                result => result?,
-            }
+    fn let_flow(&mut self, restored: &[usize]) -> Result<(), LogError> {
+        let inboxes: Vec<TopicPartition> = restored.iter().map(|number| self.tasks[*number].inbox).collect();
+        self.log.resume(&inboxes)?;
+        for &number in restored {
+            self.tasks[number].restored = true;
+            self.tasks[number].snapshot_at = Instant::now();
         }
-        self.log.resume(&[inbox])?;
-        let task = &mut self.tasks[number];
-        task.restored = true;
-        task.snapshot_at = Instant::now();
         Ok(())
     }
 
-    /// Fills a task from its snapshot, if there is a good one, and returns where in the changelog to go on.
-    pub(super) fn read_snapshot(&mut self, number: usize) -> i64 {
+    /// Fills a task from snapshot and changelog. Returns how many entries were read.
+    fn restore_task(&mut self, number: usize) -> Result<u64, WorkerError> {
+        let Some(changelog) = self.tasks[number].changelog else { return Ok(0) };
+        let (from, entries) = self.read_snapshot(number);
+        match self.read_changelog(number, changelog, from) {
+            Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
+                let partition = self.tasks[number].inbox;
+                tracing::warn!(%partition, "snapshot does not fit the changelog, restoring all of it: {text}");
+                self.tasks[number].clear();
+                let entries = self.read_changelog(number, changelog, 0)?;
+                self.forget_snapshot(number)?;
+                Ok(entries)
+            }
+            newer => Ok(entries + newer?),
+        }
+    }
+
+    /// Fills a task from its snapshot, if there is a good one. Returns where in the changelog to go on, and how many entries
+    /// there were.
+    fn read_snapshot(&mut self, number: usize) -> (i64, u64) {
         let task = &mut self.tasks[number];
         task.clear();
-        let Some(config) = &self.config.snapshots else { return 0 };
+        let Some(config) = &self.config.snapshots else { return (0, 0) };
         let stage = self.topology.stages[task.stage].name;
         match SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition).read(task) {
-            Ok(Some((offset, entries))) => {
-                add(&self.metrics.restored_entries, entries);
-                offset
-            }
-            Ok(None) => 0,
+            Ok(found) => found.unwrap_or_default(),
             Err(error) => {
                 tracing::warn!("restoring the whole changelog: {error}");
                 task.clear();
-                0
+                (0, 0)
             }
         }
     }
@@ -87,12 +112,8 @@ impl Worker {
         file.remove().map_err(|error| LogError::Unavailable(error.to_string()))
     }
 
-    pub(super) fn read_changelog(
-        &mut self,
-        number: usize,
-        changelog: TopicPartition,
-        from: i64,
-    ) -> Result<(), WorkerError> {
+    /// Brings a task up to the end of its changelog. Returns how many entries were read.
+    fn read_changelog(&mut self, number: usize, changelog: TopicPartition, from: i64) -> Result<u64, WorkerError> {
         let task = &mut self.tasks[number];
         let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
         let mut failed = None;
@@ -108,20 +129,24 @@ impl Worker {
             error => error.into(),
         })?;
         task.changed_since_snapshot = entries > 0;
-        add(&self.metrics.restored_entries, entries);
-        failed.map_or(Ok(()), |error| Err(WorkerError::State { stage, partition, error }))
+        failed.map_or(Ok(entries), |error| Err(WorkerError::State { stage, partition, error }))
     }
 
-    /// Writes the snapshot of at most one task, so that the pause stays short.
-    pub(super) fn write_due_snapshot(&mut self) {
-        let Some(every) = self.config.snapshots.as_ref().map(|config| config.every) else { return };
-        let due = |task: &Task| {
+    /// The inbox of a task whose snapshot is to be written.
+    pub(super) fn task_with_due_snapshot(&self) -> Option<TopicPartition> {
+        let every = self.config.snapshots.as_ref()?.every;
+        let due = |task: &&Task| {
             task.restored
                 && task.changed_since_snapshot
                 && task.changelog.is_some()
                 && task.snapshot_at.elapsed() >= every
         };
-        if let Some(inbox) = self.tasks.iter().find(|task| due(task)).map(|task| task.inbox) {
+        self.tasks.iter().find(due).map(|task| task.inbox)
+    }
+
+    /// Writes the snapshot of at most one task, so that the pause stays short. Must be called between two transactions.
+    pub(super) fn write_due_snapshot(&mut self) {
+        if let Some(inbox) = self.task_with_due_snapshot() {
             self.write_snapshots(|task| task.inbox == inbox);
         }
     }

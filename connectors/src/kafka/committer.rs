@@ -1,0 +1,87 @@
+//! Commits on a thread of their own: a worker processes what comes next while the broker answers.
+//!
+//! The thread takes the producer, the records and the offsets, and brings the producer back with the outcome. So there is
+//! never more than one user of a producer, and nothing can be sent while a commit is on its way.
+
+use std::thread::JoinHandle;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use tributary_runtime::{LogError, Output};
+
+use super::transaction::Transactions;
+
+/// Input offsets, and the member of the group that sets them.
+pub(super) type InputOffsets = (TopicPartitionList, ConsumerGroupMetadata);
+
+/// The transactions of one worker.
+pub(super) struct Committer {
+    /// `None` while a commit is on its way.
+    transactions: Option<Transactions>,
+    commit: Option<JoinHandle<Ended>>,
+    /// The output of the commit before, whose memory serves the next.
+    spare: Option<Output>,
+}
+
+/// A commit that has ended, with what it was made of.
+struct Ended {
+    transactions: Transactions,
+    output: Output,
+    outcome: Result<(), LogError>,
+}
+
+impl Committer {
+    pub(super) fn new(transactions: Transactions) -> Self {
+        Self { transactions: Some(transactions), commit: None, spare: None }
+    }
+
+    /// The transactions, unless a commit is on its way.
+    pub(super) fn transactions(&mut self) -> Result<&mut Transactions, LogError> {
+        let away = || LogError::Unavailable("the producer is committing or was lost".to_owned());
+        self.transactions.as_mut().ok_or_else(away)
+    }
+
+    /// Whether something was sent that is not committed yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.transactions.as_ref().is_some_and(Transactions::is_open)
+    }
+
+    /// Begins a commit. Takes the records of `output`.
+    pub(super) fn begin(&mut self, output: &mut Output, offsets: Option<InputOffsets>) -> Result<(), LogError> {
+        self.transactions()?;
+        let Some(mut transactions) = self.transactions.take() else { return Ok(()) };
+        let next = self.spare.take().unwrap_or_else(|| output.another());
+        let mut output = std::mem::replace(output, next);
+        let commit = move || {
+            let offsets = offsets.as_ref().map(|(list, group)| (list, group));
+            let outcome = transactions.send_and_commit(&output, offsets);
+            output.clear();
+            Ended { transactions, output, outcome }
+        };
+        let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(commit);
+        self.commit =
+            Some(thread.map_err(|error| LogError::Unavailable(format!("no thread to commit with: {error}")))?);
+        Ok(())
+    }
+
+    /// How the commit that was begun last has ended; `None` while it is on its way.
+    pub(super) fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+        if self.commit.as_ref().is_some_and(|commit| !wait && !commit.is_finished()) {
+            return None;
+        }
+        let Some(commit) = self.commit.take() else { return Some(Ok(())) };
+        let Ok(ended) = commit.join() else {
+            return Some(Err(LogError::Fatal("a commit panicked".to_owned())));
+        };
+        self.transactions = Some(ended.transactions);
+        self.spare = Some(ended.output);
+        Some(ended.outcome)
+    }
+}
+
+impl Drop for Committer {
+    /// A commit that is on its way ends before the worker leaves its group.
+    fn drop(&mut self) {
+        let _ = self.outcome(true);
+    }
+}
