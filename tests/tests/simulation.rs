@@ -142,7 +142,10 @@ const DEATHS: [u64; 3] = [0, 2, 16];
 
 #[test]
 fn a_death_at_any_moment_changes_nothing() {
-    let trouble = |seed, die_at| Trouble { faults: Some(Faults { die_at, ..Faults::none(seed) }), scattered: false };
+    let trouble = |seed, die_at| {
+        let faults = Faults { die_at, slow_commit: 0.5, ..Faults::none(seed) };
+        Trouble { faults: Some(faults), scattered: false }
+    };
     if let (Some(seed), Some(moment)) = (asked("TRIBUTARY_SEED"), asked("TRIBUTARY_MOMENT")) {
         check(seed, trouble(seed, Some(moment))).map(|_| ()).unwrap();
         return;
