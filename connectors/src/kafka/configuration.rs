@@ -104,7 +104,7 @@ impl KafkaConfiguration {
             ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
             ("session.timeout.ms", self.session_timeout.as_millis().to_string()),
             // A member learns of a rebalance by its next heartbeat, and partitions on their way to it stand still so long.
-            ("heartbeat.interval.ms", (self.session_timeout.as_millis() / 5).clamp(1, 200).to_string()),
+            ("heartbeat.interval.ms", (self.session_timeout.as_millis() / 5).clamp(1, 100).to_string()),
         ];
         for (key, value) in defaults {
             self.default_for(&self.consumer, &mut config, key, value);

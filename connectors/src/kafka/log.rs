@@ -34,7 +34,7 @@ pub struct KafkaLog {
     unassigned: Unassigned,
     /// Partitions that flow again, and that the client may not have noticed yet.
     resumed: Vec<BrokerPartition>,
-    reader: Option<Reader>,
+    reader: Reader,
     configuration: KafkaConfiguration,
     group: String,
     headers: Vec<u8>,
@@ -61,6 +61,7 @@ impl KafkaLog {
         // was left open.
         let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
             .inspect_err(|_| consumer.context().close())?;
+        let reader = Reader::new(configuration, group)?;
         Ok(Self {
             committer: Committer::new(transactions),
             consumer,
@@ -70,7 +71,7 @@ impl KafkaLog {
             leaving_list: TopicPartitionList::new(),
             unassigned: Unassigned::NotJoined,
             resumed: Vec::new(),
-            reader: None,
+            reader,
             configuration: configuration.clone(),
             group: group.to_owned(),
             headers: Vec::new(),
@@ -94,6 +95,7 @@ impl KafkaLog {
         let partitions = self.assignment.partitions_of(list);
         let starts = self.starting_offsets(&partitions)?;
         let assigned = self.assignment.list(&starts)?;
+        self.unassigned.answering(&self.consumer, &self.assignment, partitions.is_empty())?;
         rebalance::assign(&self.consumer, &assigned).map_err(|error| fault::asked("taking partitions", &error))?;
         if assigned.count() > 0 {
             self.consumer.pause(&assigned).map_err(|error| fault::asked("pausing new partitions", &error))?;
@@ -241,19 +243,18 @@ impl KafkaLog {
         }
     }
 
+    /// Lets the client look whether a heartbeat is due. Without anything to do it does so every half second only, and the
+    /// group waits for the heartbeat of each member before partitions move.
+    fn wake_member(&self) {
+        drop(self.consumer.group_metadata());
+    }
+
     /// Ends as a killed process does: the transaction stays open and the group is not told.
     #[cfg(test)]
     pub(super) fn kill(mut self) {
         if let Ok(transactions) = self.committer.transactions() {
             transactions.forget();
         }
-    }
-
-    fn reader(&mut self) -> Result<&Reader, LogError> {
-        if self.reader.is_none() {
-            self.reader = Some(Reader::new(&self.configuration, &self.group)?);
-        }
-        self.reader.as_ref().ok_or_else(|| LogError::Fatal("the reader of changelogs is gone".to_owned()))
     }
 }
 
@@ -287,6 +288,7 @@ impl Log for KafkaLog {
         if count > 0 {
             return Ok(Poll::Records(count));
         }
+        self.wake_member();
         Ok(self.decide()?.unwrap_or(Poll::Idle))
     }
 
@@ -371,13 +373,13 @@ impl Log for KafkaLog {
         each: &mut dyn FnMut(&[u8], Option<&[u8]>),
     ) -> Result<i64, LogError> {
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
-        self.reader()?.restore(&partition, from, each)
+        self.reader.restore(&partition, from, each)
     }
 
     fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
         // Between two transactions of the only writer, nothing uncommitted is in the partition.
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
-        let ends = self.reader()?.ends(std::slice::from_ref(&partition))?;
+        let ends = self.reader.ends(std::slice::from_ref(&partition))?;
         ends.first().copied().ok_or_else(|| LogError::Unavailable(format!("no end offset of {changelog}")))
     }
 }

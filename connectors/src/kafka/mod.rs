@@ -8,6 +8,7 @@
 mod assignment;
 mod committer;
 mod configuration;
+mod connection;
 mod fault;
 mod headers;
 mod lag;

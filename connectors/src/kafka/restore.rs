@@ -13,6 +13,7 @@ use rdkafka::{Message, Offset};
 use tributary_runtime::LogError;
 
 use super::configuration::KafkaConfiguration;
+use super::connection::connect;
 use super::fault;
 use super::offsets::{self, BrokerPartition};
 
@@ -40,11 +41,11 @@ impl Reader {
             .set("auto.offset.reset", "error")
             .remove("group.instance.id");
         let create = |error: KafkaError| fault::not_created("the reader of changelogs", &error);
-        Ok(Self {
-            everything: everything.create().map_err(create)?,
-            committed: committed.create().map_err(create)?,
-            timeout: configuration.call_timeout(),
-        })
+        let everything: BaseConsumer = everything.create().map_err(create)?;
+        let committed: BaseConsumer = committed.create().map_err(create)?;
+        connect(everything.client());
+        connect(committed.client());
+        Ok(Self { everything, committed, timeout: configuration.call_timeout() })
     }
 
     /// The end of each partition with everything in it.

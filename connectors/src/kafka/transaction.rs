@@ -20,6 +20,7 @@ use rustc_hash::FxHashMap;
 use tributary_runtime::{LogError, Output, OutputRecord};
 
 use super::configuration::KafkaConfiguration;
+use super::connection::connect;
 use super::fault::{self, Fault};
 use super::headers;
 
@@ -28,12 +29,6 @@ type NativeProducer = ThreadedProducer<DefaultProducerContext>;
 
 /// How long to wait when the producer's queue is full, before looking again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(300);
-
-/// For how long a new producer waits to be connected before it goes on.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A topic that every cluster has.
-const TRANSACTION_STATE: &str = "__transaction_state";
 
 /// For how long the markers of a commit may still be on their way after it was answered.
 const MARKERS_TIME: Duration = Duration::from_millis(50);
@@ -266,7 +261,7 @@ fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProd
         .producer(id)
         .create()
         .map_err(|error| fault::not_created(&format!("the producer {id}"), &error))?;
-    connect(&producer);
+    connect(producer.client());
     // A transaction that the producer before left open may have to time out first.
     let timeout = configuration.call_timeout() * 2;
     producer.init_transactions(timeout).map_err(|error| {
@@ -279,17 +274,6 @@ fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProd
         }
     })?;
     Ok(producer)
-}
-
-/// Waits until the producer is connected with a broker that it knows by its id.
-///
-/// It asks for its coordinator when it takes its id; as long as it is connected with none, it asks every half second. The
-/// first answer replaces the connection to the address in the configuration by one to the broker that is there, the
-/// second needs that one. What goes wrong here goes wrong again in the call that follows, which tells it.
-fn connect(producer: &NativeProducer) {
-    for _ in 0..2 {
-        let _ = producer.client().fetch_metadata(Some(TRANSACTION_STATE), CONNECT_TIMEOUT);
-    }
 }
 
 fn broken() -> LogError {

@@ -47,6 +47,20 @@ pub(super) enum Unassigned {
 }
 
 impl Unassigned {
+    /// The group is about to be answered that this worker has taken its partitions, perhaps none.
+    ///
+    /// A worker that has just joined and got nothing will get what others give up for it, in a second round, for which
+    /// every member has to join again. The client joins at most once a second, unless its subscription was set in the middle
+    /// of a rebalance. The partitions that move stand still until then.
+    pub(super) fn answering(
+        &self,
+        consumer: &MemberConsumer,
+        assignment: &Assignment,
+        got_none: bool,
+    ) -> Result<(), LogError> {
+        if got_none && matches!(self, Self::NotJoined) { subscribe(consumer, &assignment.names()) } else { Ok(()) }
+    }
+
     /// The group has given this worker its partitions, perhaps none.
     pub(super) fn assigned(&mut self, consumer: &MemberConsumer, assignment: &Assignment) -> Result<(), LogError> {
         match self {

@@ -444,6 +444,7 @@ impl Worker {
     }
 
     fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<Step, WorkerError> {
+        tracing::debug!(?partitions, "the group gives partitions");
         for &partition in partitions {
             let number = self.topology.stages.iter().position(|stage| stage.inbox.name == partition.topic);
             let Some(number) = number else {
@@ -456,6 +457,7 @@ impl Worker {
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition]) -> Result<Step, WorkerError> {
+        tracing::debug!(?partitions, "the group wants partitions back");
         // Whether it commits or aborts, the state afterwards is the committed one.
         self.commit_all()?;
         self.write_snapshots(|task| partitions.contains(&task.inbox));

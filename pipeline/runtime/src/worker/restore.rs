@@ -48,6 +48,7 @@ impl Worker {
             restored.push(number);
         }
         self.let_flow(&restored)?;
+        tracing::debug!(tasks = restored.len(), entries, time = ?started.elapsed(), "state is restored");
         add(&self.metrics.restored_tasks, restored.len() as u64);
         add(&self.metrics.restored_entries, entries);
         add(&self.metrics.restore_nanos, started.elapsed().as_nanos() as u64);
