@@ -4,6 +4,7 @@
 //! never more than one user of a producer, and nothing can be sent while a commit is on its way.
 
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -27,7 +28,7 @@ pub(super) struct Committer {
 struct Ended {
     transactions: Transactions,
     output: Output,
-    outcome: Result<(), LogError>,
+    outcome: Result<Instant, LogError>,
 }
 
 impl Committer {
@@ -54,7 +55,7 @@ impl Committer {
         let mut output = std::mem::replace(output, next);
         let commit = move || {
             let offsets = offsets.as_ref().map(|(list, group)| (list, group));
-            let outcome = transactions.send_and_commit(&output, offsets);
+            let outcome = transactions.send_and_commit(&output, offsets).map(|()| Instant::now());
             output.clear();
             Ended { transactions, output, outcome }
         };
@@ -64,12 +65,12 @@ impl Committer {
         Ok(())
     }
 
-    /// How the commit that was begun last has ended; `None` while it is on its way.
-    pub(super) fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+    /// How and when the commit that was begun last has ended; `None` while it is on its way.
+    pub(super) fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
         if self.commit.as_ref().is_some_and(|commit| !wait && !commit.is_finished()) {
             return None;
         }
-        let Some(commit) = self.commit.take() else { return Some(Ok(())) };
+        let Some(commit) = self.commit.take() else { return Some(Ok(Instant::now())) };
         let Ok(ended) = commit.join() else {
             return Some(Err(LogError::Fatal("a commit panicked".to_owned())));
         };

@@ -130,9 +130,9 @@ impl KafkaConfiguration {
             // The commit tells whether everything has arrived; a report of each record costs a sixth of the work.
             .set("delivery.report.only.error", "true")
             .set("linger.ms", "5")
-            .set("batch.size", "1000000")
+            .set("batch.size", "262144")
             // Enough to keep the broker busy; what a transaction has beyond that waits in the worker's buffer, in less memory.
-            .set("queue.buffering.max.messages", "20000")
+            .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", "262144")
             // Partitions are always explicit; this is for whoever copies these settings.
             .set("partitioner", "murmur2_random");

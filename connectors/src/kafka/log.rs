@@ -348,7 +348,7 @@ impl Log for KafkaLog {
         }
     }
 
-    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+    fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
         let outcome = self.committer.outcome(wait)?;
         let offsets = std::mem::take(&mut self.committing);
         if outcome.is_ok() {

@@ -31,7 +31,7 @@ type NativeProducer = ThreadedProducer<DefaultProducerContext>;
 const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(300);
 
 /// For how long the markers of a commit may still be on their way after it was answered.
-const MARKERS_TIME: Duration = Duration::from_millis(50);
+const MARKERS_TIME: Duration = Duration::from_millis(10);
 
 /// How often a call that may be repeated is repeated within its time-out.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);

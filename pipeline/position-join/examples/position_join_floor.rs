@@ -12,7 +12,7 @@ use clap::Parser;
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLog, TopicPlan};
 use tributary_position_join::flow::INBOXES;
 use tributary_position_join::topics::{APP_RECORDS, DEANERY, INTERNAL, PAIR_CHANGELOG, ROUTE_PLACEMENTS_CHANGELOG};
-use tributary_runtime::{Log, Output, Poll, Record, Topic, TopicPartition};
+use tributary_runtime::{CommitLimits, Log, Output, Poll, Record, Topic, TopicPartition};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -124,7 +124,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Poll::Records(count) => {
                 records += count;
                 since.get_or_insert_with(Instant::now).elapsed() >= Duration::from_millis(arguments.commit_ms)
-                    || records >= 20_000
+                    || records >= CommitLimits::default().records
             }
             _ => since.is_some(),
         };

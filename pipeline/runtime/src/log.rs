@@ -1,7 +1,7 @@
 //! The port to the broker. Three implementations pass one conformance suite: `memory` here, `embedded` and `kafka`
 //! among the connectors.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::output::Output;
 use crate::record::Record;
@@ -53,11 +53,11 @@ pub trait Log: Send {
     /// As [`Log::outcome`], when the end is known at once.
     fn begin_commit(&mut self, output: &mut Output, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError>;
 
-    /// How the commit that was begun last has ended; `None` while it is on its way. With `wait` it is waited for.
+    /// How and when the commit that was begun last has ended; `None` while it is on its way. With `wait` it is waited for.
     ///
     /// # Errors
     /// [`LogError::Abortable`] when nothing became visible and the transaction must be aborted.
-    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>>;
+    fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>>;
 
     /// Commits what was sent together with the input offsets, and waits until it is done.
     ///
@@ -65,7 +65,7 @@ pub trait Log: Send {
     /// As [`Log::outcome`].
     fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
         self.begin_commit(&mut Output::new(1), offsets)?;
-        self.outcome(true).unwrap_or(Ok(()))
+        self.outcome(true).map_or(Ok(()), |outcome| outcome.map(drop))
     }
 
     /// Drops the open transaction and returns every assigned partition to its last committed offset.

@@ -107,7 +107,7 @@ impl Log for WorkerLog {
         self.fencings.watch(self.inner.begin_commit(output, offsets))
     }
 
-    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+    fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
         self.inner.outcome(wait).map(|outcome| self.fencings.watch(outcome))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{EachChange, Log, LogError, Output, Poll, Record, TopicPartition};
 
@@ -76,7 +76,7 @@ impl<L: Log> Log for Killable<L> {
         self.log().begin_commit(output, offsets)
     }
 
-    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+    fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
         self.log().outcome(wait)
     }
 

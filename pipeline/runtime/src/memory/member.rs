@@ -426,17 +426,18 @@ impl Log for MemoryLog {
         Ok(())
     }
 
-    fn outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+    fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
         let slow = self.slow_commit.take();
         if slow.is_some() && !wait && self.shared.lock().rng.chance(0.7) {
             self.slow_commit = slow;
             return None;
         }
-        Some(match slow {
+        let outcome = match slow {
             None => Ok(()),
             Some(SlowCommit::Answered(outcome)) => outcome,
             Some(SlowCommit::OnItsWay(offsets)) => self.commit_now(&offsets),
-        })
+        };
+        Some(outcome.map(|()| Instant::now()))
     }
 
     fn abort(&mut self) -> Result<(), LogError> {

@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Uncommitted, Worker, WorkerError};
+use super::{Committing, Uncommitted, Worker, WorkerError};
 use crate::log::LogError;
 use crate::metrics::add;
 use crate::record::Headers;
 use crate::task::Task;
 use crate::topic::TopicPartition;
+
+/// A transaction with no more records than this is no sign of load.
+const FEW_RECORDS: usize = 8;
 
 impl Worker {
     /// Hands what was collected to the log when it is much. False when the transaction had to be aborted.
@@ -79,13 +82,13 @@ impl Worker {
         if !self.unless_abortable(begun)? {
             return Ok(false);
         }
-        self.uncommitted = Uncommitted::default();
+        let Uncommitted { records, .. } = std::mem::take(&mut self.uncommitted);
         let Some(outcome) = self.log.outcome(false) else {
             self.tasks.iter_mut().for_each(Task::seal);
-            self.committing = Some(started);
+            self.committing = Some(Committing { since: started, records });
             return Ok(true);
         };
-        if !self.unless_abortable(outcome)? {
+        if !self.unless_abortable(outcome.map(drop))? {
             return Ok(false);
         }
         self.tasks.iter_mut().for_each(Task::merge);
@@ -96,15 +99,15 @@ impl Worker {
     /// Takes note of how the commit on its way has ended, if there is one and it has. With `wait` it is waited for. False
     /// when everything after the commit before had to be aborted.
     pub(super) fn end_commit(&mut self, wait: bool) -> Result<bool, WorkerError> {
-        let Some(started) = self.committing else { return Ok(true) };
+        let Some(Committing { since, records }) = self.committing else { return Ok(true) };
         let Some(outcome) = self.log.outcome(wait) else { return Ok(true) };
         self.committing = None;
-        self.commit_ended = Some(Instant::now());
-        if !self.unless_abortable(outcome)? {
+        self.commit_ended = outcome.as_ref().ok().copied().filter(|_| records > FEW_RECORDS);
+        if !self.unless_abortable(outcome.map(drop))? {
             return Ok(false);
         }
         self.tasks.iter_mut().for_each(Task::settle);
-        self.note_commit(started);
+        self.note_commit(since);
         Ok(true)
     }
 

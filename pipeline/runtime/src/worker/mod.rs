@@ -34,7 +34,7 @@ pub struct CommitLimits {
 
 impl Default for CommitLimits {
     fn default() -> Self {
-        Self { time: Duration::from_millis(100), records: 20_000, bytes: 16 << 20 }
+        Self { time: Duration::from_millis(100), records: 15_000, bytes: 16 << 20 }
     }
 }
 
@@ -46,7 +46,8 @@ pub struct WorkerConfig {
     /// How long a poll waits for records when nothing is uncommitted.
     pub poll_timeout: Duration,
     /// For so long after a commit that took time the next one waits for more, even when there is nothing to read: readers see
-    /// late what was committed, and what this worker reads of it itself should not wait for one commit more.
+    /// late what was committed, and what this worker reads of it itself should not wait for one commit more. A commit of a few
+    /// records is no sign of load, and nothing is waited for.
     pub linger: Duration,
     /// Most records of one poll.
     pub poll_records: usize,
@@ -150,6 +151,13 @@ struct Uncommitted {
     timestamp: TimestampMillis,
 }
 
+/// A commit that is on its way.
+#[derive(Debug, Clone, Copy)]
+struct Committing {
+    since: Instant,
+    records: usize,
+}
+
 /// A record that is tried again.
 #[derive(Debug)]
 struct Retry {
@@ -168,9 +176,9 @@ pub struct Worker {
     tasks: Vec<Task>,
     output: Output,
     uncommitted: Uncommitted,
-    /// Since when a commit is on its way. Nothing is sent until it has ended.
-    committing: Option<Instant>,
-    /// When the last commit that took time has ended.
+    /// The commit that is on its way. Nothing is sent until it has ended.
+    committing: Option<Committing>,
+    /// When a commit under load has ended, if the last one was one.
     commit_ended: Option<Instant>,
     retry: Option<Retry>,
     aborts: u32,
