@@ -70,6 +70,7 @@ impl Output {
     }
 
     /// An empty output for the same flow.
+    #[must_use]
     pub fn another(&self) -> Self {
         Self::new(self.flow_partitions)
     }

@@ -419,9 +419,10 @@ impl Log for MemoryLog {
         }
         let answered = state.rng.chance(0.5);
         drop(state);
-        self.slow_commit = Some(match answered {
-            true => SlowCommit::Answered(self.commit_now(offsets)),
-            false => SlowCommit::OnItsWay(offsets.to_vec()),
+        self.slow_commit = Some(if answered {
+            SlowCommit::Answered(self.commit_now(offsets))
+        } else {
+            SlowCommit::OnItsWay(offsets.to_vec())
         });
         Ok(())
     }
