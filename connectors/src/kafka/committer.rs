@@ -79,10 +79,3 @@ impl Committer {
         Some(ended.outcome)
     }
 }
-
-impl Drop for Committer {
-    /// A commit that is on its way ends before the worker leaves its group.
-    fn drop(&mut self) {
-        let _ = self.outcome(true);
-    }
-}

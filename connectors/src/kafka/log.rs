@@ -61,7 +61,7 @@ impl KafkaLog {
         // was left open.
         let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
             .inspect_err(|_| consumer.context().close())?;
-        let reader = Reader::new(configuration, group)?;
+        let reader = Reader::new(configuration, group).inspect_err(|_| consumer.context().close())?;
         Ok(Self {
             committer: Committer::new(transactions),
             consumer,
@@ -411,6 +411,8 @@ fn hand_out(
 impl Drop for KafkaLog {
     /// Leaves the group cleanly. What the group is still waiting for is answered first, or it would wait for ever.
     fn drop(&mut self) {
+        // A commit that is on its way ends before the worker leaves its group.
+        let _ = self.committer.outcome(true);
         let consumer = &self.consumer;
         // A decision that has arrived but was never polled.
         let _ = consumer.poll(Duration::ZERO);

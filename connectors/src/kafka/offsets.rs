@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use tributary_runtime::LogError;
 
@@ -45,7 +45,7 @@ fn query<C: ConsumerContext>(
     let what = "asking for offsets";
     let asked = list(partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, which)))?;
     let failed = |error: &KafkaError| {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+        if matches!(error.rdkafka_error_code(), Some(Code::UnknownTopicOrPartition | Code::UnknownPartition)) {
             look_again(client, partitions, timeout);
         }
         fault::asked(what, error)

@@ -92,7 +92,7 @@ impl Worker {
             return Ok(false);
         }
         self.tasks.iter_mut().for_each(Task::merge);
-        self.note_commit(started);
+        self.note_commit(started.elapsed());
         Ok(true)
     }
 
@@ -101,13 +101,14 @@ impl Worker {
     pub(super) fn end_commit(&mut self, wait: bool) -> Result<bool, WorkerError> {
         let Some(Committing { since, records }) = self.committing else { return Ok(true) };
         let Some(outcome) = self.log.outcome(wait) else { return Ok(true) };
+        let ended = outcome.as_ref().map_or_else(|_| Instant::now(), |ended| *ended);
         self.committing = None;
-        self.commit_ended = outcome.as_ref().ok().copied().filter(|_| records > FEW_RECORDS);
+        self.commit_ended = (records > FEW_RECORDS).then_some(ended);
         if !self.unless_abortable(outcome.map(drop))? {
             return Ok(false);
         }
         self.tasks.iter_mut().for_each(Task::settle);
-        self.note_commit(since);
+        self.note_commit(ended.saturating_duration_since(since));
         Ok(true)
     }
 
@@ -116,11 +117,11 @@ impl Worker {
         self.commit_ended.map_or(Duration::ZERO, |ended| self.config.linger.saturating_sub(ended.elapsed()))
     }
 
-    fn note_commit(&mut self, started: Instant) {
+    fn note_commit(&mut self, time: Duration) {
         self.aborts = 0;
         self.has_committed = true;
         add(&self.metrics.commits, 1);
-        add(&self.metrics.commit_nanos, started.elapsed().as_nanos() as u64);
+        add(&self.metrics.commit_nanos, time.as_nanos() as u64);
     }
 
     pub(super) fn collect_changes(&mut self) -> Result<(), WorkerError> {

@@ -73,7 +73,7 @@ impl Default for WorkerConfig {
 /// What one step did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Processed this many records.
+    /// Processed this many records; none, when something is still to be committed.
     Processed(usize),
     /// Nothing to read; all is committed.
     Idle,

@@ -32,34 +32,33 @@ impl Worker {
             return Ok(Restoring::Done);
         }
         let started = Instant::now();
-        let (mut restored, mut entries, mut unavailable) = (Vec::new(), 0, false);
+        let (mut restored, mut entries, mut available) = (Vec::new(), 0, true);
         for &number in &waiting {
+            let Some(count) = if_available(self.restore_task(number))? else {
+                available = false;
+                break;
+            };
+            restored.push(number);
+            entries += count;
             if entries >= ENTRIES_IN_ONE_STEP {
                 break;
             }
-            match self.restore_task(number) {
-                Ok(count) => entries += count,
-                Err(WorkerError::Log(LogError::Unavailable(_))) => {
-                    unavailable = true;
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-            restored.push(number);
         }
-        self.let_flow(&restored)?;
+        if if_available(self.let_flow(&restored))?.is_none() {
+            return Ok(Restoring::Unavailable);
+        }
         tracing::debug!(tasks = restored.len(), entries, time = ?started.elapsed(), "state is restored");
         add(&self.metrics.restored_tasks, restored.len() as u64);
         add(&self.metrics.restored_entries, entries);
         add(&self.metrics.restore_nanos, started.elapsed().as_nanos() as u64);
-        Ok(match unavailable {
-            true => Restoring::Unavailable,
-            false if restored.len() < waiting.len() => Restoring::More,
-            false => Restoring::Done,
+        Ok(match available {
+            false => Restoring::Unavailable,
+            true if restored.len() < waiting.len() => Restoring::More,
+            true => Restoring::Done,
         })
     }
 
-    fn let_flow(&mut self, restored: &[usize]) -> Result<(), LogError> {
+    fn let_flow(&mut self, restored: &[usize]) -> Result<(), WorkerError> {
         let inboxes: Vec<TopicPartition> = restored.iter().map(|number| self.tasks[*number].inbox).collect();
         self.log.resume(&inboxes)?;
         for &number in restored {
@@ -200,6 +199,14 @@ impl Worker {
             Ok(()) => task.changed_since_snapshot = false,
             Err(error) => tracing::warn!(stage, "no snapshot was written, a restart will take longer: {error}"),
         }
+    }
+}
+
+/// `None` when the log is not available: the same may succeed later.
+fn if_available<T>(result: Result<T, WorkerError>) -> Result<Option<T>, WorkerError> {
+    match result {
+        Err(WorkerError::Log(LogError::Unavailable(_))) => Ok(None),
+        result => result.map(Some),
     }
 }
 
