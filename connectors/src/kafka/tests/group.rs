@@ -1,0 +1,115 @@
+//! Members that come and go, and who gets the partitions.
+
+use std::time::{Duration, Instant};
+
+use tributary_runtime::conformance::word_count;
+use tributary_runtime::{Log as _, Poll, TopicPartition};
+
+use super::super::{KafkaConfiguration, KafkaLog};
+use super::{SESSION_TIMEOUT, broker, configuration, create_topics};
+
+#[test]
+fn a_worker_that_starts_again_gets_its_partitions_at_once() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    create_topics(&configuration, &word_count::TOPICS);
+    for life in 0..3 {
+        let started = Instant::now();
+        let mut log = KafkaLog::open(&configuration, "conformance", "0", &word_count::INBOXES).unwrap();
+        let opened = started.elapsed();
+        let assigned = loop {
+            if let Poll::Assigned(partitions) = log.poll(Duration::from_millis(20), 10, &mut |_| {}).unwrap() {
+                break partitions;
+            }
+            assert!(started.elapsed() < SESSION_TIMEOUT, "no partitions in life {life}");
+        };
+        assert_eq!(assigned.len(), 2 * word_count::PARTITIONS as usize);
+        let taken = started.elapsed();
+        drop(log);
+        eprintln!("life {life}: open {opened:?}, assigned {taken:?}, closed {:?}", started.elapsed());
+    }
+}
+
+/// Two workers of a process that is killed when the first was asked for partitions and has not given them up yet: the
+/// group then has nobody for them.
+fn die_in_the_middle_of_a_rebalance(configuration: &KafkaConfiguration) {
+    let open = |slot| KafkaLog::open(configuration, "conformance", slot, &word_count::INBOXES).unwrap();
+    let poll = |log: &mut KafkaLog| log.poll(Duration::from_millis(20), 10, &mut |_| {}).unwrap();
+    let mut first = open("0");
+    while !matches!(poll(&mut first), Poll::Assigned(_)) {}
+    let mut second = open("1");
+    let started = Instant::now();
+    let mut second_has_joined = false;
+    let mut first_is_asked = false;
+    while !(second_has_joined && first_is_asked) {
+        // An event is carried out when the worker polls again, which the first does not do any more.
+        if !first_is_asked {
+            first_is_asked = matches!(poll(&mut first), Poll::Revoked(_));
+        }
+        second_has_joined |= matches!(poll(&mut second), Poll::Assigned(_));
+        assert!(started.elapsed() < 2 * SESSION_TIMEOUT, "no rebalance");
+    }
+    first.kill();
+    second.kill();
+}
+
+#[test]
+fn partitions_that_a_restart_in_the_middle_of_a_rebalance_left_to_nobody_are_taken() {
+    let Some(broker) = broker() else { return };
+    let mut configuration = configuration(&broker);
+    // It must not be the session that ends the matter.
+    configuration.session_timeout = Duration::from_mins(1);
+    create_topics(&configuration, &word_count::TOPICS);
+    die_in_the_middle_of_a_rebalance(&configuration);
+    let mut logs: Vec<KafkaLog> = ["0", "1"]
+        .iter()
+        .map(|slot| KafkaLog::open(&configuration, "conformance", slot, &word_count::INBOXES).unwrap())
+        .collect();
+    let mut held = vec![Vec::<TopicPartition>::new(), Vec::new()];
+    let started = Instant::now();
+    let all = 2 * word_count::PARTITIONS as usize;
+    while held.iter().map(Vec::len).sum::<usize>() < all || held.iter().any(|held| held.len() > all / 2 + 1) {
+        for (log, held) in logs.iter_mut().zip(&mut held) {
+            match log.poll(Duration::from_millis(20), 10, &mut |_| {}).unwrap() {
+                Poll::Assigned(partitions) => held.extend(partitions),
+                Poll::Revoked(partitions) => {
+                    held.retain(|partition| !partitions.contains(partition));
+                    log.release(&partitions).unwrap();
+                }
+                Poll::Lost(partitions) => panic!("{partitions:?} were lost"),
+                Poll::Records(_) | Poll::Idle => {}
+            }
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "partitions stay without a worker: {held:?}");
+    }
+    eprintln!("all partitions have a worker after {:?}", started.elapsed());
+}
+
+#[test]
+fn a_group_with_more_members_than_partitions_comes_to_rest() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    create_topics(&configuration, &word_count::TOPICS);
+    let partitions = word_count::PARTITIONS as usize;
+    let open = |slot: usize| KafkaLog::open(&configuration, "conformance", &slot.to_string(), &[&word_count::LINES]);
+    let mut logs: Vec<KafkaLog> = (0..partitions + 2).map(|slot| open(slot).unwrap()).collect();
+    let mut held = vec![0; logs.len()];
+    let (started, mut moved) = (Instant::now(), Instant::now());
+    // A member that gets nothing joins once more when it is new. If it did so each time, the group would never rest.
+    while held.iter().sum::<usize>() < partitions || moved.elapsed() < Duration::from_secs(2) {
+        assert!(started.elapsed() < 3 * SESSION_TIMEOUT, "the group does not come to rest: {held:?}");
+        for (log, held) in logs.iter_mut().zip(&mut held) {
+            match log.poll(Duration::from_millis(5), 10, &mut |_| {}).unwrap() {
+                Poll::Assigned(partitions) => *held += partitions.len(),
+                Poll::Revoked(partitions) => {
+                    *held -= partitions.len();
+                    log.release(&partitions).unwrap();
+                }
+                Poll::Lost(partitions) => panic!("{partitions:?} were lost"),
+                Poll::Records(_) | Poll::Idle => continue,
+            }
+            moved = Instant::now();
+        }
+    }
+    assert!(held.iter().all(|held| *held <= 1), "{held:?}");
+}
