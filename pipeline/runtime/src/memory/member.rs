@@ -1,5 +1,7 @@
 //! The log of one worker: a member of a consumer group and a transactional producer over the shared broker.
 
+mod commit;
+
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,12 +11,13 @@ use super::broker::Shared;
 use super::group::{Change, Place};
 use super::partition::Chunk;
 use super::state::State;
-use super::transaction::{Batch, Transaction};
+use super::transaction::Transaction;
 use crate::log::{Log, LogError, Poll};
 use crate::output::Output;
 use crate::record::Record;
 use crate::store::EachChange;
 use crate::topic::{Topic, TopicPartition};
+use commit::SlowCommit;
 
 pub(super) struct MemberConfig {
     pub(super) group: String,
@@ -45,14 +48,6 @@ pub struct MemoryLog {
     pinned: FxHashSet<Place>,
     last_size: usize,
     dead: bool,
-}
-
-/// A commit whose answer is late.
-enum SlowCommit {
-    /// It has not reached the broker yet, with these offsets.
-    OnItsWay(Vec<(TopicPartition, i64)>),
-    /// The broker has answered.
-    Answered(Result<(), LogError>),
 }
 
 /// Records of one partition to hand out: the chunk and the range of its entries.
@@ -241,77 +236,9 @@ impl MemoryLog {
         Ok(())
     }
 
-    fn take_batch(&mut self, offsets: &[(TopicPartition, i64)]) -> Batch {
-        self.last_size = self.transaction.byte_size();
-        self.pinned.clear();
-        let mut batch = std::mem::take(&mut self.transaction).seal();
-        if !offsets.is_empty() {
-            batch.group = Some(self.config.group.clone());
-            batch.offsets = offsets.to_vec();
-        }
-        batch
-    }
-
     /// A moment has come: the process goes on, or dies of [`super::Faults::die_at`].
     fn moment(&mut self, state: &mut State, what: &str) -> Result<(), LogError> {
         if state.dies(|| format!("{}: {what}", self.config.id)) { Err(self.die()) } else { Ok(()) }
-    }
-
-    /// The moments while a commit becomes visible in one partition after the other: how many have seen it when the
-    /// process dies.
-    fn moments_of_markers(&self, state: &mut State) -> Option<usize> {
-        let partitions = self.transaction.parts.len();
-        (partitions.min(1)..=partitions).find(|seen| {
-            state.dies(|| format!("{}: the commit is visible in {seen} of {partitions} partitions", self.config.id))
-        })
-    }
-
-    /// Dies with the transaction prepared: the broker decides when the transactional id comes back.
-    fn die_undecided(
-        &mut self,
-        state: &mut State,
-        offsets: &[(TopicPartition, i64)],
-        outcome: Option<bool>,
-    ) -> Result<(), LogError> {
-        let mut batch = self.take_batch(offsets);
-        state.reserve(&mut batch, self.producer)?;
-        let places = offsets.iter().map(|(at, _)| state.place(*at)).collect::<Result<Vec<_>, _>>()?;
-        state.change_group(&self.config.group, |group, _| group.undecided.extend(places));
-        if let Some(producer) = state.producers.get_mut(&self.config.id) {
-            producer.undecided = Some((batch, outcome));
-        }
-        Err(self.die())
-    }
-
-    fn commit_now(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock();
-        self.check(&state)?;
-        if state.fault(|faults| faults.crash_before_commit) {
-            return Err(self.die());
-        }
-        if state.fault(|faults| faults.abort) {
-            return Err(LogError::Abortable("by the simulation".to_owned()));
-        }
-        self.inject_expulsion(&mut state);
-        self.check_ownership(&state, offsets)?;
-        self.moment(&mut state, "the transaction will be committed")?;
-        if state.fault(|faults| faults.crash_during_commit) {
-            return self.die_undecided(&mut state, offsets, None);
-        }
-        for (outcome, what) in
-            [(false, "the commit is in doubt and fails"), (true, "the commit is in doubt and succeeds")]
-        {
-            if self.moment(&mut state, what).is_err() {
-                return self.die_undecided(&mut state, offsets, Some(outcome));
-            }
-        }
-        let crash = state.fault(|faults| faults.crash_after_commit);
-        let seen = self.moments_of_markers(&mut state);
-        drop(state);
-        let batch = self.take_batch(offsets);
-        shared.commit(batch, self.producer, seen.unwrap_or(usize::MAX))?;
-        if crash || seen.is_some() { Err(self.die()) } else { Ok(()) }
     }
 }
 
@@ -411,34 +338,11 @@ impl Log for MemoryLog {
     fn begin_commit(&mut self, output: &mut Output, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
         self.send(output)?;
         output.clear();
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock();
-        if !state.fault(|faults| faults.slow_commit) {
-            drop(state);
-            return self.commit_now(offsets);
-        }
-        let answered = state.rng.chance(0.5);
-        drop(state);
-        self.slow_commit = Some(if answered {
-            SlowCommit::Answered(self.commit_now(offsets))
-        } else {
-            SlowCommit::OnItsWay(offsets.to_vec())
-        });
-        Ok(())
+        self.commit_now_or_later(offsets)
     }
 
     fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
-        let slow = self.slow_commit.take();
-        if slow.is_some() && !wait && self.shared.lock().rng.chance(0.7) {
-            self.slow_commit = slow;
-            return None;
-        }
-        let outcome = match slow {
-            None => Ok(()),
-            Some(SlowCommit::Answered(outcome)) => outcome,
-            Some(SlowCommit::OnItsWay(offsets)) => self.commit_now(&offsets),
-        };
-        Some(outcome.map(|()| Instant::now()))
+        Some(self.slow_outcome(wait)?.map(|()| Instant::now()))
     }
 
     fn abort(&mut self) -> Result<(), LogError> {

@@ -1,0 +1,119 @@
+//! The commit of a member: what can go wrong at each point of it, and answers that come late.
+
+use std::sync::Arc;
+
+use super::MemoryLog;
+use crate::log::LogError;
+use crate::memory::state::State;
+use crate::memory::transaction::Batch;
+use crate::topic::TopicPartition;
+
+/// A commit whose answer is late.
+pub(super) enum SlowCommit {
+    /// It has not reached the broker yet, with these offsets.
+    OnItsWay(Vec<(TopicPartition, i64)>),
+    /// The broker has answered.
+    Answered(Result<(), LogError>),
+}
+
+impl MemoryLog {
+    /// Commits, unless a fault lets the broker or its answer be slow: the outcome is told later then.
+    pub(super) fn commit_now_or_later(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        if !state.fault(|faults| faults.slow_commit) {
+            drop(state);
+            return self.commit_now(offsets);
+        }
+        let answered = state.rng.chance(0.5);
+        drop(state);
+        self.slow_commit = Some(if answered {
+            SlowCommit::Answered(self.commit_now(offsets))
+        } else {
+            SlowCommit::OnItsWay(offsets.to_vec())
+        });
+        Ok(())
+    }
+
+    /// The outcome of the commit that was begun last, if it is known.
+    pub(super) fn slow_outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
+        let slow = self.slow_commit.take();
+        if slow.is_some() && !wait && self.shared.lock().rng.chance(0.7) {
+            self.slow_commit = slow;
+            return None;
+        }
+        Some(match slow {
+            None => Ok(()),
+            Some(SlowCommit::Answered(outcome)) => outcome,
+            Some(SlowCommit::OnItsWay(offsets)) => self.commit_now(&offsets),
+        })
+    }
+
+    fn take_batch(&mut self, offsets: &[(TopicPartition, i64)]) -> Batch {
+        self.last_size = self.transaction.byte_size();
+        self.pinned.clear();
+        let mut batch = std::mem::take(&mut self.transaction).seal();
+        if !offsets.is_empty() {
+            batch.group = Some(self.config.group.clone());
+            batch.offsets = offsets.to_vec();
+        }
+        batch
+    }
+
+    /// The moments while a commit becomes visible in one partition after the other: how many have seen it when the
+    /// process dies.
+    fn moments_of_markers(&self, state: &mut State) -> Option<usize> {
+        let partitions = self.transaction.parts.len();
+        (partitions.min(1)..=partitions).find(|seen| {
+            state.dies(|| format!("{}: the commit is visible in {seen} of {partitions} partitions", self.config.id))
+        })
+    }
+
+    /// Dies with the transaction prepared: the broker decides when the transactional id comes back.
+    fn die_undecided(
+        &mut self,
+        state: &mut State,
+        offsets: &[(TopicPartition, i64)],
+        outcome: Option<bool>,
+    ) -> Result<(), LogError> {
+        let mut batch = self.take_batch(offsets);
+        state.reserve(&mut batch, self.producer)?;
+        let places = offsets.iter().map(|(at, _)| state.place(*at)).collect::<Result<Vec<_>, _>>()?;
+        state.change_group(&self.config.group, |group, _| group.undecided.extend(places));
+        if let Some(producer) = state.producers.get_mut(&self.config.id) {
+            producer.undecided = Some((batch, outcome));
+        }
+        Err(self.die())
+    }
+
+    fn commit_now(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        self.check(&state)?;
+        if state.fault(|faults| faults.crash_before_commit) {
+            return Err(self.die());
+        }
+        if state.fault(|faults| faults.abort) {
+            return Err(LogError::Abortable("by the simulation".to_owned()));
+        }
+        self.inject_expulsion(&mut state);
+        self.check_ownership(&state, offsets)?;
+        self.moment(&mut state, "the transaction will be committed")?;
+        if state.fault(|faults| faults.crash_during_commit) {
+            return self.die_undecided(&mut state, offsets, None);
+        }
+        for (outcome, what) in
+            [(false, "the commit is in doubt and fails"), (true, "the commit is in doubt and succeeds")]
+        {
+            if self.moment(&mut state, what).is_err() {
+                return self.die_undecided(&mut state, offsets, Some(outcome));
+            }
+        }
+        let crash = state.fault(|faults| faults.crash_after_commit);
+        let seen = self.moments_of_markers(&mut state);
+        drop(state);
+        let batch = self.take_batch(offsets);
+        shared.commit(batch, self.producer, seen.unwrap_or(usize::MAX))?;
+        if crash || seen.is_some() { Err(self.die()) } else { Ok(()) }
+    }
+}
