@@ -38,7 +38,6 @@ impl Committer {
 
     /// The transactions, unless a commit is on its way.
     pub(super) fn transactions(&mut self) -> Result<&mut Transactions, LogError> {
-        let away = || LogError::Unavailable("the producer is committing or was lost".to_owned());
         self.transactions.as_mut().ok_or_else(away)
     }
 
@@ -49,8 +48,7 @@ impl Committer {
 
     /// Begins a commit. Takes the records of `output`.
     pub(super) fn begin(&mut self, output: &mut Output, offsets: Option<InputOffsets>) -> Result<(), LogError> {
-        self.transactions()?;
-        let Some(mut transactions) = self.transactions.take() else { return Ok(()) };
+        let mut transactions = self.transactions.take().ok_or_else(away)?;
         let next = self.spare.take().unwrap_or_else(|| output.another());
         let mut output = std::mem::replace(output, next);
         let commit = move || {
@@ -78,4 +76,8 @@ impl Committer {
         self.spare = Some(ended.output);
         Some(ended.outcome)
     }
+}
+
+fn away() -> LogError {
+    LogError::Unavailable("the producer is committing or was lost".to_owned())
 }

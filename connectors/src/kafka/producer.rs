@@ -41,8 +41,7 @@ impl Producer for KafkaProducer {
         if self.transactions.is_broken() {
             self.transactions.renew()?;
         }
-        let published = self.transactions.send(output).and_then(|()| self.transactions.commit(None));
-        match published {
+        match self.transactions.send_and_commit(output, None) {
             Err(LogError::Abortable(text)) => {
                 self.transactions.abort()?;
                 Err(LogError::Abortable(text))

@@ -99,14 +99,16 @@ impl Transactions {
     /// then. Otherwise both are on their way together.
     pub(super) fn send_and_commit(&mut self, output: &Output, offsets: Option<Offsets<'_>>) -> Result<(), LogError> {
         let markers_on_their_way = self.committed.is_some_and(|committed| committed.elapsed() < MARKERS_TIME);
-        if let (Some(offsets), false, true) = (offsets, self.is_open(), markers_on_their_way) {
+        let (first, last) = if markers_on_their_way && !self.is_open() { (offsets, None) } else { (None, offsets) };
+        if let Some(offsets) = first {
             self.begin()?;
             self.add_offsets(offsets)?;
-            self.send(output)?;
-            return self.commit(None);
         }
         self.send(output)?;
-        self.commit(offsets)
+        if let Some(offsets) = last {
+            self.add_offsets(offsets)?;
+        }
+        self.commit()
     }
 
     fn add_offsets(&mut self, (offsets, group): Offsets<'_>) -> Result<(), LogError> {
@@ -116,11 +118,7 @@ impl Transactions {
         sent.or_else(|fault| self.recover("adding the input offsets to the transaction", &fault))
     }
 
-    /// Commits the open transaction, with the offsets if there are any.
-    pub(super) fn commit(&mut self, offsets: Option<Offsets<'_>>) -> Result<(), LogError> {
-        if let Some(offsets) = offsets {
-            self.add_offsets(offsets)?;
-        }
+    fn commit(&mut self) -> Result<(), LogError> {
         let committed = self.until_done(self.configuration.call_timeout(), commit_directly)?;
         match committed {
             Ok(()) => {

@@ -65,7 +65,7 @@ pub trait Log: Send {
     /// As [`Log::outcome`].
     fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
         self.begin_commit(&mut Output::new(1), offsets)?;
-        self.outcome(true).map_or(Ok(()), |outcome| outcome.map(drop))
+        self.outcome(true).transpose().map(drop)
     }
 
     /// Drops the open transaction and returns every assigned partition to its last committed offset.

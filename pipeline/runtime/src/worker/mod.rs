@@ -368,13 +368,14 @@ impl Worker {
         if !self.is_commit_due() {
             return Ok(Step::Processed(count));
         }
-        if self.task_with_due_snapshot().is_none() {
-            return Ok(if self.begin_commit()? { Step::Processed(count) } else { Step::Aborted });
-        }
-        if !self.commit_all()? {
+        let snapshot_due = self.task_with_due_snapshot().is_some();
+        let committed = if snapshot_due { self.commit_all()? } else { self.begin_commit()? };
+        if !committed {
             return Ok(Step::Aborted);
         }
-        self.write_due_snapshot();
+        if snapshot_due {
+            self.write_due_snapshot();
+        }
         Ok(Step::Processed(count))
     }
 
