@@ -128,7 +128,8 @@ pub trait StateStore: Send {
     /// [`StateError`] when a key or value cannot be written.
     fn changes(&self, each: EachChange<'_>) -> Result<(), StateError>;
 
-    /// Makes the open transaction's writes part of the committed state.
+    /// Makes the open transaction's writes part of the committed state. As [`StateStore::seal`] and [`StateStore::settle`], for a
+    /// commit that has succeeded already: nothing has to be remembered, which saves a copy of each key.
     fn merge(&mut self);
 
     /// Seals the open transaction's writes: their commit is on its way, and what follows is written over them. At most one
