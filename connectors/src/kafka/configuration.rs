@@ -71,6 +71,8 @@ impl KafkaConfiguration {
             .set("allow.auto.create.topics", "false")
             // An idle broker closes connections; that is not worth a line in the log.
             .set("log.connection.close", "false")
+            // A client looks for another broker to connect to at most each half of this: three times when it starts.
+            .set("reconnect.backoff.ms", "20")
             .set("reconnect.backoff.max.ms", "2000");
         set_all(&mut config, &self.client);
         config

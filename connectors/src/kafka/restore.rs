@@ -39,6 +39,8 @@ impl Reader {
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
+            // At the end nothing is waited for.
+            .set("fetch.wait.max.ms", "1")
             .remove("group.instance.id");
         let create = |error: KafkaError| fault::not_created("the reader of changelogs", &error);
         let everything: BaseConsumer = everything.create().map_err(create)?;

@@ -36,6 +36,9 @@ const MARKERS_TIME: Duration = Duration::from_millis(10);
 /// How often a call that may be repeated is repeated within its time-out.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
+/// How long the first client waits for its transactional id, before another takes its place.
+const FIRST_TAKE_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Input offsets, and the member of the group that sets them.
 type Offsets<'a> = (&'a TopicPartitionList, &'a ConsumerGroupMetadata);
 
@@ -254,24 +257,48 @@ impl Transactions {
 }
 
 /// Makes a producer and takes the transactional id.
+///
+/// A producer that was killed leaves a transaction open. The broker ends it within milliseconds of being asked, but refuses
+/// meanwhile, and librdkafka asks again after half a second. A new client asks at once, so it replaces one that has got no
+/// answer. Each has twice the time of the one before, because a distant cluster takes longer.
 fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProducer, LogError> {
-    let producer: NativeProducer = configuration
-        .producer(id)
-        .create()
-        .map_err(|error| fault::not_created(&format!("the producer {id}"), &error))?;
-    connect(producer.client());
     // A transaction that the producer before left open may have to time out first.
-    let timeout = configuration.call_timeout() * 2;
-    producer.init_transactions(timeout).map_err(|error| {
-        let call = format!("taking the transactional id {id}");
-        match error.rdkafka_error_code() {
-            Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-                fault::asked(&call, &error)
+    let deadline = Instant::now() + configuration.call_timeout() * 2;
+    let mut timeout = FIRST_TAKE_TIMEOUT;
+    loop {
+        let producer: NativeProducer = configuration
+            .producer(id)
+            .create()
+            .map_err(|error| fault::not_created(&format!("the producer {id}"), &error))?;
+        connect(producer.client());
+        let left = deadline.saturating_duration_since(Instant::now());
+        match producer.init_transactions(timeout.min(left)) {
+            Ok(()) => return Ok(producer),
+            Err(error) if may_be_taken_by_another_client(&error) && timeout < left => {
+                tracing::debug!(id, ?timeout, "asking again for the transactional id: {error}");
             }
-            _ => LogError::Unavailable(Fault::from(error).describe(&call)),
+            Err(error) => return Err(not_taken(id, error)),
         }
-    })?;
-    Ok(producer)
+        timeout *= 2;
+    }
+}
+
+/// Whether the broker has not answered in time, or was still busy with the transactional id.
+fn may_be_taken_by_another_client(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::OperationTimedOut | Code::RequestTimedOut | Code::ConcurrentTransactions)
+    )
+}
+
+fn not_taken(id: &str, error: KafkaError) -> LogError {
+    let call = format!("taking the transactional id {id}");
+    match error.rdkafka_error_code() {
+        Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+            fault::asked(&call, &error)
+        }
+        _ => LogError::Unavailable(Fault::from(error).describe(&call)),
+    }
 }
 
 fn broken() -> LogError {

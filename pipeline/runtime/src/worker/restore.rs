@@ -25,9 +25,11 @@ pub(super) enum Restoring {
 const ENTRIES_IN_ONE_STEP: u64 = 10_000;
 
 impl Worker {
-    /// Restores tasks that are not restored yet, in their order, and lets their records flow.
+    /// Restores tasks that are not restored yet, and lets their records flow. The last stages come first: what the stages before
+    /// have sent them goes on, while those are restored.
     pub(super) fn restore_some(&mut self) -> Result<Restoring, WorkerError> {
-        let waiting: Vec<usize> = (0..self.tasks.len()).filter(|number| !self.tasks[*number].restored).collect();
+        let mut waiting: Vec<usize> = (0..self.tasks.len()).filter(|number| !self.tasks[*number].restored).collect();
+        waiting.sort_by_key(|number| std::cmp::Reverse(self.tasks[*number].stage));
         if waiting.is_empty() {
             return Ok(Restoring::Done);
         }
