@@ -4,7 +4,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tributary_runtime::{LogError, Topic, TopicPartition};
 
 use super::configuration::KafkaConfiguration;
-use super::offsets;
+use super::offsets::{self, BrokerPartition};
 
 /// The partitions of the inboxes that a worker reads.
 pub(super) struct Assignment {
@@ -104,6 +104,15 @@ impl Assignment {
         {
             *place = None;
         }
+    }
+
+    /// The partitions that flow, by their names on the broker.
+    pub(super) fn flowing(&self) -> Vec<BrokerPartition> {
+        let flowing = self.inboxes.iter().flat_map(|inbox| {
+            let places = inbox.partitions.iter().enumerate();
+            places.filter_map(|(partition, place)| (*place)?.flowing.then(|| (inbox.name.clone(), partition as i32)))
+        });
+        flowing.collect()
     }
 
     /// The partitions of which more was handed out than is committed, as a list of what is committed.

@@ -12,12 +12,13 @@ use tributary_runtime::{Headers, Log, LogError, Output, Poll, Record, Topic, Top
 use super::assignment::Assignment;
 use super::committer::Committer;
 use super::configuration::KafkaConfiguration;
+use super::connection::connect;
 use super::offsets::{self, BrokerPartition};
 use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
 use super::restore::Reader;
 use super::transaction::{self, Transactions};
 use super::unassigned::Unassigned;
-use super::{fault, headers};
+use super::{fault, group, headers};
 
 /// The consumer and the transactional producer of one worker.
 pub struct KafkaLog {
@@ -25,6 +26,10 @@ pub struct KafkaLog {
     committer: Committer,
     consumer: MemberConsumer,
     assignment: Assignment,
+    /// Whether the group has been asked to be joined.
+    joined: bool,
+    /// What others had when it had not.
+    elsewhere: Vec<TopicPartition>,
     /// The input offsets of the commit that is on its way.
     committing: Vec<(TopicPartition, i64)>,
     /// Partitions that the group wants back and that the worker has not released yet.
@@ -56,7 +61,12 @@ impl KafkaLog {
             .create_with_context(Rebalances::default())
             .map_err(|error| fault::not_created("the consumer", &error))?;
         let assignment = Assignment::new(configuration, inboxes);
-        consumer.subscribe(&assignment.names()).map_err(|error| fault::asked("joining the group", &error))?;
+        connect(consumer.client());
+        let elsewhere = held_by_others(&consumer, &assignment, &configuration.name(group), &member)?;
+        let joined = elsewhere.is_empty();
+        if joined {
+            join(&consumer, &assignment)?;
+        }
         // The group is joined meanwhile. Nothing is read, and no offset is asked for, before the producer has ended what
         // was left open.
         let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
@@ -66,6 +76,8 @@ impl KafkaLog {
             committer: Committer::new(transactions),
             consumer,
             assignment,
+            joined,
+            elsewhere,
             committing: Vec::new(),
             leaving: Vec::new(),
             leaving_list: TopicPartitionList::new(),
@@ -104,6 +116,8 @@ impl KafkaLog {
             self.assignment.insert(partition, rebalance::committed(offset).unwrap_or_default());
         }
         self.unassigned.assigned(&self.consumer, &self.assignment)?;
+        // The client has stopped fetching for the time of the rebalance.
+        self.resumed.extend(self.assignment.flowing());
         Ok(partitions)
     }
 
@@ -265,6 +279,10 @@ impl Log for KafkaLog {
         max_records: usize,
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Poll, LogError> {
+        if !self.joined {
+            join(&self.consumer, &self.assignment)?;
+            self.joined = true;
+        }
         if let Some(event) = self.decide()? {
             return Ok(event);
         }
@@ -290,6 +308,10 @@ impl Log for KafkaLog {
         }
         self.wake_member();
         Ok(self.decide()?.unwrap_or(Poll::Idle))
+    }
+
+    fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {
+        Ok(std::mem::take(&mut self.elsewhere))
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
@@ -382,6 +404,26 @@ impl Log for KafkaLog {
         let ends = self.reader.ends(std::slice::from_ref(&partition))?;
         ends.first().copied().ok_or_else(|| LogError::Unavailable(format!("no end offset of {changelog}")))
     }
+}
+
+fn join(consumer: &MemberConsumer, assignment: &Assignment) -> Result<(), LogError> {
+    consumer.subscribe(&assignment.names()).map_err(|error| fault::asked("joining the group", &error))
+}
+
+/// What others have of the inboxes, when this worker comes to a group at work that does not know it. A group that cannot be
+/// asked is joined at once.
+fn held_by_others(
+    consumer: &MemberConsumer,
+    assignment: &Assignment,
+    group: &str,
+    member: &ClientConfig,
+) -> Result<Vec<TopicPartition>, LogError> {
+    let held = group::held_by_others(consumer, group, member.get("group.instance.id")).unwrap_or_else(|error| {
+        tracing::debug!(group, "joining without knowing what others have: {error}");
+        Vec::new()
+    });
+    let named = held.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid));
+    Ok(assignment.partitions_of(&offsets::list(named)?))
 }
 
 /// Hands a record to the worker, unless its partition does not flow.

@@ -10,6 +10,7 @@ mod committer;
 mod configuration;
 mod connection;
 mod fault;
+mod group;
 mod headers;
 mod lag;
 mod log;

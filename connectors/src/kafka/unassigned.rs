@@ -17,18 +17,15 @@ use rdkafka::metadata::MetadataTopic;
 use tributary_runtime::LogError;
 
 use super::assignment::Assignment;
-use super::fault;
 use super::offsets::BrokerPartition;
 use super::rebalance::MemberConsumer;
+use super::{fault, group};
 
 /// Between two looks at the group. What is missing at one look and still at the next is missing for good.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The longest pause, for a group that does not come to rest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// How long a look may hold the worker up.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the group may take to answer the changed subscription.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -146,76 +143,17 @@ fn missing_partitions(
     assignment: &Assignment,
     group: &str,
 ) -> Result<Option<BTreeSet<BrokerPartition>>, LogError> {
-    let what = "asking what the group has";
-    let list = consumer.fetch_group_list(Some(group), QUESTION_TIMEOUT).map_err(|error| fault::asked(what, &error))?;
-    let Some(found) = list.groups().iter().find(|found| found.name() == group && found.state() == "Stable") else {
-        return Ok(None);
-    };
+    let Some(members) = group::members(consumer, group)? else { return Ok(None) };
     let mut missing = BTreeSet::new();
     for name in assignment.names() {
-        let metadata =
-            consumer.fetch_metadata(Some(name), QUESTION_TIMEOUT).map_err(|error| fault::asked(what, &error))?;
+        let metadata = consumer
+            .fetch_metadata(Some(name), group::QUESTION_TIMEOUT)
+            .map_err(|error| fault::asked("asking what partitions there are", &error))?;
         let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
         missing.extend(partitions.map(|partition| (name.to_owned(), partition.id())));
     }
-    for member in found.members() {
-        let Some(held) = decode(member.assignment().unwrap_or_default()) else { return Ok(None) };
-        for partition in held {
-            missing.remove(&partition);
-        }
+    for partition in members.iter().flat_map(|member| &member.holds) {
+        missing.remove(partition);
     }
     Ok(Some(missing))
-}
-
-/// Reads an assignment of the consumer protocol: a version, and of each topic its name and its partitions. What later
-/// versions add comes after that. `None` when it is not one; a member without partitions may have no bytes at all.
-fn decode(assignment: &[u8]) -> Option<Vec<BrokerPartition>> {
-    if assignment.is_empty() {
-        return Some(Vec::new());
-    }
-    let mut bytes = assignment.get(2..)?;
-    let mut held = Vec::new();
-    for _ in 0..take_i32(&mut bytes)? {
-        let length = usize::from(u16::from_be_bytes(take(&mut bytes)?));
-        let (name, rest) = bytes.split_at_checked(length)?;
-        let name = std::str::from_utf8(name).ok()?;
-        bytes = rest;
-        for _ in 0..take_i32(&mut bytes)? {
-            held.push((name.to_owned(), take_i32(&mut bytes)?));
-        }
-    }
-    Some(held)
-}
-
-fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
-    take(bytes).map(i32::from_be_bytes)
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (first, rest) = bytes.split_first_chunk::<N>()?;
-    *bytes = rest;
-    Some(*first)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_assignment_of_the_consumer_protocol_is_read() {
-        let one = b"\0\x01\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x05\0\x02bc\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff";
-        let held = vec![("a".to_owned(), 0), ("a".to_owned(), 5), ("bc".to_owned(), 1)];
-        assert_eq!(decode(one), Some(held));
-        assert_eq!(decode(b""), Some(Vec::new()));
-        assert_eq!(decode(b"\0\x01\0\0\0\0\xff\xff\xff\xff"), Some(Vec::new()));
-    }
-
-    #[test]
-    fn bytes_that_are_no_assignment_are_not_read() {
-        let whole = b"\0\x01\0\0\0\x01\0\x01a\0\0\0\x01\0\0\0\x07";
-        for end in 1..whole.len() {
-            assert_eq!(decode(&whole[..end]), None, "{end}");
-        }
-        assert_eq!(decode(b"\0\x01\x7f\xff\xff\xff"), None);
-    }
 }

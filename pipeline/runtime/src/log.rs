@@ -27,6 +27,16 @@ pub trait Log: Send {
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Poll, LogError>;
 
+    /// Partitions of inboxes that other members of the group have now, some of which will come to this worker. It is not a member
+    /// before its first [`Log::poll`] then, so that it can read their state beforehand. Nothing when it is a member already, or
+    /// gets back what it had under the same name. Asked once, before the first poll.
+    ///
+    /// # Errors
+    /// [`LogError`] when the group cannot be asked.
+    fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {
+        Ok(Vec::new())
+    }
+
     /// Lets records of newly assigned partitions flow, once their state is restored.
     ///
     /// # Errors

@@ -200,6 +200,7 @@ impl Task {
     }
 
     pub(crate) fn clear(&mut self) {
+        self.restored_to = 0;
         for store in self.processor.stores() {
             store.clear();
         }

@@ -112,3 +112,35 @@ fn a_group_with_more_members_than_partitions_comes_to_rest() {
     }
     assert!(held.iter().all(|held| held.len() <= 1), "{held:?}");
 }
+
+#[test]
+fn a_newcomer_knows_what_others_have_before_it_joins_them() {
+    let Some(broker) = broker() else { return };
+    let configuration = configuration(&broker);
+    create_topics(&configuration, &word_count::TOPICS);
+    let open = |slot| KafkaLog::open(&configuration, "conformance", slot, &word_count::INBOXES).unwrap();
+    let all = 2 * word_count::PARTITIONS as usize;
+    let (mut first, mut held) = (open("0"), Vec::new());
+    assert_eq!(first.held_by_others().unwrap(), []);
+    let started = Instant::now();
+    while held.len() < all {
+        take_and_release(&mut first, &mut held);
+        assert!(started.elapsed() < SESSION_TIMEOUT, "no partitions");
+    }
+    let mut second = open("1");
+    assert_eq!(second.held_by_others().unwrap().len(), all);
+    // It is not a member yet, so nothing moves.
+    let opened = Instant::now();
+    while opened.elapsed() < Duration::from_secs(1) {
+        assert!(!take_and_release(&mut first, &mut held), "partitions move");
+    }
+    let mut second_held = Vec::new();
+    while held.len() + second_held.len() < all || second_held.is_empty() {
+        take_and_release(&mut first, &mut held);
+        take_and_release(&mut second, &mut second_held);
+        assert!(opened.elapsed() < 2 * SESSION_TIMEOUT, "no partitions for the newcomer");
+    }
+    // It gets back what it had, so there is nothing to read of others.
+    second.kill();
+    assert_eq!(open("1").held_by_others().unwrap(), []);
+}

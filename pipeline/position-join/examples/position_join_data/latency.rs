@@ -1,7 +1,7 @@
 //! Sends changes at a steady rate, and measures from when each was due until its row is visible to a reader of what is
 //! committed. A change that is sent late is late: the time it was due stands in it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,8 @@ fn feed(cluster: &Cluster, options: &Options, sample: &mut Sample) -> Result<u64
 #[derive(Default)]
 struct Seen {
     milliseconds: Vec<u32>,
+    /// The longest wait of the changes that were due in each second since the first.
+    longest_by_second: BTreeMap<i64, u32>,
     last: HashMap<i32, Instant>,
     longest_gap: Duration,
 }
@@ -90,18 +92,33 @@ impl Seen {
         self.longest_gap = self.longest_gap.max(now - before);
     }
 
+    fn note_wait(&mut self, second: i64, milliseconds: u32) {
+        self.milliseconds.push(milliseconds);
+        let longest = self.longest_by_second.entry(second).or_default();
+        *longest = milliseconds.max(*longest);
+    }
+
+    /// The three seconds with the longest waits, as `second:milliseconds`.
+    fn slowest(&self) -> String {
+        let mut by_wait: Vec<_> = self.longest_by_second.iter().collect();
+        by_wait.sort_by_key(|(_, milliseconds)| std::cmp::Reverse(**milliseconds));
+        by_wait.truncate(3);
+        by_wait.iter().map(|(second, milliseconds)| format!("{second}:{milliseconds}")).collect::<Vec<_>>().join(",")
+    }
+
     fn figures(mut self) -> String {
         self.milliseconds.sort_unstable();
         let count = self.milliseconds.len();
         let part = |share: f64| self.milliseconds.get((count as f64 * share) as usize).copied().unwrap_or_default();
         format!(
-            "samples={count} p50_ms={} p90_ms={} p99_ms={} p999_ms={} max_ms={} gap_ms={}",
+            "samples={count} p50_ms={} p90_ms={} p99_ms={} p999_ms={} max_ms={} gap_ms={} slowest={}",
             part(0.5),
             part(0.9),
             part(0.99),
             part(0.999),
             self.milliseconds.last().copied().unwrap_or_default(),
-            self.longest_gap.as_millis()
+            self.longest_gap.as_millis(),
+            self.slowest()
         )
     }
 }
@@ -119,7 +136,7 @@ fn read(cluster: &Cluster, consumer: &BaseConsumer, since: i64, fed: &AtomicBool
             continue;
         }
         counted.insert(key.to_vec(), changed);
-        seen.milliseconds.push((epoch_millis() - changed).max(0) as u32);
+        seen.note_wait((changed - since) / 1000, (epoch_millis() - changed).max(0) as u32);
         seen.note_arrival(partition_for_key(row::dpn(value), cluster.partitions));
     }
     seen

@@ -48,6 +48,14 @@ impl Group {
         self.assign(partitions);
     }
 
+    /// The partitions that others have, when `name` is not a member.
+    pub(super) fn held_by_others(&self, name: &str) -> Vec<Place> {
+        if self.members.contains_key(name) {
+            return Vec::new();
+        }
+        self.members.values().flat_map(|member| member.owned.iter().copied()).collect()
+    }
+
     pub(super) fn leave(&mut self, name: &str, partitions: impl Fn(usize) -> i32) {
         self.members.remove(name);
         self.assign(partitions);

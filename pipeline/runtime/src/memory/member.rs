@@ -38,6 +38,8 @@ pub struct MemoryLog {
     shared: Arc<Shared>,
     config: MemberConfig,
     topics: Vec<usize>,
+    /// What others had when this member was not one yet.
+    elsewhere: Vec<TopicPartition>,
     token: u64,
     producer: u64,
     epoch: u64,
@@ -63,15 +65,21 @@ impl MemoryLog {
         let topics = inboxes.iter().map(|topic| state.topic_number(topic.name)).collect::<Result<Vec<_>, _>>()?;
         let (producer, epoch) = state.take_transactional_id(&config.id);
         let token = state.next_number();
-        state
-            .change_group(&config.group, |group, partitions| group.join(&config.id, token, topics.clone(), partitions));
-        let dead = state.dies(|| format!("{} has joined its group", config.id));
+        let others = state.groups.get(&config.group).map(|group| group.held_by_others(&config.id)).unwrap_or_default();
+        let elsewhere: Vec<TopicPartition> = others.into_iter().map(|place| state.named(place)).collect();
+        // Otherwise it joins at its first poll.
+        let dead = elsewhere.is_empty() && {
+            let topics = topics.clone();
+            state.change_group(&config.group, |group, partitions| group.join(&config.id, token, topics, partitions));
+            state.dies(|| format!("{} has joined its group", config.id))
+        };
         drop(state);
         shared.changed.notify_all();
         Ok(Self {
             shared,
             config,
             topics,
+            elsewhere,
             token,
             producer,
             epoch,
@@ -120,6 +128,7 @@ impl MemoryLog {
             self.token = state.next_number();
             let (id, token, topics) = (&self.config.id, self.token, self.topics.clone());
             state.change_group(&self.config.group, |group, partitions| group.join(id, token, topics, partitions));
+            self.shared.changed.notify_all();
             if !self.readings.is_empty() {
                 return Some(Poll::Lost(self.readings.drain(..).map(|reading| reading.partition).collect()));
             }
@@ -285,6 +294,10 @@ impl Log for MemoryLog {
         Ok(if count == 0 { Poll::Idle } else { Poll::Records(count) })
     }
 
+    fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {
+        Ok(std::mem::take(&mut self.elsewhere))
+    }
+
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         for reading in self.readings.iter_mut().filter(|reading| partitions.contains(&reading.partition)) {
             reading.paused = false;
@@ -415,7 +428,8 @@ mod tests {
         broker.create_topics(&TOPICS, 2);
         let mut old = broker.open(GROUP, "old", &[&LINES]).unwrap();
         assert!(matches!(old.poll(Duration::ZERO, 1, &mut |_| {}), Ok(Poll::Assigned(_))));
-        let _new = broker.open(GROUP, "new", &[&LINES]).unwrap();
+        let mut new = broker.open(GROUP, "new", &[&LINES]).unwrap();
+        assert_eq!(new.poll(Duration::ZERO, 1, &mut |_| {}), Ok(Poll::Idle));
         let Ok(Poll::Revoked(moved)) = old.poll(Duration::ZERO, 1, &mut |_| {}) else { panic!("nothing was revoked") };
         let mut output = Output::new(2);
         output.send(&COUNTS, b"zombie", |buffer| buffer.push(1));

@@ -2,7 +2,9 @@
 
 mod commit;
 mod restore;
+mod snapshots;
 mod timer;
+mod warm_up;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::task::{Halt, Processed, Task};
 use crate::topic::TopicPartition;
 use restore::Restoring;
 use timer::RunTimer;
+use warm_up::WarmUp;
 
 /// How much a transaction collects under load. When there is nothing to read, it is committed at once.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +58,9 @@ pub struct WorkerConfig {
     pub unavailable: Duration,
     /// Snapshot files; none without.
     pub snapshots: Option<SnapshotConfig>,
+    /// A worker that joins a group in which others are at work first reads state of their partitions, up to so many entries:
+    /// what comes to it then stands still for a moment only. It takes memory until its own partitions are restored. None with 0.
+    pub warm_up_entries: u64,
 }
 
 impl Default for WorkerConfig {
@@ -66,6 +72,7 @@ impl Default for WorkerConfig {
             poll_records: 2048,
             unavailable: Duration::from_secs(30),
             snapshots: None,
+            warm_up_entries: 2_000_000,
         }
     }
 }
@@ -174,6 +181,8 @@ pub struct Worker {
     log: Box<dyn Log>,
     metrics: Arc<Metrics>,
     tasks: Vec<Task>,
+    /// State of partitions that may come.
+    warm_up: WarmUp,
     output: Output,
     uncommitted: Uncommitted,
     /// The commit that is on its way. Nothing is sent until it has ended.
@@ -204,6 +213,7 @@ impl Worker {
             log,
             metrics,
             tasks: Vec::new(),
+            warm_up: WarmUp::default(),
             output,
             uncommitted: Uncommitted::default(),
             committing: None,
@@ -220,6 +230,9 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`] ends the worker: drop it. [`WorkerError::can_restart`] tells whether a new one may go on.
     pub fn step(&mut self) -> Result<Step, WorkerError> {
+        if self.warm_up() {
+            return Ok(Step::Rebalanced);
+        }
         if !self.end_commit(false)? {
             return Ok(Step::Aborted);
         }
@@ -244,7 +257,7 @@ impl Worker {
             Poll::Revoked(partitions) => self.revoked(&partitions),
             Poll::Lost(partitions) => {
                 tracing::warn!(?partitions, "partitions were lost to another worker");
-                self.drop_tasks(&partitions);
+                drop(self.take_tasks(&partitions));
                 self.roll_back("partitions were lost")?;
                 Ok(Step::Rebalanced)
             }
@@ -460,7 +473,8 @@ impl Worker {
                 return Err(LogError::Fatal(format!("assigned {partition}, which no stage reads")).into());
             };
             self.tasks.retain(|task| task.inbox != partition);
-            self.tasks.push(Task::new(number, &self.topology.stages[number], partition));
+            let task = self.task_for(number, partition);
+            self.tasks.push(task);
         }
         Ok(Step::Rebalanced)
     }
@@ -469,14 +483,16 @@ impl Worker {
         tracing::debug!(?partitions, "the group wants partitions back");
         // Whether it commits or aborts, the state afterwards is the committed one.
         self.commit_all()?;
-        self.write_snapshots(|task| partitions.contains(&task.inbox));
-        self.drop_tasks(partitions);
+        let covered = self.covered_by(|task| partitions.contains(&task.inbox));
+        let mut leaving = self.take_tasks(partitions);
         self.log.release(partitions)?;
+        // The partitions are on their way meanwhile.
+        self.write_covered(&mut leaving, &covered);
         Ok(Step::Rebalanced)
     }
 
-    fn drop_tasks(&mut self, partitions: &[TopicPartition]) {
-        self.tasks.retain(|task| !partitions.contains(&task.inbox));
+    fn take_tasks(&mut self, partitions: &[TopicPartition]) -> Vec<Task> {
+        self.tasks.extract_if(.., |task| partitions.contains(&task.inbox)).collect()
     }
 }
 

@@ -1,11 +1,12 @@
-//! Restores tasks from snapshot and changelog, and writes snapshots.
+//! Restores tasks from snapshot and changelog.
 
 use std::time::Instant;
 
 use super::{Worker, WorkerError};
-use crate::log::LogError;
+use crate::log::{Log, LogError};
 use crate::metrics::add;
-use crate::snapshot::SnapshotFile;
+use crate::snapshot::{SnapshotConfig, SnapshotFile};
+use crate::stage::Topology;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
@@ -31,12 +32,14 @@ impl Worker {
         let mut waiting: Vec<usize> = (0..self.tasks.len()).filter(|number| !self.tasks[*number].restored).collect();
         waiting.sort_by_key(|number| std::cmp::Reverse(self.tasks[*number].stage));
         if waiting.is_empty() {
+            self.end_warm_up();
             return Ok(Restoring::Done);
         }
         let started = Instant::now();
         let (mut restored, mut entries, mut available) = (Vec::new(), 0, true);
         for &number in &waiting {
-            let Some(count) = if_available(self.restore_task(number))? else {
+            let (mut source, tasks) = self.source();
+            let Some(count) = if_available(source.restore(&mut tasks[number]))? else {
                 available = false;
                 break;
             };
@@ -70,17 +73,31 @@ impl Worker {
         Ok(())
     }
 
-    /// Fills a task from snapshot and changelog. Returns how many entries were read.
-    fn restore_task(&mut self, number: usize) -> Result<u64, WorkerError> {
-        let Some(changelog) = self.tasks[number].changelog else { return Ok(0) };
-        let (from, entries) = self.read_snapshot(number);
-        match self.read_changelog(number, changelog, from) {
+    /// What tasks are restored from, and the tasks.
+    fn source(&mut self) -> (Source<'_>, &mut [Task]) {
+        let Self { log, topology, config, tasks, .. } = self;
+        (Source { log: &mut **log, topology, snapshots: config.snapshots.as_ref() }, tasks)
+    }
+}
+
+/// What tasks are restored from.
+pub(super) struct Source<'a> {
+    pub(super) log: &'a mut dyn Log,
+    pub(super) topology: &'a Topology,
+    pub(super) snapshots: Option<&'a SnapshotConfig>,
+}
+
+impl Source<'_> {
+    /// Fills a task from snapshot and changelog, or reads on where it was read to before. Returns how many entries were read.
+    pub(super) fn restore(&mut self, task: &mut Task) -> Result<u64, WorkerError> {
+        let Some(changelog) = task.changelog else { return Ok(0) };
+        let (from, entries) = if task.restored_to > 0 { (task.restored_to, 0) } else { self.read_snapshot(task) };
+        match self.read_changelog(task, changelog, from) {
             Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
-                let partition = self.tasks[number].inbox;
-                tracing::warn!(%partition, "snapshot does not fit the changelog, restoring all of it: {text}");
-                self.tasks[number].clear();
-                let entries = self.read_changelog(number, changelog, 0)?;
-                self.forget_snapshot(number)?;
+                tracing::warn!(partition = %task.inbox, "state does not fit the changelog, restoring all of it: {text}");
+                task.clear();
+                let entries = self.read_changelog(task, changelog, 0)?;
+                self.forget_snapshot(task)?;
                 Ok(entries)
             }
             newer => Ok(entries + newer?),
@@ -89,12 +106,10 @@ impl Worker {
 
     /// Fills a task from its snapshot, if there is a good one. Returns where in the changelog to go on, and how many entries
     /// there were.
-    fn read_snapshot(&mut self, number: usize) -> (i64, u64) {
-        let task = &mut self.tasks[number];
+    fn read_snapshot(&self, task: &mut Task) -> (i64, u64) {
         task.clear();
-        let Some(config) = &self.config.snapshots else { return (0, 0) };
-        let stage = self.topology.stages[task.stage].name;
-        match SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition).read(task) {
+        let Some(file) = self.snapshot_file(task) else { return (0, 0) };
+        match file.read(task) {
             Ok(found) => found.unwrap_or_default(),
             Err(error) => {
                 tracing::warn!("restoring the whole changelog: {error}");
@@ -106,17 +121,18 @@ impl Worker {
 
     /// Removes the snapshot of a task: it is ahead of a changelog that has lost its end, and would seem to fit once the
     /// changelog has grown past it again.
-    fn forget_snapshot(&self, number: usize) -> Result<(), LogError> {
-        let Some(config) = &self.config.snapshots else { return Ok(()) };
-        let task = &self.tasks[number];
-        let stage = self.topology.stages[task.stage].name;
-        let file = SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition);
+    fn forget_snapshot(&self, task: &Task) -> Result<(), LogError> {
+        let Some(file) = self.snapshot_file(task) else { return Ok(()) };
         file.remove().map_err(|error| LogError::Unavailable(error.to_string()))
     }
 
+    fn snapshot_file(&self, task: &Task) -> Option<SnapshotFile<'_>> {
+        let stage = self.topology.stages[task.stage].name;
+        Some(SnapshotFile::new(self.snapshots?, self.topology.flow, stage, task.inbox.partition))
+    }
+
     /// Brings a task up to the end of its changelog. Returns how many entries were read.
-    fn read_changelog(&mut self, number: usize, changelog: TopicPartition, from: i64) -> Result<u64, WorkerError> {
-        let task = &mut self.tasks[number];
+    fn read_changelog(&mut self, task: &mut Task, changelog: TopicPartition, from: i64) -> Result<u64, WorkerError> {
         let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
         let mut failed = None;
         let mut entries = 0;
@@ -130,77 +146,8 @@ impl Worker {
             LogError::Truncated(text) => WorkerError::Truncated { stage, partition, text },
             error => error.into(),
         })?;
-        task.changed_since_snapshot = entries > 0;
+        task.changed_since_snapshot |= entries > 0;
         failed.map_or(Ok(entries), |error| Err(WorkerError::State { stage, partition, error }))
-    }
-
-    /// The inbox of a task whose snapshot is to be written.
-    pub(super) fn task_with_due_snapshot(&self) -> Option<TopicPartition> {
-        let every = self.config.snapshots.as_ref()?.every;
-        let due = |task: &&Task| {
-            task.restored
-                && task.changed_since_snapshot
-                && task.changelog.is_some()
-                && task.snapshot_at.elapsed() >= every
-        };
-        self.tasks.iter().find(due).map(|task| task.inbox)
-    }
-
-    /// Writes the snapshot of at most one task, so that the pause stays short. Must be called between two transactions.
-    pub(super) fn write_due_snapshot(&mut self) {
-        if let Some(inbox) = self.task_with_due_snapshot() {
-            self.write_snapshots(|task| task.inbox == inbox);
-        }
-    }
-
-    /// Writes the snapshots of changed tasks that `wanted` picks. Must be called between two transactions.
-    pub(super) fn write_snapshots(&mut self, wanted: impl Fn(&Task) -> bool) {
-        if self.config.snapshots.is_none() {
-            return;
-        }
-        let due =
-            |task: &Task| task.restored && task.changed_since_snapshot && task.changelog.is_some() && wanted(task);
-        let due: Vec<usize> = (0..self.tasks.len()).filter(|number| due(&self.tasks[*number])).collect();
-        match self.covered_offsets(&due) {
-            Ok(offsets) => {
-                for (number, offset) in due.into_iter().zip(offsets) {
-                    self.write_snapshot(number, offset);
-                }
-            }
-            Err(error) => tracing::warn!("no snapshot was written, a restart will take longer: {error}"),
-        }
-    }
-
-    /// The offset of the changelog that the state of each of these tasks covers.
-    fn covered_offsets(&mut self, numbers: &[usize]) -> Result<Vec<i64>, LogError> {
-        let Self { tasks, log, .. } = self;
-        let mut offsets = Vec::with_capacity(numbers.len());
-        for task in numbers.iter().map(|number| &tasks[*number]) {
-            offsets.push(match (task.committed(), task.changelog) {
-                (Some(_), Some(changelog)) => log.end_offset(changelog)?,
-                _ => task.restored_to,
-            });
-        }
-        // After a pause there may be another owner, which has written what this state does not have. Only an owner can
-        // commit, so nobody else was one when the ends were asked for.
-        let committed: Vec<_> = numbers.iter().filter_map(|number| tasks[*number].committed()).collect();
-        if !committed.is_empty() {
-            log.commit(&committed)?;
-        }
-        Ok(offsets)
-    }
-
-    fn write_snapshot(&mut self, number: usize, offset: i64) {
-        let Some(config) = &self.config.snapshots else { return };
-        let task = &mut self.tasks[number];
-        let stage = self.topology.stages[task.stage].name;
-        let file = SnapshotFile::new(config, self.topology.flow, stage, task.inbox.partition);
-        let written = file.write(task, offset);
-        task.snapshot_at = Instant::now();
-        match written {
-            Ok(()) => task.changed_since_snapshot = false,
-            Err(error) => tracing::warn!(stage, "no snapshot was written, a restart will take longer: {error}"),
-        }
     }
 }
 

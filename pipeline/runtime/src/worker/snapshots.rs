@@ -1,0 +1,88 @@
+//! Writes snapshots of tasks: one in a while, all at the end, and those of partitions that are given up.
+
+use std::time::Instant;
+
+use super::Worker;
+use crate::log::LogError;
+use crate::snapshot::SnapshotFile;
+use crate::task::Task;
+use crate::topic::TopicPartition;
+
+/// The inboxes of tasks whose snapshots are to be written, and the offset of the changelog that the state of each covers.
+pub(super) type Covered = Vec<(TopicPartition, i64)>;
+
+impl Worker {
+    /// The inbox of a task whose snapshot is to be written.
+    pub(super) fn task_with_due_snapshot(&self) -> Option<TopicPartition> {
+        let every = self.config.snapshots.as_ref()?.every;
+        let due = |task: &&Task| is_changed(task) && task.snapshot_at.elapsed() >= every;
+        self.tasks.iter().find(due).map(|task| task.inbox)
+    }
+
+    /// Writes the snapshot of at most one task, so that the pause stays short. Must be called between two transactions.
+    pub(super) fn write_due_snapshot(&mut self) {
+        if let Some(inbox) = self.task_with_due_snapshot() {
+            self.write_snapshots(|task| task.inbox == inbox);
+        }
+    }
+
+    /// Writes the snapshots of changed tasks that `wanted` picks. Must be called between two transactions.
+    pub(super) fn write_snapshots(&mut self, wanted: impl Fn(&Task) -> bool) {
+        let covered = self.covered_by(wanted);
+        let mut tasks = std::mem::take(&mut self.tasks);
+        self.write_covered(&mut tasks, &covered);
+        self.tasks = tasks;
+    }
+
+    /// What the state of changed tasks that `wanted` picks covers. Must be called between two transactions, by their owner.
+    /// Nothing when that is not known; then no snapshot is written.
+    pub(super) fn covered_by(&mut self, wanted: impl Fn(&Task) -> bool) -> Covered {
+        if self.config.snapshots.is_none() {
+            return Covered::new();
+        }
+        self.covered_offsets(|task| is_changed(task) && wanted(task)).unwrap_or_else(|error| {
+            tracing::warn!("no snapshot was written, a restart will take longer: {error}");
+            Covered::new()
+        })
+    }
+
+    fn covered_offsets(&mut self, wanted: impl Fn(&Task) -> bool) -> Result<Covered, LogError> {
+        let Self { tasks, log, .. } = self;
+        let (mut covered, mut committed) = (Covered::new(), Vec::new());
+        for task in tasks.iter().filter(|task| wanted(task)) {
+            let offset = match (task.committed(), task.changelog) {
+                (Some(_), Some(changelog)) => log.end_offset(changelog)?,
+                _ => task.restored_to,
+            };
+            covered.push((task.inbox, offset));
+            committed.extend(task.committed());
+        }
+        // After a pause there may be another owner, which has written what this state does not have. Only an owner can
+        // commit, so nobody else was one when the ends were asked for.
+        if !committed.is_empty() {
+            log.commit(&committed)?;
+        }
+        Ok(covered)
+    }
+
+    /// Writes snapshots of tasks, which need not be this worker's any more: what they hold stays true of that offset.
+    pub(super) fn write_covered(&self, tasks: &mut [Task], covered: &Covered) {
+        let Some(config) = &self.config.snapshots else { return };
+        for (inbox, offset) in covered {
+            let Some(task) = tasks.iter_mut().find(|task| task.inbox == *inbox) else { continue };
+            let stage = self.topology.stages[task.stage].name;
+            let file = SnapshotFile::new(config, self.topology.flow, stage, inbox.partition);
+            let written = file.write(task, *offset);
+            task.snapshot_at = Instant::now();
+            match written {
+                Ok(()) => task.changed_since_snapshot = false,
+                Err(error) => tracing::warn!(stage, "no snapshot was written, a restart will take longer: {error}"),
+            }
+        }
+    }
+}
+
+/// Whether a task has state that its last snapshot does not have.
+fn is_changed(task: &Task) -> bool {
+    task.restored && task.changed_since_snapshot && task.changelog.is_some()
+}

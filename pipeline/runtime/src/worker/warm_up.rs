@@ -1,0 +1,260 @@
+//! Reads the state of partitions that others have before this worker joins their group.
+//!
+//! A partition that moves stands still from the moment at which its owner gives it up until its new owner has the state. No
+//! member knows beforehand which partitions it will get, so a newcomer reads the state of all of them, up to a limit, and what
+//! was written meanwhile once more. What moves then lacks only the last changes.
+
+use std::time::{Duration, Instant};
+
+use super::restore::Source;
+use super::{Worker, WorkerError};
+use crate::task::Task;
+use crate::topic::TopicPartition;
+
+/// A newcomer reads again what was written while it read, until it was no more than this.
+const FEW_ENTRIES: u64 = 10_000;
+
+/// How often a newcomer reads again at most: others may write faster than it reads.
+const MOST_ROUNDS: u32 = 5;
+
+/// For how long the state of partitions that have not come is kept.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// State of partitions that others have.
+#[derive(Default)]
+pub(super) struct WarmUp {
+    progress: Progress,
+    tasks: Vec<Task>,
+}
+
+#[derive(Default)]
+enum Progress {
+    /// The log has not been asked what others have.
+    #[default]
+    NotBegun,
+    Reading(Reading),
+    /// Everything is read that will be.
+    Read {
+        at: Instant,
+    },
+    /// Nothing is kept any more.
+    Over,
+}
+
+/// How far the reading is.
+struct Reading {
+    since: Instant,
+    /// Number of the task that is read next.
+    next: usize,
+    round: u32,
+    /// Entries of this round.
+    entries: u64,
+    /// Entries of all rounds.
+    all: u64,
+}
+
+impl Worker {
+    /// Reads the state of one partition that others have. Whether there is more to read before the group is joined.
+    pub(super) fn warm_up(&mut self) -> bool {
+        match &mut self.warm_up.progress {
+            Progress::NotBegun => self.begin_to_warm_up(),
+            Progress::Reading(_) => self.read_on(),
+            Progress::Read { .. } | Progress::Over => false,
+        }
+    }
+
+    /// The task of a partition that has come: with state, if it was read before.
+    pub(super) fn task_for(&mut self, stage: usize, inbox: TopicPartition) -> Task {
+        let found = self.warm_up.tasks.iter().position(|task| task.inbox == inbox);
+        let warm = found.map(|place| self.warm_up.tasks.swap_remove(place));
+        warm.unwrap_or_else(|| Task::new(stage, &self.topology.stages[stage], inbox))
+    }
+
+    /// Forgets the state of partitions that have not come, once those that have are restored.
+    pub(super) fn end_warm_up(&mut self) {
+        if let Progress::Read { at } = self.warm_up.progress
+            && (!self.tasks.is_empty() || at.elapsed() > KEPT)
+        {
+            self.warm_up = WarmUp { progress: Progress::Over, tasks: Vec::new() };
+        }
+    }
+
+    fn begin_to_warm_up(&mut self) -> bool {
+        self.warm_up.progress = Progress::Over;
+        if self.config.warm_up_entries == 0 {
+            return false;
+        }
+        let held = self.log.held_by_others().unwrap_or_else(|error| {
+            tracing::debug!("joining the group without reading state before: {error}");
+            Vec::new()
+        });
+        for inbox in held {
+            let found = self.topology.stages.iter().position(|stage| stage.inbox.name == inbox.topic);
+            let Some(number) = found.filter(|number| self.topology.stages[*number].changelog.is_some()) else {
+                continue;
+            };
+            self.warm_up.tasks.push(Task::new(number, &self.topology.stages[number], inbox));
+        }
+        if self.warm_up.tasks.is_empty() {
+            return false;
+        }
+        let reading = Reading { since: Instant::now(), next: 0, round: 1, entries: 0, all: 0 };
+        self.warm_up.progress = Progress::Reading(reading);
+        true
+    }
+
+    fn read_on(&mut self) -> bool {
+        let Progress::Reading(reading) = &mut self.warm_up.progress else { return false };
+        let task = &mut self.warm_up.tasks[reading.next];
+        let snapshots = self.config.snapshots.as_ref();
+        let read = Source { log: &mut *self.log, topology: &self.topology, snapshots }.restore(task);
+        let more = match read {
+            Ok(entries) => reading.go_on(entries, self.warm_up.tasks.len(), self.config.warm_up_entries),
+            Err(error) => {
+                self.give_up(&error);
+                return false;
+            }
+        };
+        if !more {
+            let (entries, time) = (reading.all, reading.since.elapsed());
+            let partitions = self.warm_up.tasks.len();
+            tracing::info!(partitions, entries, ?time, "read the state of partitions that others have; joining them");
+            self.warm_up.progress = Progress::Read { at: Instant::now() };
+        }
+        more
+    }
+
+    /// Whatever it was will come up again when the partition has come, if it does.
+    fn give_up(&mut self, error: &WorkerError) {
+        tracing::debug!("joining the group without reading more state before: {error}");
+        self.warm_up.tasks.clear();
+        self.warm_up.progress = Progress::Over;
+    }
+}
+
+impl Reading {
+    /// Counts what was read of a task, and turns to the next. Whether there is one to read.
+    fn go_on(&mut self, entries: u64, tasks: usize, most_entries: u64) -> bool {
+        self.entries += entries;
+        self.all += entries;
+        self.next += 1;
+        if self.all >= most_entries {
+            return false;
+        }
+        if self.next < tasks {
+            return true;
+        }
+        if self.entries <= FEW_ENTRIES || self.round == MOST_ROUNDS {
+            return false;
+        }
+        (self.next, self.entries, self.round) = (0, 0, self.round + 1);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use crate::conformance::word_count::{self, Count, GROUP, INBOXES, LINES};
+    use crate::memory::{Broker, BrokerConfig};
+    use crate::{Lag, Metrics, Output, Producer, Step, Worker, WorkerConfig};
+
+    const PARTITIONS: i32 = 4;
+
+    fn publish(broker: &Broker, words: std::ops::Range<u32>) {
+        let mut output = Output::new(PARTITIONS);
+        for number in words {
+            let line = format!("line{number}");
+            output.send(&LINES, line.as_bytes(), |buffer| buffer.extend_from_slice(format!("word{number}").as_bytes()));
+        }
+        broker.producer("lines").publish(&output).unwrap();
+    }
+
+    fn broker_with_words(words: u32) -> Broker {
+        let broker = Broker::new(BrokerConfig::like_kafka());
+        broker.create_topics(&word_count::TOPICS, PARTITIONS);
+        publish(&broker, 0..words);
+        broker
+    }
+
+    fn worker(broker: &Broker, id: &str, warm_up_entries: u64) -> (Worker, Arc<Metrics>) {
+        let mut topology = word_count::topology(&Arc::default());
+        Arc::get_mut(&mut topology).unwrap().flow_partitions = PARTITIONS;
+        let log = Box::new(broker.open(GROUP, id, &INBOXES).unwrap());
+        let config = WorkerConfig { poll_timeout: Duration::ZERO, warm_up_entries, ..WorkerConfig::default() };
+        let metrics = Arc::new(Metrics::new(&topology));
+        (Worker::new(topology, config, log, Arc::clone(&metrics)), metrics)
+    }
+
+    /// Until all is done, and each worker has partitions and their state.
+    fn settle(broker: &Broker, workers: &mut [&mut Worker]) {
+        let lag = broker.lag(INBOXES.iter().map(|inbox| (GROUP.to_owned(), *inbox)).collect());
+        loop {
+            let idle = workers.iter_mut().filter_map(|worker| (worker.step().unwrap() == Step::Idle).then_some(()));
+            let idle = idle.count() == workers.len() && lag.lag().unwrap() == 0;
+            let is_ready =
+                |worker: &&mut Worker| !worker.tasks.is_empty() && worker.tasks.iter().all(|task| task.restored);
+            if idle && workers.iter().all(is_ready) {
+                return;
+            }
+        }
+    }
+
+    fn words(worker: &mut Worker) -> BTreeMap<String, u64> {
+        let mut words = BTreeMap::new();
+        let mut collect = |_: &str, _, processor: &dyn std::any::Any| {
+            if let Some(count) = processor.downcast_ref::<Count>() {
+                words.extend(count.words.iter().map(|(word, count)| (word.clone(), *count)));
+            }
+        };
+        worker.inspect(&mut collect).unwrap();
+        words
+    }
+
+    /// A newcomer beside a worker with 400 words. 40 words more are counted after it has begun to read. Returns how many
+    /// entries it had still to read when partitions had come to it.
+    fn entries_after_joining(warm_up_entries: u64) -> u64 {
+        let broker = broker_with_words(400);
+        let (mut old, _) = worker(&broker, "old", 0);
+        settle(&broker, &mut [&mut old]);
+        let (mut newcomer, metrics) = worker(&broker, "newcomer", warm_up_entries);
+        assert_eq!(newcomer.step().unwrap() == Step::Rebalanced, warm_up_entries > 0);
+        publish(&broker, 400..440);
+        settle(&broker, &mut [&mut old, &mut newcomer]);
+        let (kept, moved) = (words(&mut old), words(&mut newcomer));
+        assert!(!moved.is_empty(), "nothing has moved");
+        let all: BTreeMap<String, u64> = kept.into_iter().chain(moved).collect();
+        assert_eq!(all, (0..440).map(|number| (format!("word{number}"), 1)).collect());
+        metrics.restored_entries.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn what_was_read_before_joining_is_not_read_again_and_what_came_meanwhile_is() {
+        let cold = entries_after_joining(0);
+        let warm = entries_after_joining(1_000_000);
+        assert!(cold > 100 && warm < cold / 4, "{warm} of {cold}");
+    }
+
+    #[test]
+    fn no_more_state_is_read_before_joining_than_the_limit_allows() {
+        let (cold, warm) = (entries_after_joining(0), entries_after_joining(1));
+        assert!(warm < cold && warm > cold / 4, "{warm} of {cold}");
+    }
+
+    #[test]
+    fn state_of_partitions_that_did_not_come_is_forgotten() {
+        let broker = broker_with_words(40);
+        let (mut old, _) = worker(&broker, "old", 0);
+        settle(&broker, &mut [&mut old]);
+        let (mut newcomer, _) = worker(&broker, "newcomer", 1_000_000);
+        while newcomer.warm_up() {}
+        let read = newcomer.warm_up.tasks.len();
+        settle(&broker, &mut [&mut old, &mut newcomer]);
+        newcomer.step().unwrap();
+        assert!(read > 0 && newcomer.warm_up.tasks.is_empty());
+    }
+}
