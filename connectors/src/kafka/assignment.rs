@@ -110,7 +110,8 @@ impl Assignment {
     pub(super) fn flowing(&self) -> Vec<BrokerPartition> {
         let flowing = self.inboxes.iter().flat_map(|inbox| {
             let places = inbox.partitions.iter().enumerate();
-            places.filter_map(|(partition, place)| (*place)?.flowing.then(|| (inbox.name.clone(), partition as i32)))
+            let flowing = places.filter(|(_, place)| place.is_some_and(|place| place.flowing));
+            flowing.map(|(partition, _)| (inbox.name.clone(), partition as i32))
         });
         flowing.collect()
     }
