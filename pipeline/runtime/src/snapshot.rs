@@ -249,7 +249,8 @@ mod tests {
             let record = Record { origin, offset, timestamp: 0, key, value: Some(b"1"), headers };
             task.process(&record, &topology, &mut Output::new(3)).unwrap();
         }
-        task.merge();
+        task.seal();
+        task.settle();
         task
     }
 

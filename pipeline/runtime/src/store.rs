@@ -1,12 +1,14 @@
-//! State stores: typed maps in memory with an overlay of the open transaction's writes.
+//! State stores: typed maps in memory, and what the open transaction's writes have replaced in them.
 //!
-//! The overlay is merged when the commit succeeds and dropped when it aborts. While a commit is on its way its writes are
-//! *sealed*: merged already, and what they replaced is kept, so that an abort can put it back. A journal undoes the writes
-//! of one record when its processing fails. Nothing here writes to a log: the worker asks for the changes and sends them.
+//! A write changes the map at once, and what was there before is kept until the commit has succeeded, so that an abort can put
+//! it back. While a commit is on its way its writes are *sealed*: what they replaced is kept apart from what later ones do. A
+//! record whose processing fails is undone in the same way. Nothing here writes to a log: the worker asks for the changes and
+//! sends them.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::ops::{Bound, RangeBounds};
+use std::collections::btree_map::Entry;
+use std::ops::RangeBounds;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,19 +18,39 @@ pub trait StateData: Serialize + DeserializeOwned + Clone + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Clone + Send + 'static> StateData for T {}
 
-/// An ordered map with an overlay. Keys and values are written to the changelog with postcard.
+/// An ordered map. Keys and values are written to the changelog with postcard.
 #[derive(Debug)]
 pub struct Store<K, V> {
-    committed: BTreeMap<K, V>,
-    overlay: BTreeMap<K, Option<V>>,
-    /// What the sealed writes replaced.
-    replaced: Vec<(K, Option<V>)>,
-    journal: Vec<(K, Before<V>)>,
+    entries: BTreeMap<K, Slot<V>>,
+    /// What the open transaction has replaced, in the order of its writes.
+    replaced: Vec<Replaced<K, V>>,
+    /// What the sealed transaction has replaced.
+    sealed: Vec<Replaced<K, V>>,
+    /// Where in `replaced` the current record begins.
+    record: usize,
+    /// Number of the open transaction; 0 is none.
+    transaction: u64,
+}
+
+#[derive(Debug)]
+struct Slot<V> {
+    value: V,
+    /// The transaction that wrote it, as far as it matters: whether it is the open one.
+    transaction: u64,
+}
+
+/// What was there before a write.
+#[derive(Debug)]
+struct Replaced<K, V> {
+    key: K,
+    before: Option<V>,
+    /// Whether the open transaction had not written this entry yet.
+    is_first: bool,
 }
 
 impl<K: Ord, V> Default for Store<K, V> {
     fn default() -> Self {
-        Self { committed: BTreeMap::new(), overlay: BTreeMap::new(), replaced: Vec::new(), journal: Vec::new() }
+        Self { entries: BTreeMap::new(), replaced: Vec::new(), sealed: Vec::new(), record: 0, transaction: 1 }
     }
 }
 
@@ -44,51 +66,38 @@ impl<K: StateData + Ord, V: StateData> Store<K, V> {
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        if self.overlay.is_empty() {
-            return self.committed.get(key);
-        }
-        match self.overlay.get(key) {
-            Some(written) => written.as_ref(),
-            None => self.committed.get(key),
-        }
+        self.entries.get(key).map(|slot| &slot.value)
     }
 
     /// Sets the value of `key`.
     pub fn put(&mut self, key: K, value: V) {
-        self.write(key, Some(value));
+        let slot = Slot { value, transaction: self.transaction };
+        let replaced = match self.entries.entry(key) {
+            Entry::Vacant(entry) => {
+                let key = entry.key().clone();
+                entry.insert(slot);
+                Replaced { key, before: None, is_first: true }
+            }
+            Entry::Occupied(mut entry) => {
+                let before = entry.insert(slot);
+                let is_first = before.transaction != self.transaction;
+                Replaced { key: entry.key().clone(), before: Some(before.value), is_first }
+            }
+        };
+        self.replaced.push(replaced);
     }
 
     /// Removes `key`, if it is there.
     pub fn delete(&mut self, key: K) {
-        if self.get(&key).is_some() {
-            self.write(key, None);
+        if let Some(before) = self.entries.remove(&key) {
+            let is_first = before.transaction != self.transaction;
+            self.replaced.push(Replaced { key, before: Some(before.value), is_first });
         }
     }
 
     /// The entries of a range in order of their keys, as the open transaction sees them.
     pub fn range<R: RangeBounds<K>>(&self, range: R) -> impl Iterator<Item = (&K, &V)> {
-        let bounds: (Bound<&K>, Bound<&K>) = (range.start_bound(), range.end_bound());
-        let mut committed = self.committed.range::<K, _>(bounds).peekable();
-        let mut overlay = self.overlay.range::<K, _>(bounds).peekable();
-        std::iter::from_fn(move || {
-            loop {
-                let take_overlay = match (committed.peek(), overlay.peek()) {
-                    (_, None) => return committed.next(),
-                    (None, Some(_)) => true,
-                    (Some((old, _)), Some((new, _))) if old == new => {
-                        committed.next();
-                        true
-                    }
-                    (Some((old, _)), Some((new, _))) => new < old,
-                };
-                if !take_overlay {
-                    return committed.next();
-                }
-                if let Some((key, Some(value))) = overlay.next() {
-                    return Some((key, value));
-                }
-            }
-        })
+        self.entries.range(range).map(|(key, slot)| (key, &slot.value))
     }
 
     /// All entries in order of their keys.
@@ -96,20 +105,18 @@ impl<K: StateData + Ord, V: StateData> Store<K, V> {
         self.range(..)
     }
 
-    fn write(&mut self, key: K, value: Option<V>) {
-        let before = self.overlay.insert(key.clone(), value);
-        self.journal.push((key, before));
+    /// Puts back what a write has replaced. Must be called for the last write first.
+    fn put_back(&mut self, Replaced { key, before, is_first }: Replaced<K, V>) {
+        let transaction = if is_first { 0 } else { self.transaction };
+        match before {
+            Some(value) => self.entries.insert(key, Slot { value, transaction }),
+            None => self.entries.remove(&key),
+        };
     }
 }
 
 /// Called with the key and value (`None` = deleted) of each change of a state.
 pub type EachChange<'a> = &'a mut dyn FnMut(&[u8], Option<&[u8]>);
-
-/// What an overlay held for a key before a write: nothing, or a write or deletion.
-type Before<V> = Option<Written<V>>;
-
-/// What the open transaction did to a key: wrote a value or deleted it.
-type Written<V> = Option<V>;
 
 /// A store as the runtime sees it.
 pub trait StateStore: Send {
@@ -122,17 +129,14 @@ pub trait StateStore: Send {
     /// Whether the open transaction wrote anything.
     fn has_changes(&self) -> bool;
 
-    /// Calls `each` with key and value (`None` = deleted) of every write of the open transaction.
+    /// Calls `each` with key and value (`None` = deleted) of every entry that the open transaction wrote. One that was deleted
+    /// in between may come twice, with the same value.
     ///
     /// # Errors
     /// [`StateError`] when a key or value cannot be written.
     fn changes(&self, each: EachChange<'_>) -> Result<(), StateError>;
 
-    /// Makes the open transaction's writes part of the committed state. As [`StateStore::seal`] and [`StateStore::settle`], for a
-    /// commit that has succeeded already: nothing has to be remembered, which saves a copy of each key.
-    fn merge(&mut self);
-
-    /// Seals the open transaction's writes: their commit is on its way, and what follows is written over them. At most one
+    /// Seals the open transaction's writes: their commit is on its way, and what follows belongs to the next. At most one
     /// transaction is sealed at a time.
     fn seal(&mut self);
 
@@ -148,16 +152,16 @@ pub trait StateStore: Send {
     /// [`StateError`] when key or value cannot be read.
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError>;
 
-    /// Calls `each` with every committed entry, for a snapshot.
+    /// Calls `each` with every entry, for a snapshot: between two transactions.
     ///
     /// # Errors
     /// [`StateError`] when a key or value cannot be written.
     fn entries(&self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StateError>;
 
-    /// Number of committed entries.
+    /// Number of entries.
     fn len(&self) -> usize;
 
-    /// Whether no entry is committed.
+    /// Whether there is no entry.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -168,27 +172,35 @@ pub trait StateStore: Send {
 
 impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
     fn begin_record(&mut self) {
-        self.journal.clear();
+        // To undo the transaction, the first of the writes to an entry is enough.
+        let mut kept = self.record;
+        for place in self.record..self.replaced.len() {
+            if self.replaced[place].is_first {
+                self.replaced.swap(kept, place);
+                kept += 1;
+            }
+        }
+        self.replaced.truncate(kept);
+        self.record = kept;
     }
 
     fn undo_record(&mut self) {
-        while let Some((key, before)) = self.journal.pop() {
-            match before {
-                Some(written) => self.overlay.insert(key, written),
-                None => self.overlay.remove(&key),
-            };
+        while self.replaced.len() > self.record
+            && let Some(last) = self.replaced.pop()
+        {
+            self.put_back(last);
         }
     }
 
     fn has_changes(&self) -> bool {
-        !self.overlay.is_empty()
+        !self.replaced.is_empty()
     }
 
     fn changes(&self, each: EachChange<'_>) -> Result<(), StateError> {
         let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
-        for (key, value) in &self.overlay {
-            key_bytes = encode(key, key_bytes)?;
-            match value {
+        for written in self.replaced.iter().filter(|replaced| replaced.is_first) {
+            key_bytes = encode(&written.key, key_bytes)?;
+            match self.get(&written.key) {
                 Some(value) => {
                     value_bytes = encode(value, value_bytes)?;
                     each(&key_bytes, Some(&value_bytes));
@@ -199,54 +211,38 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
         Ok(())
     }
 
-    fn merge(&mut self) {
-        self.journal.clear();
-        for (key, value) in std::mem::take(&mut self.overlay) {
-            match value {
-                Some(value) => self.committed.insert(key, value),
-                None => self.committed.remove(&key),
-            };
-        }
-    }
-
     fn seal(&mut self) {
-        self.journal.clear();
-        for (key, value) in std::mem::take(&mut self.overlay) {
-            let before = match value {
-                Some(value) => self.committed.insert(key.clone(), value),
-                None => self.committed.remove(&key),
-            };
-            self.replaced.push((key, before));
-        }
+        std::mem::swap(&mut self.sealed, &mut self.replaced);
+        self.record = 0;
+        self.transaction += 1;
     }
 
     fn settle(&mut self) {
-        self.replaced.clear();
+        self.sealed.clear();
     }
 
     fn discard(&mut self) {
-        self.journal.clear();
-        self.overlay.clear();
-        for (key, before) in self.replaced.drain(..) {
-            match before {
-                Some(value) => self.committed.insert(key, value),
-                None => self.committed.remove(&key),
-            };
+        for mut replaced in [std::mem::take(&mut self.replaced), std::mem::take(&mut self.sealed)] {
+            while let Some(last) = replaced.pop() {
+                self.put_back(last);
+            }
         }
+        self.record = 0;
+        self.transaction += 1;
     }
 
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
         let key: K = decode(key)?;
         match value {
-            Some(value) => self.committed.insert(key, decode(value)?),
-            None => self.committed.remove(&key),
+            Some(value) => self.entries.insert(key, Slot { value: decode(value)?, transaction: 0 }),
+            None => self.entries.remove(&key),
         };
         Ok(())
     }
 
     fn entries(&self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StateError> {
         let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
-        for (key, value) in &self.committed {
+        for (key, value) in self.iter() {
             key_bytes = encode(key, key_bytes)?;
             value_bytes = encode(value, value_bytes)?;
             each(&key_bytes, &value_bytes);
@@ -255,12 +251,12 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
     }
 
     fn len(&self) -> usize {
-        self.committed.len()
+        self.entries.len()
     }
 
     fn clear(&mut self) {
         self.discard();
-        self.committed.clear();
+        self.entries.clear();
     }
 }
 
@@ -287,14 +283,20 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::SimulationRng;
 
     fn store(entries: &[(u32, &str)]) -> Store<u32, String> {
         let mut store = Store::new();
         for (key, value) in entries {
             store.put(*key, (*value).to_owned());
         }
-        store.merge();
+        commit(&mut store);
         store
+    }
+
+    fn commit(store: &mut Store<u32, String>) {
+        store.seal();
+        store.settle();
     }
 
     fn content(store: &Store<u32, String>) -> Vec<(u32, String)> {
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn range_shows_the_overlay_over_the_committed_entries() {
+    fn range_shows_what_the_open_transaction_wrote() {
         let mut store = store(&[(1, "a"), (3, "c"), (5, "e")]);
         store.put(2, "b".to_owned());
         store.put(3, "C".to_owned());
@@ -368,11 +370,85 @@ mod tests {
         let mut copy = store(&[(1, "a"), (2, "b")]);
         let mut changes = Vec::new();
         source.changes(&mut |key, value| changes.push((key.to_vec(), value.map(<[u8]>::to_vec)))).unwrap();
-        source.merge();
+        commit(&mut source);
         for (key, value) in changes {
             copy.restore(&key, value.as_deref()).unwrap();
         }
         assert_eq!(content(&copy), content(&source));
+    }
+
+    /// The entries as maps of their own, copied at each moment to which a store can return.
+    #[derive(Default)]
+    struct Copies {
+        now: BTreeMap<u32, String>,
+        before_record: BTreeMap<u32, String>,
+        before_transaction: BTreeMap<u32, String>,
+        committed: BTreeMap<u32, String>,
+        /// Rebuilt from the changes alone.
+        restored: BTreeMap<u32, String>,
+    }
+
+    fn write(store: &mut Store<u32, String>, copies: &mut Copies, rng: &mut SimulationRng, number: u32) {
+        let key = rng.below(5) as u32;
+        if rng.below(3) == 0 {
+            store.delete(key);
+            copies.now.remove(&key);
+        } else {
+            store.put(key, number.to_string());
+            copies.now.insert(key, number.to_string());
+        }
+    }
+
+    fn seal(store: &mut Store<u32, String>, copies: &mut Copies) {
+        let restored = &mut copies.restored;
+        let take = &mut |key: &[u8], value: Option<&[u8]>| {
+            let key: u32 = decode(key).unwrap();
+            match value {
+                Some(value) => restored.insert(key, decode(value).unwrap()),
+                None => restored.remove(&key),
+            };
+        };
+        store.changes(take).unwrap();
+        assert_eq!(*restored, copies.now, "the changes are not all");
+        store.seal();
+        copies.before_transaction = copies.now.clone();
+    }
+
+    #[test]
+    fn whatever_is_written_sealed_undone_and_dropped_leaves_what_copies_say() {
+        for seed in 0..2_000 {
+            let (mut store, mut copies, mut rng) = (Store::new(), Copies::default(), SimulationRng::new(seed));
+            let mut is_sealed = false;
+            for number in 0..200 {
+                store.begin_record();
+                copies.before_record = copies.now.clone();
+                (0..rng.below(4)).for_each(|_| write(&mut store, &mut copies, &mut rng, number));
+                match rng.below(8) {
+                    0 => {
+                        store.undo_record();
+                        copies.now = copies.before_record.clone();
+                    }
+                    1 if is_sealed => {
+                        store.settle();
+                        copies.committed = copies.before_transaction.clone();
+                        is_sealed = false;
+                    }
+                    1 => {
+                        seal(&mut store, &mut copies);
+                        is_sealed = true;
+                    }
+                    2 if rng.below(3) == 0 => {
+                        store.discard();
+                        copies.now = copies.committed.clone();
+                        copies.before_transaction = copies.committed.clone();
+                        copies.restored = copies.committed.clone();
+                        is_sealed = false;
+                    }
+                    _ => {}
+                }
+                assert_eq!(content(&store), copies.now.clone().into_iter().collect::<Vec<_>>(), "seed {seed}");
+            }
+        }
     }
 
     #[test]

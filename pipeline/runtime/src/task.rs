@@ -165,16 +165,6 @@ impl Task {
         Ok(())
     }
 
-    /// The commit was begun and has succeeded.
-    pub(crate) fn merge(&mut self) {
-        for store in self.processor.stores() {
-            self.changed_since_snapshot |= store.has_changes();
-            store.merge();
-        }
-        self.sealed = self.next;
-        self.committed = self.next;
-    }
-
     /// The commit was begun.
     pub(crate) fn seal(&mut self) {
         for store in self.processor.stores() {

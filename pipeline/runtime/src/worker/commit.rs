@@ -54,7 +54,9 @@ impl Worker {
         let limits = self.config.limits;
         let Uncommitted { since: Some(since), records, bytes, .. } = self.uncommitted else { return false };
         let bytes = bytes + self.output.byte_size();
-        if records < limits.records && bytes < limits.bytes && since.elapsed() < limits.time {
+        // While the commit before is on its way, more is collected instead of waiting for it.
+        let most_records = if self.committing.is_some() { limits.records * 2 } else { limits.records };
+        if records < most_records && bytes < limits.bytes && since.elapsed() < limits.time {
             return false;
         }
         records / 10 >= limits.records || bytes > 0 || self.tasks.iter_mut().any(Task::has_changes)
@@ -83,16 +85,15 @@ impl Worker {
             return Ok(false);
         }
         let Uncommitted { records, .. } = std::mem::take(&mut self.uncommitted);
-        let Some(outcome) = self.log.outcome(false) else {
-            self.tasks.iter_mut().for_each(Task::seal);
-            self.committing = Some(Committing { since: started, records });
-            return Ok(true);
-        };
-        if !self.unless_abortable(outcome.map(drop))? {
+        self.tasks.iter_mut().for_each(Task::seal);
+        self.committing = Some(Committing { since: started, records });
+        if !self.end_commit(false)? {
             return Ok(false);
         }
-        self.tasks.iter_mut().for_each(Task::merge);
-        self.note_commit(started.elapsed());
+        if self.committing.is_none() {
+            // Its end is known at once, so readers see at once what it made visible.
+            self.commit_ended = None;
+        }
         Ok(true)
     }
 
