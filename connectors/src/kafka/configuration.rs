@@ -134,7 +134,7 @@ impl KafkaConfiguration {
             .set("linger.ms", "5")
             .set("batch.size", "262144")
             // Enough to keep the broker busy; what a transaction has beyond that waits in the worker's buffer, in less memory.
-            .set("queue.buffering.max.messages", "30000")
+            .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", "262144")
             // Partitions are always explicit; this is for whoever copies these settings.
             .set("partitioner", "murmur2_random");

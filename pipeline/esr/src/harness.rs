@@ -72,7 +72,7 @@ impl<P: Processor> Harness<P> {
 
     fn process(&mut self, key: &[u8], value: Option<&[u8]>) {
         process(&mut self.processor, (key, value), Headers::default(), self.now, &mut self.sent).unwrap();
-        self.processor.stores().into_iter().for_each(StateStore::merge);
+        self.processor.stores().into_iter().for_each(StateStore::commit);
     }
 
     /// The records of a type that were sent since this was last asked; all others are forgotten.

@@ -5,9 +5,9 @@
 //! one consumer and one transactional producer, which together are a [`Log`].
 //!
 //! One record's way: the worker polls it from the log and gives it to the task of its partition; the processor changes
-//! its stores (in an overlay) and sends to an [`Output`]; at the next commit the outputs, one changelog record per
-//! changed key and the input offsets become visible together, and the overlays are merged. An abort drops them. A new
-//! owner of a partition restores the stores from snapshot and changelog before it gets records.
+//! its stores, which note what they replace, and sends to an [`Output`]; at the next commit the outputs, one changelog
+//! record per changed key and the input offsets become visible together. An abort puts back what was replaced. A new owner
+//! of a partition restores the stores from snapshot and changelog before it gets records.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -143,6 +143,12 @@ pub trait StateStore: Send {
     /// The commit of the sealed writes has succeeded: they are part of the committed state.
     fn settle(&mut self);
 
+    /// Seals and settles, for a commit of which nothing else is known than that it has succeeded.
+    fn commit(&mut self) {
+        self.seal();
+        self.settle();
+    }
+
     /// Drops the open transaction's writes, and those that are sealed.
     fn discard(&mut self);
 
@@ -218,7 +224,7 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
     }
 
     fn settle(&mut self) {
-        self.sealed.clear();
+        self.sealed = Vec::new();
     }
 
     fn discard(&mut self) {
@@ -290,13 +296,8 @@ mod tests {
         for (key, value) in entries {
             store.put(*key, (*value).to_owned());
         }
-        commit(&mut store);
+        store.commit();
         store
-    }
-
-    fn commit(store: &mut Store<u32, String>) {
-        store.seal();
-        store.settle();
     }
 
     fn content(store: &Store<u32, String>) -> Vec<(u32, String)> {
@@ -370,7 +371,7 @@ mod tests {
         let mut copy = store(&[(1, "a"), (2, "b")]);
         let mut changes = Vec::new();
         source.changes(&mut |key, value| changes.push((key.to_vec(), value.map(<[u8]>::to_vec)))).unwrap();
-        commit(&mut source);
+        source.commit();
         for (key, value) in changes {
             copy.restore(&key, value.as_deref()).unwrap();
         }

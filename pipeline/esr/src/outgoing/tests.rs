@@ -69,7 +69,7 @@ fn write_all(context: &Context, sent: &Output, shelf: &Arc<Shelf>) {
         };
         writer.stores().into_iter().for_each(StateStore::begin_record);
         writer.process(&record, &mut answers).unwrap();
-        writer.stores().into_iter().for_each(StateStore::merge);
+        writer.stores().into_iter().for_each(StateStore::commit);
     }
 }
 

@@ -105,7 +105,7 @@ impl<P: Processor> Keyed<P> {
 
     fn process(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<Vec<Sent>, ProcessError> {
         let result = self.one(key, value);
-        let end = if result.is_ok() { StateStore::merge } else { StateStore::undo_record };
+        let end = if result.is_ok() { StateStore::commit } else { StateStore::undo_record };
         self.processor.stores().into_iter().for_each(end);
         result
     }

@@ -54,9 +54,7 @@ impl Worker {
         let limits = self.config.limits;
         let Uncommitted { since: Some(since), records, bytes, .. } = self.uncommitted else { return false };
         let bytes = bytes + self.output.byte_size();
-        // While the commit before is on its way, more is collected instead of waiting for it.
-        let most_records = if self.committing.is_some() { limits.records * 2 } else { limits.records };
-        if records < most_records && bytes < limits.bytes && since.elapsed() < limits.time {
+        if records < limits.records && bytes < limits.bytes && since.elapsed() < limits.time {
             return false;
         }
         records / 10 >= limits.records || bytes > 0 || self.tasks.iter_mut().any(Task::has_changes)
