@@ -37,7 +37,7 @@ const MARKERS_TIME: Duration = Duration::from_millis(10);
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long the first client waits for its transactional id, before another takes its place.
-const FIRST_TAKE_TIMEOUT: Duration = Duration::from_millis(100);
+const FIRST_TAKE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Input offsets, and the member of the group that sets them.
 type Offsets<'a> = (&'a TopicPartitionList, &'a ConsumerGroupMetadata);
@@ -272,32 +272,23 @@ fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProd
             .map_err(|error| fault::not_created(&format!("the producer {id}"), &error))?;
         connect(producer.client());
         let left = deadline.saturating_duration_since(Instant::now());
-        match producer.init_transactions(timeout.min(left)) {
-            Ok(()) => return Ok(producer),
-            Err(error) if may_be_taken_by_another_client(&error) && timeout < left => {
-                tracing::debug!(id, ?timeout, "asking again for the transactional id: {error}");
-            }
-            Err(error) => return Err(not_taken(id, error)),
+        let Err(error) = producer.init_transactions(timeout.min(left)) else { return Ok(producer) };
+        let fault = Fault::from(error);
+        // An answer that did not come in time; the code says what the broker said last, if it said anything.
+        if !fault.retriable || timeout >= left {
+            return Err(not_taken(&fault.describe(&format!("taking the transactional id {id}")), fault.code));
         }
+        tracing::debug!(id, ?timeout, "asking again for the transactional id: {}", fault.text);
         timeout *= 2;
     }
 }
 
-/// Whether the broker has not answered in time, or was still busy with the transactional id.
-fn may_be_taken_by_another_client(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(Code::OperationTimedOut | Code::RequestTimedOut | Code::ConcurrentTransactions)
-    )
-}
-
-fn not_taken(id: &str, error: KafkaError) -> LogError {
-    let call = format!("taking the transactional id {id}");
-    match error.rdkafka_error_code() {
-        Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-            fault::asked(&call, &error)
-        }
-        _ => LogError::Unavailable(Fault::from(error).describe(&call)),
+fn not_taken(text: &str, code: Code) -> LogError {
+    match code {
+        Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed => LogError::Fatal(format!(
+            "{text}: the broker refuses; check user, password and access rights of transactional ids"
+        )),
+        _ => LogError::Unavailable(text.to_owned()),
     }
 }
 

@@ -33,9 +33,7 @@ pub trait Log: Send {
     ///
     /// # Errors
     /// [`LogError`] when the group cannot be asked.
-    fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {
-        Ok(Vec::new())
-    }
+    fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError>;
 
     /// Lets records of newly assigned partitions flow, once their state is restored.
     ///

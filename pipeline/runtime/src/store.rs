@@ -130,7 +130,7 @@ pub trait StateStore: Send {
     fn has_changes(&self) -> bool;
 
     /// Calls `each` with key and value (`None` = deleted) of every entry that the open transaction wrote. One that was deleted
-    /// in between may come twice, with the same value.
+    /// and written again comes once more each time, with the same value.
     ///
     /// # Errors
     /// [`StateError`] when a key or value cannot be written.
@@ -218,6 +218,7 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
     }
 
     fn seal(&mut self) {
+        debug_assert!(self.sealed.is_empty(), "a transaction is sealed before the one before has ended");
         std::mem::swap(&mut self.sealed, &mut self.replaced);
         self.record = 0;
         self.transaction += 1;

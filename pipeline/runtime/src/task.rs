@@ -205,7 +205,7 @@ impl Task {
         store.restore(key, value)
     }
 
-    /// Calls `each` with every committed entry: the store's number, key and value.
+    /// Calls `each` with every entry: the store's number, key and value. Between two transactions these are the committed ones.
     pub(crate) fn entries(&mut self, each: EachEntry<'_>) -> Result<(), StateError> {
         for (number, store) in self.processor.stores().into_iter().enumerate() {
             store.entries(&mut |key, value| each(number as u8, key, value))?;

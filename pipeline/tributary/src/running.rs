@@ -367,7 +367,13 @@ fn start(log: &OpenLog, settings: &Settings, topology: Topology, workers: usize)
     let group = topology.flow;
     let inboxes: Vec<&'static Topic> = topology.stages.iter().map(|stage| stage.inbox).collect();
     let snapshots = SnapshotConfig::new(settings.folders.state.join("snapshots"), log.identity());
-    let config = WorkerConfig { snapshots: Some(snapshots), ..WorkerConfig::default() };
+    let defaults = WorkerConfig::default();
+    // Each worker reads for itself. On the embedded log all workers are of this process, which restores everything anyhow.
+    let warm_up_entries = match log {
+        OpenLog::Embedded(_) => 0,
+        OpenLog::Kafka(_) => defaults.warm_up_entries / workers.max(1) as u64,
+    };
+    let config = WorkerConfig { snapshots: Some(snapshots), warm_up_entries, ..defaults };
     let log = log.clone();
     let fencings: Vec<Arc<Fencings>> = (0..workers).map(|_| Fencings::new(log.instance())).collect();
     let factory = move |slot: usize| log.worker(group, slot, &inboxes, &fencings[slot]);

@@ -91,6 +91,10 @@ impl Log for WorkerLog {
         fencings.watch(inner.poll(timeout, max_records, &mut mark))
     }
 
+    fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {
+        self.fencings.watch(self.inner.held_by_others())
+    }
+
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.fencings.watch(self.inner.resume(partitions))
     }

@@ -60,6 +60,10 @@ impl<L: Log> Log for Killable<L> {
         self.log().poll(timeout, max_records, each)
     }
 
+    fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {
+        self.log().held_by_others()
+    }
+
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         self.log().resume(partitions)
     }

@@ -358,12 +358,12 @@ impl Worker {
             }
             uncommitted.records += 1;
             uncommitted.timestamp = record.timestamp;
-        })?;
+        });
         run.leave();
         if uncommitted.records > 0 && uncommitted.since.is_none() {
             uncommitted.since = Some(Instant::now());
         }
-        Ok((poll, halt))
+        Ok((poll?, halt))
     }
 
     fn after_records(&mut self, count: usize, halt: Option<HaltAt>) -> Result<Step, WorkerError> {

@@ -91,14 +91,25 @@ impl Source<'_> {
     /// Fills a task from snapshot and changelog, or reads on where it was read to before. Returns how many entries were read.
     pub(super) fn restore(&mut self, task: &mut Task) -> Result<u64, WorkerError> {
         let Some(changelog) = task.changelog else { return Ok(0) };
-        let (from, entries) = if task.restored_to > 0 { (task.restored_to, 0) } else { self.read_snapshot(task) };
+        if task.restored_to > 0 {
+            match self.read_changelog(task, changelog, task.restored_to) {
+                Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) => {
+                    tracing::warn!(partition = %task.inbox, "what was read before does not fit the changelog: {text}");
+                }
+                Err(error) => {
+                    task.clear();
+                    return Err(error);
+                }
+                newer => return newer,
+            }
+        }
+        let (from, entries) = self.read_snapshot(task);
         match self.read_changelog(task, changelog, from) {
             Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
-                tracing::warn!(partition = %task.inbox, "state does not fit the changelog, restoring all of it: {text}");
-                task.clear();
-                let entries = self.read_changelog(task, changelog, 0)?;
+                tracing::warn!(partition = %task.inbox, "snapshot does not fit the changelog, restoring all of it: {text}");
                 self.forget_snapshot(task)?;
-                Ok(entries)
+                task.clear();
+                self.read_changelog(task, changelog, 0)
             }
             newer => Ok(entries + newer?),
         }

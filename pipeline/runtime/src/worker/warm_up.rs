@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::Worker;
 use super::restore::Source;
-use super::{Worker, WorkerError};
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
@@ -16,6 +16,9 @@ const FEW_ENTRIES: u64 = 10_000;
 
 /// How often a newcomer reads again at most: others may write faster than it reads.
 const MOST_ROUNDS: u32 = 5;
+
+/// A newcomer joins after this time, whatever it has read: a partition whose owner ends meanwhile has nobody else.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// For how long the state of partitions that have not come is kept.
 const KEPT: Duration = Duration::from_secs(30);
@@ -108,13 +111,15 @@ impl Worker {
         let task = &mut self.warm_up.tasks[reading.next];
         let snapshots = self.config.snapshots.as_ref();
         let read = Source { log: &mut *self.log, topology: &self.topology, snapshots }.restore(task);
-        let more = match read {
-            Ok(entries) => reading.go_on(entries, self.warm_up.tasks.len(), self.config.warm_up_entries),
+        match read {
+            Ok(entries) => reading.count(entries),
             Err(error) => {
-                self.give_up(&error);
-                return false;
+                // Whatever it was will come up again when the partition has come, if it does.
+                tracing::info!(partition = %task.inbox, "its state is not read before joining the group: {error}");
+                self.warm_up.tasks.remove(reading.next);
             }
-        };
+        }
+        let more = reading.turn_to_next(self.warm_up.tasks.len(), self.config.warm_up_entries);
         if !more {
             let (entries, time) = (reading.all, reading.since.elapsed());
             let partitions = self.warm_up.tasks.len();
@@ -123,22 +128,18 @@ impl Worker {
         }
         more
     }
-
-    /// Whatever it was will come up again when the partition has come, if it does.
-    fn give_up(&mut self, error: &WorkerError) {
-        tracing::debug!("joining the group without reading more state before: {error}");
-        self.warm_up.tasks.clear();
-        self.warm_up.progress = Progress::Over;
-    }
 }
 
 impl Reading {
-    /// Counts what was read of a task, and turns to the next. Whether there is one to read.
-    fn go_on(&mut self, entries: u64, tasks: usize, most_entries: u64) -> bool {
+    fn count(&mut self, entries: u64) {
         self.entries += entries;
         self.all += entries;
         self.next += 1;
-        if self.all >= most_entries {
+    }
+
+    /// Whether there is more to read; begins another round when there is.
+    fn turn_to_next(&mut self, tasks: usize, most_entries: u64) -> bool {
+        if tasks == 0 || self.all >= most_entries || self.since.elapsed() >= LONGEST {
             return false;
         }
         if self.next < tasks {
