@@ -2,6 +2,7 @@
 
 mod commit;
 mod restore;
+mod retry;
 mod snapshots;
 mod timer;
 mod warm_up;
@@ -21,6 +22,7 @@ use crate::store::StateError;
 use crate::task::{Halt, Processed, Task};
 use crate::topic::TopicPartition;
 use restore::Restoring;
+use retry::Retry;
 use timer::RunTimer;
 use warm_up::WarmUp;
 
@@ -163,15 +165,6 @@ struct Uncommitted {
 struct Committing {
     since: Instant,
     records: usize,
-}
-
-/// A record that is tried again.
-#[derive(Debug)]
-struct Retry {
-    origin: TopicPartition,
-    offset: i64,
-    text: String,
-    attempts: u32,
 }
 
 /// One log and the tasks on its partitions.
@@ -409,49 +402,6 @@ impl Worker {
         }
         self.write_due_snapshot();
         Ok(Step::Idle)
-    }
-
-    /// Commits what came before the record, and returns to it: the log hands it out again.
-    fn pause_for_retry(
-        &mut self,
-        stage: usize,
-        origin: TopicPartition,
-        offset: i64,
-        text: String,
-    ) -> Result<Step, WorkerError> {
-        if !self.commit_all()? {
-            return Ok(Step::Aborted);
-        }
-        self.log.abort()?;
-        self.tasks.iter_mut().for_each(Task::discard);
-        let attempts = match self.retry.take() {
-            Some(retry) if retry.origin == origin && retry.offset == offset => {
-                if retry.text != text {
-                    self.log_retry(stage, origin, offset, &text);
-                }
-                retry.attempts + 1
-            }
-            _ => {
-                self.log_retry(stage, origin, offset, &text);
-                0
-            }
-        };
-        self.retry = Some(Retry { origin, offset, text, attempts });
-        Ok(Step::Retry(back_off(Duration::from_millis(100), Duration::from_secs(30), attempts)))
-    }
-
-    fn forget_retry_that_succeeded(&mut self) {
-        let Some(Retry { origin, offset, .. }) = self.retry else { return };
-        let task = self.tasks.iter().find(|task| task.inbox == origin);
-        if task.is_none_or(|task| task.has_passed(offset)) {
-            tracing::info!(partition = %origin, offset, "the record that was tried again went through");
-            self.retry = None;
-        }
-    }
-
-    fn log_retry(&self, stage: usize, origin: TopicPartition, offset: i64, text: &str) {
-        let stage = self.topology.stages[stage].name;
-        tracing::warn!(stage, partition = %origin, offset, "trying again until it succeeds: {text}");
     }
 
     fn unavailable(&mut self, text: &str) -> Result<Step, WorkerError> {

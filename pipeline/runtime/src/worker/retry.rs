@@ -1,0 +1,61 @@
+//! Records that are tried again until they succeed: a processor could not do without something that is not there now.
+
+use std::time::Duration;
+
+use super::{Step, Worker, WorkerError, back_off};
+use crate::task::Task;
+use crate::topic::TopicPartition;
+
+/// A record that is tried again.
+#[derive(Debug)]
+pub(super) struct Retry {
+    origin: TopicPartition,
+    offset: i64,
+    text: String,
+    attempts: u32,
+}
+
+impl Worker {
+    /// Commits what came before the record, and returns to it: the log hands it out again.
+    pub(super) fn pause_for_retry(
+        &mut self,
+        stage: usize,
+        origin: TopicPartition,
+        offset: i64,
+        text: String,
+    ) -> Result<Step, WorkerError> {
+        if !self.commit_all()? {
+            return Ok(Step::Aborted);
+        }
+        self.log.abort()?;
+        self.tasks.iter_mut().for_each(Task::discard);
+        let attempts = match self.retry.take() {
+            Some(retry) if retry.origin == origin && retry.offset == offset => {
+                if retry.text != text {
+                    self.log_retry(stage, origin, offset, &text);
+                }
+                retry.attempts + 1
+            }
+            _ => {
+                self.log_retry(stage, origin, offset, &text);
+                0
+            }
+        };
+        self.retry = Some(Retry { origin, offset, text, attempts });
+        Ok(Step::Retry(back_off(Duration::from_millis(100), Duration::from_secs(30), attempts)))
+    }
+
+    pub(super) fn forget_retry_that_succeeded(&mut self) {
+        let Some(Retry { origin, offset, .. }) = self.retry else { return };
+        let task = self.tasks.iter().find(|task| task.inbox == origin);
+        if task.is_none_or(|task| task.has_passed(offset)) {
+            tracing::info!(partition = %origin, offset, "the record that was tried again went through");
+            self.retry = None;
+        }
+    }
+
+    fn log_retry(&self, stage: usize, origin: TopicPartition, offset: i64, text: &str) {
+        let stage = self.topology.stages[stage].name;
+        tracing::warn!(stage, partition = %origin, offset, "trying again until it succeeds: {text}");
+    }
+}
