@@ -38,9 +38,11 @@ fn two_processes_share_the_work_and_one_takes_over_from_the_other_also_at_the_ti
     join_namespace(&mut world, &services, &schedule);
     let mut members = vec![Member::start(&world, "a", "a")];
     members[0].wait_to_tell("this process reads the inbox");
-    members.push(Member::start(&world, "b", "b"));
     wait_for(&world, "DE_EOE_RTC_20261121_00000001.DAT");
-    members[1].wait_to_tell("watching");
+    // It comes to a group at rest, and reads what the first has before it joins it.
+    std::thread::sleep(Duration::from_secs(1));
+    members.push(Member::start(&world, "b", "b"));
+    members[1].wait_to_tell("read the state of partitions that others have");
 
     let reader = members.iter().position(|member| !member.has_told("another process reads") && member.reads_folders());
     members.remove(reader.unwrap()).end("-KILL");
