@@ -67,8 +67,8 @@ impl KafkaLog {
         if joined {
             join(&consumer, &assignment)?;
         }
-        // The group is joined meanwhile, unless the state of what others have is read before. Nothing is read, and no offset is asked for, before the producer has ended what
-        // was left open.
+        // The group is joined meanwhile, unless the state of what others have is read before. Nothing is read, and no
+        // offset is asked for, before the producer has ended what was left open.
         let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
             .inspect_err(|_| consumer.context().close())?;
         let reader = Reader::new(configuration, group).inspect_err(|_| consumer.context().close())?;

@@ -273,22 +273,23 @@ fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProd
         connect(producer.client());
         let left = deadline.saturating_duration_since(Instant::now());
         let Err(error) = producer.init_transactions(timeout.min(left)) else { return Ok(producer) };
-        let fault = Fault::from(error);
-        // An answer that did not come in time; the code says what the broker said last, if it said anything.
-        if !fault.retriable || timeout >= left {
-            return Err(not_taken(&fault.describe(&format!("taking the transactional id {id}")), fault.code));
+        // An answer that did not come in time; the error says what the broker said last, if it said anything.
+        let is_late = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
+        if !is_late || timeout >= left {
+            return Err(not_taken(id, error));
         }
-        tracing::debug!(id, ?timeout, "asking again for the transactional id: {}", fault.text);
+        tracing::debug!(id, ?timeout, "asking again for the transactional id: {error}");
         timeout *= 2;
     }
 }
 
-fn not_taken(text: &str, code: Code) -> LogError {
-    match code {
-        Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed => LogError::Fatal(format!(
-            "{text}: the broker refuses; check user, password and access rights of transactional ids"
-        )),
-        _ => LogError::Unavailable(text.to_owned()),
+fn not_taken(id: &str, error: KafkaError) -> LogError {
+    let call = format!("taking the transactional id {id}");
+    match error.rdkafka_error_code() {
+        Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
+            fault::asked(&call, &error)
+        }
+        _ => LogError::Unavailable(Fault::from(error).describe(&call)),
     }
 }
 
