@@ -1,14 +1,20 @@
 //! Asking for first and last offsets, of many partitions in one request.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use tributary_runtime::LogError;
 
 use super::fault;
+
+const WHAT: &str = "asking for offsets";
+
+/// Between two questions of a leader that moves.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A partition by its name on the broker.
 pub(super) type BrokerPartition = (String, i32);
@@ -42,27 +48,45 @@ fn query<C: ConsumerContext>(
     if partitions.is_empty() {
         return Ok(Vec::new());
     }
-    let what = "asking for offsets";
     let asked = list(partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, which)))?;
-    let failed = |error: &KafkaError| {
-        if matches!(error.rdkafka_error_code(), Some(Code::UnknownTopicOrPartition | Code::UnknownPartition)) {
+    let asked_first = Instant::now();
+    loop {
+        let error = match ask(client, asked.clone(), timeout) {
+            Ok(answer) => return answer.elements().iter().map(offset).collect(),
+            Err(error) => error,
+        };
+        // Of a leader that moves, or has only just been chosen, the client asks no second time, as it does for records.
+        let code = error.rdkafka_error_code();
+        let is_moving = matches!(code, Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable));
+        if is_moving || matches!(code, Some(Code::UnknownTopicOrPartition | Code::UnknownPartition)) {
             look_again(client, partitions, timeout);
         }
-        fault::asked(what, error)
-    };
-    let answer = client.offsets_for_times(asked, timeout).map_err(|error| failed(&error))?;
-    let mut offsets = Vec::with_capacity(partitions.len());
-    for element in answer.elements() {
-        element.error().map_err(|error| failed(&error))?;
-        match element.offset() {
-            Offset::Offset(offset) => offsets.push(offset),
-            other => {
-                let place = format!("{}-{}", element.topic(), element.partition());
-                return Err(LogError::Unavailable(format!("{what} of {place}: no answer yet ({other:?})")));
-            }
+        if !is_moving || asked_first.elapsed() >= timeout {
+            return Err(fault::asked(WHAT, &error));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// One question, and an answer for all partitions.
+fn ask<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    asked: TopicPartitionList,
+    timeout: Duration,
+) -> Result<TopicPartitionList, KafkaError> {
+    let answer = client.offsets_for_times(asked, timeout)?;
+    answer.elements().iter().try_for_each(TopicPartitionListElem::error)?;
+    Ok(answer)
+}
+
+fn offset(element: &TopicPartitionListElem<'_>) -> Result<i64, LogError> {
+    match element.offset() {
+        Offset::Offset(offset) => Ok(offset),
+        other => {
+            let place = format!("{}-{}", element.topic(), element.partition());
+            Err(LogError::Unavailable(format!("{WHAT} of {place}: no answer yet ({other:?})")))
         }
     }
-    Ok(offsets)
 }
 
 /// Asks whether topics exist by now. The client remembers for ever that one did not, and answers questions without asking.
@@ -87,4 +111,49 @@ pub(super) fn list<'a>(
             .map_err(|error| LogError::Fatal(format!("offset {offset:?} of {topic}-{partition}: {error}")))?;
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    //! A broker that has lost the leadership cannot be had from a real one at will: the client's own stand-in says so.
+
+    use rdkafka::ClientConfig;
+    use rdkafka::consumer::DefaultConsumerContext;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+    const MOVING: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+
+    fn cluster() -> (Cluster, BaseConsumer<DefaultConsumerContext>) {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("lines", 2, 1).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "offsets");
+        let client = config.create().unwrap();
+        (cluster, client)
+    }
+
+    fn lines() -> [BrokerPartition; 2] {
+        [("lines".to_owned(), 0), ("lines".to_owned(), 1)]
+    }
+
+    #[test]
+    fn partitions_whose_leader_moves_are_asked_for_again() {
+        let (cluster, client) = cluster();
+        cluster.request_errors(RDKafkaApiKey::ListOffsets, &[MOVING; 3]);
+        assert_eq!(end(&client, &lines(), Duration::from_secs(20)), Ok(vec![0, 0]));
+    }
+
+    #[test]
+    fn a_leader_that_does_not_come_is_told_when_the_time_is_over() {
+        let (cluster, client) = cluster();
+        cluster.request_errors(RDKafkaApiKey::ListOffsets, &[MOVING; 1000]);
+        let error = end(&client, &lines(), Duration::from_secs(1)).unwrap_err();
+        assert!(matches!(&error, LogError::Unavailable(text) if text.starts_with(WHAT)), "{error:?}");
+    }
 }
