@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Mutex;
+use std::thread;
 
 use tributary_oracle::{Oracle, Outcome, scenario};
 use tributary_runtime::memory::Faults;
@@ -85,22 +89,30 @@ fn records_of(outcome: &Outcome) -> Vec<Record> {
     records
 }
 
-/// Checks each seed and hands on what became of it.
-fn check_all(count: u64, trouble: impl Fn(u64) -> Trouble, mut each: impl FnMut(&SimulatedFlow)) {
-    let mut failures = Vec::new();
-    for seed in seeds(count) {
-        match check(seed, trouble(seed)) {
-            Ok(flow) => each(&flow),
-            Err(text) => {
-                let start: Vec<&str> = text.lines().take(12).collect();
-                eprintln!("{}", start.join("\n"));
-                failures.push((seed, text));
+/// Checks each seed, on all processors, and hands on what became of it.
+fn check_all(count: u64, trouble: impl Fn(u64) -> Trouble + Sync, each: impl FnMut(&SimulatedFlow) + Send) {
+    let seeds = Mutex::new(seeds(count).into_iter());
+    let next = || seeds.lock().unwrap().next();
+    let (each, failures) = (Mutex::new(each), Mutex::new(BTreeMap::new()));
+    let check_next = || {
+        while let Some(seed) = next() {
+            let checked = panic::catch_unwind(AssertUnwindSafe(|| check(seed, trouble(seed))));
+            match checked.unwrap_or_else(|_| Err(format!("seed {seed} panicked, as told above"))) {
+                Ok(flow) => each.lock().unwrap()(&flow),
+                Err(text) => {
+                    let start: Vec<&str> = text.lines().take(12).collect();
+                    eprintln!("{}", start.join("\n"));
+                    failures.lock().unwrap().insert(seed, text);
+                }
             }
         }
-    }
-    if let Some((_, text)) = failures.first() {
-        let all: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
-        panic!("{} seeds fail: {all:?}; tests/simulate --seed {} replays the first\n{text}", all.len(), all[0]);
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| (0..processors).for_each(|_| drop(scope.spawn(check_next))));
+    let failures = failures.into_inner().unwrap();
+    if let Some((first, text)) = failures.first_key_value() {
+        let all: Vec<&u64> = failures.keys().collect();
+        panic!("{} seeds fail: {all:?}; tests/simulate --seed {first} replays the first\n{text}", all.len());
     }
 }
 

@@ -16,8 +16,7 @@ impl Broker {
                 continue;
             }
             for log in &mut topic.partitions {
-                let stable = log.stable(tick);
-                log.compact(stable);
+                log.compact(tick);
             }
         }
     }

@@ -215,34 +215,32 @@ impl PartitionLog {
         }
     }
 
-    /// Compacts when that frees at least half of the records.
-    pub(super) fn compact_if_worthwhile(&mut self) {
+    /// Compacts what is stable when that may free half of the records.
+    pub(super) fn compact_if_worthwhile(&mut self, tick: u64) {
         if self.added > 1024 && self.added > self.compacted {
-            self.compact(i64::MAX);
+            self.compact(tick);
         }
     }
 
-    /// Keeps the newest record of each key among those below `stable`, tombstones included, in a buffer of its own.
-    pub(super) fn compact(&mut self, stable: i64) {
+    /// Keeps the newest record of each key among the stable ones, tombstones included, in one chunk with a buffer of its
+    /// own. Later chunks stay as they are: those of open transactions are still to come between them.
+    pub(super) fn compact(&mut self, tick: u64) {
+        let stable = self.stable(tick);
+        let later = self.chunks.split_off(self.chunks.partition_point(|chunk| chunk.last() < stable));
         let mut seen = FxHashSet::default();
         let mut keep: Vec<StoredRecord<'_>> = Vec::new();
         for chunk in self.chunks.iter().rev() {
-            for entry in chunk.entries.iter().rev() {
-                let record = entry.record(&chunk.bytes);
-                if record.offset >= stable || seen.insert(record.key) {
-                    keep.push(record);
-                }
-            }
+            let records = chunk.entries.iter().rev().map(|entry| entry.record(&chunk.bytes));
+            keep.extend(records.filter(|record| seen.insert(record.key)));
         }
         keep.reverse();
         let mut buffer = BufferWriter::default();
         let entries: Vec<Entry> = keep.into_iter().map(|record| buffer.push(record)).collect();
         self.compacted = entries.len();
-        self.added = 0;
-        let chunk = Chunk { bytes: Arc::new(buffer.bytes), entries: Arc::new(entries) };
-        self.chunks.clear();
-        if !chunk.entries.is_empty() {
-            self.chunks.push_back(chunk);
+        self.added = later.iter().map(|chunk| chunk.entries.len()).sum();
+        self.chunks = later;
+        if !entries.is_empty() {
+            self.chunks.push_front(Chunk { bytes: Arc::new(buffer.bytes), entries: Arc::new(entries) });
         }
     }
 }
@@ -255,5 +253,42 @@ pub(super) fn without_offset<'a>(record: &OutputRecord<'a>) -> StoredRecord<'a> 
         key: record.key,
         value: record.value,
         headers: record.headers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One record for each key, at `offset` and after.
+    fn chunk(offset: i64, keys: &[&str]) -> Chunk {
+        let mut buffer = BufferWriter::default();
+        let records = keys.iter().zip(offset..).map(|(key, offset)| {
+            let headers = Headers::from_bytes(&[]);
+            buffer.push(StoredRecord { offset, timestamp: 0, key: key.as_bytes(), value: None, headers })
+        });
+        let entries = records.collect();
+        Chunk { bytes: Arc::new(buffer.bytes), entries: Arc::new(entries) }
+    }
+
+    fn offsets(log: &PartitionLog) -> Vec<i64> {
+        log.chunks_from(0).flat_map(Chunk::records).map(|record| record.offset).collect()
+    }
+
+    #[test]
+    fn a_transaction_that_ends_after_a_compaction_comes_at_its_place() {
+        let mut log = PartitionLog::new();
+        let early = log.reserve(2);
+        log.insert(chunk(early, &["a", "a"]));
+        log.pin(1);
+        let slow = log.reserve(1);
+        let late = log.reserve(2);
+        log.insert(chunk(late, &["a", "a"]));
+        log.compact(0);
+        log.unpin(1);
+        log.insert(chunk(slow, &["b"]));
+        assert_eq!(offsets(&log), [early + 1, slow, late, late + 1]);
+        log.compact(0);
+        assert_eq!(offsets(&log), [slow, late + 1]);
     }
 }

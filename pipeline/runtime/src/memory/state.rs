@@ -189,17 +189,17 @@ impl State {
             let place = (topic, partition);
             let late = number >= prompt || self.fault(|faults| faults.delay);
             let delay = if late { self.rng.below(20) } else { 0 };
-            let until = self.tick + delay;
-            let kept = self.keeps(topic);
+            let (tick, kept) = (self.tick, self.keeps(topic));
             let log = self.partition(place);
+            if kept == Kept::ByKey {
+                log.compact_if_worthwhile(tick);
+            }
             log.unpin(producer);
-            match kept {
-                Kept::Nothing => continue,
-                Kept::All => {}
-                Kept::ByKey => log.compact_if_worthwhile(),
+            if kept == Kept::Nothing {
+                continue;
             }
             if let (true, Some(first)) = (delay > 0, chunk.records().next()) {
-                log.delay(first.offset, until);
+                log.delay(first.offset, tick + delay);
             }
             log.insert(chunk);
         }
