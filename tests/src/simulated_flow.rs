@@ -386,6 +386,7 @@ fn worker_config(rng: &mut SimulationRng, snapshots: Option<&Snapshots>) -> Work
     WorkerConfig {
         limits,
         poll_timeout: Duration::ZERO,
+        linger: Duration::ZERO,
         poll_records: 1 + rng.below(100) as usize,
         unavailable: Duration::from_hours(1),
         snapshots: snapshots.map(|folder| SnapshotConfig {
