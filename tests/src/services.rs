@@ -7,6 +7,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::process::signal;
+
 /// A broker and a registry.
 #[derive(Debug, Clone)]
 pub struct Services {
@@ -65,6 +67,15 @@ impl Services {
         let pause = pause.as_secs_f64().to_string();
         let output = Command::new(script).args([service, "--dir", &self.folder, "--pause", &pause]).output().unwrap();
         assert!(output.status.success(), "{service} did not come back: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Lets `kafka` or `registry` stand still for a while, its connections open.
+    pub fn freeze(&self, service: &str, pause: Duration) {
+        let process = std::fs::read_to_string(Path::new(&self.folder).join(service).join("pid")).unwrap();
+        let process = process.trim().parse().unwrap();
+        signal(process, "STOP");
+        std::thread::sleep(pause);
+        signal(process, "CONT");
     }
 
     /// Limits how many bytes a second a client may send to the broker; 0 lifts the limit.

@@ -263,6 +263,14 @@ impl KafkaLog {
         drop(self.consumer.group_metadata());
     }
 
+    /// Hands on what the reader answered. One that failed is replaced: see [`Reader::is_of_no_use_after`].
+    fn or_renew_reader<T>(&mut self, answer: Result<T, LogError>) -> Result<T, LogError> {
+        if answer.as_ref().is_err_and(Reader::is_of_no_use_after) {
+            self.reader = Reader::new(&self.configuration, &self.group)?;
+        }
+        answer
+    }
+
     /// Ends as a killed process does: the transaction stays open and the group is not told.
     #[cfg(test)]
     pub(super) fn kill(mut self) {
@@ -395,13 +403,15 @@ impl Log for KafkaLog {
         each: &mut dyn FnMut(&[u8], Option<&[u8]>),
     ) -> Result<i64, LogError> {
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
-        self.reader.restore(&partition, from, each)
+        let restored = self.reader.restore(&partition, from, each);
+        self.or_renew_reader(restored)
     }
 
     fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
         // Between two transactions of the only writer, nothing uncommitted is in the partition.
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
-        let ends = self.reader.ends(std::slice::from_ref(&partition))?;
+        let ends = self.reader.ends(std::slice::from_ref(&partition));
+        let ends = self.or_renew_reader(ends)?;
         ends.first().copied().ok_or_else(|| LogError::Unavailable(format!("no end offset of {changelog}")))
     }
 }

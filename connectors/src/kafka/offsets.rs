@@ -16,6 +16,9 @@ const WHAT: &str = "asking for offsets";
 /// Between two questions of a leader that moves.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How long to look for a topic again: a client that has no broker any more does not get an answer.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// A partition by its name on the broker.
 pub(super) type BrokerPartition = (String, i32);
 
@@ -55,17 +58,23 @@ fn query<C: ConsumerContext>(
             Ok(answer) => return answer.elements().iter().map(offset).collect(),
             Err(error) => error,
         };
-        // Of a leader that moves, or has only just been chosen, the client asks no second time, as it does for records.
         let code = error.rdkafka_error_code();
-        let is_moving = matches!(code, Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable));
+        let is_moving = code.is_some_and(is_about_leader);
         if is_moving || matches!(code, Some(Code::UnknownTopicOrPartition | Code::UnknownPartition)) {
-            look_again(client, partitions, timeout);
+            look_again(client, partitions);
         }
         if !is_moving || asked_first.elapsed() >= timeout {
             return Err(fault::asked(WHAT, &error));
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Whether the leader moves, has only just been chosen, or has been chosen again without the client knowing: it asks
+/// neither a second time nor who leads now, as it does for records.
+fn is_about_leader(code: Code) -> bool {
+    use Code::{FencedLeaderEpoch, LeaderNotAvailable, NotLeaderForPartition, UnknownLeaderEpoch};
+    matches!(code, NotLeaderForPartition | LeaderNotAvailable | FencedLeaderEpoch | UnknownLeaderEpoch)
 }
 
 /// One question, and an answer for all partitions.
@@ -90,12 +99,12 @@ fn offset(element: &TopicPartitionListElem<'_>) -> Result<i64, LogError> {
 }
 
 /// Asks whether topics exist by now. The client remembers for ever that one did not, and answers questions without asking.
-fn look_again<C: ConsumerContext>(client: &BaseConsumer<C>, partitions: &[BrokerPartition], timeout: Duration) {
+fn look_again<C: ConsumerContext>(client: &BaseConsumer<C>, partitions: &[BrokerPartition]) {
     let mut topics: Vec<&str> = partitions.iter().map(|(topic, _)| topic.as_str()).collect();
     topics.sort_unstable();
     topics.dedup();
     for topic in topics {
-        if let Err(error) = client.fetch_metadata(Some(topic), timeout) {
+        if let Err(error) = client.fetch_metadata(Some(topic), LOOK) {
             tracing::debug!("asking for topic {topic}: {error}");
         }
     }
@@ -145,7 +154,8 @@ mod tests {
     #[test]
     fn partitions_whose_leader_moves_are_asked_for_again() {
         let (cluster, client) = cluster();
-        cluster.request_errors(RDKafkaApiKey::ListOffsets, &[MOVING; 3]);
+        let fenced = RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH;
+        cluster.request_errors(RDKafkaApiKey::ListOffsets, &[MOVING, fenced, MOVING]);
         assert_eq!(end(&client, &lines(), Duration::from_secs(20)), Ok(vec![0, 0]));
     }
 

@@ -50,6 +50,12 @@ impl Reader {
         Ok(Self { everything, committed, timeout: configuration.call_timeout() })
     }
 
+    /// Whether a new reader should be made after this error. A client whose brokers were all taken from the cluster's
+    /// list for a while, as the controller does with one that stood still, may not look for them again.
+    pub(super) fn is_of_no_use_after(error: &LogError) -> bool {
+        matches!(error, LogError::Unavailable(_))
+    }
+
     /// The end of each partition with everything in it.
     pub(super) fn ends(&self, partitions: &[BrokerPartition]) -> Result<Vec<i64>, LogError> {
         offsets::end(&self.everything, partitions, self.timeout)

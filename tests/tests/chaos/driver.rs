@@ -133,6 +133,7 @@ impl Driver {
             }
             Fault::Add => self.processes.add(),
             Fault::RestartBroker => self.restart("kafka"),
+            Fault::FreezeBroker => self.freeze(),
             Fault::RestartRegistry => self.restart("registry"),
             Fault::Cut => {
                 self.proxy.refuse(true);
@@ -186,6 +187,11 @@ impl Driver {
     fn restart(&mut self, service: &str) {
         let pause = Duration::from_millis(self.rng.below(3_000));
         self.services.restart(service, pause);
+    }
+
+    fn freeze(&mut self) {
+        let millis = SESSION_TIMEOUT_MILLIS + self.rng.below(6_000);
+        self.services.freeze("kafka", Duration::from_millis(millis));
     }
 
     fn fill_outbox(&mut self, work: &mut dyn FnMut()) {

@@ -2,7 +2,7 @@
 
 use tributary_runtime::memory::SimulationRng;
 
-/// A process is paused beyond this, or is missed after this.
+/// A process, or the broker, is paused beyond this, or is missed after this.
 pub const SESSION_TIMEOUT_MILLIS: u64 = 6_000;
 /// The broker ends a transaction that is older than this (the default of the product).
 pub const TRANSACTION_TIMEOUT_MILLIS: u64 = 10_000;
@@ -22,6 +22,8 @@ pub enum Fault {
     /// A process leaves for good.
     Remove,
     RestartBroker,
+    /// The broker stands still beyond the session timeout, its connections open, as a machine does that is moved.
+    FreezeBroker,
     RestartRegistry,
     /// All connections to the broker break, and for a while none is taken.
     Cut,
@@ -32,11 +34,12 @@ pub enum Fault {
 }
 
 /// What may happen to the position join, each as often as it stands here. A short run meets each kind once, in this order.
-pub const OF_JOIN: [Fault; 14] = [
+pub const OF_JOIN: [Fault; 15] = [
     Fault::RestartBroker,
     Fault::Expire,
     Fault::Kill,
     Fault::Cut,
+    Fault::FreezeBroker,
     Fault::Pause,
     Fault::Add,
     Fault::Delay,
@@ -50,11 +53,12 @@ pub const OF_JOIN: [Fault; 14] = [
 ];
 
 /// What may happen to the exchange.
-pub const OF_EXCHANGE: [Fault; 16] = [
+pub const OF_EXCHANGE: [Fault; 17] = [
     Fault::Kill,
     Fault::Cut,
     Fault::RestartBroker,
     Fault::FillOutbox,
+    Fault::FreezeBroker,
     Fault::Expire,
     Fault::Pause,
     Fault::RestartRegistry,

@@ -230,10 +230,10 @@ impl Worker {
             return Ok(Step::Aborted);
         }
         let restoring = self.restore_some()?;
-        if restoring == Restoring::Unavailable {
-            return self.unavailable("a changelog cannot be restored yet");
+        if let Restoring::Unavailable(text) = restoring {
+            return self.unavailable(&text);
         }
-        let (poll, halt) = match self.poll(restoring) {
+        let (poll, halt) = match self.poll(&restoring) {
             Ok(polled) => polled,
             Err(LogError::Unavailable(text)) => return self.unavailable(&text),
             Err(LogError::Abortable(text)) => return self.roll_back(&text).map(|()| Step::Aborted),
@@ -315,7 +315,7 @@ impl Worker {
         self.has_committed
     }
 
-    fn poll(&mut self, restoring: Restoring) -> Result<(Poll, Option<HaltAt>), LogError> {
+    fn poll(&mut self, restoring: &Restoring) -> Result<(Poll, Option<HaltAt>), LogError> {
         let linger = self.linger_left();
         let Self { topology, log, tasks, output, metrics, uncommitted, .. } = self;
         let timeout = match (restoring, uncommitted.since) {

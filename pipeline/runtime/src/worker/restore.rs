@@ -11,14 +11,14 @@ use crate::task::Task;
 use crate::topic::TopicPartition;
 
 /// How far the restoring of tasks is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Restoring {
     /// All tasks are restored.
     Done,
     /// There are more to restore.
     More,
-    /// A changelog cannot be read yet.
-    Unavailable,
+    /// A changelog cannot be read yet, for this reason.
+    Unavailable(String),
 }
 
 /// After so many entries the partitions that are restored go on, before others are restored. Tasks with little state go on
@@ -36,30 +36,33 @@ impl Worker {
             return Ok(Restoring::Done);
         }
         let started = Instant::now();
-        let (mut restored, mut entries, mut available) = (Vec::new(), 0, true);
+        let (mut restored, mut entries, mut missing) = (Vec::new(), 0, None);
         for &number in &waiting {
             let (mut source, tasks) = self.source();
-            let Some(count) = if_available(source.restore(&mut tasks[number]))? else {
-                available = false;
-                break;
-            };
+            match source.restore(&mut tasks[number]) {
+                Err(WorkerError::Log(LogError::Unavailable(text))) => {
+                    missing = Some(format!("{} cannot be restored yet: {text}", tasks[number].inbox));
+                    break;
+                }
+                count => entries += count?,
+            }
             restored.push(number);
-            entries += count;
             if entries >= ENTRIES_IN_ONE_STEP {
                 break;
             }
         }
-        if if_available(self.let_flow(&restored))?.is_none() {
-            return Ok(Restoring::Unavailable);
+        match self.let_flow(&restored) {
+            Err(WorkerError::Log(LogError::Unavailable(text))) => return Ok(Restoring::Unavailable(text)),
+            flowing => flowing?,
         }
         tracing::debug!(tasks = restored.len(), entries, time = ?started.elapsed(), "state is restored");
         add(&self.metrics.restored_tasks, restored.len() as u64);
         add(&self.metrics.restored_entries, entries);
         add(&self.metrics.restore_nanos, started.elapsed().as_nanos() as u64);
-        Ok(match available {
-            false => Restoring::Unavailable,
-            true if restored.len() < waiting.len() => Restoring::More,
-            true => Restoring::Done,
+        Ok(match missing {
+            Some(text) => Restoring::Unavailable(text),
+            None if restored.len() < waiting.len() => Restoring::More,
+            None => Restoring::Done,
         })
     }
 
@@ -159,14 +162,6 @@ impl Source<'_> {
         })?;
         task.changed_since_snapshot |= entries > 0;
         failed.map_or(Ok(entries), |error| Err(WorkerError::State { stage, partition, error }))
-    }
-}
-
-/// `None` when the log is not available: the same may succeed later.
-fn if_available<T>(result: Result<T, WorkerError>) -> Result<Option<T>, WorkerError> {
-    match result {
-        Err(WorkerError::Log(LogError::Unavailable(_))) => Ok(None),
-        result => result.map(Some),
     }
 }
 
