@@ -133,6 +133,7 @@ impl Seen {
     }
 
     pub(super) fn remember(self, known: &mut KnownLines) {
+        known.0.reserve(self.lines.len());
         let once = self.lines.into_iter().filter(|(_, id)| !self.repeated.contains(id));
         known.0.extend(once);
     }

@@ -6,6 +6,7 @@ mod known_lines;
 mod record;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::ScopedJoinHandle;
 
 use rustc_hash::FxHashSet;
 use tributary_esr::configuration::{Snapshot as SnapshotSettings, SnapshotContent};
@@ -18,6 +19,9 @@ use crate::snapshot::{Kind, KindReport, Snapshot, SnapshotError};
 use known_lines::{Comparison, Seen};
 
 pub use known_lines::KnownLines;
+
+/// The kinds in the order in which they are published.
+const ORDER: [Kind; 3] = [Kind::People, Kind::Posts, Kind::Placements];
 
 /// A publication ends after so many bytes.
 const PUBLICATION_BYTES: usize = 4 << 20;
@@ -124,7 +128,8 @@ impl Load<'_> {
         let (sender, receiver) = sync_channel(PUBLICATIONS_AHEAD);
         std::thread::scope(|scope| {
             let publisher = scope.spawn(move || publish_all(&receiver, producer));
-            let read = self.read(snapshot, held, sender);
+            let read = self.read(snapshot, held, &sender);
+            drop(sender);
             let outcome = match publisher.join() {
                 Ok(outcome) => outcome,
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -135,46 +140,77 @@ impl Load<'_> {
         })
     }
 
-    fn read(&self, snapshot: &Snapshot, held: &Held, sender: SyncSender<Output>) -> Result<LoadReport, LoadError> {
+    fn read(&self, snapshot: &Snapshot, held: &Held, sender: &SyncSender<Output>) -> Result<LoadReport, LoadError> {
         // A snapshot may be refused as a whole once it is known what it deletes (D2), so nothing may leave before
         // that; where nothing is held, nothing can be deleted.
-        let mut publications = Publications {
-            load: self,
-            current: self.output(),
-            waiting: Vec::new(),
-            sender: held.is_empty().then(|| sender.clone()),
-            value: Vec::new(),
+        let loaded = if held.is_empty() {
+            ORDER.into_iter().map(|kind| self.read_kind(kind, snapshot, held, Some(sender))).collect()
+        } else {
+            self.read_side_by_side(snapshot, held)
         };
         let mut report = LoadReport::default();
+        let mut publications = Vec::new();
         let mut gone = Vec::new();
-        for kind in [Kind::People, Kind::Posts, Kind::Placements] {
-            let held = held.of(kind);
-            let mut seen = Seen::expecting(held.len());
-            let file = publications.load(snapshot, &Comparison::new(kind, self.known, held), kind, &mut seen)?;
-            if self.settings.content == SnapshotContent::Full && file.allows_deletions() {
-                let missing: Vec<i64> = held.difference(&seen.ids).copied().collect();
+        for loaded in loaded? {
+            let (kind, held) = (loaded.kind, held.of(loaded.kind));
+            if let Some(missing) = loaded.missing {
                 if self.settings.refuses(missing.len() as u64, held.len() as u64) {
                     report.refused = Some(refusal(kind, missing.len(), held.len()));
                 }
+                report.deleted.push((kind, missing.len() as u64));
                 gone.push((kind, missing));
             }
-            report.files.push((kind, file));
-            seen.remember(&mut report.known);
+            report.files.push((kind, loaded.file));
+            loaded.seen.remember(&mut report.known);
+            publications.push(loaded.publications);
         }
         if report.refused.is_some() {
-            report.known = KnownLines::default();
-            return Ok(report);
+            return Ok(LoadReport { deleted: Vec::new(), known: KnownLines::default(), ..report });
         }
-        publications.sender = Some(sender);
-        for (kind, mut ids) in gone {
-            ids.sort_unstable();
-            report.deleted.push((kind, ids.len() as u64));
+        for mut waiting in publications {
+            waiting.release(sender)?;
+        }
+        let mut tombstones = Publications::new(self, Some(sender));
+        for (kind, ids) in gone {
             for id in ids {
-                publications.tombstone(kind, id)?;
+                tombstones.tombstone(kind, id)?;
             }
         }
-        publications.finish()?;
+        tombstones.turn()?;
         Ok(report)
+    }
+
+    /// Reads all kinds, each in a thread of its own.
+    fn read_side_by_side(&self, snapshot: &Snapshot, held: &Held) -> Result<Vec<Loaded<'_>>, LoadError> {
+        std::thread::scope(|scope| {
+            let readers = ORDER.map(|kind| scope.spawn(move || self.read_kind(kind, snapshot, held, None)));
+            let join = |reader: ScopedJoinHandle<'_, _>| match reader.join() {
+                Ok(loaded) => loaded,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            readers.into_iter().map(join).collect()
+        })
+    }
+
+    fn read_kind(
+        &self,
+        kind: Kind,
+        snapshot: &Snapshot,
+        held: &Held,
+        sender: Option<&SyncSender<Output>>,
+    ) -> Result<Loaded<'_>, LoadError> {
+        let held = held.of(kind);
+        let mut publications = Publications::new(self, sender);
+        let mut seen = Seen::expecting(held.len());
+        let file = publications.load(snapshot, &Comparison::new(kind, self.known, held), kind, &mut seen)?;
+        publications.turn()?;
+        let is_complete = self.settings.content == SnapshotContent::Full && file.allows_deletions();
+        let missing = is_complete.then(|| {
+            let mut missing: Vec<i64> = held.difference(&seen.ids).copied().collect();
+            missing.sort_unstable();
+            missing
+        });
+        Ok(Loaded { kind, file, missing, seen, publications })
     }
 
     fn output(&self) -> Output {
@@ -203,6 +239,16 @@ fn publish_all(receiver: &Receiver<Output>, producer: &mut dyn Producer) -> Resu
     Ok(())
 }
 
+/// What was read of one kind.
+struct Loaded<'a> {
+    kind: Kind,
+    file: KindReport,
+    /// Objects that are held and that the file does not name, where it names all (D2).
+    missing: Option<Vec<i64>>,
+    seen: Seen,
+    publications: Publications<'a>,
+}
+
 /// Records on their way to the log, in the order in which they were read.
 struct Publications<'a> {
     load: &'a Load<'a>,
@@ -213,7 +259,12 @@ struct Publications<'a> {
     value: Vec<u8>,
 }
 
-impl Publications<'_> {
+impl<'a> Publications<'a> {
+    /// Without a sender nothing leaves before [`Publications::release`].
+    fn new(load: &'a Load<'a>, sender: Option<&SyncSender<Output>>) -> Self {
+        Self { load, current: load.output(), waiting: Vec::new(), sender: sender.cloned(), value: Vec::new() }
+    }
+
     fn load(
         &mut self,
         snapshot: &Snapshot,
@@ -269,7 +320,9 @@ impl Publications<'_> {
     }
 
     fn turn(&mut self) -> Result<(), LoadError> {
-        self.waiting.push(std::mem::replace(&mut self.current, self.load.output()));
+        if !self.current.is_empty() {
+            self.waiting.push(std::mem::replace(&mut self.current, self.load.output()));
+        }
         let Some(sender) = &self.sender else { return Ok(()) };
         for output in self.waiting.drain(..) {
             // The publisher ends early only with an error of its own, which is reported instead of this one.
@@ -278,7 +331,9 @@ impl Publications<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(), LoadError> {
+    /// Lets what waits leave.
+    fn release(&mut self, sender: &SyncSender<Output>) -> Result<(), LoadError> {
+        self.sender = Some(sender.clone());
         self.turn()
     }
 }
