@@ -78,7 +78,8 @@ fn by_code(what: &str, code: Code, error: &KafkaError) -> LogError {
              ids ({error})"
         )),
         Code::FencedInstanceId => LogError::Fenced(format!(
-            "{what}: another process has joined with the same instance name; give each process its own ({error})"
+            "{what}: somebody has joined with the same instance name: this process, if the broker did not answer for a \
+             while, else another, which needs a name of its own ({error})"
         )),
         Code::OffsetOutOfRange | Code::AutoOffsetReset => LogError::OffsetOutOfRange(format!("{what}: {error}")),
         Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress | Code::StaleMemberEpoch => {

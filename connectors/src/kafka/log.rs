@@ -194,7 +194,8 @@ impl KafkaLog {
             let text = format!("the consumer of group {}: {text}", self.group);
             return Err(match code {
                 Code::FencedInstanceId => LogError::Fenced(format!(
-                    "{text}; another process has joined with the same instance name: give each process its own"
+                    "{text}; somebody has joined with the same instance name: this process, if the broker did not \
+                     answer for a while, else another, which needs a name of its own"
                 )),
                 _ => LogError::Unavailable(text),
             });
