@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -16,7 +16,7 @@ use super::connection::connect;
 use super::offsets::{self, BrokerPartition};
 use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
 use super::restore::Reader;
-use super::transaction::{self, Transactions};
+use super::transaction::Transactions;
 use super::unassigned::Unassigned;
 use super::{fault, group, headers};
 
@@ -209,21 +209,18 @@ impl KafkaLog {
         }
     }
 
-    /// Commits offsets without a transaction, when nothing was sent: the records changed nothing.
+    /// Who commits: a member of a generation of the group.
     ///
-    /// The coordinator refuses it from a member that has lost its partitions. Against an earlier transaction of this
-    /// worker whose marker is still on its way it is safe too: the coordinator keeps what was written later.
-    fn commit_offsets(&self, list: &TopicPartitionList) -> Result<(), LogError> {
-        let deadline = Instant::now() + self.configuration.call_timeout();
-        loop {
-            match self.consumer.commit(list, CommitMode::Sync) {
-                Ok(()) => return Ok(()),
-                Err(error) if transaction::is_transient(&error) && Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(error) => return Err(fault::asked("committing offsets", &error)),
-            }
+    /// A member that the group has not heard of for too long forgets its name. Offsets that come without a name are taken
+    /// from anybody while the group is empty, and would then replace those of whoever had the partitions meanwhile. So it
+    /// is asked afterwards whether the partitions are still this member's: what is lost later has a name and is refused.
+    fn committing_member(&self) -> Result<ConsumerGroupMetadata, LogError> {
+        // Asked each time: the generation of the group moves with every rebalance.
+        let member = self.consumer.group_metadata();
+        if self.consumer.assignment_lost() {
+            return Err(LogError::Abortable("the group has given the partitions to others".to_owned()));
         }
+        member.ok_or_else(|| LogError::Fatal("the consumer has no group; set a group name".to_owned()))
     }
 
     /// Returns the consumer to the committed offsets.
@@ -364,19 +361,12 @@ impl Log for KafkaLog {
         let named: Vec<_> = offsets.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
         let list = self.assignment.list(&named)?;
         self.committing = offsets.to_vec();
-        match (self.committer.is_open() || !output.is_empty(), list.count() > 0) {
-            (true, true) => {
-                // Asked each time: the generation of the group moves with every rebalance.
-                let group = self
-                    .consumer
-                    .group_metadata()
-                    .ok_or_else(|| LogError::Fatal("the consumer has no group; set a group name".to_owned()))?;
-                self.committer.begin(output, Some((list, group)))
-            }
-            (true, false) => self.committer.begin(output, None),
-            (false, true) => self.commit_offsets(&list),
-            (false, false) => Ok(()),
+        if list.count() == 0 {
+            let nothing = !self.committer.is_open() && output.is_empty();
+            return if nothing { Ok(()) } else { self.committer.begin(output, None) };
         }
+        let member = self.committing_member()?;
+        self.committer.begin(output, Some((list, member)))
     }
 
     fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {

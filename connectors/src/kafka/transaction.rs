@@ -109,6 +109,8 @@ impl Transactions {
         }
         self.send(output)?;
         if let Some(offsets) = last {
+            // Nothing was sent when the records changed nothing.
+            self.begin()?;
             self.add_offsets(offsets)?;
         }
         self.commit()
@@ -341,20 +343,4 @@ impl Drop for Transactions {
             tracing::debug!(id = self.id, %error, "transaction left for the broker to abort");
         }
     }
-}
-
-/// Whether an error of a consumer's own commit goes away by itself.
-pub(super) fn is_transient(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::RebalanceInProgress
-                | Code::CoordinatorLoadInProgress
-                | Code::CoordinatorNotAvailable
-                | Code::NotCoordinator
-                | Code::RequestTimedOut
-                | Code::OperationTimedOut
-                | Code::BrokerTransportFailure
-        )
-    )
 }
