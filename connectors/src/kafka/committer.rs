@@ -49,7 +49,8 @@ impl Committer {
     /// Begins a commit. Takes the records of `output`.
     pub(super) fn begin(&mut self, output: &mut Output, offsets: Option<InputOffsets>) -> Result<(), LogError> {
         let mut transactions = self.transactions.take().ok_or_else(away)?;
-        let next = self.spare.take().unwrap_or_else(|| output.another());
+        // That of a commit without records ([`tributary_runtime::Log::commit`]) knows nothing of the flow.
+        let next = self.spare.take().filter(|spare| spare.is_like(output)).unwrap_or_else(|| output.another());
         let mut output = std::mem::replace(output, next);
         let commit = move || {
             let offsets = offsets.as_ref().map(|(list, group)| (list, group));

@@ -359,6 +359,11 @@ fn offsets_without_output_are_committed_too() {
     assert_eq!(lag.lag().unwrap(), 3);
     log.commit(&read).unwrap();
     assert_eq!(lag.lag().unwrap(), 0);
+    // What is committed after it still goes to the partitions of the flow.
+    let mut rows = output(&word_count::COUNTS, &[("a", "1")]);
+    log.begin_commit(&mut rows, &[]).unwrap();
+    log.outcome(true).unwrap().unwrap();
+    assert!(rows.is_like(&output(&word_count::COUNTS, &[])));
 }
 
 #[test]

@@ -75,6 +75,11 @@ impl Output {
         Self::new(self.flow_partitions)
     }
 
+    /// Whether `other` is for a flow of as many partitions, so that one can take the place of the other.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.flow_partitions == other.flow_partitions
+    }
+
     /// The number of partitions of `topic` in this flow.
     pub fn partition_count(&self, topic: &Topic) -> i32 {
         topic.partition_count(self.flow_partitions)
