@@ -73,7 +73,8 @@ impl KafkaLog {
             .inspect_err(|_| consumer.context().close())?;
         let reader = Reader::new(configuration, group).inspect_err(|_| consumer.context().close())?;
         Ok(Self {
-            committer: Committer::new(transactions),
+            // Records, offsets and the commit itself may each take a time-out, and a new producer twice that.
+            committer: Committer::new(transactions, configuration.call_timeout() * 5),
             consumer,
             assignment,
             joined,
