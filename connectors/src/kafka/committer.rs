@@ -17,7 +17,7 @@ pub(super) type InputOffsets = (TopicPartitionList, ConsumerGroupMetadata);
 
 /// The transactions of one worker.
 pub(super) struct Committer {
-    /// `None` while a commit is on its way.
+    /// `None` while a commit is on its way, and after it was given up.
     transactions: Option<Transactions>,
     commit: Option<OnItsWay>,
     /// After so long a commit is given up: librdkafka may never come back from sending offsets when the broker stood still
@@ -78,24 +78,23 @@ impl Committer {
 
     /// How and when the commit that was begun last has ended; `None` while it is on its way.
     pub(super) fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
-        let Some(commit) = &self.commit else { return Some(Ok(Instant::now())) };
+        let Some(commit) = self.commit.take() else { return Some(Ok(Instant::now())) };
         let left = commit.deadline.saturating_duration_since(Instant::now());
-        let ended = match commit.ended.recv_timeout(if wait { left } else { Duration::ZERO }) {
-            Ok(ended) => ended,
-            Err(RecvTimeoutError::Timeout) if !left.is_zero() && !wait => return None,
+        match commit.ended.recv_timeout(if wait { left } else { Duration::ZERO }) {
+            Ok(ended) => {
+                self.transactions = Some(ended.transactions);
+                self.spare = Some(ended.output);
+                Some(ended.outcome)
+            }
+            Err(RecvTimeoutError::Timeout) if !wait && !left.is_zero() => {
+                self.commit = Some(commit);
+                None
+            }
             Err(RecvTimeoutError::Timeout) => {
-                self.commit = None;
-                return Some(Err(LogError::Unavailable("the client does not come back from a commit".to_owned())));
+                Some(Err(LogError::Unavailable("the client does not come back from a commit".to_owned())))
             }
-            Err(RecvTimeoutError::Disconnected) => {
-                self.commit = None;
-                return Some(Err(LogError::Fatal("a commit panicked".to_owned())));
-            }
-        };
-        self.commit = None;
-        self.transactions = Some(ended.transactions);
-        self.spare = Some(ended.output);
-        Some(ended.outcome)
+            Err(RecvTimeoutError::Disconnected) => Some(Err(LogError::Fatal("a commit panicked".to_owned()))),
+        }
     }
 }
 

@@ -4,6 +4,10 @@ use rdkafka::error::{KafkaError, RDKafkaError};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tributary_runtime::LogError;
 
+/// Who it was that joined when a member with a fixed name is fenced, and what to do.
+pub(super) const INSTANCE_NAME_TAKEN: &str = "somebody has joined with the same instance name: this process, if the \
+     broker did not answer for a while, else another, which needs a name of its own";
+
 /// An error of a transactional call. librdkafka says what it allows next.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -77,10 +81,7 @@ fn by_code(what: &str, code: Code, error: &KafkaError) -> LogError {
             "{what}: the broker refuses; check user, password and access rights of topics, groups and transactional \
              ids ({error})"
         )),
-        Code::FencedInstanceId => LogError::Fenced(format!(
-            "{what}: somebody has joined with the same instance name: this process, if the broker did not answer for a \
-             while, else another, which needs a name of its own ({error})"
-        )),
+        Code::FencedInstanceId => LogError::Fenced(format!("{what}: {INSTANCE_NAME_TAKEN} ({error})")),
         Code::OffsetOutOfRange | Code::AutoOffsetReset => LogError::OffsetOutOfRange(format!("{what}: {error}")),
         Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress | Code::StaleMemberEpoch => {
             LogError::Abortable(format!("{what}: the partitions have moved to another member ({error})"))

@@ -23,7 +23,7 @@ use super::restore::Reader;
 /// What the groups of a flow have left to do in their inboxes.
 pub struct KafkaLag {
     groups: Vec<Group>,
-    configuration: KafkaConfiguration,
+    timeout: Duration,
     inner: Mutex<Inner>,
 }
 
@@ -41,9 +41,6 @@ struct Group {
 
 /// What lies between the committed and the end offset of a partition, for one group.
 type Gap = ((usize, BrokerPartition), (i64, i64));
-
-/// The reader's name for access rights.
-const READER: &str = "lag";
 
 /// Up to how many records are counted; beyond, the distance to the end tells enough.
 const COUNT_MOST: u64 = 1000;
@@ -77,8 +74,9 @@ impl KafkaLag {
             });
             opened.push(Group { consumer, partitions: partitions.collect() });
         }
-        let inner = Mutex::new(Inner { reader: Reader::new(configuration, READER)?, empty: FxHashMap::default() });
-        Ok(Self { groups: opened, configuration: configuration.clone(), inner })
+        let reader = Reader::new(configuration, "lag")?;
+        let inner = Mutex::new(Inner { reader, empty: FxHashMap::default() });
+        Ok(Self { groups: opened, timeout: configuration.call_timeout(), inner })
     }
 
     /// Reads committed offsets first and ends after, so that what moves between is seen as left to do.
@@ -106,10 +104,8 @@ impl KafkaLag {
         let asked = offsets::list(
             group.partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)),
         )?;
-        let answer = group
-            .consumer
-            .committed_offsets(asked, self.configuration.call_timeout())
-            .map_err(|error| fault::asked(what, &error))?;
+        let answer =
+            group.consumer.committed_offsets(asked, self.timeout).map_err(|error| fault::asked(what, &error))?;
         let mut committed = Vec::with_capacity(group.partitions.len());
         for element in answer.elements() {
             element.error().map_err(|error| fault::asked(what, &error))?;
@@ -144,10 +140,7 @@ impl Lag for KafkaLag {
     fn lag(&self) -> Result<u64, LogError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let left = self.left(&mut inner);
-        if left.as_ref().is_err_and(Reader::is_of_no_use_after) {
-            inner.reader = Reader::new(&self.configuration, READER)?;
-        }
-        left
+        inner.reader.renewed_after(left)
     }
 }
 

@@ -194,10 +194,7 @@ impl KafkaLog {
         if let Some((code, text)) = self.consumer.client().fatal_error() {
             let text = format!("the consumer of group {}: {text}", self.group);
             return Err(match code {
-                Code::FencedInstanceId => LogError::Fenced(format!(
-                    "{text}; somebody has joined with the same instance name: this process, if the broker did not \
-                     answer for a while, else another, which needs a name of its own"
-                )),
+                Code::FencedInstanceId => LogError::Fenced(format!("{text}; {}", fault::INSTANCE_NAME_TAKEN)),
                 _ => LogError::Unavailable(text),
             });
         }
@@ -260,14 +257,6 @@ impl KafkaLog {
     /// group waits for the heartbeat of each member before partitions move.
     fn wake_member(&self) {
         drop(self.consumer.group_metadata());
-    }
-
-    /// Hands on what the reader answered. One that failed is replaced: see [`Reader::is_of_no_use_after`].
-    fn or_renew_reader<T>(&mut self, answer: Result<T, LogError>) -> Result<T, LogError> {
-        if answer.as_ref().is_err_and(Reader::is_of_no_use_after) {
-            self.reader = Reader::new(&self.configuration, &self.group)?;
-        }
-        answer
     }
 
     /// Ends as a killed process does: the transaction stays open and the group is not told.
@@ -396,14 +385,14 @@ impl Log for KafkaLog {
     ) -> Result<i64, LogError> {
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
         let restored = self.reader.restore(&partition, from, each);
-        self.or_renew_reader(restored)
+        self.reader.renewed_after(restored)
     }
 
     fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
         // Between two transactions of the only writer, nothing uncommitted is in the partition.
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
         let ends = self.reader.ends(std::slice::from_ref(&partition));
-        let ends = self.or_renew_reader(ends)?;
+        let ends = self.reader.renewed_after(ends)?;
         ends.first().copied().ok_or_else(|| LogError::Unavailable(format!("no end offset of {changelog}")))
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Reader {
     /// Sees what is committed.
     committed: BaseConsumer,
     timeout: Duration,
+    configuration: KafkaConfiguration,
+    group: String,
 }
 
 impl Reader {
@@ -47,13 +49,17 @@ impl Reader {
         let committed: BaseConsumer = committed.create().map_err(create)?;
         connect(everything.client());
         connect(committed.client());
-        Ok(Self { everything, committed, timeout: configuration.call_timeout() })
+        let timeout = configuration.call_timeout();
+        Ok(Self { everything, committed, timeout, configuration: configuration.clone(), group: group.to_owned() })
     }
 
-    /// Whether a new reader should be made after this error. A client whose brokers were all taken from the cluster's
-    /// list for a while, as the controller does with one that stood still, may not look for them again.
-    pub(super) fn is_of_no_use_after(error: &LogError) -> bool {
-        matches!(error, LogError::Unavailable(_))
+    /// Hands on an answer. After a failure there are new clients: one whose brokers were all taken from the cluster's list
+    /// for a while, as the controller does with one that stood still, may not look for them again.
+    pub(super) fn renewed_after<T>(&mut self, answer: Result<T, LogError>) -> Result<T, LogError> {
+        if matches!(answer, Err(LogError::Unavailable(_))) {
+            *self = Self::new(&self.configuration, &self.group)?;
+        }
+        answer
     }
 
     /// The end of each partition with everything in it.

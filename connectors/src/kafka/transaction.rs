@@ -103,14 +103,15 @@ impl Transactions {
     pub(super) fn send_and_commit(&mut self, output: &Output, offsets: Option<Offsets<'_>>) -> Result<(), LogError> {
         let markers_on_their_way = self.committed.is_some_and(|committed| committed.elapsed() < MARKERS_TIME);
         let (first, last) = if markers_on_their_way && !self.is_open() { (offsets, None) } else { (None, offsets) };
-        if let Some(offsets) = first {
+        if offsets.is_some() {
+            // Also when nothing is sent, because the records changed nothing.
             self.begin()?;
+        }
+        if let Some(offsets) = first {
             self.add_offsets(offsets)?;
         }
         self.send(output)?;
         if let Some(offsets) = last {
-            // Nothing was sent when the records changed nothing.
-            self.begin()?;
             self.add_offsets(offsets)?;
         }
         self.commit()

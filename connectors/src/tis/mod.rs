@@ -130,12 +130,8 @@ impl Load<'_> {
             let publisher = scope.spawn(move || publish_all(&receiver, producer));
             let read = self.read(snapshot, held, &sender);
             drop(sender);
-            let outcome = match publisher.join() {
-                Ok(outcome) => outcome,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
             // The log's answer says more than the reader's that nobody takes its records any more.
-            outcome?;
+            join(publisher)?;
             read
         })
     }
@@ -184,10 +180,6 @@ impl Load<'_> {
     fn read_side_by_side(&self, snapshot: &Snapshot, held: &Held) -> Result<Vec<Loaded<'_>>, LoadError> {
         std::thread::scope(|scope| {
             let readers = ORDER.map(|kind| scope.spawn(move || self.read_kind(kind, snapshot, held, None)));
-            let join = |reader: ScopedJoinHandle<'_, _>| match reader.join() {
-                Ok(loaded) => loaded,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
             readers.into_iter().map(join).collect()
         })
     }
@@ -230,6 +222,11 @@ fn refusal(kind: Kind, gone: usize, held: usize) -> String {
          delete; if that is right, raise snapshot.refuse_deletions_percent for one run (D2)",
         kind.file_name()
     )
+}
+
+/// What a thread gives; its panic goes on here.
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn publish_all(receiver: &Receiver<Output>, producer: &mut dyn Producer) -> Result<(), LogError> {
