@@ -107,6 +107,8 @@ impl KafkaConfiguration {
             ("session.timeout.ms", self.session_timeout.as_millis().to_string()),
             // A member learns of a rebalance by its next heartbeat, and partitions on their way to it stand still so long.
             ("heartbeat.interval.ms", (self.session_timeout.as_millis() / 5).clamp(1, 100).to_string()),
+            // They tell whether the member finds its coordinator.
+            ("statistics.interval.ms", "5000".to_owned()),
         ];
         for (key, value) in defaults {
             self.default_for(&self.consumer, &mut config, key, value);

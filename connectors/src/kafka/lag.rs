@@ -23,20 +23,41 @@ use super::restore::Reader;
 /// What the groups of a flow have left to do in their inboxes.
 pub struct KafkaLag {
     groups: Vec<Group>,
-    timeout: Duration,
+    configuration: KafkaConfiguration,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
-    reader: Reader,
+    clients: Clients,
     /// Gaps that were found to hold no record: from the committed offset to the end.
     empty: FxHashMap<(usize, BrokerPartition), (i64, i64)>,
 }
 
+/// Who asks.
+struct Clients {
+    reader: Reader,
+    /// One for each group.
+    consumers: Vec<BaseConsumer>,
+}
+
 /// A group and the partitions that it has to read.
 struct Group {
-    consumer: BaseConsumer,
+    name: String,
     partitions: Vec<BrokerPartition>,
+}
+
+impl Clients {
+    fn new(configuration: &KafkaConfiguration, groups: &[Group]) -> Result<Self, LogError> {
+        let consumer = |group: &Group| {
+            let mut config = configuration.consumer(&group.name);
+            // It never joins, so it must not claim a member's name; and it wants the offsets that are there now, not
+            // to wait for those in an open transaction.
+            config.set("isolation.level", "read_uncommitted").remove("group.instance.id");
+            config.create().map_err(|error| fault::not_created("the watcher of lag", &error))
+        };
+        let consumers = groups.iter().map(consumer).collect::<Result<_, _>>()?;
+        Ok(Self { reader: Reader::new(configuration, "lag")?, consumers })
+    }
 }
 
 /// What lies between the committed and the end offset of a partition, for one group.
@@ -61,34 +82,32 @@ impl KafkaLag {
         groups: &[(&str, Vec<&'static Topic>)],
         flow_partitions: i32,
     ) -> Result<Self, LogError> {
-        let mut opened = Vec::with_capacity(groups.len());
-        for (group, inboxes) in groups {
-            let mut config = configuration.consumer(group);
-            // It never joins, so it must not claim a member's name; and it wants the offsets that are there now, not
-            // to wait for those in an open transaction.
-            config.set("isolation.level", "read_uncommitted").remove("group.instance.id");
-            let consumer = config.create().map_err(|error| fault::not_created("the watcher of lag", &error))?;
+        let partitions_of = |inboxes: &[&'static Topic]| {
             let partitions = inboxes.iter().flat_map(|inbox| {
                 let name = configuration.name(inbox.name);
                 (0..inbox.partition_count(flow_partitions)).map(move |partition| (name.clone(), partition))
             });
-            opened.push(Group { consumer, partitions: partitions.collect() });
-        }
-        let reader = Reader::new(configuration, "lag")?;
-        let inner = Mutex::new(Inner { reader, empty: FxHashMap::default() });
-        Ok(Self { groups: opened, timeout: configuration.call_timeout(), inner })
+            partitions.collect()
+        };
+        let groups: Vec<Group> = groups
+            .iter()
+            .map(|(name, inboxes)| Group { name: (*name).to_owned(), partitions: partitions_of(inboxes) })
+            .collect();
+        let clients = Clients::new(configuration, &groups)?;
+        let inner = Mutex::new(Inner { clients, empty: FxHashMap::default() });
+        Ok(Self { groups, configuration: configuration.clone(), inner })
     }
 
     /// Reads committed offsets first and ends after, so that what moves between is seen as left to do.
-    fn read(&self, reader: &Reader) -> Result<Reading, LogError> {
+    fn read(&self, clients: &Clients) -> Result<Reading, LogError> {
         let mut reading = Vec::new();
-        for group in &self.groups {
-            let committed = self.committed(group)?;
+        for (group, consumer) in self.groups.iter().zip(&clients.consumers) {
+            let committed = self.committed(group, consumer)?;
             reading.extend(committed.into_iter().map(|committed| (committed, 0)));
         }
         let partitions: Vec<BrokerPartition> = self.partitions().map(|(_, partition)| partition.clone()).collect();
-        let ends = reader.ends(&partitions)?;
-        let starts = reader.starts(&partitions)?;
+        let ends = clients.reader.ends(&partitions)?;
+        let starts = clients.reader.starts(&partitions)?;
         for (((committed, end), now), start) in reading.iter_mut().zip(ends).zip(starts) {
             *committed = (*committed).max(start);
             *end = now;
@@ -96,7 +115,7 @@ impl KafkaLag {
         Ok(reading)
     }
 
-    fn committed(&self, group: &Group) -> Result<Vec<i64>, LogError> {
+    fn committed(&self, group: &Group, consumer: &BaseConsumer) -> Result<Vec<i64>, LogError> {
         let what = "asking for committed offsets";
         if group.partitions.is_empty() {
             return Ok(Vec::new());
@@ -104,8 +123,8 @@ impl KafkaLag {
         let asked = offsets::list(
             group.partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)),
         )?;
-        let answer =
-            group.consumer.committed_offsets(asked, self.timeout).map_err(|error| fault::asked(what, &error))?;
+        let timeout = self.configuration.call_timeout();
+        let answer = consumer.committed_offsets(asked, timeout).map_err(|error| fault::asked(what, &error))?;
         let mut committed = Vec::with_capacity(group.partitions.len());
         for element in answer.elements() {
             element.error().map_err(|error| fault::asked(what, &error))?;
@@ -140,21 +159,25 @@ impl Lag for KafkaLag {
     fn lag(&self) -> Result<u64, LogError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let left = self.left(&mut inner);
-        inner.reader.renewed_after(left)
+        if matches!(left, Err(LogError::Unavailable(_))) {
+            // As the reader of changelogs: some clients do not recover.
+            inner.clients = Clients::new(&self.configuration, &self.groups)?;
+        }
+        left
     }
 }
 
 impl KafkaLag {
     fn left(&self, inner: &mut Inner) -> Result<u64, LogError> {
-        let reading = self.read(&inner.reader)?;
+        let reading = self.read(&inner.clients)?;
         let gaps = self.open_gaps(&reading, inner);
         if !gaps.is_empty() {
-            match unread(&inner.reader, &gaps)? {
+            match unread(&inner.clients.reader, &gaps)? {
                 0 => inner.empty.extend(gaps),
                 unread => return Ok(unread),
             }
         }
-        let again = self.read(&inner.reader)?;
+        let again = self.read(&inner.clients)?;
         if again == reading {
             return Ok(0);
         }

@@ -73,8 +73,7 @@ impl KafkaLog {
             .inspect_err(|_| consumer.context().close())?;
         let reader = Reader::new(configuration, group).inspect_err(|_| consumer.context().close())?;
         Ok(Self {
-            // Records, offsets and the commit itself may each take a time-out, and a new producer twice that.
-            committer: Committer::new(transactions, configuration.call_timeout() * 5),
+            committer: Committer::new(transactions),
             consumer,
             assignment,
             joined,
@@ -303,7 +302,13 @@ impl Log for KafkaLog {
             return Ok(Poll::Records(count));
         }
         self.wake_member();
-        Ok(self.decide()?.unwrap_or(Poll::Idle))
+        if let Some(event) = self.decide()? {
+            return Ok(event);
+        }
+        if self.consumer.context().membership.is_adrift() {
+            return Err(LogError::Unavailable(format!("the consumer of group {} finds no coordinator", self.group)));
+        }
+        Ok(Poll::Idle)
     }
 
     fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {

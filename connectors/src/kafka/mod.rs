@@ -14,6 +14,7 @@ mod group;
 mod headers;
 mod lag;
 mod log;
+mod membership;
 mod offsets;
 mod producer;
 mod reader;

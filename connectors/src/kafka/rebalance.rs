@@ -14,6 +14,8 @@ use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::membership::Membership;
+
 /// The consumer of a worker.
 pub(super) type MemberConsumer = BaseConsumer<Rebalances>;
 
@@ -35,6 +37,7 @@ pub(super) struct Rebalances {
     closing: AtomicBool,
     /// Whether a decision was answered since closing.
     answered: AtomicBool,
+    pub(super) membership: Membership,
 }
 
 impl Rebalances {
@@ -54,7 +57,11 @@ impl Rebalances {
     }
 }
 
-impl ClientContext for Rebalances {}
+impl ClientContext for Rebalances {
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.membership.note(statistics);
+    }
+}
 
 impl ConsumerContext for Rebalances {
     fn rebalance(&self, consumer: &MemberConsumer, code: RDKafkaRespErr, list: &mut TopicPartitionList) {

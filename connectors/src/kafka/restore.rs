@@ -53,8 +53,8 @@ impl Reader {
         Ok(Self { everything, committed, timeout, configuration: configuration.clone(), group: group.to_owned() })
     }
 
-    /// Hands on an answer. After a failure there are new clients: one whose brokers were all taken from the cluster's list
-    /// for a while, as the controller does with one that stood still, may not look for them again.
+    /// Hands on an answer. After a failure there are new clients: one that was told that the cluster has no brokers may not
+    /// look for any again (librdkafka issue 5301).
     pub(super) fn renewed_after<T>(&mut self, answer: Result<T, LogError>) -> Result<T, LogError> {
         if matches!(answer, Err(LogError::Unavailable(_))) {
             *self = Self::new(&self.configuration, &self.group)?;

@@ -4,6 +4,7 @@
 //! contain its value.
 
 mod group;
+mod outage;
 
 use std::path::PathBuf;
 use std::sync::Mutex;

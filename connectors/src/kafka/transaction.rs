@@ -9,6 +9,8 @@
 //! transaction. So after any time-out the producer is thrown away and a new one takes the same id: the new epoch fences
 //! what is still on its way.
 
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -39,15 +41,18 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long the first client waits for its transactional id, before another takes its place.
 const FIRST_TAKE_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// How much longer than its time-out a call may take that comes back.
+const LATE: Duration = Duration::from_secs(2);
+
 /// Input offsets, and the member of the group that sets them.
-type Offsets<'a> = (&'a TopicPartitionList, &'a ConsumerGroupMetadata);
+pub(super) type InputOffsets = (TopicPartitionList, ConsumerGroupMetadata);
 
 /// A transactional producer and its open transaction, if there is one.
 pub(super) struct Transactions {
     configuration: KafkaConfiguration,
     id: String,
     /// `None` after a failure that this producer does not survive.
-    producer: Option<NativeProducer>,
+    producer: Option<Arc<NativeProducer>>,
     /// When the open transaction began.
     opened: Option<Instant>,
     /// When the last commit was answered.
@@ -59,7 +64,7 @@ pub(super) struct Transactions {
 impl Transactions {
     /// Takes over the transactional id: what another producer left open under it is ended first.
     pub(super) fn open(configuration: &KafkaConfiguration, id: String) -> Result<Self, LogError> {
-        let producer = Some(initialise(configuration, &id)?);
+        let producer = Some(Arc::new(initialise(configuration, &id)?));
         let configuration = configuration.clone();
         Ok(Self { configuration, id, producer, opened: None, committed: None, names: FxHashMap::default() })
     }
@@ -78,7 +83,7 @@ impl Transactions {
     pub(super) fn renew(&mut self) -> Result<(), LogError> {
         self.producer = None;
         self.opened = None;
-        self.producer = Some(initialise(&self.configuration, &self.id)?);
+        self.producer = Some(Arc::new(initialise(&self.configuration, &self.id)?));
         Ok(())
     }
 
@@ -100,13 +105,14 @@ impl Transactions {
     /// As long as the markers of the commit before are being written, the broker takes nothing into a new transaction.
     /// librdkafka asks again after 2 ms for offsets (`retry.backoff.ms`), and after 20 ms for records: so offsets are first
     /// then. Otherwise both are on their way together.
-    pub(super) fn send_and_commit(&mut self, output: &Output, offsets: Option<Offsets<'_>>) -> Result<(), LogError> {
+    pub(super) fn send_and_commit(&mut self, output: &Output, offsets: Option<InputOffsets>) -> Result<(), LogError> {
         let markers_on_their_way = self.committed.is_some_and(|committed| committed.elapsed() < MARKERS_TIME);
-        let (first, last) = if markers_on_their_way && !self.is_open() { (offsets, None) } else { (None, offsets) };
+        let offsets_first = markers_on_their_way && !self.is_open();
         if offsets.is_some() {
             // Also when nothing is sent, because the records changed nothing.
             self.begin()?;
         }
+        let (first, last) = if offsets_first { (offsets, None) } else { (None, offsets) };
         if let Some(offsets) = first {
             self.add_offsets(offsets)?;
         }
@@ -117,16 +123,36 @@ impl Transactions {
         self.commit()
     }
 
-    fn add_offsets(&mut self, (offsets, group): Offsets<'_>) -> Result<(), LogError> {
-        let sent = self.until_done(self.configuration.call_timeout(), |producer, left| {
-            producer.send_offsets_to_transaction(offsets, group, left).map_err(Fault::from)
-        })?;
-        sent.or_else(|fault| self.recover("adding the input offsets to the transaction", &fault))
+    /// Adds the offsets on a thread of its own, because librdkafka may not come back, whatever its time-out: when the
+    /// broker that coordinates the group is taken from the cluster's list meanwhile (librdkafka issue 5511).
+    fn add_offsets(&mut self, (offsets, member): InputOffsets) -> Result<(), LogError> {
+        const CALL: &str = "adding the input offsets to the transaction";
+        let timeout = self.configuration.call_timeout();
+        let producer = Arc::clone(self.live()?);
+        let (sender, answer) = sync_channel(1);
+        let add = move || {
+            let added = until_done(&producer, timeout, |producer, left| {
+                producer.send_offsets_to_transaction(&offsets, &member, left).map_err(Fault::from)
+            });
+            drop(producer);
+            // Nobody is left to tell when the call was given up.
+            let _ = sender.send(added);
+        };
+        let thread = std::thread::Builder::new().name("offsets".to_owned()).spawn(add);
+        thread.map_err(|error| LogError::Unavailable(format!("no thread for {CALL}: {error}")))?;
+        match answer.recv_timeout(timeout + LATE) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(fault)) => self.recover(CALL, &fault),
+            Err(RecvTimeoutError::Timeout) => {
+                self.renew()?;
+                Err(LogError::Abortable(format!("{CALL}: the client did not come back; it has been replaced")))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(LogError::Fatal(format!("{CALL}: the call panicked"))),
+        }
     }
 
     fn commit(&mut self) -> Result<(), LogError> {
-        let committed = self.until_done(self.configuration.call_timeout(), commit_directly)?;
-        match committed {
+        match until_done(self.live()?, self.configuration.call_timeout(), commit_directly) {
             Ok(()) => {
                 self.opened = None;
                 self.committed = Some(Instant::now());
@@ -154,7 +180,7 @@ impl Transactions {
         }
         let timeout = self.configuration.call_timeout();
         let aborted =
-            self.until_done(timeout, |producer, left| producer.abort_transaction(left).map_err(Fault::from))?;
+            until_done(self.live()?, timeout, |producer, left| producer.abort_transaction(left).map_err(Fault::from));
         let expired = self.is_expired();
         self.opened = None;
         match aborted {
@@ -237,24 +263,23 @@ impl Transactions {
         self.opened.is_some_and(|opened| opened.elapsed() >= self.configuration.transaction_timeout)
     }
 
-    fn live(&self) -> Result<&NativeProducer, LogError> {
+    fn live(&self) -> Result<&Arc<NativeProducer>, LogError> {
         self.producer.as_ref().ok_or_else(broken)
     }
+}
 
-    /// Repeats a call for as long as librdkafka says that it may be.
-    fn until_done(
-        &self,
-        timeout: Duration,
-        call: impl Fn(&NativeProducer, Duration) -> Result<(), Fault>,
-    ) -> Result<Result<(), Fault>, LogError> {
-        let producer = self.live()?;
-        let deadline = Instant::now() + timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match call(producer, left) {
-                Err(fault) if fault.retriable && left > RETRY_PAUSE => std::thread::sleep(RETRY_PAUSE),
-                result => return Ok(result),
-            }
+/// Repeats a call for as long as librdkafka says that it may be.
+fn until_done(
+    producer: &NativeProducer,
+    timeout: Duration,
+    call: impl Fn(&NativeProducer, Duration) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match call(producer, left) {
+            Err(fault) if fault.retriable && left > RETRY_PAUSE => std::thread::sleep(RETRY_PAUSE),
+            result => return result,
         }
     }
 }
@@ -343,5 +368,41 @@ impl Drop for Transactions {
         {
             tracing::debug!(id = self.id, %error, "transaction left for the broker to abort");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! A call that does not come back cannot be had from a real broker at will. The client's own stand-in gives an answer
+    //! which librdkafka takes for one that is late, and leaves whoever asked without any.
+
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    use rdkafka::{ClientConfig, Offset};
+
+    use super::*;
+
+    #[test]
+    fn offsets_that_the_client_does_not_come_back_from_are_given_up() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("lines", 1, 1).unwrap();
+        let mut configuration = KafkaConfiguration::new(cluster.bootstrap_servers(), "", "test");
+        configuration.transaction_timeout = Duration::from_secs(1);
+        let mut transactions = Transactions::open(&configuration, "offsets".to_owned()).unwrap();
+        cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__OUTDATED]);
+        let error = transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))).unwrap_err();
+        assert!(matches!(&error, LogError::Abortable(text) if text.contains("did not come back")), "{error:?}");
+        // The client in its place goes on.
+        assert_eq!(transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))), Ok(()));
+    }
+
+    fn offsets(cluster: &MockCluster<'static, DefaultProducerContext>) -> InputOffsets {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "group");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset("lines", 0, Offset::Offset(1)).unwrap();
+        (list, consumer.group_metadata().unwrap())
     }
 }

@@ -8,6 +8,7 @@ use tributary_runtime::memory::SimulationRng;
 use tributary_tests::services::Services;
 
 use crate::fault::{Fault, Plan, SESSION_TIMEOUT_MILLIS, TRANSACTION_TIMEOUT_MILLIS};
+use crate::members::Members;
 use crate::outbox::Outbox;
 use crate::processes::Processes;
 use crate::proxy::Proxy;
@@ -26,6 +27,7 @@ pub struct Work {
     pub outbox: Option<Outbox>,
     /// What the processes have left to do.
     pub lag: KafkaLag,
+    pub members: Members,
 }
 
 /// How often a process came back too late.
@@ -53,6 +55,7 @@ pub struct Driver {
     proxy: Proxy,
     outbox: Option<Outbox>,
     lag: KafkaLag,
+    members: Members,
     rng: SimulationRng,
     namespace: String,
     started: Instant,
@@ -68,6 +71,7 @@ impl Driver {
             proxy: Proxy::start(&services.proxied, &services.proxy_target),
             outbox: work.outbox,
             lag: work.lag,
+            members: work.members,
             rng: SimulationRng::new(seed),
             namespace: namespace.to_owned(),
             started: Instant::now(),
@@ -210,7 +214,7 @@ impl Driver {
         }
     }
 
-    /// Waits, without faults, until nothing is left to read.
+    /// Waits, without faults, until nothing is left to read and every worker is at work.
     pub fn settle(&mut self) {
         let deadline = Instant::now() + SETTLE_LIMIT;
         let mut quiet = Instant::now();
@@ -222,6 +226,10 @@ impl Driver {
             self.processes.check();
             assert!(Instant::now() < deadline, "does not settle: {left:?}\n{}", self.processes.last_lines());
             std::thread::sleep(Duration::from_millis(100));
+        }
+        while let Some(wrong) = self.members.wrong(self.processes.count()) {
+            assert!(Instant::now() < deadline, "{wrong}\n{}", self.processes.last_lines());
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 

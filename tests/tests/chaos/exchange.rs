@@ -22,6 +22,7 @@ use tributary_tests::services::{Services, fresh_namespace};
 use crate::driver::{Driver, Work};
 use crate::fault::{OF_EXCHANGE, Plan};
 use crate::folders::Folders;
+use crate::members::Members;
 use crate::outbox::{Outbox, OutboxWatcher};
 use crate::processes::Processes;
 use crate::watch::{Watched, Watcher};
@@ -89,7 +90,8 @@ impl Exchange {
             .filter(|topic| topic.role == Role::Inbox)
             .partition(|topic| topic.name != topics::WRITER.name);
         let lag = KafkaLag::open(&configuration, &[(flow::FLOW, main), (flow::WRITER_FLOW, writer)], PARTITIONS);
-        let work = Work { processes, outbox: Some(outbox.clone()), lag: lag.unwrap() };
+        let members = Members::new(services, &namespace, &[(flow::FLOW, 1), (flow::WRITER_FLOW, 1)]);
+        let work = Work { processes, outbox: Some(outbox.clone()), lag: lag.unwrap(), members };
         Self {
             place: format!("seed {seed}"),
             folders,

@@ -16,11 +16,13 @@ use tributary_tests::services::{Services, fresh_namespace};
 
 use crate::driver::{Driver, Work};
 use crate::fault::{OF_JOIN, Plan, SESSION_TIMEOUT_MILLIS};
+use crate::members::Members;
 use crate::processes::{Processes, Program};
 use crate::watch::{Watched, Watcher};
 use crate::{alone, duration, seed};
 
 const PARTITIONS: i32 = 4;
+const WORKERS: usize = 2;
 
 /// A program of the crate `position-join`, built beside this test.
 fn example(name: &str) -> PathBuf {
@@ -33,7 +35,7 @@ fn program(services: &Services, namespace: &str) -> Program {
     Box::new(move |state, instance| {
         let mut command = Command::new(example("position_join"));
         command.args(["--kafka", &kafka, "--namespace", &namespace, "--instance", instance]);
-        command.args(["--partitions", &PARTITIONS.to_string(), "--workers", "2"]);
+        command.args(["--partitions", &PARTITIONS.to_string(), "--workers", &WORKERS.to_string()]);
         command.args(["--consumer", &format!("session.timeout.ms={SESSION_TIMEOUT_MILLIS}")]);
         command.arg("--state").arg(state);
         command
@@ -104,7 +106,8 @@ fn nothing_is_lost_or_doubled_or_undone_whatever_dies() {
         std::thread::spawn(move || load(&services, &namespace, seed, during))
     };
     let lag = KafkaLag::open(&configuration, &[(FLOW, INBOXES.to_vec())], PARTITIONS).unwrap();
-    let work = Work { processes: Processes::new(program(&services, &namespace)), outbox: None, lag };
+    let members = Members::new(&services, &namespace, &[(FLOW, WORKERS)]);
+    let work = Work { processes: Processes::new(program(&services, &namespace)), outbox: None, lag, members };
     let mut driver = Driver::start(seed, &services, &namespace, Plan::new(&OF_JOIN), work);
     let started = Instant::now();
     while started.elapsed() < during || !driver.plan.missing().is_empty() {

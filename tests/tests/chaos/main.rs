@@ -15,6 +15,7 @@ mod exchange;
 mod fault;
 mod folders;
 mod join;
+mod members;
 mod outage;
 mod outbox;
 mod processes;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tributary_runtime::{Cleanup, Topic};
 use tributary_tests::services::Services;
@@ -108,6 +108,15 @@ impl Watched {
     }
 }
 
+/// What one step of reading came to.
+enum Step {
+    /// A partition is at its end.
+    AtEnd,
+    /// There is a new client, which tells all ends anew.
+    Renewed,
+    Other,
+}
+
 struct Reading {
     watched: Watched,
     consumer: BaseConsumer,
@@ -117,21 +126,13 @@ struct Reading {
 
 impl Reading {
     fn begin(watched: &Watched) -> Self {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &watched.services.kafka)
-            .set("log.connection.close", "false")
-            .set("group.id", format!("{}-watch", watched.namespace))
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .create()
-            .unwrap();
+        let consumer = consumer(watched);
         consumer.assign(&watched.assignment(|_, _| Offset::Beginning)).unwrap();
         Self { watched: watched.clone(), consumer, seen: HashMap::new(), next: HashMap::new() }
     }
 
-    /// Reads a record, if there is one; says which partition has ended.
-    fn go_on(&mut self) -> Option<i32> {
+    /// Reads a record, if there is one.
+    fn go_on(&mut self) -> Step {
         match self.consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
                 let place = (message.topic().to_owned(), message.partition(), message.offset());
@@ -139,27 +140,53 @@ impl Reading {
                 let before = *self.seen.entry(place.clone()).or_insert(found);
                 assert_eq!(before, found, "{place:?} has changed");
                 self.next.insert((place.0, place.1), place.2 + 1);
-                None
+                Step::Other
             }
-            Some(Err(KafkaError::PartitionEOF(partition))) => Some(partition),
-            // The broker is being restarted; the client connects again by itself.
-            Some(Err(_)) | None => None,
+            Some(Err(KafkaError::PartitionEOF(_))) => Step::AtEnd,
+            // The client may not look for a broker again, when it was told that there is none (librdkafka issue 5301).
+            Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown))) => {
+                self.consumer = consumer(&self.watched);
+                self.consumer.assign(&self.rest()).unwrap();
+                Step::Renewed
+            }
+            Some(Err(_)) | None => Step::Other,
         }
     }
 
-    /// Reads on to the end of each partition. Assigned anew, each end is told again.
+    /// Reads on to the end of each partition, with a new client, which tells each end again.
     fn read_to_end(&mut self) {
-        let from = |topic: &str, partition| {
-            self.next.get(&(topic.to_owned(), partition)).map_or(Offset::Beginning, |next| Offset::Offset(*next))
-        };
-        let assignment = self.watched.assignment(from);
+        let assignment = self.rest();
+        self.consumer = consumer(&self.watched);
         self.consumer.assign(&assignment).unwrap();
         let (mut ends, deadline) = (0, Instant::now() + END_LIMIT);
         while ends < assignment.count() {
             assert!(Instant::now() < deadline, "only {ends} of {} partitions have an end", assignment.count());
-            ends += usize::from(self.go_on().is_some());
+            match self.go_on() {
+                Step::AtEnd => ends += 1,
+                Step::Renewed => ends = 0,
+                Step::Other => {}
+            }
         }
     }
+
+    /// Every partition, from the first offset that was not read yet.
+    fn rest(&self) -> TopicPartitionList {
+        self.watched.assignment(|topic, partition| {
+            self.next.get(&(topic.to_owned(), partition)).map_or(Offset::Beginning, |next| Offset::Offset(*next))
+        })
+    }
+}
+
+fn consumer(watched: &Watched) -> BaseConsumer {
+    ClientConfig::new()
+        .set("bootstrap.servers", &watched.services.kafka)
+        .set("log.connection.close", "false")
+        .set("group.id", format!("{}-watch", watched.namespace))
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap()
 }
 
 fn hash(bytes: Option<&[u8]>) -> u64 {
