@@ -1,7 +1,8 @@
 //! Commits on a thread of their own: a worker processes what comes next while the broker answers.
 //!
 //! The thread takes the producer, the records and the offsets, and brings the producer back with the outcome. So there is
-//! never more than one user of a producer, and nothing can be sent while a commit is on its way.
+//! never more than one user of a producer, but for a call that was given up, whose producer nobody else uses any more; and
+//! nothing can be sent while a commit is on its way.
 
 use std::thread::JoinHandle;
 use std::time::Instant;

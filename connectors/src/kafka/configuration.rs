@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+/// How often a client says how it fares.
+const STATISTICS: &str = "statistics.interval.ms";
+const STATISTICS_MILLIS: &str = "5000";
+
 /// Where the cluster is, what this process is called in it, and what differs from the defaults.
 #[derive(Debug, Clone)]
 pub struct KafkaConfiguration {
@@ -75,6 +79,8 @@ impl KafkaConfiguration {
             .set("reconnect.backoff.ms", "20")
             .set("reconnect.backoff.max.ms", "2000");
         set_all(&mut config, &self.client);
+        // Only members take statistics; those that nobody takes pile up in the client.
+        config.remove(STATISTICS);
         config
     }
 
@@ -95,6 +101,7 @@ impl KafkaConfiguration {
             .set("queued.max.messages.kbytes", "8192")
             .set("max.poll.interval.ms", "600000");
         set_all(&mut config, &self.consumer);
+        config.remove(STATISTICS);
         config
     }
 
@@ -107,8 +114,6 @@ impl KafkaConfiguration {
             ("session.timeout.ms", self.session_timeout.as_millis().to_string()),
             // A member learns of a rebalance by its next heartbeat, and partitions on their way to it stand still so long.
             ("heartbeat.interval.ms", (self.session_timeout.as_millis() / 5).clamp(1, 100).to_string()),
-            // They tell whether the member finds its coordinator.
-            ("statistics.interval.ms", "5000".to_owned()),
         ];
         for (key, value) in defaults {
             self.default_for(&self.consumer, &mut config, key, value);
@@ -117,6 +122,7 @@ impl KafkaConfiguration {
             let name = self.name(&format!("{group}.{}.{slot}", self.instance));
             self.default_for(&self.consumer, &mut config, "group.instance.id", name);
         }
+        config.set(STATISTICS, STATISTICS_MILLIS);
         config
     }
 

@@ -299,6 +299,7 @@ impl Log for KafkaLog {
             }
         }
         if count > 0 {
+            self.consumer.context().membership.note_records();
             return Ok(Poll::Records(count));
         }
         self.wake_member();
@@ -306,7 +307,10 @@ impl Log for KafkaLog {
             return Ok(event);
         }
         if self.consumer.context().membership.is_adrift() {
-            return Err(LogError::Unavailable(format!("the consumer of group {} finds no coordinator", self.group)));
+            return Err(LogError::Unavailable(format!(
+                "the consumer of group {} cannot join or stay in it",
+                self.group
+            )));
         }
         Ok(Poll::Idle)
     }

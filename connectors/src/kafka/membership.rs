@@ -1,4 +1,4 @@
-//! Whether a consumer finds the coordinator of its group, as its own statistics tell.
+//! Whether a consumer is stuck on its way into its group, as its own statistics tell.
 //!
 //! librdkafka connects again by itself, with exceptions. A client that is told that the cluster has no brokers, as for a
 //! moment after the only one stood still, may look for none ever after (librdkafka issue 5301). And a question after the
@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Deserialize;
 
-/// How often in a row the statistics must tell of a member without a coordinator. One moment is nothing: the broker may be
-/// starting, or the group distributing its partitions.
+/// How often in a row the statistics must find a member where it should be for a moment only. Once is nothing: the broker
+/// may be starting, or the group distributing its partitions.
 const ADRIFT: u32 = 2;
 
 /// What the last statistics of a member told.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
-    /// So often in a row the member had no coordinator.
-    without: AtomicU32,
+    /// So often in a row the member had no coordinator, or did not know what partitions there are.
+    stuck: AtomicU32,
 }
 
 #[derive(Deserialize)]
@@ -42,17 +42,22 @@ impl Membership {
                 return;
             }
         };
-        // What partitions there are is asked by the member that distributes them; the answer may be lost in the same way.
+        // Before it joins, a member asks what partitions there are; the answer may be lost in the same way.
         if group.state == "up" && group.join_state != "wait-metadata" {
-            self.without.store(0, Ordering::Relaxed);
+            self.note_records();
         } else {
-            self.without.fetch_add(1, Ordering::Relaxed);
+            self.stuck.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Whether the member has had no coordinator for some time.
+    /// Records have come, so the member is not stuck, whatever the last statistics said.
+    pub(super) fn note_records(&self) {
+        self.stuck.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the member has been stuck for some time.
     pub(super) fn is_adrift(&self) -> bool {
-        self.without.load(Ordering::Relaxed) >= ADRIFT
+        self.stuck.load(Ordering::Relaxed) >= ADRIFT
     }
 }
 
@@ -73,6 +78,15 @@ mod tests {
         note(&membership, "query-coord", "init");
         assert!(membership.is_adrift());
         note(&membership, "up", "wait-join");
+        assert!(!membership.is_adrift());
+    }
+
+    #[test]
+    fn a_member_that_gets_records_is_not_adrift() {
+        let membership = Membership::default();
+        note(&membership, "wait-coord", "init");
+        note(&membership, "wait-coord", "init");
+        membership.note_records();
         assert!(!membership.is_adrift());
     }
 

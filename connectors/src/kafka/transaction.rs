@@ -7,7 +7,8 @@
 //!
 //! librdkafka speaks the transaction protocol before KIP-890, in which a delayed request can leak into the next
 //! transaction. So after any time-out the producer is thrown away and a new one takes the same id: the new epoch fences
-//! what is still on its way.
+//! what is still on its way. The same after a call that succeeded, but may have been repeated by librdkafka itself, on a new
+//! connection: what was sent on the old one may be waiting in a broker that stood still, and arrive in the next transaction.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -41,8 +42,14 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How long the first client waits for its transactional id, before another takes its place.
 const FIRST_TAKE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How much longer than its time-out a call may take that comes back.
+/// How much longer than its time-out a call may take before its client is given up. An answer that comes later is dropped.
 const LATE: Duration = Duration::from_secs(2);
+
+/// librdkafka repeats the request with the offsets after so long.
+const OFFSETS_REPEATED: Duration = Duration::from_millis(500);
+
+/// A commit that takes so long may have met a broken connection. librdkafka repeats its request as soon as it has another.
+const COMMIT_REPEATED: Duration = Duration::from_secs(2);
 
 /// Input offsets, and the member of the group that sets them.
 pub(super) type InputOffsets = (TopicPartitionList, ConsumerGroupMetadata);
@@ -57,6 +64,8 @@ pub(super) struct Transactions {
     opened: Option<Instant>,
     /// When the last commit was answered.
     committed: Option<Instant>,
+    /// Whether a request of this producer may have been sent twice, and one of them may still arrive.
+    repeated: bool,
     /// Names on the broker by logical name.
     names: FxHashMap<&'static str, String>,
 }
@@ -66,7 +75,8 @@ impl Transactions {
     pub(super) fn open(configuration: &KafkaConfiguration, id: String) -> Result<Self, LogError> {
         let producer = Some(Arc::new(initialise(configuration, &id)?));
         let configuration = configuration.clone();
-        Ok(Self { configuration, id, producer, opened: None, committed: None, names: FxHashMap::default() })
+        let names = FxHashMap::default();
+        Ok(Self { configuration, id, producer, opened: None, committed: None, repeated: false, names })
     }
 
     /// Whether a transaction is open.
@@ -79,11 +89,12 @@ impl Transactions {
         self.producer.is_none()
     }
 
-    /// Makes a new producer in place of a broken one. What was open is lost.
+    /// Makes a new producer in place of the one there was. What was open is lost.
     pub(super) fn renew(&mut self) -> Result<(), LogError> {
         self.producer = None;
         self.opened = None;
         self.producer = Some(Arc::new(initialise(&self.configuration, &self.id)?));
+        self.repeated = false;
         Ok(())
     }
 
@@ -124,7 +135,8 @@ impl Transactions {
     }
 
     /// Adds the offsets on a thread of its own, because librdkafka may not come back, whatever its time-out: when the
-    /// broker that coordinates the group is taken from the cluster's list meanwhile (librdkafka issue 5511).
+    /// broker that coordinates the group is down, or is taken from the cluster's list meanwhile (librdkafka issues 5456
+    /// and 5511).
     fn add_offsets(&mut self, (offsets, member): InputOffsets) -> Result<(), LogError> {
         const CALL: &str = "adding the input offsets to the transaction";
         let timeout = self.configuration.call_timeout();
@@ -134,25 +146,33 @@ impl Transactions {
             let added = until_done(&producer, timeout, |producer, left| {
                 producer.send_offsets_to_transaction(&offsets, &member, left).map_err(Fault::from)
             });
+            // Whoever hears the answer may replace the producer, and this one has to be gone then.
             drop(producer);
             // Nobody is left to tell when the call was given up.
             let _ = sender.send(added);
         };
         let thread = std::thread::Builder::new().name("offsets".to_owned()).spawn(add);
         thread.map_err(|error| LogError::Unavailable(format!("no thread for {CALL}: {error}")))?;
-        match answer.recv_timeout(timeout + LATE) {
+        let started = Instant::now();
+        let answer = answer.recv_timeout(timeout + LATE);
+        self.repeated |= started.elapsed() >= OFFSETS_REPEATED;
+        match answer {
             Ok(Ok(())) => Ok(()),
             Ok(Err(fault)) => self.recover(CALL, &fault),
             Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!(id = self.id, "{CALL}: the client did not come back; another takes its place");
                 self.renew()?;
-                Err(LogError::Abortable(format!("{CALL}: the client did not come back; it has been replaced")))
+                Err(LogError::Abortable(format!("{CALL}: the client did not come back")))
             }
             Err(RecvTimeoutError::Disconnected) => Err(LogError::Fatal(format!("{CALL}: the call panicked"))),
         }
     }
 
     fn commit(&mut self) -> Result<(), LogError> {
-        match until_done(self.live()?, self.configuration.call_timeout(), commit_directly) {
+        let started = Instant::now();
+        let committed = until_done(self.live()?, self.configuration.call_timeout(), commit_directly);
+        self.repeated |= started.elapsed() >= COMMIT_REPEATED;
+        match committed {
             Ok(()) => {
                 self.opened = None;
                 self.committed = Some(Instant::now());
@@ -172,7 +192,7 @@ impl Transactions {
 
     /// Drops the open transaction, if there is one.
     pub(super) fn abort(&mut self) -> Result<(), LogError> {
-        if self.is_broken() {
+        if self.is_broken() || self.repeated {
             return self.renew();
         }
         if !self.is_open() {
@@ -203,6 +223,10 @@ impl Transactions {
     fn begin(&mut self) -> Result<(), LogError> {
         if self.is_open() {
             return Ok(());
+        }
+        if self.repeated {
+            tracing::debug!(id = self.id, "a new producer, because a request of the one before may still arrive");
+            self.renew()?;
         }
         let begun = self.live()?.begin_transaction().map_err(Fault::from);
         begun.or_else(|fault| self.recover("beginning a transaction", &fault))?;
@@ -383,13 +407,20 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn offsets_that_the_client_does_not_come_back_from_are_given_up() {
+    type Cluster = MockCluster<'static, DefaultProducerContext>;
+
+    fn cluster() -> (Cluster, Transactions) {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("lines", 1, 1).unwrap();
         let mut configuration = KafkaConfiguration::new(cluster.bootstrap_servers(), "", "test");
         configuration.transaction_timeout = Duration::from_secs(1);
-        let mut transactions = Transactions::open(&configuration, "offsets".to_owned()).unwrap();
+        let transactions = Transactions::open(&configuration, "offsets".to_owned()).unwrap();
+        (cluster, transactions)
+    }
+
+    #[test]
+    fn offsets_that_the_client_does_not_come_back_from_are_given_up() {
+        let (cluster, mut transactions) = cluster();
         cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__OUTDATED]);
         let error = transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))).unwrap_err();
         assert!(matches!(&error, LogError::Abortable(text) if text.contains("did not come back")), "{error:?}");
@@ -397,7 +428,21 @@ mod tests {
         assert_eq!(transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))), Ok(()));
     }
 
-    fn offsets(cluster: &MockCluster<'static, DefaultProducerContext>) -> InputOffsets {
+    #[test]
+    fn after_offsets_that_were_sent_twice_the_next_transaction_has_another_producer() {
+        let (cluster, mut transactions) = cluster();
+        let mut commit = || {
+            assert_eq!(transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))), Ok(()));
+            Arc::clone(transactions.live().unwrap())
+        };
+        let (first, second) = (commit(), commit());
+        assert!(Arc::ptr_eq(&first, &second), "nothing was repeated");
+        cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__TRANSPORT]);
+        assert!(Arc::ptr_eq(&second, &commit()), "the transaction itself goes on");
+        assert!(!Arc::ptr_eq(&second, &commit()));
+    }
+
+    fn offsets(cluster: &Cluster) -> InputOffsets {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "group");
         let consumer: BaseConsumer = config.create().unwrap();

@@ -214,7 +214,7 @@ impl Driver {
         }
     }
 
-    /// Waits, without faults, until nothing is left to read and every worker is at work.
+    /// Waits, without faults, until nothing is left to read.
     pub fn settle(&mut self) {
         let deadline = Instant::now() + SETTLE_LIMIT;
         let mut quiet = Instant::now();
@@ -227,8 +227,18 @@ impl Driver {
             assert!(Instant::now() < deadline, "does not settle: {left:?}\n{}", self.processes.last_lines());
             std::thread::sleep(Duration::from_millis(100));
         }
-        while let Some(wrong) = self.members.wrong(self.processes.count()) {
-            assert!(Instant::now() < deadline, "{wrong}\n{}", self.processes.last_lines());
+    }
+
+    /// Waits until every worker is a member of its group, and for so long that one that is silent is one no more.
+    pub fn wait_for_members(&mut self) {
+        let deadline = Instant::now() + SETTLE_LIMIT;
+        let mut quiet = Instant::now();
+        while quiet.elapsed() < Duration::from_millis(SESSION_TIMEOUT_MILLIS) + QUIET {
+            if let Some(wrong) = self.members.wrong(self.processes.count()) {
+                quiet = Instant::now();
+                assert!(quiet < deadline, "{wrong}\n{}", self.processes.last_lines());
+            }
+            self.processes.check();
             std::thread::sleep(Duration::from_millis(200));
         }
     }

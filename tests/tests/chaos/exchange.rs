@@ -182,6 +182,7 @@ impl Exchange {
 
     /// Ends the services; a batch then finds every applicant record as the oracle has it. What was met on the way.
     fn finish(mut self, last: Timestamp, watcher: Watcher, figures: &mut Figures) -> Plan {
+        self.driver.wait_for_members();
         self.driver.processes.end_all();
         let batch = without_inputs(last, 1 + LATER_DAYS[LATER_DAYS.len() - 1]);
         let summary = self.folders.batch(&batch.now.to_string());

@@ -115,6 +115,7 @@ fn nothing_is_lost_or_doubled_or_undone_whatever_dies() {
     }
     let records = loader.join().unwrap();
     driver.settle();
+    driver.wait_for_members();
     driver.processes.end_all();
     let seen = watcher.finish();
     let found = verify(&services, &namespace);

@@ -20,14 +20,16 @@ impl Members {
         Self { services: services.clone(), groups }
     }
 
-    /// Says which group has not as many members as that many processes have workers.
+    /// Says which group is not at rest with as many members as that many processes have workers.
     pub fn wrong(&self, processes: usize) -> Option<String> {
         let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &self.services.kafka).create().unwrap();
         self.groups.iter().find_map(|(name, workers)| {
             let found = client.fetch_group_list(Some(name), Duration::from_secs(5)).ok();
-            let members = found.and_then(|list| list.groups().first().map(|group| group.members().len()));
+            let group = found.as_ref().and_then(|list| list.groups().first());
+            let (state, members) = group.map_or(("unknown", 0), |group| (group.state(), group.members().len()));
             let expected = processes * workers;
-            (members != Some(expected)).then(|| format!("{name} has {members:?} members, not {expected}"))
+            let is_right = state == "Stable" && members == expected;
+            (!is_right).then(|| format!("{name} is {state} and has {members} members, not {expected}"))
         })
     }
 }

@@ -145,6 +145,7 @@ impl Reading {
             Some(Err(KafkaError::PartitionEOF(_))) => Step::AtEnd,
             // The client may not look for a broker again, when it was told that there is none (librdkafka issue 5301).
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown))) => {
+                std::thread::sleep(Duration::from_millis(300));
                 self.consumer = consumer(&self.watched);
                 self.consumer.assign(&self.rest()).unwrap();
                 Step::Renewed

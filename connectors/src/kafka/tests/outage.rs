@@ -27,8 +27,7 @@ fn poll_until(log: &mut KafkaLog, expected: impl Fn(&Result<Poll, LogError>) -> 
 fn a_worker_without_a_broker_says_so_until_one_answers() {
     let cluster: Cluster = MockCluster::new(1).unwrap();
     cluster.create_topic(word_count::LINES.name, word_count::PARTITIONS, 1).unwrap();
-    let mut configuration = KafkaConfiguration::new(cluster.bootstrap_servers(), "", "a");
-    configuration.consumer.insert("statistics.interval.ms".to_owned(), "200".to_owned());
+    let configuration = KafkaConfiguration::new(cluster.bootstrap_servers(), "", "a");
     let mut log = KafkaLog::open(&configuration, "group", "0", &[&word_count::LINES]).unwrap();
     poll_until(&mut log, |polled| matches!(polled, Ok(Poll::Assigned(_))));
     poll_until(&mut log, |polled| matches!(polled, Ok(Poll::Idle)));
