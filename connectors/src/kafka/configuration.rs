@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
+use super::connections::Connections;
+
 /// How often a client says how it fares.
 const STATISTICS: &str = "statistics.interval.ms";
 const STATISTICS_MILLIS: &str = "5000";
@@ -147,6 +149,7 @@ impl KafkaConfiguration {
             // Partitions are always explicit; this is for whoever copies these settings.
             .set("partitioner", "murmur2_random");
         set_all(&mut config, &self.producer);
+        Connections::configure(&mut config);
         config
     }
 

@@ -23,6 +23,16 @@ impl Fault {
         matches!(self.code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
     }
 
+    /// The client says so itself; whether the broker has got the request, or still gets it, is not known.
+    fn is_local(&self) -> bool {
+        (self.code as i32) < 0
+    }
+
+    /// Whether the transaction can be aborted by this producer, and nothing of it arrives later.
+    pub(super) fn is_answered_and_abortable(&self) -> bool {
+        self.abortable && !self.is_local()
+    }
+
     /// What a failure of a call other than the commit itself says to the runtime, when the producer lives on.
     pub(super) fn describe(&self, call: &str) -> String {
         format!("{call}: {} ({:?})", self.text, self.code)

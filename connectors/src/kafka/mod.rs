@@ -9,6 +9,7 @@ mod assignment;
 mod committer;
 mod configuration;
 mod connection;
+mod connections;
 mod fault;
 mod group;
 mod headers;

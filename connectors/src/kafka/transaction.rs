@@ -7,8 +7,7 @@
 //!
 //! librdkafka speaks the transaction protocol before KIP-890, in which a delayed request can leak into the next
 //! transaction. So after any time-out the producer is thrown away and a new one takes the same id: the new epoch fences
-//! what is still on its way. The same after a call that succeeded, but may have been repeated by librdkafka itself, on a new
-//! connection: what was sent on the old one may be waiting in a broker that stood still, and arrive in the next transaction.
+//! what is still on its way. The same after a connection broke, also when all calls succeeded: see [`Connections`].
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{TopicPartitionList, bindings};
 use rustc_hash::FxHashMap;
@@ -24,11 +23,12 @@ use tributary_runtime::{LogError, Output, OutputRecord};
 
 use super::configuration::KafkaConfiguration;
 use super::connection::connect;
+use super::connections::Connections;
 use super::fault::{self, Fault};
 use super::headers;
 
 /// The producer needs a thread that polls: without one an abort hangs until its time-out.
-type NativeProducer = ThreadedProducer<DefaultProducerContext>;
+type NativeProducer = ThreadedProducer<Connections>;
 
 /// How long to wait when the producer's queue is full, before looking again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(300);
@@ -45,12 +45,6 @@ const FIRST_TAKE_TIMEOUT: Duration = Duration::from_millis(200);
 /// How much longer than its time-out a call may take before its client is given up. An answer that comes later is dropped.
 const LATE: Duration = Duration::from_secs(2);
 
-/// librdkafka repeats the request with the offsets after so long.
-const OFFSETS_REPEATED: Duration = Duration::from_millis(500);
-
-/// A commit that takes so long may have met a broken connection. librdkafka repeats its request as soon as it has another.
-const COMMIT_REPEATED: Duration = Duration::from_secs(2);
-
 /// Input offsets, and the member of the group that sets them.
 pub(super) type InputOffsets = (TopicPartitionList, ConsumerGroupMetadata);
 
@@ -64,8 +58,6 @@ pub(super) struct Transactions {
     opened: Option<Instant>,
     /// When the last commit was answered.
     committed: Option<Instant>,
-    /// Whether a request of this producer may have been sent twice, and one of them may still arrive.
-    repeated: bool,
     /// Names on the broker by logical name.
     names: FxHashMap<&'static str, String>,
 }
@@ -76,7 +68,7 @@ impl Transactions {
         let producer = Some(Arc::new(initialise(configuration, &id)?));
         let configuration = configuration.clone();
         let names = FxHashMap::default();
-        Ok(Self { configuration, id, producer, opened: None, committed: None, repeated: false, names })
+        Ok(Self { configuration, id, producer, opened: None, committed: None, names })
     }
 
     /// Whether a transaction is open.
@@ -94,7 +86,6 @@ impl Transactions {
         self.producer = None;
         self.opened = None;
         self.producer = Some(Arc::new(initialise(&self.configuration, &self.id)?));
-        self.repeated = false;
         Ok(())
     }
 
@@ -153,10 +144,7 @@ impl Transactions {
         };
         let thread = std::thread::Builder::new().name("offsets".to_owned()).spawn(add);
         thread.map_err(|error| LogError::Unavailable(format!("no thread for {CALL}: {error}")))?;
-        let started = Instant::now();
-        let answer = answer.recv_timeout(timeout + LATE);
-        self.repeated |= started.elapsed() >= OFFSETS_REPEATED;
-        match answer {
+        match answer.recv_timeout(timeout + LATE) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(fault)) => self.recover(CALL, &fault),
             Err(RecvTimeoutError::Timeout) => {
@@ -169,10 +157,7 @@ impl Transactions {
     }
 
     fn commit(&mut self) -> Result<(), LogError> {
-        let started = Instant::now();
-        let committed = until_done(self.live()?, self.configuration.call_timeout(), commit_directly);
-        self.repeated |= started.elapsed() >= COMMIT_REPEATED;
-        match committed {
+        match until_done(self.live()?, self.configuration.call_timeout(), commit_directly) {
             Ok(()) => {
                 self.opened = None;
                 self.committed = Some(Instant::now());
@@ -192,11 +177,14 @@ impl Transactions {
 
     /// Drops the open transaction, if there is one.
     pub(super) fn abort(&mut self) -> Result<(), LogError> {
-        if self.is_broken() || self.repeated {
+        if self.is_broken() {
             return self.renew();
         }
         if !self.is_open() {
             return Ok(());
+        }
+        if self.may_be_late() {
+            return self.renew();
         }
         let timeout = self.configuration.call_timeout();
         let aborted =
@@ -224,7 +212,7 @@ impl Transactions {
         if self.is_open() {
             return Ok(());
         }
-        if self.repeated {
+        if self.may_be_late() {
             tracing::debug!(id = self.id, "a new producer, because a request of the one before may still arrive");
             self.renew()?;
         }
@@ -270,7 +258,7 @@ impl Transactions {
 
     /// What to do about a failure before the commit itself, when surely nothing is visible yet.
     fn recover(&mut self, call: &str, fault: &Fault) -> Result<(), LogError> {
-        if fault.abortable {
+        if fault.is_answered_and_abortable() {
             return Err(LogError::Abortable(fault.describe(call)));
         }
         if fault.is_fenced() && !self.is_expired() {
@@ -280,6 +268,15 @@ impl Transactions {
         }
         self.renew()?;
         Err(LogError::Abortable(fault.describe(call)))
+    }
+
+    /// Whether something that the producer has sent may still arrive, in a transaction that it does not belong to.
+    fn may_be_late(&self) -> bool {
+        self.producer.as_ref().is_some_and(|producer| {
+            // What the log has to tell by now is told.
+            producer.poll(Duration::ZERO);
+            producer.context().have_broken()
+        })
     }
 
     /// Whether the broker has had reason to end the open transaction itself, which looks like being fenced.
@@ -320,7 +317,7 @@ fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProd
     loop {
         let producer: NativeProducer = configuration
             .producer(id)
-            .create()
+            .create_with_context(Connections::default())
             .map_err(|error| fault::not_created(&format!("the producer {id}"), &error))?;
         connect(producer.client());
         let left = deadline.saturating_duration_since(Instant::now());
@@ -407,7 +404,7 @@ mod tests {
 
     use super::*;
 
-    type Cluster = MockCluster<'static, DefaultProducerContext>;
+    type Cluster = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
 
     fn cluster() -> (Cluster, Transactions) {
         let cluster = MockCluster::new(1).unwrap();
@@ -429,7 +426,13 @@ mod tests {
     }
 
     #[test]
-    fn after_offsets_that_were_sent_twice_the_next_transaction_has_another_producer() {
+    fn after_a_request_that_was_sent_twice_the_next_transaction_has_another_producer() {
+        for request in [RDKafkaApiKey::TxnOffsetCommit, RDKafkaApiKey::EndTxn, RDKafkaApiKey::AddOffsetsToTxn] {
+            repeat(request);
+        }
+    }
+
+    fn repeat(request: RDKafkaApiKey) {
         let (cluster, mut transactions) = cluster();
         let mut commit = || {
             assert_eq!(transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))), Ok(()));
@@ -437,9 +440,9 @@ mod tests {
         };
         let (first, second) = (commit(), commit());
         assert!(Arc::ptr_eq(&first, &second), "nothing was repeated");
-        cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__TRANSPORT]);
+        cluster.request_errors(request, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__TRANSPORT]);
         assert!(Arc::ptr_eq(&second, &commit()), "the transaction itself goes on");
-        assert!(!Arc::ptr_eq(&second, &commit()));
+        assert!(!Arc::ptr_eq(&second, &commit()), "{request:?}");
     }
 
     fn offsets(cluster: &Cluster) -> InputOffsets {

@@ -1,0 +1,57 @@
+//! Whether a connection of a producer has broken while something was on its way.
+//!
+//! librdkafka then connects again and repeats its requests, and whoever called hears nothing of it. What was sent on the old
+//! connection may still arrive, in the next transaction. The log of the client is the only place that tells.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+
+/// How librdkafka's log marks that a connection broke.
+const BROKEN: &str = "FAIL";
+
+/// The connections of one producer.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    broken: AtomicBool,
+}
+
+impl Connections {
+    /// What the log of a client must contain for this. A connection that was idle is none of it.
+    pub(super) fn configure(config: &mut ClientConfig) {
+        config.set("log.connection.close", "true").remove("log_level");
+        config.set_log_level(RDKafkaLogLevel::Info);
+    }
+
+    /// Whether one has broken since the producer was made.
+    pub(super) fn have_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+}
+
+impl ClientContext for Connections {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == BROKEN {
+            self.broken.store(true, Ordering::Relaxed);
+            tracing::debug!(target: "librdkafka", "{facility} {message}");
+            return;
+        }
+        match level {
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", "{facility} {message}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", "{facility} {message}");
+            }
+            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", "{facility} {message}"),
+            _ => tracing::error!(target: "librdkafka", "{facility} {message}"),
+        }
+    }
+}
+
+impl ProducerContext for Connections {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
