@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
@@ -37,15 +37,8 @@ impl ClientContext for Connections {
         if facility == BROKEN {
             self.broken.store(true, Ordering::Relaxed);
             tracing::debug!(target: "librdkafka", "{facility} {message}");
-            return;
-        }
-        match level {
-            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", "{facility} {message}"),
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-                tracing::info!(target: "librdkafka", "{facility} {message}");
-            }
-            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", "{facility} {message}"),
-            _ => tracing::error!(target: "librdkafka", "{facility} {message}"),
+        } else {
+            DefaultClientContext.log(level, facility, message);
         }
     }
 }
