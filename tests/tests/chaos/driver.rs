@@ -145,6 +145,13 @@ impl Driver {
                 self.sleep(4_000);
                 self.proxy.refuse(false);
             }
+            Fault::Lose => {
+                self.proxy.delay(Duration::from_millis(20 + self.rng.below(80)));
+                self.sleep(1_000);
+                self.proxy.lose(Duration::from_millis(self.rng.below(4_000)));
+                self.proxy.delay(Duration::ZERO);
+                self.sleep(4_000);
+            }
             Fault::Delay => {
                 self.proxy.delay(Duration::from_millis(20 + self.rng.below(280)));
                 self.sleep(8_000);

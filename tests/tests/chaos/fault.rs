@@ -27,6 +27,9 @@ pub enum Fault {
     RestartRegistry,
     /// All connections to the broker break, and for a while none is taken.
     Cut,
+    /// All connections break, but the broker does not hear of it: what was on its way to it arrives later, when the
+    /// processes have connected again and repeated it.
+    Lose,
     /// What goes to and comes from the broker takes longer for a while.
     Delay,
     /// The disk of the outbox is full for a while.
@@ -34,11 +37,12 @@ pub enum Fault {
 }
 
 /// What may happen to the position join, each as often as it stands here. A short run meets each kind once, in this order.
-pub const OF_JOIN: [Fault; 15] = [
+pub const OF_JOIN: [Fault; 17] = [
     Fault::RestartBroker,
     Fault::Expire,
     Fault::Kill,
     Fault::Cut,
+    Fault::Lose,
     Fault::FreezeBroker,
     Fault::Pause,
     Fault::Add,
@@ -49,13 +53,15 @@ pub const OF_JOIN: [Fault; 15] = [
     Fault::Kill,
     Fault::Pause,
     Fault::Cut,
+    Fault::Lose,
     Fault::Delay,
 ];
 
 /// What may happen to the exchange.
-pub const OF_EXCHANGE: [Fault; 17] = [
+pub const OF_EXCHANGE: [Fault; 19] = [
     Fault::Kill,
     Fault::Cut,
+    Fault::Lose,
     Fault::RestartBroker,
     Fault::FillOutbox,
     Fault::FreezeBroker,
@@ -70,6 +76,7 @@ pub const OF_EXCHANGE: [Fault; 17] = [
     Fault::Kill,
     Fault::Pause,
     Fault::Cut,
+    Fault::Lose,
     Fault::FillOutbox,
 ];
 

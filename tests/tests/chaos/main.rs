@@ -1,6 +1,6 @@
 //! Chaos on the real broker: three and more processes of one group work while a driver, from a seed, kills (-9), pauses,
-//! ends, adds and removes them, restarts the broker and the registry, cuts and delays connections, lets transactions expire
-//! and fills the disk of the outbox; and a reader of what is committed watches.
+//! ends, adds and removes them, restarts the broker and the registry, cuts, loses and delays connections, lets transactions
+//! expire and fills the disk of the outbox; and a reader of what is committed watches.
 //!
 //! There are two subjects: the position join, and the exchange with ESR as a service. At the end the output is what a batch
 //! makes of the same inputs, and nothing that anybody ever saw has been undone.
@@ -15,6 +15,7 @@ mod exchange;
 mod fault;
 mod folders;
 mod join;
+mod late;
 mod members;
 mod outage;
 mod outbox;

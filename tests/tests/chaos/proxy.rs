@@ -1,4 +1,4 @@
-//! A TCP proxy between processes and the broker, whose connections can be cut and delayed.
+//! A TCP proxy between processes and the broker, whose connections can be cut and delayed, and lost by the processes alone.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,16 +7,51 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rdkafka::types::RDKafkaApiKey;
+
 /// How often it is looked for a new connection.
 const ATTENTION: Duration = Duration::from_millis(5);
+
+/// So long the broker has to work on a request, before the next arrives.
+const STRAGGLER_TIME: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Shared {
     is_over: AtomicBool,
     refuses: AtomicBool,
     delay_millis: AtomicU64,
-    /// Both sides of each connection that was made since the last cut.
-    streams: Mutex<Vec<TcpStream>>,
+    /// Each connection that was made since the last cut.
+    connections: Mutex<Vec<Connection>>,
+    straggler: Mutex<Straggler>,
+}
+
+/// What goes one way of a connection.
+enum Direction {
+    /// So much later than on other connections.
+    Requests(Arc<AtomicU64>),
+    Answers,
+}
+
+/// One request that arrives when the client has long repeated it.
+#[derive(Default)]
+enum Straggler {
+    /// There is none, or it has arrived.
+    #[default]
+    Nobody,
+    /// The next of this kind.
+    Wanted(RDKafkaApiKey),
+    /// This one, whose near side is lost; the stream leads to the broker.
+    Held(TcpStream, Vec<u8>),
+    /// Its time comes after the next request of this kind.
+    Due(TcpStream, Vec<u8>, RDKafkaApiKey),
+}
+
+/// Both sides of a connection.
+struct Connection {
+    near: TcpStream,
+    far: TcpStream,
+    /// How much longer than others what the near side has sent is on its way.
+    late_millis: Arc<AtomicU64>,
 }
 
 /// Ends with all its connections when it is dropped.
@@ -39,6 +74,32 @@ impl Proxy {
     /// Breaks all connections.
     pub fn cut(&self) {
         self.shared.cut();
+    }
+
+    /// Breaks the near side of all connections. What it has sent arrives, but so much later: a firewall that forgets does
+    /// that, or a machine that stands still.
+    pub fn lose(&self, late: Duration) {
+        for connection in self.shared.connections().drain(..) {
+            connection.late_millis.store(late.as_millis() as u64, Ordering::Relaxed);
+            let _ = connection.near.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Holds the next request of a kind back, and breaks the near side of its connection.
+    pub fn hold(&self, kind: RDKafkaApiKey) {
+        *self.shared.straggler() = Straggler::Wanted(kind);
+    }
+
+    /// Lets the request that is held back arrive after the next one of the kind `after`, and before what comes then.
+    pub fn release(&self, after: RDKafkaApiKey) {
+        let mut straggler = self.shared.straggler();
+        let Straggler::Held(far, request) = std::mem::take(&mut *straggler) else { panic!("no request is held back") };
+        *straggler = Straggler::Due(far, request, after);
+    }
+
+    /// Whether the request that was held back has arrived.
+    pub fn has_arrived(&self) -> bool {
+        matches!(*self.shared.straggler(), Straggler::Nobody)
     }
 
     /// Whether new connections are broken at once.
@@ -83,34 +144,80 @@ impl Shared {
             let _ = stream.set_nodelay(true);
         }
         let again = |stream: &TcpStream| stream.try_clone().unwrap();
-        self.streams().extend([again(&near), again(&far)]);
-        for (from, to) in [(again(&near), again(&far)), (far, near)] {
+        let late_millis = Arc::new(AtomicU64::new(0));
+        let connection = Connection { near: again(&near), far: again(&far), late_millis: Arc::clone(&late_millis) };
+        self.connections().push(connection);
+        let requests = Direction::Requests(late_millis);
+        for (from, to, direction) in [(again(&near), again(&far), requests), (far, near, Direction::Answers)] {
             let shared = Arc::clone(self);
-            std::thread::spawn(move || shared.forward(from, to));
+            std::thread::spawn(move || shared.forward(from, to, &direction));
         }
     }
 
-    /// Until one side closes; then the other one is closed too.
-    fn forward(&self, mut from: TcpStream, mut to: TcpStream) {
+    /// Until one side closes; then the other one hears of it, once all has arrived.
+    fn forward(&self, mut from: TcpStream, mut to: TcpStream, direction: &Direction) {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(count) = from.read(&mut buffer) {
             std::thread::sleep(Duration::from_millis(self.delay_millis.load(Ordering::Relaxed)));
-            if count == 0 || to.write_all(&buffer[..count]).is_err() {
+            let piece = &buffer[..count];
+            if let Direction::Requests(late_millis) = direction {
+                std::thread::sleep(Duration::from_millis(late_millis.load(Ordering::Relaxed)));
+                if self.is_held(piece, &to) {
+                    let _ = from.shutdown(Shutdown::Both);
+                    return;
+                }
+            }
+            if count == 0 || to.write_all(piece).is_err() {
                 break;
             }
+            if let Direction::Requests(_) = direction {
+                self.bring_held(piece);
+            }
         }
-        for stream in [from, to] {
-            let _ = stream.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Write);
+        let _ = from.shutdown(Shutdown::Read);
+    }
+
+    /// Whether a request is the one that is to be held back.
+    fn is_held(&self, request: &[u8], far: &TcpStream) -> bool {
+        let mut straggler = self.straggler();
+        if !matches!(&*straggler, Straggler::Wanted(kind) if is_of(*kind, request)) {
+            return false;
+        }
+        *straggler = Straggler::Held(far.try_clone().unwrap(), request.to_vec());
+        true
+    }
+
+    /// Brings the request that was held back, when one of the right kind has just gone. What comes next waits for the lock.
+    fn bring_held(&self, request: &[u8]) {
+        let mut straggler = self.straggler();
+        if !matches!(&*straggler, Straggler::Due(_, _, after) if is_of(*after, request)) {
+            return;
+        }
+        if let Straggler::Due(mut far, held, _) = std::mem::take(&mut *straggler) {
+            std::thread::sleep(STRAGGLER_TIME);
+            far.write_all(&held).unwrap();
+            std::thread::sleep(STRAGGLER_TIME);
         }
     }
 
     fn cut(&self) {
-        for stream in self.streams().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        for Connection { near, far, .. } in self.connections().drain(..) {
+            let _ = near.shutdown(Shutdown::Both);
+            let _ = far.shutdown(Shutdown::Both);
         }
     }
 
-    fn streams(&self) -> std::sync::MutexGuard<'_, Vec<TcpStream>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    fn straggler(&self) -> std::sync::MutexGuard<'_, Straggler> {
+        self.straggler.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn connections(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a piece begins with a request of this kind. Its length comes first, in four bytes; the next two tell the kind.
+fn is_of(kind: RDKafkaApiKey, request: &[u8]) -> bool {
+    request.get(4..6) == Some(&(kind as i16).to_be_bytes())
 }
