@@ -299,7 +299,7 @@ impl Log for KafkaLog {
             }
         }
         if count > 0 {
-            self.consumer.context().membership.note_records();
+            self.consumer.context().membership.note_well();
             return Ok(Poll::Records(count));
         }
         self.wake_member();

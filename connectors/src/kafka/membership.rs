@@ -44,14 +44,14 @@ impl Membership {
         };
         // Before it joins, a member asks what partitions there are; the answer may be lost in the same way.
         if group.state == "up" && group.join_state != "wait-metadata" {
-            self.note_records();
+            self.note_well();
         } else {
             self.stuck.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Records have come, so the member is not stuck, whatever the last statistics said.
-    pub(super) fn note_records(&self) {
+    /// The member is not stuck, whatever the last statistics said. Records that have come show it too.
+    pub(super) fn note_well(&self) {
         self.stuck.store(0, Ordering::Relaxed);
     }
 
@@ -86,7 +86,7 @@ mod tests {
         let membership = Membership::default();
         note(&membership, "wait-coord", "init");
         note(&membership, "wait-coord", "init");
-        membership.note_records();
+        membership.note_well();
         assert!(!membership.is_adrift());
     }
 

@@ -223,30 +223,31 @@ impl Driver {
 
     /// Waits, without faults, until nothing is left to read.
     pub fn settle(&mut self) {
-        let deadline = Instant::now() + SETTLE_LIMIT;
-        let mut quiet = Instant::now();
-        while quiet.elapsed() < QUIET {
-            let left = self.lag.lag();
-            if left != Ok(0) {
-                quiet = Instant::now();
-            }
-            self.processes.check();
-            assert!(Instant::now() < deadline, "does not settle: {left:?}\n{}", self.processes.last_lines());
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        self.wait_while(QUIET, |driver| match driver.lag.lag() {
+            Ok(0) => None,
+            left => Some(format!("does not settle: {left:?}")),
+        });
     }
 
     /// Waits until every worker is a member of its group, and for so long that one that is silent is one no more.
     pub fn wait_for_members(&mut self) {
+        let session = Duration::from_millis(SESSION_TIMEOUT_MILLIS);
+        self.wait_while(session + QUIET, |driver| driver.members.wrong(driver.processes.count()));
+    }
+
+    /// Waits until nothing has been wrong for as long as `quiet`.
+    fn wait_while(&mut self, quiet: Duration, wrong: impl Fn(&Self) -> Option<String>) {
         let deadline = Instant::now() + SETTLE_LIMIT;
-        let mut quiet = Instant::now();
-        while quiet.elapsed() < Duration::from_millis(SESSION_TIMEOUT_MILLIS) + QUIET {
-            if let Some(wrong) = self.members.wrong(self.processes.count()) {
-                quiet = Instant::now();
-                assert!(quiet < deadline, "{wrong}\n{}", self.processes.last_lines());
+        let mut right_since = Instant::now();
+        while right_since.elapsed() < quiet {
+            let found = wrong(self);
+            if found.is_some() {
+                right_since = Instant::now();
             }
             self.processes.check();
-            std::thread::sleep(Duration::from_millis(200));
+            let text = found.unwrap_or_else(|| "right only now".to_owned());
+            assert!(Instant::now() < deadline, "{text}\n{}", self.processes.last_lines());
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 

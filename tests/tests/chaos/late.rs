@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaApiKey;
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLog, TopicPlan};
 use tributary_esr::topics::{DEAD_LETTER, SCHEDULE};
 use tributary_runtime::{Log, LogError, Output, Poll, Producer as _};
 use tributary_tests::services::{Services, fresh_namespace};
 
 use crate::proxy::Proxy;
+use crate::watch::consumer;
 use crate::{alone, producer};
 
 const GROUP: &str = "late";
@@ -71,22 +72,14 @@ impl Mover<'_> {
     /// It takes some milliseconds until a commit that was answered is seen.
     fn compare(&self) {
         let deadline = Instant::now() + Duration::from_secs(10);
-        while committed(self.broker, self.configuration) != Offset::Offset(self.moved as i64) {
+        loop {
             let found = committed(self.broker, self.configuration);
+            if found == Offset::Offset(self.moved as i64) {
+                return;
+            }
             assert!(Instant::now() < deadline, "{} was committed, and {found:?} is what the broker has", self.moved);
         }
     }
-}
-
-/// A client of the group that is no member.
-fn client(services: &Services, configuration: &KafkaConfiguration) -> BaseConsumer {
-    ClientConfig::new()
-        .set("bootstrap.servers", &services.kafka)
-        .set("group.id", configuration.name(GROUP))
-        .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "true")
-        .create()
-        .unwrap()
 }
 
 /// What the broker has for the group.
@@ -119,7 +112,7 @@ fn offsets_that_arrive_late_set_nothing_back() {
     let mut output = Output::new(1);
     (0..RECORDS).for_each(|_| output.send(&SCHEDULE, b"", |buffer| buffer.push(0)));
     producer(&direct).publish(&output).unwrap();
-    let broker = client(&services, &direct);
+    let broker = consumer(&services, &direct.name(GROUP));
     let proxy = Proxy::start(&services.proxied, &services.proxy_target);
     let configuration = KafkaConfiguration::new(&services.proxied, &namespace, "0");
     let log = Mover::open(&configuration);

@@ -20,7 +20,7 @@ struct Shared {
     is_over: AtomicBool,
     refuses: AtomicBool,
     delay_millis: AtomicU64,
-    /// Each connection that was made since the last cut.
+    /// Each connection that was made since all were cut or lost.
     connections: Mutex<Vec<Connection>>,
     straggler: Mutex<Straggler>,
 }
@@ -162,42 +162,57 @@ impl Shared {
             let piece = &buffer[..count];
             if let Direction::Requests(late_millis) = direction {
                 std::thread::sleep(Duration::from_millis(late_millis.load(Ordering::Relaxed)));
-                if self.is_held(piece, &to) {
+                if !self.pass_all(piece, &mut to) {
                     let _ = from.shutdown(Shutdown::Both);
                     return;
                 }
-            }
-            if count == 0 || to.write_all(piece).is_err() {
+            } else if to.write_all(piece).is_err() {
                 break;
             }
-            if let Direction::Requests(_) = direction {
-                self.bring_held(piece);
+            if count == 0 {
+                break;
             }
         }
         let _ = to.shutdown(Shutdown::Write);
         let _ = from.shutdown(Shutdown::Read);
     }
 
-    /// Whether a request is the one that is to be held back.
-    fn is_held(&self, request: &[u8], far: &TcpStream) -> bool {
-        let mut straggler = self.straggler();
-        if !matches!(&*straggler, Straggler::Wanted(kind) if is_of(*kind, request)) {
-            return false;
+    /// Whether all of a piece went on its way. It is taken apart only where a request is looked for, because then it is small
+    /// and begins with one.
+    fn pass_all(&self, piece: &[u8], far: &mut TcpStream) -> bool {
+        if matches!(*self.straggler(), Straggler::Nobody) {
+            return far.write_all(piece).is_ok();
         }
-        *straggler = Straggler::Held(far.try_clone().unwrap(), request.to_vec());
-        true
+        let mut rest = piece;
+        while let Some(length) = rest.first_chunk() {
+            let length = 4 + u32::from_be_bytes(*length) as usize;
+            let (request, next) = rest.split_at(length.min(rest.len()));
+            if !self.pass(request, far) {
+                return false;
+            }
+            rest = next;
+        }
+        far.write_all(rest).is_ok()
     }
 
-    /// Brings the request that was held back, when one of the right kind has just gone. What comes next waits for the lock.
-    fn bring_held(&self, request: &[u8]) {
+    /// Whether a request went on its way; it did not if it is the one to be held back. After some it is brought; what comes
+    /// next on any connection waits for the lock.
+    fn pass(&self, request: &[u8], far: &mut TcpStream) -> bool {
         let mut straggler = self.straggler();
-        if !matches!(&*straggler, Straggler::Due(_, _, after) if is_of(*after, request)) {
-            return;
-        }
-        if let Straggler::Due(mut far, held, _) = std::mem::take(&mut *straggler) {
-            std::thread::sleep(STRAGGLER_TIME);
-            far.write_all(&held).unwrap();
-            std::thread::sleep(STRAGGLER_TIME);
+        match &mut *straggler {
+            Straggler::Wanted(kind) if is_of(*kind, request) => {
+                *straggler = Straggler::Held(far.try_clone().unwrap(), request.to_vec());
+                false
+            }
+            Straggler::Due(late, held, after) if is_of(*after, request) => {
+                far.write_all(request).unwrap();
+                std::thread::sleep(STRAGGLER_TIME);
+                late.write_all(held).unwrap();
+                std::thread::sleep(STRAGGLER_TIME);
+                *straggler = Straggler::Nobody;
+                true
+            }
+            _ => far.write_all(request).is_ok(),
         }
     }
 
@@ -217,7 +232,7 @@ impl Shared {
     }
 }
 
-/// Whether a piece begins with a request of this kind. Its length comes first, in four bytes; the next two tell the kind.
+/// Whether a request is of this kind. Its length comes first, in four bytes; the next two tell the kind.
 fn is_of(kind: RDKafkaApiKey, request: &[u8]) -> bool {
     request.get(4..6) == Some(&(kind as i16).to_be_bytes())
 }

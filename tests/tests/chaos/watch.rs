@@ -95,6 +95,10 @@ impl Watched {
         format!("{}.{}", self.namespace, topic.name)
     }
 
+    fn consumer(&self) -> BaseConsumer {
+        consumer(&self.services, &format!("{}-watch", self.namespace))
+    }
+
     /// Every partition, from the first offset that `from` gives.
     fn assignment(&self, from: impl Fn(&str, i32) -> Offset) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
@@ -126,7 +130,7 @@ struct Reading {
 
 impl Reading {
     fn begin(watched: &Watched) -> Self {
-        let consumer = consumer(watched);
+        let consumer = watched.consumer();
         consumer.assign(&watched.assignment(|_, _| Offset::Beginning)).unwrap();
         Self { watched: watched.clone(), consumer, seen: HashMap::new(), next: HashMap::new() }
     }
@@ -146,7 +150,7 @@ impl Reading {
             // The client may not look for a broker again, when it was told that there is none (librdkafka issue 5301).
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown))) => {
                 std::thread::sleep(Duration::from_millis(300));
-                self.consumer = consumer(&self.watched);
+                self.consumer = self.watched.consumer();
                 self.consumer.assign(&self.rest()).unwrap();
                 Step::Renewed
             }
@@ -157,7 +161,7 @@ impl Reading {
     /// Reads on to the end of each partition, with a new client, which tells each end again.
     fn read_to_end(&mut self) {
         let assignment = self.rest();
-        self.consumer = consumer(&self.watched);
+        self.consumer = self.watched.consumer();
         self.consumer.assign(&assignment).unwrap();
         let (mut ends, deadline) = (0, Instant::now() + END_LIMIT);
         while ends < assignment.count() {
@@ -178,11 +182,12 @@ impl Reading {
     }
 }
 
-fn consumer(watched: &Watched) -> BaseConsumer {
+/// A client that reads what is committed, and is no member of `group`.
+pub fn consumer(services: &Services, group: &str) -> BaseConsumer {
     ClientConfig::new()
-        .set("bootstrap.servers", &watched.services.kafka)
+        .set("bootstrap.servers", &services.kafka)
         .set("log.connection.close", "false")
-        .set("group.id", format!("{}-watch", watched.namespace))
+        .set("group.id", group)
         .set("isolation.level", "read_committed")
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
