@@ -1,0 +1,1 @@
+//! The contract of a flow, and what every flow needs. It names no flow and no connector.
