@@ -45,17 +45,30 @@ impl Place<'_> {
 
 /// All of the generated code.
 pub(crate) fn records(contract: &Contract) -> Result<String, String> {
-    let mut code = String::from("// Generated from avro/*.avsc by build/main.rs.\n\n");
-    for named in contract.types.values() {
-        match &named.shape {
-            Shape::Record(fields) => {
-                record(&mut code, contract, named, fields).map_err(|e| format!("avro/{}.avsc: {e}", named.name))?;
-            }
-            Shape::Enum { symbols, default } => enumeration(&mut code, named, symbols, *default),
-        }
+    let mut code = String::from("// Generated from avro/*/*.avsc by build/main.rs.\n\n");
+    for name in contract.namespaces() {
+        namespace(&mut code, contract, name)?;
     }
     record_type(&mut code, contract)?;
     Ok(code)
+}
+
+/// A module with the types of one namespace.
+fn namespace(code: &mut String, contract: &Contract, name: &str) -> Result<(), String> {
+    let module = identifier(name)?;
+    doc(code, "", &format!("The types of the namespace `{name}`."));
+    line(code, &format!("pub mod {module} {{"));
+    line(code, "use super::{AvroRecord, Malformed, RecordType, binary};\n");
+    for named in contract.types.values().filter(|named| named.namespace == name) {
+        match &named.shape {
+            Shape::Record(fields) => {
+                record(code, contract, named, fields).map_err(|e| format!("{}: {e}", named.file()))?;
+            }
+            Shape::Enum { symbols, default } => enumeration(code, named, symbols, *default),
+        }
+    }
+    line(code, "}\n");
+    Ok(())
 }
 
 fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[Field]) -> Result<(), String> {
@@ -70,9 +83,9 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
         if member != field.name {
             line(&mut members, &format!("    #[serde(rename = \"{}\")]", field.name));
         }
-        line(&mut members, &format!("    pub {member}: {},", rust_type(kind)));
+        line(&mut members, &format!("    pub {member}: {},", rust_type(kind)?));
         line(&mut encoding, &format!("        {}", encode_text(kind, Place::Field(&member))));
-        line(&mut decoding, &format!("            {member}: {},", decode_text(contract, kind)));
+        line(&mut decoding, &format!("            {member}: {},", decode_text(contract, kind)?));
     }
     let unused = if fields.is_empty() { "_" } else { "" };
     let total = fields.iter().all(|field| contract.has_total_equality(&field.kind));
@@ -84,7 +97,10 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
     line(code, &format!("impl AvroRecord for {name} {{"));
     line(
         code,
-        &format!("    const TYPE: RecordType = RecordType::{name};\n    const FEWEST_BYTES: usize = {fewest};\n"),
+        &format!(
+            "    const TYPE: RecordType = RecordType::{};\n    const FEWEST_BYTES: usize = {fewest};\n",
+            variant(named)
+        ),
     );
     line(code, &format!("    fn encode(&self, {unused}out: &mut Vec<u8>) {{\n{encoding}    }}\n"));
     line(code, &format!("    fn decode({unused}input: &mut &[u8]) -> Result<Self, Malformed> {{"));
@@ -125,8 +141,11 @@ fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default
     line(code, "    /// The value that the schema spells `symbol`.");
     line(code, "    pub fn from_symbol(symbol: &str) -> Option<Self> {");
     line(code, "        Self::ALL.iter().copied().find(|value| value.symbol() == symbol)\n    }\n");
-    line(code, "    fn encode(self, out: &mut Vec<u8>) {\n        binary::write_int(out, self as i32);\n    }\n");
-    line(code, "    fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {");
+    line(
+        code,
+        "    pub(crate) fn encode(self, out: &mut Vec<u8>) {\n        binary::write_int(out, self as i32);\n    }\n",
+    );
+    line(code, "    pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {");
     line(code, "        binary::read_symbol(input, Self::ALL)\n    }\n}\n");
     line(code, &format!("impl std::fmt::Display for {name} {{"));
     line(code, "    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {");
@@ -141,15 +160,16 @@ fn record_type(code: &mut String, contract: &Contract) -> Result<(), String> {
         if !matches!(named.shape, Shape::Record(_)) {
             continue;
         }
-        let name = &named.name;
+        let name = variant(named);
+        let path = path(full_name)?;
         count += 1;
         let schema = self_contained::schema(contract, full_name)?;
-        doc(&mut variants, "    ", &format!("[`{name}`]: {}", named.doc));
+        doc(&mut variants, "    ", &format!("[`{path}`]: {}", named.doc));
         line(&mut variants, &format!("    {name},"));
         let _ = write!(all, "Self::{name}, ");
         line(&mut names, &format!("            Self::{name} => \"{full_name}\","));
         line(&mut schemas, &format!("            Self::{name} => {schema:?},"));
-        line(&mut visits, &format!("            Self::{name} => visitor.visit::<{name}>(),"));
+        line(&mut visits, &format!("            Self::{name} => visitor.visit::<{path}>(),"));
     }
     line(code, "/// The records of the contract.");
     line(code, "#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]");
@@ -174,8 +194,24 @@ fn record_type(code: &mut String, contract: &Contract) -> Result<(), String> {
     Ok(())
 }
 
-fn rust_type(kind: &Kind) -> String {
-    match kind {
+/// The variant of `RecordType`: namespace and name, so that each namespace may have a record of the same name.
+fn variant(named: &NamedType) -> String {
+    format!("{}{}", pascal_case(&named.namespace), named.name)
+}
+
+/// Where the Rust type of a full name stands: `esr.Position` -> `esr::Position`.
+fn path(full_name: &str) -> Result<String, String> {
+    let (namespace, name) = full_name.rsplit_once('.').ok_or_else(|| format!("{full_name} has no namespace"))?;
+    Ok(format!("{}::{name}", identifier(namespace)?))
+}
+
+/// Where a newtype of `src/types` stands: `esr.PositionId` -> `crate::types::esr::PositionId`.
+fn newtype(name: &str) -> Result<String, String> {
+    Ok(format!("crate::types::{}", path(name)?))
+}
+
+fn rust_type(kind: &Kind) -> Result<String, String> {
+    Ok(match kind {
         Kind::Boolean => "bool".to_owned(),
         Kind::Int => "i32".to_owned(),
         Kind::Long => "i64".to_owned(),
@@ -183,11 +219,11 @@ fn rust_type(kind: &Kind) -> String {
         Kind::String => "String".to_owned(),
         Kind::Bytes => "Vec<u8>".to_owned(),
         Kind::Date => "crate::types::Date".to_owned(),
-        Kind::Id(id) => format!("crate::types::{id}"),
-        Kind::Array(inner) => format!("Vec<{}>", rust_type(inner)),
-        Kind::Optional(inner) => format!("Option<{}>", rust_type(inner)),
-        Kind::Named(full_name) => short(full_name).to_owned(),
-    }
+        Kind::Id(id) => newtype(id)?,
+        Kind::Array(inner) => format!("Vec<{}>", rust_type(inner)?),
+        Kind::Optional(inner) => format!("Option<{}>", rust_type(inner)?),
+        Kind::Named(full_name) => format!("super::{}", path(full_name)?),
+    })
 }
 
 fn encode_text(kind: &Kind, place: Place<'_>) -> String {
@@ -214,8 +250,8 @@ fn encode_text(kind: &Kind, place: Place<'_>) -> String {
     }
 }
 
-fn decode_text(contract: &Contract, kind: &Kind) -> String {
-    match kind {
+fn decode_text(contract: &Contract, kind: &Kind) -> Result<String, String> {
+    Ok(match kind {
         Kind::Boolean => "binary::read_boolean(input)?".to_owned(),
         Kind::Int => "binary::read_int(input)?".to_owned(),
         Kind::Long => "binary::read_long(input)?".to_owned(),
@@ -223,11 +259,13 @@ fn decode_text(contract: &Contract, kind: &Kind) -> String {
         Kind::String => "binary::read_string(input)?".to_owned(),
         Kind::Bytes => "binary::read_bytes(input)?.to_vec()".to_owned(),
         Kind::Date => "crate::types::Date(binary::read_int(input)?)".to_owned(),
-        Kind::Id(id) => format!("crate::types::{id}(binary::read_long(input)?)"),
-        Kind::Named(full_name) if contract.is_enum(full_name) => format!("{}::decode(input)?", short(full_name)),
-        Kind::Named(full_name) => format!("<{} as AvroRecord>::decode(input)?", short(full_name)),
+        Kind::Id(id) => format!("{}(binary::read_long(input)?)", newtype(id)?),
+        Kind::Named(full_name) if contract.is_enum(full_name) => {
+            format!("super::{}::decode(input)?", path(full_name)?)
+        }
+        Kind::Named(full_name) => format!("<super::{} as AvroRecord>::decode(input)?", path(full_name)?),
         Kind::Array(inner) => {
-            let item = decode_text(contract, inner);
+            let item = decode_text(contract, inner)?;
             let read_item = match item.strip_suffix("(input)?") {
                 Some(function) if !function.contains('(') => function.to_owned(),
                 _ => format!("|input| Ok({item})"),
@@ -235,13 +273,9 @@ fn decode_text(contract: &Contract, kind: &Kind) -> String {
             format!("binary::read_array(input, {}, {read_item})?", contract.fewest_bytes(inner))
         }
         Kind::Optional(inner) => {
-            format!("if binary::read_presence(input)? {{ Some({}) }} else {{ None }}", decode_text(contract, inner))
+            format!("if binary::read_presence(input)? {{ Some({}) }} else {{ None }}", decode_text(contract, inner)?)
         }
-    }
-}
-
-fn short(full_name: &str) -> &str {
-    full_name.rsplit('.').next().unwrap_or(full_name)
+    })
 }
 
 fn identifier(name: &str) -> Result<String, String> {

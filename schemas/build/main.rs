@@ -1,4 +1,4 @@
-//! Generates the Rust records from `avro/*.avsc` into `OUT_DIR/records.rs`, which `src/records.rs` includes.
+//! Generates the Rust records from `avro/*/*.avsc` into `OUT_DIR/records.rs`, which `src/records.rs` includes.
 
 mod generate;
 mod model;
@@ -6,6 +6,8 @@ mod self_contained;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
+
+use model::SchemaFile;
 
 fn main() -> Result<(), String> {
     println!("cargo::rerun-if-changed=avro");
@@ -17,18 +19,33 @@ fn main() -> Result<(), String> {
     fs::write(out.join("records.rs"), code).map_err(|e| format!("cannot write the generated records: {e}"))
 }
 
-/// The schema files, by name, so that the generated code does not depend on the order of the file system.
-fn files(folder: &Path) -> Result<Vec<(String, String)>, String> {
+/// The schema files, by namespace and name, so that the generated code does not depend on the order of the file system.
+fn files(folder: &Path) -> Result<Vec<SchemaFile>, String> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|e| format!("cannot list {}: {e}", folder.display()))? {
-        let path = entry.map_err(|e| e.to_string())?.path();
-        if path.extension().is_none_or(|extension| extension != "avsc") {
-            continue;
+    for namespace in entries(folder)? {
+        if !namespace.is_dir() {
+            return Err(format!("{} is not in the folder of a namespace", namespace.display()));
         }
-        let text = fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        files.push((stem.to_owned(), text));
+        for path in entries(&namespace)? {
+            if path.extension().is_none_or(|extension| extension != "avsc") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+            files.push(SchemaFile { namespace: stem(&namespace), name: stem(&path), text });
+        }
     }
-    files.sort();
     Ok(files)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let cannot_list = |e: std::io::Error| format!("cannot list {}: {e}", folder.display());
+    let list = fs::read_dir(folder).map_err(cannot_list)?;
+    let mut paths =
+        list.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().map_err(cannot_list)?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned()
 }

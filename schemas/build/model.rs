@@ -1,10 +1,17 @@
 //! The contract as read from the `.avsc` files: named types, their fields and the subset of Avro that is allowed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+
+/// `avro/<namespace>/<name>.avsc`.
+pub(crate) struct SchemaFile {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
 
 /// All named types by full name.
 pub(crate) struct Contract {
@@ -40,7 +47,7 @@ pub(crate) enum Kind {
     String,
     Bytes,
     Date,
-    /// A long with a newtype of `crate::types`.
+    /// A long with a newtype of `src/types`, by namespace and name: `tis.PersonId`.
     Id(String),
     Array(Box<Kind>),
     Optional(Box<Kind>),
@@ -49,10 +56,11 @@ pub(crate) enum Kind {
 }
 
 impl Contract {
-    pub(crate) fn read(files: &[(String, String)]) -> Result<Self, String> {
+    pub(crate) fn read(files: &[SchemaFile]) -> Result<Self, String> {
         let mut types = BTreeMap::new();
-        for (stem, text) in files {
-            let named = NamedType::read(stem, text).map_err(|e| format!("avro/{stem}.avsc: {e}"))?;
+        for file in files {
+            let named =
+                NamedType::read(file).map_err(|e| format!("avro/{}/{}.avsc: {e}", file.namespace, file.name))?;
             types.insert(full_name(&named.namespace, &named.name), named);
         }
         let contract = Self { types };
@@ -60,6 +68,11 @@ impl Contract {
             contract.check(name, named)?;
         }
         Ok(contract)
+    }
+
+    /// All namespaces, each once.
+    pub(crate) fn namespaces(&self) -> BTreeSet<&str> {
+        self.types.values().map(|named| named.namespace.as_str()).collect()
     }
 
     /// The named type called `full_name`; `check` has seen that it is there.
@@ -100,7 +113,7 @@ impl Contract {
         let Shape::Record(fields) = &named.shape else { return Ok(()) };
         for field in fields {
             self.check_kind(&field.kind, &mut vec![full_name.to_owned()])
-                .map_err(|e| format!("avro/{}.avsc: field {}: {e}", named.name, field.name))?;
+                .map_err(|e| format!("{}: field {}: {e}", named.file(), field.name))?;
         }
         Ok(())
     }
@@ -132,13 +145,21 @@ impl Contract {
 }
 
 impl NamedType {
-    fn read(stem: &str, text: &str) -> Result<Self, String> {
-        let json: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
+    /// The file it stands in, for messages.
+    pub(crate) fn file(&self) -> String {
+        format!("avro/{}/{}.avsc", self.namespace, self.name)
+    }
+
+    fn read(file: &SchemaFile) -> Result<Self, String> {
+        let json: Value = serde_json::from_str(&file.text).map_err(|e| format!("is not JSON: {e}"))?;
         let name = text_of(&json, "name")?;
-        if name != stem {
+        if name != file.name {
             return Err(format!("the type is called {name}: file and type must have the same name"));
         }
         let namespace = text_of(&json, "namespace")?;
+        if namespace != file.namespace {
+            return Err(format!("its namespace is {namespace}: folder and namespace must have the same name"));
+        }
         let shape = match text_of(&json, "type")?.as_str() {
             "record" => Shape::Record(fields(&json, &namespace)?),
             "enum" => enumeration(&json)?,
@@ -207,7 +228,8 @@ fn kind(schema: &Value, namespace: &str, id: Option<&str>) -> Result<Kind, Strin
 
 fn plain(name: &str, namespace: &str, id: Option<&str>) -> Result<Kind, String> {
     match (name, id) {
-        ("long", Some(id)) => Ok(Kind::Id(id.to_owned())),
+        ("long", Some(id)) if id.contains('.') => Ok(Kind::Id(id.to_owned())),
+        ("long", Some(id)) => Err(format!("tributary.type {id} has no namespace")),
         (_, Some(id)) => Err(format!("tributary.type {id} is for longs only")),
         ("boolean", None) => Ok(Kind::Boolean),
         ("int", None) => Ok(Kind::Int),

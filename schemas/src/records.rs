@@ -1,6 +1,7 @@
-//! The records of the contract, generated from `avro/*.avsc` when this crate is built.
+//! The records of the contract, generated from `avro/<namespace>/*.avsc` when this crate is built.
 //!
-//! Serde names are those of the Avro schema, so a record shown as JSON reads like its schema.
+//! Serde names are those of the Avro schema, so a record shown as JSON reads like its schema. Each namespace is a
+//! module: two flows may have records of the same name.
 
 #![allow(
     clippy::struct_excessive_bools,

@@ -240,10 +240,10 @@ mod tests {
     fn a_changed_schema_is_released_as_the_next_version() {
         let folder = tempfile::tempdir().unwrap();
         release(folder.path()).unwrap();
-        let path = folder.path().join("esr.Clock").join("1.avsc");
+        let path = folder.path().join("tributary.Clock").join("1.avsc");
         let with_less = fs::read_to_string(&path).unwrap().replace("\"doc\"", "\"formerly\"");
         fs::write(&path, with_less).unwrap();
-        assert_eq!(unreleased(folder.path()).unwrap(), [RecordType::Clock]);
+        assert_eq!(unreleased(folder.path()).unwrap(), [RecordType::TributaryClock]);
         let added = release(folder.path()).unwrap();
         assert_eq!(added.iter().map(|version| version.version).collect::<Vec<_>>(), [2]);
     }
@@ -252,12 +252,15 @@ mod tests {
     fn a_breaking_change_is_not_released() {
         let folder = tempfile::tempdir().unwrap();
         release(folder.path()).unwrap();
-        let path = folder.path().join("esr.Clock").join("1.avsc");
+        let path = folder.path().join("tributary.Clock").join("1.avsc");
         let mut schema: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         let gone = serde_json::json!({"name": "gone", "type": "string"});
         schema["fields"].as_array_mut().unwrap().push(gone);
         fs::write(&path, schema.to_string()).unwrap();
         let error = release(folder.path()).unwrap_err();
-        assert!(matches!(error, ReleaseError::Incompatible { record: RecordType::Clock, version: 1, .. }), "{error}");
+        assert!(
+            matches!(error, ReleaseError::Incompatible { record: RecordType::TributaryClock, version: 1, .. }),
+            "{error}"
+        );
     }
 }

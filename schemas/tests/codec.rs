@@ -10,9 +10,11 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tributary_runtime::ProcessError;
-use tributary_schemas::records::{Clock, ExportRun, FileKind, Post};
+use tributary_schemas::Date;
+use tributary_schemas::records::esr::{ExportRun, FileKind};
+use tributary_schemas::records::tis::Post;
+use tributary_schemas::records::tributary::Clock;
 use tributary_schemas::registry::RegisteredSchema;
-use tributary_schemas::types::Date;
 use tributary_schemas::{
     AvroRecord, Codec, CodecBuilder, DecodeError, EncodeError, LocalRegistry, RecordType, Registry, RegistryError,
 };
@@ -68,7 +70,7 @@ impl Registry for TestRegistry {
 
 fn codec(registry: &Arc<TestRegistry>) -> Codec {
     let registry: Arc<dyn Registry> = registry.clone();
-    CodecBuilder::new(registry).topic(TOPIC, &[RecordType::ExportRun, RecordType::Clock]).build().unwrap()
+    CodecBuilder::new(registry).topic(TOPIC, &[RecordType::EsrExportRun, RecordType::TributaryClock]).build().unwrap()
 }
 
 fn run() -> ExportRun {
@@ -86,7 +88,7 @@ fn run() -> ExportRun {
 }
 
 fn todays_schema() -> Value {
-    serde_json::from_str(RecordType::ExportRun.schema_json()).unwrap()
+    serde_json::from_str(RecordType::EsrExportRun.schema_json()).unwrap()
 }
 
 fn fields(schema: &mut Value) -> &mut Vec<Value> {
@@ -107,7 +109,7 @@ fn value(id: u32, body: &[u8]) -> Vec<u8> {
 /// A body that apache-avro writes under `schema`, from a record and a text in the field `remark`, if there is one.
 fn body_under(schema: &Value, record: &ExportRun) -> Vec<u8> {
     use apache_avro::{Schema, reader::datum::GenericDatumReader, types, writer::datum::GenericDatumWriter};
-    let todays = Schema::parse_str(RecordType::ExportRun.schema_json()).unwrap();
+    let todays = Schema::parse_str(RecordType::EsrExportRun.schema_json()).unwrap();
     let mut body = Vec::new();
     record.encode(&mut body);
     let value = GenericDatumReader::builder(&todays).build().unwrap().read_value(&mut body.as_slice()).unwrap();
@@ -125,7 +127,7 @@ fn a_value_is_a_zero_byte_the_schema_id_and_the_body() {
     codec.encode(&Clock::default(), &mut value).unwrap();
     assert_eq!(value[..5], [0, 0, 0, 0, 2], "the clock is the second record on the topic");
     let framed = codec.open(&value).unwrap();
-    assert_eq!((framed.record_type(), framed.schema_id()), (RecordType::Clock, 2));
+    assert_eq!((framed.record_type(), framed.schema_id()), (RecordType::TributaryClock, 2));
     assert_eq!(framed.read::<Clock>().unwrap(), Clock::default());
     assert!(matches!(framed.body().unwrap(), Cow::Borrowed(_)));
 }
@@ -193,7 +195,7 @@ fn an_unknown_id_is_named_with_the_topic_and_its_records() {
     let registry = TestRegistry::new();
     let error = codec(&registry).for_topic(TOPIC).open(&value(99, &[])).unwrap_err();
     let text = error.to_string();
-    for part in ["99", TOPIC, "esr.ExportRun", "esr.Clock", "Register"] {
+    for part in ["99", TOPIC, "esr.ExportRun", "tributary.Clock", "Register"] {
         assert!(text.contains(part), "{text}");
     }
     assert!(matches!(ProcessError::from(error), ProcessError::DeadLetter { code: "unknown-schema", .. }));
@@ -260,7 +262,7 @@ fn another_record_and_a_damaged_body_are_refused() {
     let mut value = Vec::new();
     codec.encode(&run(), &mut value).unwrap();
     let error = codec.open(&value).unwrap().read::<Clock>().unwrap_err();
-    assert!(matches!(error, DecodeError::OtherRecord { found: RecordType::ExportRun, .. }), "{error}");
+    assert!(matches!(error, DecodeError::OtherRecord { found: RecordType::EsrExportRun, .. }), "{error}");
     value.push(0);
     let error = codec.open(&value).unwrap().read::<ExportRun>().unwrap_err();
     assert!(matches!(error, DecodeError::Damaged { .. }) && error.to_string().contains("left over"), "{error}");
@@ -274,7 +276,7 @@ fn a_record_on_no_topic_is_not_written() {
     let codec = codec(&TestRegistry::new());
     let mut value = Vec::new();
     let error = codec.encode(&Post::default(), &mut value).unwrap_err();
-    assert_eq!(error, EncodeError::NotDeclared { record: RecordType::Post });
+    assert_eq!(error, EncodeError::NotDeclared { record: RecordType::TisPost });
     assert!(value.is_empty());
     assert!(matches!(ProcessError::from(error), ProcessError::Stop(_)));
 }
@@ -285,11 +287,11 @@ fn without_auto_register_all_missing_subjects_are_named_at_once() {
     let builder = || {
         CodecBuilder::new(Arc::clone(&registry))
             .namespace("dev.")
-            .topic("a", &[RecordType::Post])
-            .topic("b", &[RecordType::Post, RecordType::Clock])
+            .topic("a", &[RecordType::TisPost])
+            .topic("b", &[RecordType::TisPost, RecordType::TributaryClock])
     };
     let error = builder().auto_register(false).build().unwrap_err().to_string();
-    for part in ["dev.a-tis.Post", "dev.b-tis.Post", "dev.b-esr.Clock", "tributary topics apply"] {
+    for part in ["dev.a-tis.Post", "dev.b-tis.Post", "dev.b-tributary.Clock", "tributary topics apply"] {
         assert!(error.contains(part), "{error}");
     }
     let with = builder().build().unwrap();
@@ -307,7 +309,7 @@ fn a_topic_with_a_record_that_is_not_in_the_contract_is_refused() {
         partitions: tributary_runtime::Partitions::Flow,
         cleanup: tributary_runtime::Cleanup::Compact,
         role: tributary_runtime::Role::Output,
-        records: &["esr.Clock", "esr.Nonsense"],
+        records: &["tributary.Clock", "esr.Nonsense"],
     };
     let error = CodecBuilder::new(TestRegistry::new()).topics([&TOPIC]).build().unwrap_err().to_string();
     assert!(error.contains("esr.odd") && error.contains("esr.Nonsense"), "{error}");

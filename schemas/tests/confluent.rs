@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, SystemTime};
 
-use tributary_schemas::records::{Clock, ExportRun};
+use tributary_schemas::records::esr::ExportRun;
+use tributary_schemas::records::tributary::Clock;
 use tributary_schemas::{CodecBuilder, ConfluentRegistry, ConfluentSettings, RecordType, Registry, RegistryError};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Sample","namespace":"test","fields":[{"name":"id","type":"long"}]}"#;
@@ -173,7 +174,7 @@ fn a_real_registry_serves_the_codec() {
         CodecBuilder::new(Arc::clone(&registry))
             .namespace(&namespace)
             .topic("a", &RecordType::ALL)
-            .topic("b", &[RecordType::Clock])
+            .topic("b", &[RecordType::TributaryClock])
     };
     let error = builder().auto_register(false).build().unwrap_err();
     assert!(
@@ -187,7 +188,8 @@ fn a_real_registry_serves_the_codec() {
     assert_eq!(looked_up.open(&value).unwrap().read::<ExportRun>().unwrap().run, 12);
     let id = codec.open(&value).unwrap().schema_id();
     // A reader that knows only another topic fetches the schema by its id.
-    let other = CodecBuilder::new(Arc::clone(&registry)).namespace(&namespace).topic("c", &[RecordType::Clock]);
+    let other =
+        CodecBuilder::new(Arc::clone(&registry)).namespace(&namespace).topic("c", &[RecordType::TributaryClock]);
     let other = other.build().unwrap();
     assert_eq!(other.open(&value).unwrap().read::<ExportRun>().unwrap().run, 12);
     assert!(matches!(other.open(&value).unwrap().body().unwrap(), std::borrow::Cow::Borrowed(_)), "same schema");
@@ -196,6 +198,6 @@ fn a_real_registry_serves_the_codec() {
     let mut clock = Vec::new();
     other.encode(&Clock { now: 5 }, &mut clock).unwrap();
     assert_eq!(codec.open(&clock).unwrap().read::<Clock>().unwrap().now, 5);
-    let subject = format!("{namespace}b-esr.Clock");
-    registry.check_compatible(&subject, RecordType::Clock.schema_json()).unwrap();
+    let subject = format!("{namespace}b-tributary.Clock");
+    registry.check_compatible(&subject, RecordType::TributaryClock.schema_json()).unwrap();
 }

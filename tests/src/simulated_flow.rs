@@ -26,7 +26,8 @@ use tributary_runtime::{
     CommitLimits, Headers, Lag, Log, Metrics, Output, Producer, Role, SnapshotConfig, Step, Topic, Topology, Worker,
     WorkerConfig,
 };
-use tributary_schemas::{CodecBuilder, FileKind, LocalRegistry, RunRequested};
+use tributary_schemas::records::esr::{FileKind, RunRequested};
+use tributary_schemas::{CodecBuilder, LocalRegistry};
 
 use delivery::{Collector, scattered};
 pub use held::{Held, OfficeFigures, Record};

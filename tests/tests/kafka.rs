@@ -132,8 +132,8 @@ fn kafka_and_the_embedded_log_lead_to_the_same_files_and_others_can_read_the_top
         ("tis.placement", vec!["tis.Placement"]),
         ("esr.position", vec!["esr.Position"]),
         ("esr.position.reconciled", vec!["esr.PositionReconciled"]),
-        ("esr.file.rows", vec!["esr.FileRow", "esr.FileClose"]),
-        ("esr.event", vec!["esr.FileEvent", "esr.Alert"]),
+        ("esr.file.rows", vec!["tributary.FileRow", "tributary.FileClose"]),
+        ("esr.event", vec!["tributary.FileEvent", "tributary.Alert"]),
     ];
     for (topic, records) in framed {
         check_frames(&services, &format!("{namespace}.{topic}"), &records);

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use tributary_esr::format::{Line, LineReader};
 use tributary_esr::topics;
 use tributary_runtime::Output;
-use tributary_schemas::records::{FileArrived, FileChunk};
+use tributary_schemas::records::esr::{FileArrived, FileChunk};
 use tributary_schemas::{Codec, EncodeError};
 
 use super::FoundFile;

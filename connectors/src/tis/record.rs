@@ -1,25 +1,27 @@
 //! Objects of a snapshot as records of the `tis.*` topics.
 
+use tributary_schemas::Date;
 use tributary_schemas::records;
-use tributary_schemas::types::{Date, PersonId, PlacementId, PositionId, PostId};
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use crate::snapshot;
 
-pub(super) fn post(post: snapshot::Post) -> records::Post {
-    records::Post {
+pub(super) fn post(post: snapshot::Post) -> records::tis::Post {
+    records::tis::Post {
         id: PostId(post.id),
         national_post_number: post.national_post_number,
         status: match post.status {
-            snapshot::PostStatus::Current => records::PostStatus::Current,
-            snapshot::PostStatus::Inactive => records::PostStatus::Inactive,
-            snapshot::PostStatus::Delete => records::PostStatus::Delete,
+            snapshot::PostStatus::Current => records::tis::PostStatus::Current,
+            snapshot::PostStatus::Inactive => records::tis::PostStatus::Inactive,
+            snapshot::PostStatus::Delete => records::tis::PostStatus::Delete,
         },
         owner: post.owner,
     }
 }
 
-pub(super) fn placement(placement: snapshot::Placement) -> records::Placement {
-    records::Placement {
+pub(super) fn placement(placement: snapshot::Placement) -> records::tis::Placement {
+    records::tis::Placement {
         id: PlacementId(placement.id),
         trainee_id: PersonId(placement.trainee_id),
         trainee_first_name: placement.trainee_first_name,
@@ -35,24 +37,24 @@ pub(super) fn placement(placement: snapshot::Placement) -> records::Placement {
         grade_abbreviation: placement.grade_abbreviation,
         placement_type: placement.placement_type,
         lifecycle_state: match placement.lifecycle_state {
-            snapshot::LifecycleState::Draft => records::LifecycleState::Draft,
-            snapshot::LifecycleState::Approved => records::LifecycleState::Approved,
+            snapshot::LifecycleState::Draft => records::tis::LifecycleState::Draft,
+            snapshot::LifecycleState::Approved => records::tis::LifecycleState::Approved,
         },
         esr_events: placement.esr_events.into_iter().map(esr_event).collect(),
     }
 }
 
-fn esr_event(event: snapshot::EsrEvent) -> records::PlacementEsrEvent {
-    records::PlacementEsrEvent {
+fn esr_event(event: snapshot::EsrEvent) -> records::tis::PlacementEsrEvent {
+    records::tis::PlacementEsrEvent {
         position_id: PositionId(event.position_id),
         filename: event.filename,
         status: event.status,
     }
 }
 
-pub(super) fn person(person: snapshot::Person) -> records::Person {
+pub(super) fn person(person: snapshot::Person) -> records::tis::Person {
     let snapshot::Person { id, contact, personal, gmc, gdc } = person;
-    records::Person {
+    records::tis::Person {
         id: PersonId(id),
         surname: contact.surname,
         legal_surname: contact.legal_surname,

@@ -1,7 +1,9 @@
 //! Applicant records: how a placement, its person and a position become the columns of an APP row (5.3, 5.4).
 
 use tributary_runtime::ProcessError;
-use tributary_schemas::{Applicant, Person, PositionId, PositionPlacement};
+use tributary_schemas::records::esr::{Applicant, PositionPlacement};
+use tributary_schemas::records::tis::Person;
+use tributary_schemas::types::esr::PositionId;
 
 use crate::context::Context;
 use crate::format::maps::ValueMap;

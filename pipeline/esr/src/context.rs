@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tributary_runtime::{Output, ProcessError, Record, Topic, partition_for_key};
-use tributary_schemas::{Alert, AvroRecord, Codec, Date, FileEvent, Framed, Severity};
+use tributary_schemas::records::tributary::{Alert, FileEvent, Severity};
+use tributary_schemas::{AvroRecord, Codec, Date, Framed};
 
 use crate::configuration::EsrSettings;
 use crate::format::{InboundLayouts, Templates};

@@ -7,10 +7,11 @@ mod rows;
 mod state;
 
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::{
-    Applicant, Date, ExportRun, FileKind, FileWritten, Notification, NotificationCutDone, PersonId, PlacementId,
-    PositionId, RecordType,
-};
+use tributary_schemas::records::esr::{Applicant, ExportRun, FileKind, Notification, NotificationCutDone};
+use tributary_schemas::records::tributary::FileWritten;
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId};
+use tributary_schemas::{Date, RecordType};
 
 use crate::context::{Context, text_key, unexpected};
 
@@ -80,11 +81,11 @@ impl Processor for Exporter {
         }
         let framed = self.context.open(record)?;
         match framed.record_type() {
-            RecordType::Applicant => self.changed(framed.read::<Applicant>()?, record.timestamp),
-            RecordType::Notification => self.keep_row(framed.read()?),
-            RecordType::NotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output),
-            RecordType::ExportRun => self.run(framed.read()?, output),
-            RecordType::FileWritten => self.written(&framed.read::<FileWritten>()?, output),
+            RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, record.timestamp),
+            RecordType::EsrNotification => self.keep_row(framed.read()?),
+            RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output),
+            RecordType::EsrExportRun => self.run(framed.read()?, output),
+            RecordType::TributaryFileWritten => self.written(&framed.read::<FileWritten>()?, output),
             _ => return Err(unexpected(&framed)),
         }
         Ok(())

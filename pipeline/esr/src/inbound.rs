@@ -5,10 +5,11 @@ mod ledger;
 mod lines;
 
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::{
-    Decision, FileArrived, FileChunk, FileDecision, FileEvent, FileKind, FileStatus, LineVerdict, PositionFileDone,
-    RecordCount, RecordType, RejectedLine, Severity,
+use tributary_schemas::RecordType;
+use tributary_schemas::records::esr::{
+    Decision, FileArrived, FileChunk, FileDecision, FileKind, LineVerdict, PositionFileDone,
 };
+use tributary_schemas::records::tributary::{FileEvent, FileStatus, RecordCount, RejectedLine, Severity};
 
 use crate::context::{Context, unexpected};
 use crate::format::{self, Envelope, FileName, Line, rtc};
@@ -110,8 +111,8 @@ impl Inbound {
     fn event(&self, name: &FileName, file_name: &str, status: FileStatus, note: &str, output: &mut Output) {
         let event = FileEvent {
             file_name: file_name.to_owned(),
-            office: name.office.as_str().to_owned(),
-            kind: record_kind(name.kind),
+            party: name.office.as_str().to_owned(),
+            kind: name.kind.to_string(),
             number: name.number as i64,
             status,
             note: note.to_owned(),
@@ -160,7 +161,7 @@ impl Inbound {
         entry.next_chunk += 1;
         if chunk.last {
             entry.status = LedgerStatus::Confirming;
-            let end = tributary_schemas::FileEnd {
+            let end = tributary_schemas::records::esr::FileEnd {
                 file_name: chunk.file_name.clone(),
                 office: name.office.as_str().to_owned(),
             };
@@ -232,8 +233,8 @@ impl Inbound {
         let rejected = self.verdicts_of(file_name).filter(|verdict| !verdict.accepted).take(NAMED_LINES);
         let event = FileEvent {
             file_name: file_name.to_owned(),
-            office: name.office.as_str().to_owned(),
-            kind: record_kind(name.kind),
+            party: name.office.as_str().to_owned(),
+            kind: name.kind.to_string(),
             number: name.number as i64,
             status: FileStatus::Processed,
             counts: entry
@@ -321,10 +322,6 @@ fn parse_name(file_name: &str) -> Result<FileName, ProcessError> {
     file_name.parse::<FileName>().map_err(|error| ProcessError::dead_letter("not-a-file-name", error.to_string()))
 }
 
-fn record_kind(kind: format::FileKind) -> FileKind {
-    FileKind::from_symbol(kind.as_str()).unwrap_or_default()
-}
-
 fn as_row(verdict: &LineVerdict) -> rtc::Verdict<'_> {
     rtc::Verdict {
         line: u64::from(verdict.line.unsigned_abs()),
@@ -345,10 +342,10 @@ impl Processor for Inbound {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
         match framed.record_type() {
-            RecordType::FileArrived => self.arrived(&framed.read()?, output),
-            RecordType::FileChunk => self.chunk(&framed.read()?, record, output),
-            RecordType::FileDecision => self.decided(&framed.read()?, record.timestamp, output),
-            RecordType::PositionFileDone => self.position_done(&framed.read()?, record.timestamp, output),
+            RecordType::EsrFileArrived => self.arrived(&framed.read()?, output),
+            RecordType::EsrFileChunk => self.chunk(&framed.read()?, record, output),
+            RecordType::EsrFileDecision => self.decided(&framed.read()?, record.timestamp, output),
+            RecordType::EsrPositionFileDone => self.position_done(&framed.read()?, record.timestamp, output),
             _ => Err(unexpected(&framed)),
         }
     }

@@ -1,7 +1,8 @@
 //! Sending a whole outgoing file to the writer: rows one per record, then a closing record with their count and hash.
 
 use tributary_runtime::Output;
-use tributary_schemas::{FileClose, FileKind, FileRow};
+use tributary_schemas::records::esr::FileKind;
+use tributary_schemas::records::tributary::{FileClose, FileRow};
 
 use crate::context::{Context, london_time};
 use crate::format::FileName;
@@ -42,11 +43,13 @@ impl<'a> OutgoingFile<'a> {
         self.line(self.context.templates.trailer(records), output);
         let close = FileClose {
             file_name: self.file_name.clone(),
-            office: name.office.as_str().to_owned(),
-            kind,
+            party: name.office.as_str().to_owned(),
+            kind: kind.to_string(),
             number: name.number as i64,
             rows: self.rows,
             crc32c: i64::from(self.checksum),
+            acknowledged: kind != FileKind::Rtc,
+            counts: Vec::new(),
         };
         self.context.send(output, &topics::WRITER, self.file_name.as_bytes(), &close);
     }

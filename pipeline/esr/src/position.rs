@@ -6,10 +6,13 @@ mod lines;
 mod state;
 
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::{
-    ApplicantExported, FileEnd, LineVerdict, PersonId, PlacementExported, PlacementId, PositionId, PositionPlacement,
-    PositionPlacementGone, PositionReconciled, PositionSubscription, PositionUnsubscribed, PostMatch, RecordType,
+use tributary_schemas::RecordType;
+use tributary_schemas::records::esr::{
+    ApplicantExported, FileEnd, LineVerdict, PlacementExported, PositionPlacement, PositionPlacementGone,
+    PositionReconciled, PositionSubscription, PositionUnsubscribed, PostMatch,
 };
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use crate::applicant::{self, PositionFacts, export_key};
 use crate::context::{Context, fold_deanery_number, id_from_key, london_date, unexpected};
@@ -227,27 +230,27 @@ impl Positions {
 impl Processor for Positions {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
-        if framed.record_type() == RecordType::FileEnd {
+        if framed.record_type() == RecordType::EsrFileEnd {
             let end = framed.read::<FileEnd>()?;
             self.file_done(&end, output);
             return Ok(());
         }
         let id = PositionId(id_from_key(record)?);
         match framed.record_type() {
-            RecordType::PositionLine => {
+            RecordType::EsrPositionLine => {
                 self.position_line(&framed.read()?, output);
             }
-            RecordType::ReconciliationLine => {
+            RecordType::EsrReconciliationLine => {
                 self.reconciliation_line(framed.read()?, output);
             }
-            RecordType::PostMatch => self.matched(id, &framed.read()?, output),
-            RecordType::PositionPlacement => {
+            RecordType::EsrPostMatch => self.matched(id, &framed.read()?, output),
+            RecordType::EsrPositionPlacement => {
                 self.placement(id, &framed.read()?, record, output)?;
             }
-            RecordType::PositionPlacementGone => {
+            RecordType::EsrPositionPlacementGone => {
                 self.placement_gone(id, &framed.read()?, output);
             }
-            RecordType::ApplicantExported => self.exported(id, &framed.read()?, output),
+            RecordType::EsrApplicantExported => self.exported(id, &framed.read()?, output),
             _ => return Err(unexpected(&framed)),
         }
         Ok(())

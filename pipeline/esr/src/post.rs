@@ -11,11 +11,13 @@ mod rows;
 mod state;
 
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::{
-    Date, PersonId, PlacementAtPost, PlacementExported, PlacementGone, PlacementId, PositionId, PositionPlacement,
-    PositionPlacementGone, PositionSubscription, PositionUnsubscribed, PostAtNumber, PostGone, PostId, PostMatch,
-    RecordType,
+use tributary_schemas::records::esr::{
+    PlacementAtPost, PlacementExported, PlacementGone, PositionPlacement, PositionPlacementGone, PositionSubscription,
+    PositionUnsubscribed, PostAtNumber, PostGone, PostMatch,
 };
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
+use tributary_schemas::{Date, RecordType};
 
 use crate::context::{Context, london_date, text_key, unexpected};
 use crate::topics;
@@ -330,24 +332,24 @@ fn due_dates(placement: &PlacementAtPost, horizon: i32) -> Vec<Date> {
 impl Processor for Posts {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
-        if framed.record_type() == RecordType::NotificationCut {
+        if framed.record_type() == RecordType::EsrNotificationCut {
             self.cut(&framed.read()?, output);
             return Ok(());
         }
         let number = text_key(record)?;
         let today = london_date(record.timestamp);
         match framed.record_type() {
-            RecordType::PostAtNumber => self.post_arrived(number, &framed.read()?, output),
-            RecordType::PostGone => self.post_gone(number, &framed.read()?, output),
-            RecordType::PlacementAtPost => {
+            RecordType::EsrPostAtNumber => self.post_arrived(number, &framed.read()?, output),
+            RecordType::EsrPostGone => self.post_gone(number, &framed.read()?, output),
+            RecordType::EsrPlacementAtPost => {
                 self.placement_arrived(number, framed.read()?, today, output);
             }
-            RecordType::PlacementGone => self.placement_gone(number, framed.read()?, output),
-            RecordType::PositionSubscription => {
+            RecordType::EsrPlacementGone => self.placement_gone(number, framed.read()?, output),
+            RecordType::EsrPositionSubscription => {
                 self.subscribed(number, framed.read()?, today, output);
             }
-            RecordType::PositionUnsubscribed => self.unsubscribed(number, &framed.read()?),
-            RecordType::PlacementExported => self.exported(number, &framed.read()?),
+            RecordType::EsrPositionUnsubscribed => self.unsubscribed(number, &framed.read()?),
+            RecordType::EsrPlacementExported => self.exported(number, &framed.read()?),
             _ => return Err(unexpected(&framed)),
         }
         Ok(())

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::{Alert, FileEvent, RecordType};
+use tributary_schemas::RecordType;
+use tributary_schemas::records::tributary::{Alert, FileEvent};
 
 use crate::context::{Context, unexpected};
 
@@ -46,8 +47,8 @@ impl Processor for Report {
     fn process(&mut self, record: &Record<'_>, _output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
         let event = match framed.record_type() {
-            RecordType::FileEvent => Event::File(framed.read()?),
-            RecordType::Alert => Event::Alert(framed.read()?),
+            RecordType::TributaryFileEvent => Event::File(framed.read()?),
+            RecordType::TributaryAlert => Event::Alert(framed.read()?),
             _ => return Err(unexpected(&framed)),
         };
         let sequence = self.next_sequence();

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::{Clock, Date, ExportRun, FileKind, NotificationCut, RecordType, RunRequested, Severity};
+use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunRequested};
+use tributary_schemas::records::tributary::{Clock, Severity};
+use tributary_schemas::{Date, RecordType};
 
 use crate::context::{Context, london_date, london_time, unexpected};
 use crate::format::{self, FileName, Office};
@@ -151,8 +153,8 @@ impl Processor for Schedule {
         let before = self.state.get(&()).cloned().unwrap_or_default();
         let mut state = before.clone();
         match framed.record_type() {
-            RecordType::Clock => self.clock(&mut state, framed.read::<Clock>()?.now, output),
-            RecordType::RunRequested => self.run(&mut state, &framed.read()?, output),
+            RecordType::TributaryClock => self.clock(&mut state, framed.read::<Clock>()?.now, output),
+            RecordType::EsrRunRequested => self.run(&mut state, &framed.read()?, output),
             _ => return Err(unexpected(&framed)),
         }
         if state != before {

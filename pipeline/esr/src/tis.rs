@@ -5,10 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::{
-    AvroRecord, Person, PersonId, PersonRemoved, Placement, PlacementId, PositionId, Post, PostAtNumber, PostGone,
-    PostId, PostStatus, RecordType, SentBefore, TraineePlacement, TraineePlacementRemoved,
+use tributary_schemas::records::esr::{
+    PersonRemoved, PostAtNumber, PostGone, SentBefore, TraineePlacement, TraineePlacementRemoved,
 };
+use tributary_schemas::records::tis::{Person, Placement, Post, PostStatus};
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
+use tributary_schemas::{AvroRecord, RecordType};
 
 use crate::context::{Context, digest, fold_deanery_number, id_from_text_key, unexpected};
 use crate::topics;

@@ -72,16 +72,16 @@ pub static POST: Topic = inbox(
     ],
 );
 /// Requests for export runs and the time. One partition: numbers are counted here.
-pub static SCHEDULE: Topic = inbox("esr.schedule", Partitions::Fixed(1), &["esr.Clock", "esr.RunRequested"]);
+pub static SCHEDULE: Topic = inbox("esr.schedule", Partitions::Fixed(1), &["tributary.Clock", "esr.RunRequested"]);
 /// Applicant records and notifications, partitioned by office; drives the exporters.
 pub static EXPORTS: Topic = entities(
     "esr.exports",
-    &["esr.Applicant", "esr.Notification", "esr.NotificationCutDone", "esr.ExportRun", "esr.FileWritten"],
+    &["esr.Applicant", "esr.Notification", "esr.NotificationCutDone", "esr.ExportRun", "tributary.FileWritten"],
 );
 /// Rows of outgoing files, keyed by file name.
-pub static WRITER: Topic = inbox("esr.file.rows", Partitions::Flow, &["esr.FileRow", "esr.FileClose"]);
+pub static WRITER: Topic = inbox("esr.file.rows", Partitions::Flow, &["tributary.FileRow", "tributary.FileClose"]);
 /// What became of files, and alerts. One partition, so that the report has one order.
-pub static EVENT: Topic = inbox("esr.event", Partitions::Fixed(1), &["esr.FileEvent", "esr.Alert"]);
+pub static EVENT: Topic = inbox("esr.event", Partitions::Fixed(1), &["tributary.FileEvent", "tributary.Alert"]);
 
 /// Positions as they are kept.
 pub static POSITION: Topic = output("esr.position", Cleanup::Compact, &["esr.Position"]);

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::{
-    LifecycleState, OtherPlacement, Person, PersonId, PlacementAtPost, PlacementGone, PlacementId, RecordType,
-    SentBefore, TraineeChanged, TraineePlacement, TraineePlacementRemoved,
+use tributary_schemas::RecordType;
+use tributary_schemas::records::esr::{
+    OtherPlacement, PlacementAtPost, PlacementGone, SentBefore, TraineeChanged, TraineePlacement,
+    TraineePlacementRemoved,
 };
+use tributary_schemas::records::tis::{LifecycleState, Person};
+use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use crate::context::{Context, fold_deanery_number, id_from_key, unexpected};
 use crate::topics;
@@ -195,20 +198,20 @@ impl Processor for Trainee {
         let trainee_id = PersonId(id_from_key(record)?);
         let framed = self.context.open(record)?;
         match framed.record_type() {
-            RecordType::Person => {
+            RecordType::TisPerson => {
                 self.people.put(trainee_id, framed.read::<Person>()?);
                 self.tell_later(trainee_id, None, output);
             }
-            RecordType::PersonRemoved => {
+            RecordType::EsrPersonRemoved => {
                 self.people.delete(trainee_id);
                 self.tell_later(trainee_id, None, output);
             }
-            RecordType::TraineeChanged => self.tell(trainee_id, output),
-            RecordType::TraineePlacement => {
+            RecordType::EsrTraineeChanged => self.tell(trainee_id, output),
+            RecordType::EsrTraineePlacement => {
                 let placement = framed.read::<TraineePlacement>()?;
                 self.placement_changed(trainee_id, placement, output);
             }
-            RecordType::TraineePlacementRemoved => {
+            RecordType::EsrTraineePlacementRemoved => {
                 let removed = framed.read::<TraineePlacementRemoved>()?;
                 self.placement_removed(trainee_id, removed.placement_id, output);
             }

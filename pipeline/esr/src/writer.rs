@@ -4,7 +4,8 @@
 //! bytes are written again under the same name.
 
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::{FileClose, FileEvent, FileKind, FileRow, FileStatus, FileWritten, RecordType, Severity};
+use tributary_schemas::RecordType;
+use tributary_schemas::records::tributary::{FileClose, FileEvent, FileRow, FileStatus, FileWritten, Severity};
 
 use crate::context::{Context, unexpected};
 use crate::outgoing::checksum;
@@ -55,15 +56,15 @@ impl Writer {
     }
 
     fn tell(&self, close: &FileClose, output: &mut Output) {
-        if close.kind != FileKind::Rtc {
-            let written = FileWritten { file_name: close.file_name.clone(), office: close.office.clone() };
-            let key = format!("{}/written/{}", close.office, close.file_name);
-            self.context.send_export(output, &close.office, &key, &written);
+        if close.acknowledged {
+            let written = FileWritten { file_name: close.file_name.clone(), party: close.party.clone() };
+            let key = format!("{}/written/{}", close.party, close.file_name);
+            self.context.send_export(output, &close.party, &key, &written);
         }
         let event = FileEvent {
             file_name: close.file_name.clone(),
-            office: close.office.clone(),
-            kind: close.kind,
+            party: close.party.clone(),
+            kind: close.kind.clone(),
             number: close.number,
             status: FileStatus::Written,
             rows: i64::from(close.rows) - 2,
@@ -77,12 +78,12 @@ impl Processor for Writer {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
         match framed.record_type() {
-            RecordType::FileRow => {
+            RecordType::TributaryFileRow => {
                 let row = framed.read::<FileRow>()?;
                 self.rows.put((row.file_name, row.row), row.line);
                 Ok(())
             }
-            RecordType::FileClose => {
+            RecordType::TributaryFileClose => {
                 let close = framed.read::<FileClose>()?;
                 let closed = self.close(&close, output);
                 if let Err(ProcessError::Retry(reason)) = &closed {

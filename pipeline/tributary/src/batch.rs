@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use tributary_esr::schedule::Schedule;
 use tributary_esr::topics;
 use tributary_runtime::{Headers, Output};
-use tributary_schemas::{AvroRecord, Decision, FileKind, RunRequested};
+use tributary_schemas::AvroRecord;
+use tributary_schemas::records::esr::{Decision, FileKind, RunRequested};
 
 use crate::continuation::Continuation;
 use crate::failure::Failure;

@@ -31,7 +31,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Parser;
 use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
-use tributary_schemas::Decision;
+use tributary_schemas::records::esr::Decision;
 
 use batch::BatchRequest;
 use command_line::{Command, CommandLine, ConfigCommand, OutputForm, RunArguments, TopicsCommand};

@@ -13,7 +13,8 @@ use tributary_connectors::files::{FileEntry, Settling};
 use tributary_connectors::inbox::Fingerprint;
 use tributary_esr::inbound::Inbound;
 use tributary_esr::report::{Event, Report};
-use tributary_schemas::{Clock, Decision, Severity};
+use tributary_schemas::records::esr::Decision;
+use tributary_schemas::records::tributary::{Clock, Severity};
 
 use crate::batch::publish_schedule;
 use crate::failure::Failure;

@@ -13,7 +13,7 @@ use tributary_esr::configuration::After;
 use tributary_esr::inbound::{Inbound, LedgerEntry, LedgerStatus};
 use tributary_esr::{tis, topics};
 use tributary_runtime::{Headers, Output, TimestampMillis, Topic};
-use tributary_schemas::{Decision, FileDecision};
+use tributary_schemas::records::esr::{Decision, FileDecision};
 
 use crate::base_line;
 use crate::failure::Failure;

@@ -7,7 +7,8 @@ use serde::Serialize;
 use tributary_esr::exporter::{Exporter, Status};
 use tributary_esr::position::Positions;
 use tributary_esr::report::{Event, Report};
-use tributary_schemas::{Alert, FileEvent, FileKind, FileStatus};
+use tributary_schemas::records::esr::FileKind;
+use tributary_schemas::records::tributary::{Alert, FileEvent, FileStatus};
 
 use crate::failure::Failure;
 use crate::running::RunningFlow;
@@ -64,7 +65,7 @@ pub struct OutboundFile {
     pub name: String,
     /// Its type.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: String,
     /// Its office.
     pub office: String,
     /// Its number.
@@ -199,8 +200,8 @@ fn warning(alert: &Alert) -> String {
 fn outbound(event: FileEvent) -> OutboundFile {
     OutboundFile {
         name: event.file_name,
-        kind: event.kind.symbol(),
-        office: event.office,
+        kind: event.kind,
+        office: event.party,
         number: event.number,
         rows: event.rows,
     }
@@ -208,7 +209,7 @@ fn outbound(event: FileEvent) -> OutboundFile {
 
 /// Confirmations first, then as the runs follow each other.
 fn place(file: &OutboundFile) -> (bool, &str, i64, &str) {
-    (file.kind != FileKind::Rtc.symbol(), file.kind, file.number, &file.name)
+    (file.kind != FileKind::Rtc.symbol(), &file.kind, file.number, &file.name)
 }
 
 /// A file has one entry, with what became of it last.

@@ -6,10 +6,11 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 use tributary_esr::topics;
-use tributary_schemas::{
-    Applicant, AvroRecord, Codec, CodecBuilder, FileChunk, Framed, LocalRegistry, Notification, Person, Placement,
-    PlacementAtPost, Post, ReconciliationLine, Registry, RunRequested,
+use tributary_schemas::records::esr::{
+    Applicant, FileChunk, Notification, PlacementAtPost, ReconciliationLine, RunRequested,
 };
+use tributary_schemas::records::tis::{Person, Placement, Post};
+use tributary_schemas::{AvroRecord, Codec, CodecBuilder, Framed, LocalRegistry, Registry};
 
 type Read = fn(&Framed<'_>);
 

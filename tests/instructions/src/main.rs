@@ -11,8 +11,9 @@ use tributary_position_join::sample::{Input, Sample, Size};
 use tributary_position_join::topics::{INTERNAL, OPEN};
 use tributary_runtime::memory::{Broker, BrokerConfig, Retention};
 use tributary_runtime::{CommitLimits, LogError, Metrics, Output, Producer, Step, Worker, WorkerConfig, WorkerError};
-use tributary_schemas::records::{LifecycleState, Placement, Post, PostStatus};
-use tributary_schemas::types::{Date, PersonId, PlacementId, PostId};
+use tributary_schemas::Date;
+use tributary_schemas::records::tis::{LifecycleState, Placement, Post, PostStatus};
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 use tributary_schemas::{Codec, CodecBuilder, LocalRegistry, RecordType};
 
 type Failure = Box<dyn std::error::Error>;
@@ -23,8 +24,8 @@ const POSITIONS: u32 = 1_000;
 
 fn main() -> Result<(), Failure> {
     let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory()))
-        .topic("tis.placement", &[RecordType::Placement])
-        .topic("tis.post", &[RecordType::Post])
+        .topic("tis.placement", &[RecordType::TisPlacement])
+        .topic("tis.post", &[RecordType::TisPost])
         .build()?;
     let values = encoded(&codec)?;
     println!("decoded {} values", decode(&codec, &values)?);
@@ -85,7 +86,7 @@ fn decode(codec: &Codec, values: &[Vec<u8>]) -> Result<usize, Failure> {
     for value in values {
         let framed = codec.open(value)?;
         match framed.record_type() {
-            RecordType::Post => drop(black_box(framed.read::<Post>()?)),
+            RecordType::TisPost => drop(black_box(framed.read::<Post>()?)),
             _ => drop(black_box(framed.read::<Placement>()?)),
         }
         decoded += 1;

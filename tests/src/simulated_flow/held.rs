@@ -8,7 +8,7 @@ use tributary_esr::exporter::Exporter;
 use tributary_esr::position::Positions;
 use tributary_esr::report::{Event, Report};
 use tributary_esr::tis;
-use tributary_schemas::FileStatus;
+use tributary_schemas::records::tributary::FileStatus;
 
 /// One applicant record as the exporter holds it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

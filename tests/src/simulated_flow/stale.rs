@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use tributary_esr::topics::POSITION_INBOX;
 use tributary_runtime::memory::Broker;
-use tributary_schemas::{Codec, PositionPlacement, PositionPlacementGone, PostMatch, RecordType};
+use tributary_schemas::records::esr::{PositionPlacement, PositionPlacementGone, PostMatch};
+use tributary_schemas::{Codec, RecordType};
 
 /// How many answers came after answers to a later subscription: only a post in another partition, where the position was
 /// subscribed before, can give them.
@@ -24,9 +25,9 @@ pub(super) fn answers(broker: &Broker, codec: &Codec, partitions: i32) -> usize 
 fn answered(codec: &Codec, value: &[u8]) -> Option<i64> {
     let framed = codec.open(value).unwrap();
     match framed.record_type() {
-        RecordType::PostMatch => Some(framed.read::<PostMatch>().unwrap().version),
-        RecordType::PositionPlacement => Some(framed.read::<PositionPlacement>().unwrap().version),
-        RecordType::PositionPlacementGone => Some(framed.read::<PositionPlacementGone>().unwrap().version),
+        RecordType::EsrPostMatch => Some(framed.read::<PostMatch>().unwrap().version),
+        RecordType::EsrPositionPlacement => Some(framed.read::<PositionPlacement>().unwrap().version),
+        RecordType::EsrPositionPlacementGone => Some(framed.read::<PositionPlacementGone>().unwrap().version),
         _ => None,
     }
 }

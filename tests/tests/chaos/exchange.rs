@@ -14,7 +14,8 @@ use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaProducer, T
 use tributary_esr::{flow, topics};
 use tributary_oracle::{Batch, Oracle, Snapshot, scenario};
 use tributary_runtime::{Headers, Output, Producer as _, Role, Topic};
-use tributary_schemas::{Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings, FileKind, RunRequested};
+use tributary_schemas::records::esr::{FileKind, RunRequested};
+use tributary_schemas::{Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings};
 use tributary_tests::comparison::{comparable, difference};
 use tributary_tests::process::records;
 use tributary_tests::services::{Services, fresh_namespace};

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_runtime::{Output, ProcessError};
-use tributary_schemas::{
-    Applicant, ApplicantExported, Date, ExportRun, FileKind, FileWritten, PersonId, PlacementId, PositionId, Severity,
-};
+use tributary_schemas::Date;
+use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind};
+use tributary_schemas::records::tributary::{FileWritten, Severity};
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use super::state::{ApplicantState, Status, content_digest, missing_field};
 use super::{ApplicantKey, Exporter, rows};

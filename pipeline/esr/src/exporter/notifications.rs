@@ -1,7 +1,8 @@
 //! Notification rows: kept until every partition of the post stage has sent its part of a run, then written in order.
 
 use tributary_runtime::Output;
-use tributary_schemas::{ExportRun, FileKind, Notification, NotificationCutDone, PlacementId};
+use tributary_schemas::records::esr::{ExportRun, FileKind, Notification, NotificationCutDone};
+use tributary_schemas::types::tis::PlacementId;
 
 use super::{Exporter, RowKey, rows};
 use crate::format::FileName;

@@ -1,6 +1,7 @@
 //! Rows of APP and NOT files, column by column (5.4, D52).
 
-use tributary_schemas::{Applicant, Date, Notification};
+use tributary_schemas::Date;
+use tributary_schemas::records::esr::{Applicant, Notification};
 
 use crate::format::{Templates, Value};
 

@@ -1,7 +1,8 @@
 //! The state of an applicant record (5.2).
 
 use serde::{Deserialize, Serialize};
-use tributary_schemas::{Applicant, AvroRecord, Date};
+use tributary_schemas::records::esr::Applicant;
+use tributary_schemas::{AvroRecord, Date};
 
 use crate::context::digest;
 

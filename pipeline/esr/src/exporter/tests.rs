@@ -1,8 +1,9 @@
 //! Applicant records and their states by rule (section 5).
 
-use tributary_schemas::{
-    Applicant, ApplicantExported, ExportRun, FileKind, FileRow, FileWritten, PersonId, PlacementId, PositionId,
-};
+use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind};
+use tributary_schemas::records::tributary::{FileRow, FileWritten};
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use super::{Exporter, Status};
 use crate::applicant::export_key;
@@ -50,7 +51,7 @@ fn run(exporter: &mut Harness<Exporter>, number: i64) -> usize {
     };
     exporter.give("EOE/run/1", &run);
     let rows = exporter.take::<FileRow>().iter().filter(|row| row.line.starts_with("APP")).count();
-    exporter.give("EOE/written", &FileWritten { file_name, office: "EOE".to_owned() });
+    exporter.give("EOE/written", &FileWritten { file_name, party: "EOE".to_owned() });
     rows
 }
 

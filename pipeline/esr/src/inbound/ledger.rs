@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tributary_schemas::FileArrived;
+use tributary_schemas::records::esr::FileArrived;
 
 /// A file that was taken in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

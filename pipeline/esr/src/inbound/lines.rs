@@ -1,7 +1,9 @@
 //! Splitting the lines of a file: each becomes a record for its position, a count, or a rejection.
 
 use tributary_runtime::{Headers, Output, Record, append_header};
-use tributary_schemas::{FileChunk, LineVerdict, PositionId, PositionLine, ReconciliationLine, Severity};
+use tributary_schemas::records::esr::{FileChunk, LineVerdict, PositionLine, ReconciliationLine};
+use tributary_schemas::records::tributary::Severity;
+use tributary_schemas::types::esr::PositionId;
 
 use super::{Inbound, LedgerEntry};
 use crate::format::{self, FileName, Indicator, Line, LineParser, LineReader, Note, Parsed, Rejection};

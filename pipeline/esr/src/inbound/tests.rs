@@ -3,9 +3,8 @@
 mod confirmations;
 mod ledger;
 
-use tributary_schemas::{
-    Alert, FileArrived, FileChunk, FileEvent, FileRow, FileStatus, LineVerdict, PositionFileDone, Severity,
-};
+use tributary_schemas::records::esr::{FileArrived, FileChunk, LineVerdict, PositionFileDone};
+use tributary_schemas::records::tributary::{Alert, FileEvent, FileRow, FileStatus, Severity};
 
 use super::{Inbound, LedgerStatus};
 use crate::context::digest;

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use tributary_runtime::{Headers, Output, Processor, Record, StateStore, TopicPartition};
-use tributary_schemas::{Codec, CodecBuilder, FileClose, FileKind, LocalRegistry, RecordType};
+use tributary_schemas::records::esr::FileKind;
+use tributary_schemas::records::tributary::FileClose;
+use tributary_schemas::{Codec, CodecBuilder, LocalRegistry, RecordType};
 
 use super::{OutgoingFile, RunTimes};
 use crate::configuration::{EsrSettings, Source};
@@ -109,7 +111,7 @@ fn a_closed_file_is_announced_with_the_count_and_hash_of_all_its_lines() {
     OutgoingFile::start(&context, &name(), first_run(), &mut output).close(&name(), FileKind::App, &mut output);
     let last = output.records().last().unwrap();
     let framed = context.codec.open(last.value.unwrap()).unwrap();
-    assert_eq!(framed.record_type(), RecordType::FileClose);
+    assert_eq!(framed.record_type(), RecordType::TributaryFileClose);
     let close: FileClose = framed.read().unwrap();
     let lines = "HDR,\"DE_EOE_APP_20261121_00000001.DAT\",20261121 140000,\"EOE\",,20261121 140000,\"01\"\nTRL,2\n";
     assert_eq!((close.rows, close.crc32c), (2, i64::from(crc32c::crc32c(lines.as_bytes()))));

@@ -1,9 +1,9 @@
 //! POS and POR lines: how they change a stored position (R3, R5, R6, D5-D8).
 
 use tributary_runtime::Output;
-use tributary_schemas::{
-    FileEnd, LineVerdict, PositionFileDone, PositionId, PositionLine, ReconciliationLine, Severity,
-};
+use tributary_schemas::records::esr::{FileEnd, LineVerdict, PositionFileDone, PositionLine, ReconciliationLine};
+use tributary_schemas::records::tributary::Severity;
+use tributary_schemas::types::esr::PositionId;
 
 use super::state::Description;
 use super::{Positions, StoredPosition};

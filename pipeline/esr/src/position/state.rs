@@ -1,7 +1,10 @@
 //! What is kept of a position.
 
 use serde::{Deserialize, Serialize};
-use tributary_schemas::{Date, Position, PositionId, PostId, ReconciliationStatus};
+use tributary_schemas::Date;
+use tributary_schemas::records::esr::{Position, ReconciliationStatus};
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::PostId;
 
 /// A position, merged from POS and POR lines (D7).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

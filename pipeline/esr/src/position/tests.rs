@@ -1,9 +1,11 @@
 //! Positions and their pairing by rule (section 4).
 
-use tributary_schemas::{
-    Applicant, LineVerdict, PersonId, PlacementId, PositionFileDone, PositionId, PositionLine, PositionPlacement,
-    PositionPlacementGone, PositionSubscription, PositionUnsubscribed, PostId, PostMatch,
+use tributary_schemas::records::esr::{
+    Applicant, LineVerdict, PositionFileDone, PositionLine, PositionPlacement, PositionPlacementGone,
+    PositionSubscription, PositionUnsubscribed, PostMatch,
 };
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::Positions;
 use crate::harness::{Harness, date};
@@ -83,7 +85,10 @@ fn d5_an_empty_number_rejects_an_unknown_position_and_unpairs_a_known_one() {
     positions.give(KEY, &line(2, ""));
     positions.give(KEY, &line(3, DPN));
     positions.give(KEY, &line(4, ""));
-    positions.give("", &tributary_schemas::FileEnd { file_name: line(2, "").file_name, office: "EOE".to_owned() });
+    positions.give(
+        "",
+        &tributary_schemas::records::esr::FileEnd { file_name: line(2, "").file_name, office: "EOE".to_owned() },
+    );
     let done = positions.take::<PositionFileDone>().pop().unwrap();
     let accepted: Vec<bool> = done.verdicts.iter().map(|verdict: &LineVerdict| verdict.accepted).collect();
     assert_eq!(accepted, [false, true]);

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use tributary_runtime::Output;
-use tributary_schemas::{Date, Notification, NotificationCut, NotificationCutDone, Severity};
+use tributary_schemas::Date;
+use tributary_schemas::records::esr::{Notification, NotificationCut, NotificationCutDone};
+use tributary_schemas::records::tributary::Severity;
 
 use super::notices::{Candidate, Facts, Office};
 use super::partners::Partner;
@@ -162,7 +164,8 @@ impl Posts {
 
     /// Several posts with one number (R9); placements that name a post of another number (D13).
     fn warn_about_posts(&self, number: &Number, posts: &PostNumber, output: &mut Output) {
-        let matching = posts.posts.iter().filter(|post| post.status != tributary_schemas::PostStatus::Delete);
+        let matching =
+            posts.posts.iter().filter(|post| post.status != tributary_schemas::records::tis::PostStatus::Delete);
         if matching.count() > 1 && posts.posts.iter().any(|post| post.since_cut) {
             let ids: Vec<String> = posts.posts.iter().map(|post| post.id.to_string()).collect();
             let text =
@@ -232,7 +235,10 @@ fn not_sent_before(
 }
 
 /// The history as the next run is to find it, if that differs.
-fn noted(state: PlacementState<'_>, preferred: Option<tributary_schemas::PostId>) -> Option<PlacementHistory> {
+fn noted(
+    state: PlacementState<'_>,
+    preferred: Option<tributary_schemas::types::tis::PostId>,
+) -> Option<PlacementHistory> {
     let history = state.history;
     let reported = match state.now.filter(|now| now.counted) {
         None => Reported::Never,

@@ -1,7 +1,10 @@
 //! What one office is told about one number at a notification run (section 6, D30-D40): a comparison of the facts now
 //! with what the last run took note of.
 
-use tributary_schemas::{Date, Notification, NotificationCut, PlacementAtPost, PositionId, PostId};
+use tributary_schemas::Date;
+use tributary_schemas::records::esr::{Notification, NotificationCut, PlacementAtPost};
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::PostId;
 
 use super::partners::{Partner, ended_before, first_same_site, outgoing, pair_up, same_site_or_first};
 use super::rows::{Frame, NextTraineeIs};

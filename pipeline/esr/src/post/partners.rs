@@ -1,6 +1,7 @@
 //! Who pairs with whom: current and next placements of a post (6.2-6.4, D33, D37).
 
-use tributary_schemas::{Date, PlacementAtPost};
+use tributary_schemas::Date;
+use tributary_schemas::records::esr::PlacementAtPost;
 
 use super::state::PlacementKey;
 

@@ -1,6 +1,7 @@
 //! The content of notification rows (6.5).
 
-use tributary_schemas::{AvroRecord, Date, Notification, OtherPlacement, PlacementAtPost};
+use tributary_schemas::records::esr::{Notification, OtherPlacement, PlacementAtPost};
+use tributary_schemas::{AvroRecord, Date};
 
 use crate::context::digest;
 
@@ -115,7 +116,8 @@ impl Frame<'_> {
 /// The digest by which D30 tells whether a row was sent before: of everything that stands in the file.
 pub(super) fn content_digest(row: &Notification) -> u128 {
     let mut body = Vec::new();
-    Notification { run: 0, placement_id: tributary_schemas::PlacementId(0), ..row.clone() }.encode(&mut body);
+    Notification { run: 0, placement_id: tributary_schemas::types::tis::PlacementId(0), ..row.clone() }
+        .encode(&mut body);
     digest(&body)
 }
 

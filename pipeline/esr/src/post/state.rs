@@ -1,7 +1,11 @@
 //! What is kept of a post number: its posts, the positions that subscribe to it, its placements, and what was sent.
 
 use serde::{Deserialize, Serialize};
-use tributary_schemas::{Date, PersonId, PlacementAtPost, PlacementId, PositionId, PostId, PostStatus};
+use tributary_schemas::Date;
+use tributary_schemas::records::esr::PlacementAtPost;
+use tributary_schemas::records::tis::PostStatus;
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 /// The folded DPN (R1).
 pub(super) type Number = String;

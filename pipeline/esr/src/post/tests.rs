@@ -1,9 +1,12 @@
 //! Notifications by rule: what one number has to say at a run (section 6).
 
-use tributary_schemas::{
-    Notification, NotificationCut, PersonId, PlacementAtPost, PlacementExported, PlacementGone, PlacementId,
-    PositionId, PositionPlacement, PositionSubscription, PostAtNumber, PostGone, PostId, PostMatch, PostStatus,
+use tributary_schemas::records::esr::{
+    Notification, NotificationCut, PlacementAtPost, PlacementExported, PlacementGone, PositionPlacement,
+    PositionSubscription, PostAtNumber, PostGone, PostMatch,
 };
+use tributary_schemas::records::tis::PostStatus;
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::Posts;
 use crate::harness::{Harness, date, millis};

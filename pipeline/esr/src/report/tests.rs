@@ -1,6 +1,6 @@
 //! The report keeps events in one order, and only so many.
 
-use tributary_schemas::{Alert, FileEvent, FileRow, Severity};
+use tributary_schemas::records::tributary::{Alert, FileEvent, FileRow, Severity};
 
 use super::{Event, KEPT, Report};
 use crate::tis::keyed::Keyed;

@@ -1,6 +1,7 @@
 //! Runs by the clock, previous runs, and runs that are refused (10.1, D36, D50, D51).
 
-use tributary_schemas::{Alert, Clock, ExportRun, FileKind, NotificationCut, RunRequested};
+use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunRequested};
+use tributary_schemas::records::tributary::{Alert, Clock};
 
 use super::{Harness, Schedule, millis, run};
 

@@ -1,6 +1,6 @@
 //! Runs and file numbers (2.3, D36, D50).
 
-use tributary_schemas::{ExportRun, FileKind, NotificationCut, RunRequested};
+use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunRequested};
 
 use super::Schedule;
 use crate::harness::{Harness, millis};

@@ -1,10 +1,13 @@
 //! What changes in TIS and whom it concerns, by rule (D1, D2, D14, D27).
 
 use tributary_runtime::ProcessError;
-use tributary_schemas::{
-    Alert, LifecycleState, Person, PersonId, PersonRemoved, Placement, PlacementEsrEvent, PlacementId, PositionId,
-    Post, PostAtNumber, PostGone, PostId, PostStatus, TraineePlacement, TraineePlacementRemoved,
+use tributary_schemas::records::esr::{
+    PersonRemoved, PostAtNumber, PostGone, TraineePlacement, TraineePlacementRemoved,
 };
+use tributary_schemas::records::tis::{LifecycleState, Person, Placement, PlacementEsrEvent, Post, PostStatus};
+use tributary_schemas::records::tributary::Alert;
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::keyed::Keyed;
 use super::{BASE_LINE_HEADER, People, Placements, Posts};

@@ -1,9 +1,10 @@
 //! People beside their placements, by rule (5.3, D23, D27, D38).
 
-use tributary_schemas::{
-    LifecycleState, Person, PersonId, PersonRemoved, Placement, PlacementAtPost, PlacementGone, PlacementId,
-    TraineeChanged, TraineePlacement, TraineePlacementRemoved,
+use tributary_schemas::records::esr::{
+    PersonRemoved, PlacementAtPost, PlacementGone, TraineeChanged, TraineePlacement, TraineePlacementRemoved,
 };
+use tributary_schemas::records::tis::{LifecycleState, Person, Placement};
+use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use super::Trainee;
 use crate::harness::date;

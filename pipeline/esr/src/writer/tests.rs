@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use tributary_runtime::ProcessError;
-use tributary_schemas::{FileClose, FileEvent, FileKind, FileRow, FileStatus, FileWritten};
+use tributary_schemas::records::tributary::{FileClose, FileEvent, FileRow, FileStatus, FileWritten};
 
 use super::{FileSink, Writer};
 use crate::outgoing::checksum;
@@ -45,11 +45,13 @@ fn close() -> FileClose {
     let sum = LINES.iter().fold(0, |sum, line| checksum(sum, line));
     FileClose {
         file_name: NAME.to_owned(),
-        office: "EOE".to_owned(),
-        kind: FileKind::App,
+        party: "EOE".to_owned(),
+        kind: "APP".to_owned(),
         number: 17,
         rows: 3,
         crc32c: i64::from(sum),
+        acknowledged: true,
+        counts: Vec::new(),
     }
 }
 
@@ -97,7 +99,7 @@ fn d50_what_is_told_of_a_written_file_has_its_number_and_rows() {
     );
     let told = sent.iter().find(|sent| sent.topic == topics::EXPORTS.name).unwrap();
     assert_eq!(told.text_key(), format!("EOE/written/{NAME}"));
-    let expected = FileWritten { file_name: NAME.to_owned(), office: "EOE".to_owned() };
+    let expected = FileWritten { file_name: NAME.to_owned(), party: "EOE".to_owned() };
     assert_eq!(writer.read::<FileWritten>(&sent), [expected]);
 }
 
@@ -105,7 +107,7 @@ fn d50_what_is_told_of_a_written_file_has_its_number_and_rows() {
 fn nobody_but_the_report_is_told_of_a_confirmation() {
     let (mut writer, _) = writer();
     give_rows(&mut writer, &[0, 1, 2]);
-    let sent = writer.give(NAME, &FileClose { kind: FileKind::Rtc, ..close() });
+    let sent = writer.give(NAME, &FileClose { acknowledged: false, ..close() });
     writer.only::<FileEvent>(&sent, &topics::EVENT);
 }
 

@@ -1,9 +1,10 @@
 //! What goes into a file, in which order, and what waits (A12, D20, D25, D40).
 
-use tributary_schemas::{
-    Alert, Applicant, ApplicantExported, ExportRun, FileKind, FileRow, FileWritten, Notification, NotificationCutDone,
-    PlacementId, Severity,
+use tributary_schemas::records::esr::{
+    Applicant, ApplicantExported, ExportRun, FileKind, Notification, NotificationCutDone,
 };
+use tributary_schemas::records::tributary::{Alert, FileRow, FileWritten, Severity};
+use tributary_schemas::types::tis::PlacementId;
 
 use super::{Exporter, Status, applicant, date, give, key, millis, status};
 use crate::harness::Harness;
@@ -28,7 +29,7 @@ fn rows_of(exporter: &mut Harness<Exporter>, run: &ExportRun) -> Vec<String> {
     exporter.give("EOE/run/1", run);
     let rows = exporter.take::<FileRow>().into_iter().map(|row| row.line);
     let rows = rows.filter(|line| !line.starts_with("HDR") && !line.starts_with("TRL")).collect();
-    exporter.give("EOE/written", &FileWritten { file_name: run.file_name.clone(), office: "EOE".to_owned() });
+    exporter.give("EOE/written", &FileWritten { file_name: run.file_name.clone(), party: "EOE".to_owned() });
     rows
 }
 
@@ -202,7 +203,7 @@ fn a_file_that_is_written_twice_is_told_once() {
     let run = export_run(FileKind::App, 1, "2026-11-20");
     exporter.give("EOE/run/1", &run);
     exporter.take::<FileRow>();
-    let written = FileWritten { file_name: run.file_name, office: "EOE".to_owned() };
+    let written = FileWritten { file_name: run.file_name, party: "EOE".to_owned() };
     exporter.give("EOE/written", &written);
     assert_eq!(exporter.take::<ApplicantExported>().len(), 1);
     exporter.give("EOE/written", &written);

@@ -1,8 +1,7 @@
 //! Confirmations (RTC) and their rows (3.4, D3, D4, D8, D12, D51, D53).
 
-use tributary_schemas::{
-    Alert, Decision, FileClose, FileDecision, FileEvent, FileKind, FileStatus, LineVerdict, PositionFileDone, Severity,
-};
+use tributary_schemas::records::esr::{Decision, FileDecision, LineVerdict, PositionFileDone};
+use tributary_schemas::records::tributary::{Alert, FileClose, FileEvent, FileStatus, Severity};
 
 use super::{
     LedgerStatus, POR, POS, RMC, RMF, RTC, alerts, arrived, chunk, confirmation, done, inbound, status, statuses,
@@ -116,7 +115,7 @@ fn the_rtc_waits_for_every_position_partition() {
     assert_eq!(status(&inbound, RMC), LedgerStatus::Confirming);
     let sent = inbound.give("", &answer(0));
     let close = inbound.read::<FileClose>(&sent).remove(0);
-    assert_eq!((close.file_name.as_str(), close.kind, close.number), (RTC, FileKind::Rtc, 17));
+    assert_eq!((close.file_name.as_str(), close.kind.as_str(), close.number), (RTC, "RTC", 17));
     assert_eq!(close.rows as usize, confirmation(&inbound, &sent).len());
     assert_eq!(inbound.give("", &answer(0)).len(), 0, "it is processed");
 }
@@ -127,7 +126,7 @@ fn d51_the_header_names_this_run_and_the_last_rtc_of_the_office() {
     let header = |inbound: &mut crate::tis::keyed::Keyed<super::Inbound>, name: &str, now: &str| {
         inbound.now = millis(now);
         let sent = take_in(inbound, name, &whole(name, &[]));
-        inbound.read::<tributary_schemas::FileRow>(&sent).remove(0).line
+        inbound.read::<tributary_schemas::records::tributary::FileRow>(&sent).remove(0).line
     };
     let first = header(&mut inbound, RMC, "2026-06-20T14:30:00Z");
     assert_eq!(first, format!("HDR,\"{RTC}\",20260620 153000,\"EOE\",,20260620 153000,\"01\""), "London time");

@@ -1,9 +1,9 @@
 //! Which files are taken in, parked, ignored, refused (D9-D11).
 
-use tributary_schemas::{
-    Decision, FileArrived, FileChunk, FileClose, FileDecision, FileEnd, FileStatus, PositionLine, ReconciliationLine,
-    Severity,
+use tributary_schemas::records::esr::{
+    Decision, FileArrived, FileChunk, FileDecision, FileEnd, PositionLine, ReconciliationLine,
 };
+use tributary_schemas::records::tributary::{FileClose, FileStatus, Severity};
 
 use super::{
     LedgerStatus, POR, POS, RMC, RTC, alerts, arrived, chunk, confirmation, done, hash, inbound, status, statuses,
@@ -37,7 +37,7 @@ fn d10_a_file_without_header_or_trailer_or_with_a_wrong_count_is_parked_with_an_
         let mut inbound = inbound();
         let sent = inbound.give("", &arrived(RMC, content.as_bytes()));
         assert_eq!(alerts(&inbound, &sent), [(Severity::Error, "file-suspect".to_owned())], "{reason}");
-        let event = inbound.read::<tributary_schemas::FileEvent>(&sent).remove(0);
+        let event = inbound.read::<tributary_schemas::records::tributary::FileEvent>(&sent).remove(0);
         assert_eq!(event.status, FileStatus::Parked);
         assert!(event.note.starts_with(reason), "{}", event.note);
         assert_eq!(inbound.give("", &chunk(RMC, content.as_bytes())).len(), 0, "no line goes on, and there is no RTC");
@@ -101,7 +101,7 @@ fn d11_the_same_file_again_is_ignored_with_a_note() {
     let mut inbound = inbound();
     take_in(&mut inbound, RMC, &whole(RMC, &[POS]));
     let sent = take_in(&mut inbound, RMC, &whole(RMC, &[POS]));
-    let events = inbound.read::<tributary_schemas::FileEvent>(&sent);
+    let events = inbound.read::<tributary_schemas::records::tributary::FileEvent>(&sent);
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].status, FileStatus::Ignored);
     assert!(!events[0].note.is_empty());

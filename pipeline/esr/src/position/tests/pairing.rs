@@ -1,10 +1,12 @@
 //! Numbers, full files and records of a position, by rule (R1, R2, R6, A2, D7, D8, D21).
 
-use tributary_schemas::{
-    Alert, Applicant, FileEnd, PersonId, PlacementId, PositionFileDone, PositionId, PositionLine,
-    PositionPlacementGone, PositionReconciled, PositionSubscription, PostId, PostMatch, ReconciliationLine,
-    ReconciliationStatus,
+use tributary_schemas::records::esr::{
+    Applicant, FileEnd, PositionFileDone, PositionLine, PositionPlacementGone, PositionReconciled,
+    PositionSubscription, PostMatch, ReconciliationLine, ReconciliationStatus,
 };
+use tributary_schemas::records::tributary::Alert;
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::{DPN, KEY, Positions, date, line, offer, paired};
 use crate::harness::Harness;
@@ -54,7 +56,10 @@ fn r2_each_position_of_a_post_has_its_own_record_of_a_placement() {
 #[test]
 fn a2_a_record_follows_its_placement() {
     let mut positions = paired();
-    positions.give(KEY, &tributary_schemas::PositionPlacement { date_to: Some(date("2027-03-01")), ..offer(1) });
+    positions.give(
+        KEY,
+        &tributary_schemas::records::esr::PositionPlacement { date_to: Some(date("2027-03-01")), ..offer(1) },
+    );
     let record = positions.take::<Applicant>().remove(0);
     assert_eq!((record.projected_hire_date, record.projected_end_date), (date("2026-12-01"), Some(date("2027-03-01"))));
     let gone = PositionPlacementGone { version: 1, placement_id: PlacementId(1), trainee_id: PersonId(1001) };
@@ -67,7 +72,7 @@ fn a2_a_record_follows_its_placement() {
 #[test]
 fn d25_a_placement_that_has_ended_gives_no_record() {
     let mut positions = paired();
-    let ended = tributary_schemas::PositionPlacement {
+    let ended = tributary_schemas::records::esr::PositionPlacement {
         placement_id: PlacementId(2),
         date_from: date("2026-05-01"),
         date_to: Some(date("2026-11-19")),

@@ -1,9 +1,10 @@
 //! Which notifications are sent, and what stands in them (D30, D31, D36-D39).
 
-use tributary_schemas::{
-    Notification, NotificationCut, OtherPlacement, PersonId, PlacementAtPost, PlacementGone, PlacementId, PositionId,
-    PositionUnsubscribed,
+use tributary_schemas::records::esr::{
+    Notification, NotificationCut, OtherPlacement, PlacementAtPost, PlacementGone, PositionUnsubscribed,
 };
+use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use super::{DPN, Posts, TODAY, date, exported, millis, number, placement, position, run};
 use crate::harness::Harness;

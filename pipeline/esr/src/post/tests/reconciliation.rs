@@ -1,9 +1,10 @@
 //! What positions are told of posts and placements, by rule (R2, R9, A2, D26).
 
-use tributary_schemas::{
-    PersonId, PlacementAtPost, PlacementGone, PlacementId, PositionPlacement, PositionPlacementGone,
-    PositionSubscription, PostGone, PostId, PostMatch, PostStatus,
+use tributary_schemas::records::esr::{
+    PlacementAtPost, PlacementGone, PositionPlacement, PositionPlacementGone, PositionSubscription, PostGone, PostMatch,
 };
+use tributary_schemas::records::tis::PostStatus;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::{DPN, Posts, date, number, placement, position, post};
 use crate::harness::Harness;

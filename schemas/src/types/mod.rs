@@ -1,0 +1,82 @@
+//! Ids and dates as the records carry them, by the namespace that brings them (`"tributary.type"` in the schemas).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An id that is a long in the schemas.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+        )]
+        pub struct $name(pub i64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+pub mod esr;
+pub mod tis;
+
+/// A calendar date as days since 1970-01-01 (Avro logical type `date`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Date(pub i32);
+
+impl Date {
+    /// The date `days` later, or earlier when negative.
+    #[must_use]
+    pub fn plus_days(self, days: i32) -> Self {
+        Self(self.0.saturating_add(days))
+    }
+
+    /// The date `months` calendar months later, at most the last day of that month.
+    #[must_use]
+    pub fn plus_months(self, months: i32) -> Self {
+        let later = self.to_civil().saturating_add(jiff::Span::new().months(months));
+        Self::from_civil(later)
+    }
+
+    /// The civil date; dates outside the years -9999 to 9999 are clamped.
+    pub fn to_civil(self) -> jiff::civil::Date {
+        jiff::civil::Date::constant(1970, 1, 1)
+            .saturating_add(jiff::Span::new().days(self.0.clamp(-4_000_000, 2_900_000)))
+    }
+
+    /// From a civil date.
+    pub fn from_civil(date: jiff::civil::Date) -> Self {
+        let epoch = jiff::civil::Date::constant(1970, 1, 1);
+        Self(date.duration_since(epoch).as_hours() as i32 / 24)
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.to_civil())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_convert_both_ways() {
+        for text in ["1970-01-01", "1969-12-31", "2026-11-22", "2000-02-29"] {
+            let civil: jiff::civil::Date = text.parse().unwrap();
+            assert_eq!(Date::from_civil(civil).to_civil(), civil);
+        }
+        assert_eq!(Date(0).plus_days(-1).to_string(), "1969-12-31");
+    }
+
+    #[test]
+    fn months_end_at_the_last_day() {
+        let end_of_november = Date::from_civil(jiff::civil::Date::constant(2026, 11, 30));
+        assert_eq!(end_of_november.plus_months(3).to_string(), "2027-02-28");
+    }
+}
