@@ -1,13 +1,13 @@
-# Starts and stops the programs that are measured. Sourced; needs the settings of position-join.
+# Starts and stops the measured programs. Sourced; needs the settings of position-join.
 
-# value NAME LINE: of a line of name=value pairs.
+# value NAME LINE: the value of NAME in a line of name=value pairs.
 value() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" <<<"$2"; }
 
 data() { "$examples/position_join_data" --namespace "$namespace" "$@"; }
 
 processor_of() { awk '{ sub(/.*\) /, ""); print ($12 + $13) / 100 }' "/proc/$1/stat" 2>/dev/null || echo 0; }
 
-# What all processes took of all processors.
+# The processor time of all processes on all processors.
 machine() { awk '/^cpu /{ print ($2 + $3 + $4 + $7 + $8) / 100 }' /proc/stat; }
 
 engine_command() {
@@ -27,7 +27,7 @@ engine_command() {
     esac
 }
 
-# start_engine ENGINE [OPTION...]: sets engine_pid, and since to the moment (epoch ms) when it begins to work.
+# start_engine ENGINE [OPTION...]: sets engine_pid, and since to the time (epoch ms) when it begins to work.
 start_engine() {
     : >"$work/out"
     engine_command "$@" >"$work/out" 2>"$work/err" &
@@ -46,13 +46,13 @@ stop_engine() {
     wait "$engine_pid" 2>/dev/null || true
 }
 
-# caught_up [OPTION...]: waits until the output rests; sets watched. A long gap can look like the end: whoever needs to be
-# sure verifies.
+# caught_up [OPTION...]: waits until no more output arrives; sets watched. A long gap can look like the end: a caller
+# that needs to be sure must verify.
 caught_up() {
     watched=$(data watch --pid "$engine_pid" --since "$since" ${broker_pid:+--broker-pid "$broker_pid"} "$@")
 }
 
-# complete: waits until the output is the batch join; sets watched and verified. Fails when it is not.
+# complete: waits until the output is the batch join; sets watched and verified. Fails if it is not.
 complete() {
     caught_up "$@"
     if ! verified=$(data verify); then

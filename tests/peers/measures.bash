@@ -1,6 +1,6 @@
 # The measures, one function each. Sourced; each adds lines to $work/NAME and leaves no engine and no topic behind.
 
-# measure_throughput ENGINE: all inputs are there before the start.
+# measure_throughput ENGINE: all inputs are in the topics before the start.
 measure_throughput() {
     local engine=$1 loaded broker machine rows
     loaded=$(data load --positions "$positions")
@@ -22,8 +22,8 @@ measure_throughput() {
         tee -a "$work/throughput" >&2
 }
 
-# The floor writes as many records as the join did: for each thousand inputs so many into the inbox, and for each thousand
-# of those so many rows and state changes.
+# The floor writes as many records as the join did. Prints the records into the inbox per thousand inputs, and the rows
+# and the state changes per thousand of those records.
 shares() {
     awk '/StageFigures/ {
         for (i = 1; i < NF; i++) { if ($i == "records_in:") records = $(i + 1) + 0; if ($i == "records_out:") out = $(i + 1) + 0 }
@@ -44,7 +44,7 @@ measure_latency() {
     printf '%s commit_ms=%s %s %s\n' "$1" "$commit_ms" "$found" "$verified" | tee -a "$work/latency" >&2
 }
 
-# measure_restart ENGINE SECONDS: killed in the middle of the work, so long after its start, and started again.
+# measure_restart ENGINE SECONDS: killed in the middle of the work, SECONDS after its start, and restarted.
 measure_restart() {
     data load --positions "$positions" >/dev/null
     start_engine "$1"
@@ -57,7 +57,7 @@ measure_restart() {
     printf '%s killed_after_s=%s %s %s\n' "$1" "$2" "$watched" "$verified" | tee -a "$work/restart" >&2
 }
 
-# measure_ready: restarts with a million entries of state; ready is when changes from all partitions have become visible.
+# measure_ready: restarts with a million entries of state. Ready means that changes from all partitions are visible.
 measure_ready() {
     local how probe done_at
     data load --positions 150000 --changes 0 >/dev/null
@@ -68,7 +68,7 @@ measure_ready() {
         [[ $how == snapshot ]] || rm -rf "$work/snapshots"
         data probe --of any --count 400 --at-once >"$work/probe" &
         probe=$!
-        # It reads what there is before it sends.
+        # It reads the existing output before it sends.
         sleep 10
         start_engine tributary --figures --state "$work/snapshots"
         wait "$probe"
@@ -85,7 +85,7 @@ measure_ready() {
 }
 
 # measure_second: a second process joins and leaves again while changes come at 2,000 a second. The longest wait of any
-# change is the upper bound of how long any partition stood still.
+# change is the upper bound of the pause of any partition.
 measure_second() {
     local first found latency
     data load --positions "$positions" --changes 0 >/dev/null
@@ -107,7 +107,7 @@ measure_second() {
     printf 'tributary %s %s\n' "$found" "$verified" | tee -a "$work/second" >&2
 }
 
-# measure_bucket: single changes of placements, of posts with one and of the post with 64,000.
+# measure_bucket: single changes of a placement, at posts with one placement and at the post with 64,000.
 measure_bucket() {
     local of
     data load --positions 5000 --bucket 64000 --changes 0 >/dev/null

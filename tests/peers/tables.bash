@@ -1,6 +1,7 @@
-# What was measured, as tables. Sourced; each reads the lines that its measure wrote.
+# The results as tables. Sourced; each function reads the lines that its measure wrote.
 
-# table FORMAT HEADING PROGRAM: the heading, then the lines of standard input by an awk program in which of(NAME) is a value.
+# table FORMAT HEADING PROGRAM: prints the heading, then formats the lines of standard input with an awk program, in
+# which of(NAME) is the value of NAME.
 table() {
     printf '\n'
     # shellcheck disable=SC2059  # the format is ours

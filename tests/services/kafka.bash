@@ -13,7 +13,7 @@ kafka_java() {
         -cp "$(cache_dir)/kafka-$KAFKA_VERSION-log4j-$LOG4J_VERSION/*" "$@"
 }
 
-# A fixed cluster id (sixteen bytes in base64) saves the start of a JVM.
+# A fixed cluster id (sixteen bytes in base64) saves a JVM start that would generate one.
 kafka_configure() {
     local home=$1 broker controller proxied target
     read -r broker controller proxied target < <(free_ports 4)

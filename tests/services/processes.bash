@@ -1,10 +1,10 @@
-# Where downloads live, and how a service's process is started, awaited and stopped. Sourced by the scripts in this
-# folder. What is particular to one service (its download, settings, readiness) is in the file named after it.
+# The download cache, and how a service's process is started, awaited and stopped. Sourced by the scripts in this
+# folder. Everything specific to one service (its download, settings, readiness) is in the file named after it.
 #
 # Layout of the folder given with --dir:
 #   env              KEY=value lines: addresses and process ids
-#   owner.pid        the process that stops everything when the owner given with --owner is gone
-#   <service>/pid    the service's process group; <service>/ports its ports; <service>/data what it stores
+#   owner.pid        the process that stops everything when the owner given with --owner has ended
+#   <service>/pid    the service's process group; <service>/ports its ports; <service>/data its data
 
 SERVICES_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$SERVICES_DIR/versions"
@@ -18,7 +18,7 @@ fail() { say "error: $*"; exit 1; }
 cache_dir() { printf '%s\n' "${TRIBUTARY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tributary}"; }
 
 # install_once NAME FILL...: makes <cache>/NAME by calling FILL with an empty folder to fill. The folder appears under
-# its name only when complete, so a broken download is never taken for a whole one.
+# its name only once it is complete, so a broken download is never mistaken for a whole one.
 install_once() {
     local name=$1 cache target
     shift
@@ -38,7 +38,7 @@ install_once() {
     ) 9>"$cache/.$name.lock"
 }
 
-# maven ARGS...: quiet, and with its output shown only when it fails.
+# maven ARGS...: runs Maven quietly; its output is shown only if it fails.
 maven() {
     local output attempt
     command -v mvn >/dev/null || fail "Maven (mvn) is not installed"
@@ -52,8 +52,8 @@ maven() {
 
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# free_ports COUNT: so many different ones in a line, below the range from which the system picks ports of outgoing
-# connections, so that a service that is restarted finds its port still free.
+# free_ports COUNT: COUNT different free ports in one line. They are below the range from which the system picks ports
+# of outgoing connections, so that a restarted service finds its port still free.
 free_ports() {
     local port attempt ports=()
     for attempt in {1..100}; do
@@ -67,7 +67,7 @@ free_ports() {
     fail "not $1 free ports between 20000 and 31999"
 }
 
-# http_ok PORT PATH: whether a GET answers 200. Bash alone, as a fresh machine may lack curl.
+# http_ok PORT PATH: succeeds if a GET answers 200. Uses only bash, because a fresh machine may lack curl.
 http_ok() {
     local status
     exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
@@ -90,7 +90,7 @@ spawn() {
 
 is_running() { [[ -s $1 ]] && kill -0 "$(<"$1")" 2>/dev/null; }
 
-# end_group PIDFILE SIGNAL: signals the process group, waits until it is gone, and forces it after ten seconds.
+# end_group PIDFILE SIGNAL: signals the process group, waits until it has ended, and kills it after ten seconds.
 end_group() {
     local pid_file=$1 signal=$2 pid attempt
     [[ -s $pid_file ]] || return 0
@@ -105,7 +105,7 @@ end_group() {
     return 0
 }
 
-# await_ready SERVICE HOME LOG: 0 once <service>_ready says so, 1 when the process ended or the time is up.
+# await_ready SERVICE HOME LOG: returns 0 once <service>_ready succeeds, 1 if the process ended or the time is up.
 await_ready() {
     local service=$1 home=$2 log=$3 deadline=$((SECONDS + READY_SECONDS))
     while ((SECONDS < deadline)); do
@@ -117,7 +117,8 @@ await_ready() {
     return 1
 }
 
-# start_service SERVICE HOME LOGS: picks ports and starts; another process may take a port in between, so three tries.
+# start_service SERVICE HOME LOGS: picks ports and starts. Tries three times, because another process may take a port in
+# between.
 start_service() {
     local service=$1 home=$2 logs=$3 attempt
     for attempt in 1 2 3; do
@@ -129,7 +130,7 @@ start_service() {
     fail "$service did not start; its log is in $logs"
 }
 
-# run_service SERVICE HOME LOGS: starts what is configured in HOME, on the ports and data it already has.
+# run_service SERVICE HOME LOGS: starts the service configured in HOME, on the ports and data it already has.
 run_service() {
     local service=$1 home=$2 logs=$3 log attempt=1
     while [[ -e $logs/$service-$attempt.log ]]; do attempt=$((attempt + 1)); done

@@ -17,7 +17,7 @@ registry_configure() {
 
 registry_java() { cd "$(cache_dir)/apicurio-registry-$REGISTRY_VERSION" && exec java "$@"; }
 
-# The database is a file, so that schemas and their ids outlive a restart, as those of a real registry do.
+# The database is a file, so that schemas and their ids survive a restart, as in a real registry.
 registry_spawn() {
     local home=$1 log=$2 public management
     read -r public management <"$home/ports"
