@@ -12,30 +12,49 @@ use crate::topic::TopicPartition;
 /// A transaction with no more records than this is no sign of load.
 const FEW_RECORDS: usize = 8;
 
+/// Where the worker's transaction is after a step that may have had to abort it.
+#[must_use = "after an abort the records are processed again, so the caller must not go on with them"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transaction {
+    /// It still collects, or its commit is still under way.
+    Open,
+    /// It is committed: no commit is under way.
+    Committed,
+    /// It was aborted, together with everything that came after it. State and inputs are back at the last commit.
+    Aborted,
+}
+
 impl Worker {
-    /// Hands what was collected to the log when it is much. False when the transaction had to be aborted.
-    pub(super) fn send_much_output(&mut self) -> Result<bool, WorkerError> {
+    /// Hands the collected output to the log when it is large. `Open` or `Aborted`.
+    pub(super) fn send_large_output(&mut self) -> Result<Transaction, WorkerError> {
         if self.committing.is_some() || self.output.byte_size() < self.config.limits.bytes / 2 {
-            return Ok(true);
+            return Ok(Transaction::Open);
         }
         self.uncommitted.bytes += self.output.byte_size();
         let sent = self.log.send(&self.output);
         self.output.clear();
-        self.unless_abortable(sent)
+        self.abort_if_required(sent, Transaction::Open)
     }
 
-    /// Turns an abortable error into an abort.
-    fn unless_abortable(&mut self, result: Result<(), LogError>) -> Result<bool, WorkerError> {
+    /// `success` when `result` is `Ok`. Turns an abortable error into an abort.
+    fn abort_if_required(
+        &mut self,
+        result: Result<(), LogError>,
+        success: Transaction,
+    ) -> Result<Transaction, WorkerError> {
         match result {
-            Ok(()) => Ok(true),
-            Err(LogError::Abortable(text)) => self.drop_uncommitted(&text).map(|()| false),
+            Ok(()) => Ok(success),
+            Err(LogError::Abortable(text)) => self.drop_uncommitted(&text).map(|()| Transaction::Aborted),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Drops the open transaction everywhere. One whose commit is on its way is waited for, and dropped too if that fails.
+    /// Drops the open transaction everywhere. A commit that is under way is awaited first, and dropped too if it fails.
     pub(super) fn roll_back(&mut self, reason: &str) -> Result<(), WorkerError> {
-        if self.end_commit(true)? { self.drop_uncommitted(reason) } else { Ok(()) }
+        match self.await_commit()? {
+            Transaction::Aborted => Ok(()),
+            Transaction::Open | Transaction::Committed => self.drop_uncommitted(reason),
+        }
     }
 
     fn drop_uncommitted(&mut self, reason: &str) -> Result<(), WorkerError> {
@@ -60,55 +79,75 @@ impl Worker {
         records / 10 >= limits.records || bytes > 0 || self.tasks.iter_mut().any(Task::has_changes)
     }
 
-    /// Commits what is open and waits until that is done. False when it had to be aborted.
-    pub(super) fn commit_all(&mut self) -> Result<bool, WorkerError> {
-        Ok(self.begin_commit_if_open()? && self.end_commit(true)?)
+    /// Ends the open transaction: commits it, or aborts it when that fails. Either way, the state afterwards is the
+    /// committed one.
+    pub(super) fn commit_or_abort(&mut self) -> Result<(), WorkerError> {
+        self.commit_all().map(drop)
     }
 
-    fn begin_commit_if_open(&mut self) -> Result<bool, WorkerError> {
-        if self.uncommitted.since.is_none() { Ok(true) } else { self.begin_commit() }
+    /// Commits the open transaction and waits for the end of the commit: `Committed` or `Aborted`.
+    pub(super) fn commit_all(&mut self) -> Result<Transaction, WorkerError> {
+        if self.uncommitted.since.is_some() && self.begin_commit()? == Transaction::Aborted {
+            return Ok(Transaction::Aborted);
+        }
+        self.await_commit()
     }
 
-    /// Begins to commit outputs, state changes and input offsets together, after the commit before. False when one of the
-    /// two had to be aborted.
-    pub(super) fn begin_commit(&mut self) -> Result<bool, WorkerError> {
-        if !self.end_commit(true)? {
-            return Ok(false);
+    /// Begins to commit outputs, state changes and input offsets together, after the end of the previous commit. `Open`
+    /// while the commit is under way; `Aborted` when either of the two had to be aborted.
+    pub(super) fn begin_commit(&mut self) -> Result<Transaction, WorkerError> {
+        if self.await_commit()? == Transaction::Aborted {
+            return Ok(Transaction::Aborted);
         }
         let started = Instant::now();
         self.collect_changes()?;
         let offsets: Vec<(TopicPartition, i64)> = self.tasks.iter().filter_map(Task::progress).collect();
         let begun = self.log.begin_commit(&mut self.output, &offsets);
-        if !self.unless_abortable(begun)? {
-            return Ok(false);
+        if self.abort_if_required(begun, Transaction::Open)? == Transaction::Aborted {
+            return Ok(Transaction::Aborted);
         }
         let Uncommitted { records, .. } = std::mem::take(&mut self.uncommitted);
         self.tasks.iter_mut().for_each(Task::seal);
         self.committing = Some(Committing { since: started, records });
-        if !self.end_commit(false)? {
-            return Ok(false);
-        }
-        if self.committing.is_none() {
+        let transaction = self.poll_commit()?;
+        if transaction == Transaction::Committed {
             // Its end is known at once, so readers see at once what it made visible.
             self.commit_ended = None;
         }
-        Ok(true)
+        Ok(transaction)
     }
 
-    /// Takes note of how the commit on its way has ended, if there is one and it has. With `wait` it is waited for. False
-    /// when everything after the commit before had to be aborted.
-    pub(super) fn end_commit(&mut self, wait: bool) -> Result<bool, WorkerError> {
-        let Some(Committing { since, records }) = self.committing else { return Ok(true) };
-        let Some(outcome) = self.log.outcome(wait) else { return Ok(true) };
+    /// Looks whether the commit under way has ended, without waiting: `Open` while it has not. `Committed` when it
+    /// succeeded or none is under way; `Aborted` when it failed, with everything after it.
+    pub(super) fn poll_commit(&mut self) -> Result<Transaction, WorkerError> {
+        let Some(committing) = self.committing else { return Ok(Transaction::Committed) };
+        let Some(outcome) = self.log.outcome(false) else { return Ok(Transaction::Open) };
+        self.end_commit(committing, outcome)
+    }
+
+    /// Waits for the end of the commit under way, if there is one. `Committed` or `Aborted`, as
+    /// [`Worker::poll_commit`].
+    pub(super) fn await_commit(&mut self) -> Result<Transaction, WorkerError> {
+        let Some(committing) = self.committing else { return Ok(Transaction::Committed) };
+        let Some(outcome) = self.log.outcome(true) else { return Ok(Transaction::Open) };
+        self.end_commit(committing, outcome)
+    }
+
+    fn end_commit(
+        &mut self,
+        committing: Committing,
+        outcome: Result<Instant, LogError>,
+    ) -> Result<Transaction, WorkerError> {
+        let Committing { since, records } = committing;
         let ended = outcome.as_ref().map_or_else(|_| Instant::now(), |ended| *ended);
         self.committing = None;
         self.commit_ended = (records > FEW_RECORDS).then_some(ended);
-        if !self.unless_abortable(outcome.map(drop))? {
-            return Ok(false);
+        let transaction = self.abort_if_required(outcome.map(drop), Transaction::Committed)?;
+        if transaction == Transaction::Committed {
+            self.tasks.iter_mut().for_each(Task::settle);
+            self.note_commit(ended.saturating_duration_since(since));
         }
-        self.tasks.iter_mut().for_each(Task::settle);
-        self.note_commit(ended.saturating_duration_since(since));
-        Ok(true)
+        Ok(transaction)
     }
 
     /// For how long the next commit waits for more although there is nothing to read.

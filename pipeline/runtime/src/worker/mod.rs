@@ -21,6 +21,7 @@ use crate::stage::Topology;
 use crate::store::StateError;
 use crate::task::{Halt, Processed, Task};
 use crate::topic::TopicPartition;
+use commit::Transaction;
 use restore::Restoring;
 use retry::Retry;
 use timer::RunTimer;
@@ -226,7 +227,7 @@ impl Worker {
         if self.warm_up() {
             return Ok(Step::Rebalanced);
         }
-        if !self.end_commit(false)? {
+        if self.poll_commit()? == Transaction::Aborted {
             return Ok(Step::Aborted);
         }
         let restoring = self.restore_some()?;
@@ -292,7 +293,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`], when the log fails.
     pub fn close(&mut self) -> Result<(), WorkerError> {
-        self.commit_all()?;
+        self.commit_or_abort()?;
         let partitions: Vec<TopicPartition> = self.tasks.iter().map(|task| task.inbox).collect();
         self.write_snapshots(|_| true);
         self.tasks.clear();
@@ -304,7 +305,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`], when the commit fails.
     pub fn inspect(&mut self, each: &mut dyn FnMut(&str, i32, &dyn Any)) -> Result<(), WorkerError> {
-        self.commit_all()?;
+        self.commit_or_abort()?;
         for task in self.tasks.iter().filter(|task| task.restored) {
             each(self.topology.stages[task.stage].name, task.inbox.partition, task.processor());
         }
@@ -364,7 +365,7 @@ impl Worker {
             self.roll_back("a processor asked to stop")?;
             return Err(WorkerError::Stopped { stage: self.topology.stages[stage].name, origin, offset, text });
         }
-        if !self.send_much_output()? {
+        if self.send_large_output()? == Transaction::Aborted {
             return Ok(Step::Aborted);
         }
         if let Some(HaltAt { halt: Halt::Retry(text), stage, origin, offset }) = halt {
@@ -375,8 +376,8 @@ impl Worker {
             return Ok(Step::Processed(count));
         }
         let snapshot_due = self.task_with_due_snapshot().is_some();
-        let committed = if snapshot_due { self.commit_all()? } else { self.begin_commit()? };
-        if !committed {
+        let transaction = if snapshot_due { self.commit_all()? } else { self.begin_commit()? };
+        if transaction == Transaction::Aborted {
             return Ok(Step::Aborted);
         }
         if snapshot_due {
@@ -386,14 +387,14 @@ impl Worker {
     }
 
     fn after_idle(&mut self) -> Result<Step, WorkerError> {
-        if !self.end_commit(true)? {
+        if self.await_commit()? == Transaction::Aborted {
             return Ok(Step::Aborted);
         }
         if self.uncommitted.since.is_some() {
             if !self.linger_left().is_zero() {
                 return Ok(Step::Processed(0));
             }
-            if !self.begin_commit()? {
+            if self.begin_commit()? == Transaction::Aborted {
                 return Ok(Step::Aborted);
             }
         }
@@ -431,8 +432,7 @@ impl Worker {
 
     fn revoked(&mut self, partitions: &[TopicPartition]) -> Result<Step, WorkerError> {
         tracing::debug!(?partitions, "the group wants partitions back");
-        // Whether it commits or aborts, the state afterwards is the committed one.
-        self.commit_all()?;
+        self.commit_or_abort()?;
         let covered = self.covered_by(|task| partitions.contains(&task.inbox));
         let mut leaving = self.take_tasks(partitions);
         self.log.release(partitions)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::commit::Transaction;
 use super::{Step, Worker, WorkerError, back_off};
 use crate::task::Task;
 use crate::topic::TopicPartition;
@@ -24,7 +25,7 @@ impl Worker {
         offset: i64,
         text: String,
     ) -> Result<Step, WorkerError> {
-        if !self.commit_all()? {
+        if self.commit_all()? == Transaction::Aborted {
             return Ok(Step::Aborted);
         }
         self.log.abort()?;
