@@ -109,6 +109,7 @@ fn start(arguments: &Arguments, kafka: KafkaConfiguration) -> Result<WorkerPool,
         limits: CommitLimits { time: Duration::from_millis(arguments.commit_ms), ..CommitLimits::default() },
         linger: Duration::from_millis(arguments.linger_ms),
         snapshots: arguments.state.as_ref().map(|folder| SnapshotConfig::new(folder.clone(), identity)),
+        instance: arguments.instance.clone(),
         ..WorkerConfig::default()
     };
     let open = move |slot: usize| -> Result<Box<dyn Log>, _> {

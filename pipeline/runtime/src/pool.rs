@@ -1,5 +1,7 @@
 //! The pool: worker threads over logs from a factory, restarted when a log fails, inspected from outside.
 
+mod fencing;
+
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +14,10 @@ use crate::log::{Log, LogError};
 use crate::metrics::{Metrics, add};
 use crate::stage::Topology;
 use crate::worker::{Worker, WorkerConfig, WorkerError};
+use fencing::Fencings;
 
 /// Opens the log of a worker slot; called again with the same number when the log before has failed.
 type OpenLog = dyn Fn(usize) -> Result<Box<dyn Log>, LogError> + Send + Sync;
-
-/// Fencings without a commit between after which a slot gives up: two processes fight for one transactional id.
-const MOST_FENCINGS: u32 = 5;
 
 /// After so long without an error, what was before does not count any more.
 const QUIET: Duration = Duration::from_mins(1);
@@ -173,7 +173,7 @@ impl Inspector {
 
 /// Runs one slot until the pool stops; replaces the worker when its log fails in a way that may pass.
 fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
-    let (mut attempts, mut fencings) = (0_u32, 0_u32);
+    let (mut attempts, mut fencings) = (0_u32, Fencings::new(Instant::now()));
     while !shared.stop.load(Ordering::Relaxed) {
         let (mut committed, begun) = (false, Instant::now());
         let run = std::panic::catch_unwind(AssertUnwindSafe(|| run_worker(shared, slot, requests, &mut committed)));
@@ -183,10 +183,15 @@ fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
             Err(panic) => WorkerError::Panicked(panic_text(&*panic)),
         };
         if committed || begun.elapsed() > QUIET {
-            (attempts, fencings) = (0, 0);
+            attempts = 0;
         }
-        fencings += u32::from(matches!(error, WorkerError::Log(LogError::Fenced(_))));
-        if !error.can_restart() || fencings >= MOST_FENCINGS {
+        let error = match error {
+            WorkerError::Log(source @ LogError::Fenced(_)) if fencings.count(Instant::now()) => {
+                WorkerError::InstanceTaken { instance: shared.config.instance.clone(), source }
+            }
+            error => error,
+        };
+        if !error.can_restart() {
             tracing::error!(slot, "worker ended: {error}");
             shared.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             shared.stop.store(true, Ordering::Relaxed);
@@ -363,21 +368,27 @@ mod tests {
     }
 
     #[test]
-    fn two_processes_with_one_transactional_id_end_with_a_message() {
+    fn the_newcomer_of_two_processes_with_one_instance_name_ends_with_a_message() {
         let broker = broker_with_lines(1);
         let fights = Arc::new(AtomicU32::new(0));
         let (logs, counter) = (broker.clone(), Arc::clone(&fights));
         let topology = word_count::topology(&Arc::default());
-        let pool = WorkerPool::start(topology, WorkerConfig::default(), 1, move |slot| {
-            counter.fetch_add(1, Ordering::Relaxed);
+        let config = WorkerConfig { instance: "seven".to_owned(), ..WorkerConfig::default() };
+        let pool = WorkerPool::start(topology, config, 1, move |slot| {
+            // The other process takes the id at once: every second time before this one has opened its log.
+            if counter.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+                return Err(LogError::Fenced("newer epoch".to_owned()));
+            }
             let log = open(&logs, slot)?;
-            // Another process takes the id at once.
             logs.producer(&format!("worker-{slot}"));
             Ok(log)
         })
         .unwrap();
         wait_until("the pool did not end", || pool.is_finished());
-        assert_eq!(fights.load(Ordering::Relaxed), MOST_FENCINGS);
-        assert!(matches!(pool.stop(), Err(WorkerError::Log(LogError::Fenced(_)))));
+        assert_eq!(fights.load(Ordering::Relaxed), 4);
+        let error = pool.stop().unwrap_err();
+        assert!(matches!(error, WorkerError::InstanceTaken { .. }));
+        let text = error.to_string();
+        assert!(text.contains("--instance seven") && text.contains("newer epoch"), "{text}");
     }
 }

@@ -16,7 +16,7 @@ use crate::base_line::{BASE_LINE, BaseLineEnds};
 use crate::configuration::FsyncKind;
 use crate::failure::Failure;
 use crate::settings::{KafkaSettings, Settings};
-use crate::worker_log::{Fencings, WorkerLog};
+use crate::worker_log::WorkerLog;
 
 /// The file in the state folder that numbers the schemas of the embedded log.
 const SCHEMAS_FILE: &str = "schemas.json";
@@ -107,13 +107,12 @@ impl OpenLog {
         group: &'static str,
         slot: usize,
         inboxes: &[&'static Topic],
-        fencings: &Arc<Fencings>,
     ) -> Result<Box<dyn Log>, LogError> {
         match self {
             Self::Embedded(log) => Ok(Box::new(log.worker(group, &format!("{group}-{slot}"), inboxes)?)),
             Self::Kafka(kafka) => {
-                let log = fencings.watch(KafkaLog::open(&kafka.cluster, group, &slot.to_string(), inboxes))?;
-                Ok(Box::new(WorkerLog::new(Box::new(log), Arc::clone(&kafka.base_line), Arc::clone(fencings))))
+                let log = KafkaLog::open(&kafka.cluster, group, &slot.to_string(), inboxes)?;
+                Ok(Box::new(WorkerLog::new(Box::new(log), Arc::clone(&kafka.base_line))))
             }
         }
     }

@@ -18,7 +18,6 @@ use crate::failure::Failure;
 use crate::log::{OpenLog, groups, log_failure};
 use crate::outbox::Outbox;
 use crate::settings::Settings;
-use crate::worker_log::Fencings;
 
 /// How often it is asked whether the flow has come to rest.
 const SETTLE_PAUSE: Duration = Duration::from_millis(2);
@@ -373,9 +372,9 @@ fn start(log: &OpenLog, settings: &Settings, topology: Topology, workers: usize)
         OpenLog::Embedded(_) => 0,
         OpenLog::Kafka(_) => defaults.warm_up_entries / workers.max(1) as u64,
     };
-    let config = WorkerConfig { snapshots: Some(snapshots), warm_up_entries, ..defaults };
+    let instance = log.instance().to_owned();
+    let config = WorkerConfig { instance, snapshots: Some(snapshots), warm_up_entries, ..defaults };
     let log = log.clone();
-    let fencings: Vec<Arc<Fencings>> = (0..workers).map(|_| Fencings::new(log.instance())).collect();
-    let factory = move |slot: usize| log.worker(group, slot, &inboxes, &fencings[slot]);
+    let factory = move |slot: usize| log.worker(group, slot, &inboxes);
     WorkerPool::start(Arc::new(topology), config, workers, factory).map_err(Failure::unfinished)
 }

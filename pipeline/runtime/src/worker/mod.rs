@@ -55,6 +55,8 @@ pub struct WorkerConfig {
     /// late what was committed, and what this worker reads of it itself should not wait for one commit more. A commit of a few
     /// records is no sign of load, and nothing is waited for.
     pub linger: Duration,
+    /// The name of this process among those that share the log, for the message when another process has the same.
+    pub instance: String,
     /// Most records of one poll.
     pub poll_records: usize,
     /// How long the log may be unavailable before it is given up for a new one.
@@ -72,6 +74,7 @@ impl Default for WorkerConfig {
             limits: CommitLimits::default(),
             poll_timeout: Duration::from_millis(20),
             linger: Duration::from_millis(3),
+            instance: String::new(),
             poll_records: 2048,
             unavailable: Duration::from_secs(30),
             snapshots: None,
@@ -103,6 +106,17 @@ pub enum WorkerError {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Another process uses the instance name of this one: the two have fenced each other again and again.
+    #[error(
+        "another process of this namespace runs with --instance {instance}: end it, or give this one a name of its own \
+         ({source})"
+    )]
+    InstanceTaken {
+        /// The name.
+        instance: String,
+        /// The last fencing.
+        source: LogError,
+    },
     /// A processor asked to stop.
     #[error("stage {stage} stopped at {origin} offset {offset}: {text}")]
     Stopped {
