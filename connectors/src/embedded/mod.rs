@@ -101,8 +101,9 @@ impl EmbeddedLog {
         &self.folder
     }
 
-    /// The broker, to look into partitions.
-    pub fn broker(&self) -> &Broker {
+    /// The broker, to expel members in tests.
+    #[cfg(test)]
+    fn broker(&self) -> &Broker {
         &self.broker
     }
 

@@ -1,9 +1,11 @@
-//! The broker: the one mutex, commits, and what tests and the embedded log ask for.
+//! The broker: the one mutex, commits, and what the embedded log asks for.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+#[cfg(any(test, feature = "conformance"))]
 use super::faults::Faults;
+use super::injection::Injection;
 use super::member::{MemberConfig, MemoryLog};
 use super::partition::{BufferWriter, Chunk, StoredRecord};
 use super::state::State;
@@ -41,6 +43,7 @@ pub struct BrokerConfig {
     /// flow this keeps little on its way: what has begun is finished before more is taken in.
     pub last_inbox_first: bool,
     /// Faults to inject.
+    #[cfg(any(test, feature = "conformance"))]
     pub faults: Option<Faults>,
 }
 
@@ -52,13 +55,21 @@ impl BrokerConfig {
             control_records: true,
             stable_offsets: true,
             last_inbox_first: false,
+            #[cfg(any(test, feature = "conformance"))]
             faults: None,
         }
     }
 
     /// Without what one process does not need, for the embedded log.
     pub fn embedded(retention: Retention) -> Self {
-        Self { retention, control_records: false, stable_offsets: false, last_inbox_first: true, faults: None }
+        Self {
+            retention,
+            control_records: false,
+            stable_offsets: false,
+            last_inbox_first: true,
+            #[cfg(any(test, feature = "conformance"))]
+            faults: None,
+        }
     }
 }
 
@@ -136,7 +147,7 @@ impl Shared {
         let place = state.place(partition)?;
         loop {
             state.tick += 1;
-            let (tick, simulated) = (state.tick, state.faults.is_some());
+            let (tick, simulated) = (state.tick, state.injection.is_active());
             let log = state.partition(place);
             let end = log.end;
             let text = || format!("{partition} holds offsets {} to {end}, not {from}", log.start);
@@ -175,7 +186,11 @@ impl Broker {
     }
 
     fn build(config: BrokerConfig, durability: Option<Box<dyn Durability>>) -> Self {
-        let state = Mutex::new(State::new(config.retention, config.control_records, config.faults));
+        #[cfg(any(test, feature = "conformance"))]
+        let injection = Injection::new(config.faults);
+        #[cfg(not(any(test, feature = "conformance")))]
+        let injection = Injection;
+        let state = Mutex::new(State::new(config.retention, config.control_records, injection));
         Self(Arc::new(Shared { config, durability, state, changed: Condvar::new() }))
     }
 
@@ -250,25 +265,6 @@ impl Broker {
     /// What these groups have left to read of these topics.
     pub fn lag(&self, inboxes: Vec<(String, &'static Topic)>) -> MemoryLag {
         MemoryLag { shared: Arc::clone(&self.0), inboxes }
-    }
-
-    /// All visible records of a partition.
-    pub fn read_committed(&self, topic: &str, partition: i32) -> Vec<OwnedRecord> {
-        let mut state = self.0.lock();
-        let Ok(number) = state.topic_number(topic) else { return Vec::new() };
-        let tick = state.tick;
-        let Some(log) = state.topics[number].partitions.get_mut(partition as usize) else { return Vec::new() };
-        let stable = log.stable(tick);
-        let chunks: Vec<Chunk> = log.chunks_from(0).cloned().collect();
-        drop(state);
-        let records = chunks.iter().flat_map(Chunk::records);
-        records.filter(|record| record.offset < stable).map(OwnedRecord::from).collect()
-    }
-
-    /// The next offset that a group reads.
-    pub fn committed_offset(&self, group: &str, partition: TopicPartition) -> i64 {
-        let state = self.0.lock();
-        state.place(partition).map_or(0, |place| state.committed_offset(group, place))
     }
 }
 

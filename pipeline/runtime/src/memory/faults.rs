@@ -1,5 +1,7 @@
 //! Faults that the memory log injects, decided by a seed.
 
+use super::injection::Fault;
+
 /// Probabilities (0 to 1) of faults, and the seed that decides. The same seed and the same calls give the same faults.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Faults {
@@ -72,6 +74,23 @@ impl Faults {
             slow_commit: 0.4,
             few_records: 0.4,
             die_at: None,
+        }
+    }
+
+    pub(super) fn probability(&self, fault: Fault) -> f64 {
+        match fault {
+            Fault::CrashBeforeCommit => self.crash_before_commit,
+            Fault::CrashDuringCommit => self.crash_during_commit,
+            Fault::CrashAfterCommit => self.crash_after_commit,
+            Fault::CrashInPoll => self.crash_in_poll,
+            Fault::Abort => self.abort,
+            Fault::Fence => self.fence,
+            Fault::Rebalance => self.rebalance,
+            Fault::Expel => self.expel,
+            Fault::Redeliver => self.redeliver,
+            Fault::Delay => self.delay,
+            Fault::SlowCommit => self.slow_commit,
+            Fault::FewRecords => self.few_records,
         }
     }
 }

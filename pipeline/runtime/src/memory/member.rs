@@ -9,6 +9,7 @@ use rustc_hash::FxHashSet;
 
 use super::broker::Shared;
 use super::group::{Change, Place};
+use super::injection::Fault;
 use super::partition::Chunk;
 use super::state::State;
 use super::transaction::Transaction;
@@ -33,7 +34,7 @@ struct Reading {
     paused: bool,
 }
 
-/// A [`Log`] over a [`super::Broker`]. Dropping it leaves the group; [`MemoryLog::kill`] does not.
+/// A [`Log`] over a [`super::Broker`]. Dropping it leaves the group; a process that is killed does not.
 pub struct MemoryLog {
     shared: Arc<Shared>,
     config: MemberConfig,
@@ -49,7 +50,7 @@ pub struct MemoryLog {
     slow_commit: Option<SlowCommit>,
     pinned: FxHashSet<Place>,
     last_size: usize,
-    dead: bool,
+    pub(super) dead: bool,
 }
 
 /// Records of one partition to hand out: the chunk and the range of its entries.
@@ -71,7 +72,7 @@ impl MemoryLog {
         let dead = elsewhere.is_empty() && {
             let topics = topics.clone();
             state.change_group(&config.group, |group, partitions| group.join(&config.id, token, topics, partitions));
-            state.dies(|| format!("{} has joined its group", config.id))
+            state.injection.dies(|| format!("{} has joined its group", config.id))
         };
         drop(state);
         shared.changed.notify_all();
@@ -91,11 +92,6 @@ impl MemoryLog {
             last_size: 0,
             dead,
         })
-    }
-
-    /// Ends as a killed process does: the group still counts the member in, the transaction stays open.
-    pub fn kill(mut self) {
-        self.dead = true;
     }
 
     fn check(&mut self, state: &State) -> Result<(), LogError> {
@@ -192,37 +188,38 @@ impl MemoryLog {
 
     /// Faults that a poll can meet.
     fn inject_in_poll(&mut self, state: &mut State, max_records: &mut usize) -> Result<(), LogError> {
-        if state.faults.is_none() {
+        if !state.injection.is_active() {
             return Ok(());
         }
-        if state.fault(|faults| faults.crash_in_poll) {
+        if state.injection.happens(Fault::CrashInPoll) {
             return Err(self.die());
         }
-        if state.fault(|faults| faults.fence) {
+        if state.injection.happens(Fault::Fence) {
             state.take_transactional_id(&self.config.id);
             return Err(LogError::Fenced("by the simulation".to_owned()));
         }
-        if state.fault(|faults| faults.rebalance) {
+        if state.injection.happens(Fault::Rebalance) {
             state.change_group(&self.config.group, |group, partitions| group.rotate(partitions));
         }
         self.inject_expulsion(state);
-        if state.fault(|faults| faults.redeliver) {
+        if state.injection.happens(Fault::Redeliver) {
             self.rewind(state);
         }
-        if state.fault(|faults| faults.few_records) {
-            *max_records = (1 + state.rng.below(3) as usize).min(*max_records);
+        if state.injection.happens(Fault::FewRecords) {
+            *max_records = (1 + state.injection.below(3) as usize).min(*max_records);
         }
         Ok(())
     }
 
     /// Expels any member of the group, dead ones included.
     fn inject_expulsion(&self, state: &mut State) {
-        if !state.fault(|faults| faults.expel) {
+        if !state.injection.happens(Fault::Expel) {
             return;
         }
-        let chosen = state.rng.next_u64() as usize;
+        let members = state.groups.get(&self.config.group).map_or(0, |group| group.members.len());
+        let chosen = state.injection.below(members as u64) as usize;
         state.change_group(&self.config.group, |group, partitions| {
-            let victim = group.members.keys().nth(chosen % group.members.len().max(1)).cloned();
+            let victim = group.members.keys().nth(chosen).cloned();
             group.leave(&victim.unwrap_or_default(), partitions);
         });
     }
@@ -245,9 +242,9 @@ impl MemoryLog {
         Ok(())
     }
 
-    /// A moment has come: the process goes on, or dies of [`super::Faults::die_at`].
+    /// A moment has come: the process goes on, or dies of a fault.
     fn moment(&mut self, state: &mut State, what: &str) -> Result<(), LogError> {
-        if state.dies(|| format!("{}: {what}", self.config.id)) { Err(self.die()) } else { Ok(()) }
+        if state.injection.dies(|| format!("{}: {what}", self.config.id)) { Err(self.die()) } else { Ok(()) }
     }
 }
 
@@ -329,7 +326,7 @@ impl Log for MemoryLog {
         if shared.config.stable_offsets {
             let mut state = shared.lock();
             self.check(&state)?;
-            if state.fault(|faults| faults.abort) {
+            if state.injection.happens(Fault::Abort) {
                 return Err(LogError::Abortable("by the simulation".to_owned()));
             }
             self.moment(&mut state, "records will be sent")?;

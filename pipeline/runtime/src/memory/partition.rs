@@ -194,6 +194,7 @@ impl PartitionLog {
     }
 
     /// Forgets the records below `offset`, also those of a chunk that goes on after it.
+    #[cfg(any(test, feature = "conformance"))]
     pub(super) fn delete_below(&mut self, offset: i64) {
         self.drop_below(offset);
         if let Some(chunk) = self.chunks.front_mut() {
@@ -203,6 +204,7 @@ impl PartitionLog {
     }
 
     /// Forgets the records at and after `end`, which is the next offset to give again.
+    #[cfg(any(test, feature = "conformance"))]
     pub(super) fn cut(&mut self, end: i64) {
         self.end = self.end.min(end.max(self.start));
         while let Some(mut chunk) = self.chunks.pop_back() {

@@ -1,10 +1,10 @@
-//! What the broker guards with its one mutex: topics, groups, producers and the faults' random numbers.
+//! What the broker guards with its one mutex: topics, groups, producers and the injection of faults.
 
 use rustc_hash::FxHashMap;
 
 use super::broker::Retention;
-use super::faults::{Faults, SimulationRng};
 use super::group::{Group, Place};
+use super::injection::{Fault, Injection};
 use super::partition::PartitionLog;
 use super::transaction::Batch;
 use crate::log::LogError;
@@ -37,18 +37,13 @@ pub(super) struct State {
     pub(super) producers: FxHashMap<String, ProducerState>,
     pub(super) retention: Retention,
     pub(super) control_records: bool,
-    pub(super) faults: Option<Faults>,
-    pub(super) rng: SimulationRng,
+    pub(super) injection: Injection,
     pub(super) tick: u64,
-    /// How many moments have passed at which a process could die.
-    pub(super) moments: u64,
-    /// What happened at the moment at which one died.
-    pub(super) death: Option<String>,
     next_number: u64,
 }
 
 impl State {
-    pub(super) fn new(retention: Retention, control_records: bool, faults: Option<Faults>) -> Self {
+    pub(super) fn new(retention: Retention, control_records: bool, injection: Injection) -> Self {
         Self {
             topics: Vec::new(),
             by_name: FxHashMap::default(),
@@ -56,11 +51,8 @@ impl State {
             producers: FxHashMap::default(),
             retention,
             control_records,
-            faults,
-            rng: SimulationRng::new(faults.map_or(0, |faults| faults.seed)),
+            injection,
             tick: 0,
-            moments: 0,
-            death: None,
             next_number: 0,
         }
     }
@@ -100,22 +92,6 @@ impl State {
         self.next_number
     }
 
-    /// Whether a fault of this probability happens now.
-    pub(super) fn fault(&mut self, probability: impl Fn(&Faults) -> f64) -> bool {
-        self.faults.is_some_and(|faults| self.rng.chance(probability(&faults)))
-    }
-
-    /// A moment has come, which `what` describes: whether the process that asks dies at it.
-    pub(super) fn dies(&mut self, what: impl FnOnce() -> String) -> bool {
-        let Some(faults) = self.faults else { return false };
-        self.moments += 1;
-        let dies = faults.die_at == Some(self.moments);
-        if dies {
-            self.death = Some(what());
-        }
-        dies
-    }
-
     pub(super) fn committed_offset(&self, group: &str, place: Place) -> i64 {
         self.groups.get(group).and_then(|group| group.offsets.get(&place)).copied().unwrap_or(0)
     }
@@ -148,7 +124,7 @@ impl State {
                 let places: Vec<Place> = batch.offsets.iter().filter_map(|(at, _)| self.place(*at).ok()).collect();
                 self.change_group(&group, |group, _| group.undecided.retain(|place| !places.contains(place)));
             }
-            if outcome.unwrap_or_else(|| self.rng.chance(0.5)) {
+            if outcome.unwrap_or_else(|| self.injection.chance(0.5)) {
                 self.publish(batch, number, usize::MAX);
             }
         }
@@ -187,8 +163,8 @@ impl State {
         for (number, (topic, partition, chunk)) in batch.into_chunks().enumerate() {
             let Ok(topic) = self.topic_number(topic.name) else { continue };
             let place = (topic, partition);
-            let late = number >= prompt || self.fault(|faults| faults.delay);
-            let delay = if late { self.rng.below(20) } else { 0 };
+            let late = number >= prompt || self.injection.happens(Fault::Delay);
+            let delay = if late { self.injection.below(20) } else { 0 };
             let (tick, kept) = (self.tick, self.keeps(topic));
             let log = self.partition(place);
             if kept == Kept::ByKey {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::MemoryLog;
 use crate::log::LogError;
+use crate::memory::injection::Fault;
 use crate::memory::state::State;
 use crate::memory::transaction::Batch;
 use crate::topic::TopicPartition;
@@ -21,11 +22,11 @@ impl MemoryLog {
     pub(super) fn commit_now_or_later(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        if !state.fault(|faults| faults.slow_commit) {
+        if !state.injection.happens(Fault::SlowCommit) {
             drop(state);
             return self.commit_now(offsets);
         }
-        let answered = state.rng.chance(0.5);
+        let answered = state.injection.chance(0.5);
         drop(state);
         self.slow_commit = Some(if answered {
             SlowCommit::Answered(self.commit_now(offsets))
@@ -38,7 +39,7 @@ impl MemoryLog {
     /// The outcome of the commit that was begun last, if it is known.
     pub(super) fn slow_outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
         let slow = self.slow_commit.take();
-        if slow.is_some() && !wait && self.shared.lock().rng.chance(0.7) {
+        if slow.is_some() && !wait && self.shared.lock().injection.chance(0.7) {
             self.slow_commit = slow;
             return None;
         }
@@ -65,7 +66,9 @@ impl MemoryLog {
     fn moments_of_markers(&self, state: &mut State) -> Option<usize> {
         let partitions = self.transaction.parts.len();
         (partitions.min(1)..=partitions).find(|seen| {
-            state.dies(|| format!("{}: the commit is visible in {seen} of {partitions} partitions", self.config.id))
+            state
+                .injection
+                .dies(|| format!("{}: the commit is visible in {seen} of {partitions} partitions", self.config.id))
         })
     }
 
@@ -90,16 +93,16 @@ impl MemoryLog {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         self.check(&state)?;
-        if state.fault(|faults| faults.crash_before_commit) {
+        if state.injection.happens(Fault::CrashBeforeCommit) {
             return Err(self.die());
         }
-        if state.fault(|faults| faults.abort) {
+        if state.injection.happens(Fault::Abort) {
             return Err(LogError::Abortable("by the simulation".to_owned()));
         }
         self.inject_expulsion(&mut state);
         self.check_ownership(&state, offsets)?;
         self.moment(&mut state, "the transaction will be committed")?;
-        if state.fault(|faults| faults.crash_during_commit) {
+        if state.injection.happens(Fault::CrashDuringCommit) {
             return self.die_undecided(&mut state, offsets, None);
         }
         for (outcome, what) in
@@ -109,7 +112,7 @@ impl MemoryLog {
                 return self.die_undecided(&mut state, offsets, Some(outcome));
             }
         }
-        let crash = state.fault(|faults| faults.crash_after_commit);
+        let crash = state.injection.happens(Fault::CrashAfterCommit);
         let seen = self.moments_of_markers(&mut state);
         drop(state);
         let batch = self.take_batch(offsets);

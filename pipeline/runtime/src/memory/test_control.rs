@@ -1,11 +1,32 @@
-//! What tests do to a broker: compaction, deletions, expulsions and rebalances at a moment that they choose.
+//! What tests see of a broker and do to it: compaction, deletions, expulsions and rebalances at a moment of their choice.
 
-use super::broker::Broker;
+use super::broker::{Broker, OwnedRecord};
 use super::faults::Faults;
+use super::member::MemoryLog;
+use super::partition::Chunk;
 use crate::log::LogError;
 use crate::topic::TopicPartition;
 
 impl Broker {
+    /// All visible records of a partition.
+    pub fn read_committed(&self, topic: &str, partition: i32) -> Vec<OwnedRecord> {
+        let mut state = self.0.lock();
+        let Ok(number) = state.topic_number(topic) else { return Vec::new() };
+        let tick = state.tick;
+        let Some(log) = state.topics[number].partitions.get_mut(partition as usize) else { return Vec::new() };
+        let stable = log.stable(tick);
+        let chunks: Vec<Chunk> = log.chunks_from(0).cloned().collect();
+        drop(state);
+        let records = chunks.iter().flat_map(Chunk::records);
+        records.filter(|record| record.offset < stable).map(OwnedRecord::from).collect()
+    }
+
+    /// The next offset that a group reads.
+    pub fn committed_offset(&self, group: &str, partition: TopicPartition) -> i64 {
+        let state = self.0.lock();
+        state.place(partition).map_or(0, |place| state.committed_offset(group, place))
+    }
+
     /// Keeps only the newest record of each key in compact topics and changelogs.
     pub fn compact(&self) {
         let mut state = self.0.lock();
@@ -36,23 +57,23 @@ impl Broker {
     /// Ends the injection of faults; delays that are under way end too.
     pub fn stop_faults(&self) {
         let mut state = self.0.lock();
-        state.faults = None;
+        state.injection.faults = None;
         state.tick += 1000;
     }
 
     /// Begins the injection of faults again.
     pub fn start_faults(&self, faults: Faults) {
-        self.0.lock().faults = Some(faults);
+        self.0.lock().injection.faults = Some(faults);
     }
 
     /// How many moments have passed at which a process could die of [`Faults::die_at`].
     pub fn moments(&self) -> u64 {
-        self.0.lock().moments
+        self.0.lock().injection.moments
     }
 
     /// What was happening when a process died of [`Faults::die_at`].
     pub fn death(&self) -> Option<String> {
-        self.0.lock().death.clone()
+        self.0.lock().injection.death.clone()
     }
 
     /// Moves the partitions of a group among its members.
@@ -82,5 +103,12 @@ impl Broker {
         let place = state.place(partition)?;
         state.partition(place).cut(end);
         Ok(())
+    }
+}
+
+impl MemoryLog {
+    /// Ends as a killed process does: the group still counts the member in, the transaction stays open.
+    pub fn kill(mut self) {
+        self.dead = true;
     }
 }
