@@ -19,6 +19,7 @@ mod partitioner;
 mod pool;
 mod processor;
 mod record;
+mod shutdown;
 #[cfg(test)]
 mod simulation;
 mod snapshot;
@@ -35,6 +36,7 @@ pub use partitioner::partition_for_key;
 pub use pool::{InspectError, Inspector, WorkerPool};
 pub use processor::{ProcessError, Processor};
 pub use record::{Headers, Record, TimestampMillis, append_header};
+pub use shutdown::Shutdown;
 pub use snapshot::{SnapshotConfig, SnapshotError};
 pub use stage::{Stage, Topology};
 pub use store::{EachChange, StateData, StateError, StateStore, Store};

@@ -4,7 +4,6 @@ mod fencing;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::log::{Log, LogError};
 use crate::metrics::{Metrics, add};
+use crate::shutdown::Shutdown;
 use crate::stage::Topology;
 use crate::worker::{Worker, WorkerConfig, WorkerError};
 use fencing::Fencings;
@@ -35,7 +35,7 @@ struct Shared {
     config: WorkerConfig,
     metrics: Arc<Metrics>,
     factory: Box<OpenLog>,
-    stop: AtomicBool,
+    shutdown: Shutdown,
     error: Mutex<Option<WorkerError>>,
 }
 
@@ -58,8 +58,8 @@ impl WorkerPool {
         factory: impl Fn(usize) -> Result<Box<dyn Log>, LogError> + Send + Sync + 'static,
     ) -> Result<Self, WorkerError> {
         let metrics = Arc::new(Metrics::new(&topology));
-        let (stop, error) = (AtomicBool::new(false), Mutex::new(None));
-        let shared = Arc::new(Shared { topology, config, metrics, factory: Box::new(factory), stop, error });
+        let (shutdown, error) = (Shutdown::new(), Mutex::new(None));
+        let shared = Arc::new(Shared { topology, config, metrics, factory: Box::new(factory), shutdown, error });
         let mut pool = Self { shared: Arc::clone(&shared), requests: Vec::new(), threads: Vec::new() };
         for slot in 0..workers {
             let (sender, receiver) = mpsc::channel();
@@ -103,7 +103,7 @@ impl WorkerPool {
     }
 
     fn end(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.shutdown.trigger();
         for thread in self.threads.drain(..) {
             // A panic of the thread is already recorded as the pool's error.
             let _ = thread.join();
@@ -174,7 +174,7 @@ impl Inspector {
 /// Runs one slot until the pool stops; replaces the worker when its log fails in a way that may pass.
 fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
     let (mut attempts, mut fencings) = (0_u32, Fencings::new(Instant::now()));
-    while !shared.stop.load(Ordering::Relaxed) {
+    while !shared.shutdown.is_triggered() {
         let (mut committed, begun) = (false, Instant::now());
         let run = std::panic::catch_unwind(AssertUnwindSafe(|| run_worker(shared, slot, requests, &mut committed)));
         let error = match run {
@@ -194,14 +194,14 @@ fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
         if !error.can_restart() {
             tracing::error!(slot, "worker ended: {error}");
             shared.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            shared.stop.store(true, Ordering::Relaxed);
+            shared.shutdown.trigger();
             return;
         }
         let pause = Duration::from_millis(100).saturating_mul(1 << attempts.min(8)).min(Duration::from_secs(10));
         attempts += 1;
         add(&shared.metrics.restarts, 1);
         tracing::warn!(slot, ?pause, "worker begins anew from the last commit: {error}");
-        sleep_unless_stopped(&shared.stop, pause);
+        shared.shutdown.wait(pause);
     }
 }
 
@@ -214,7 +214,7 @@ fn run_worker(
     let log = (shared.factory)(slot)?;
     let topology = Arc::clone(&shared.topology);
     let mut worker = Worker::new(topology, shared.config.clone(), log, Arc::clone(&shared.metrics));
-    worker.run_with(&shared.stop, &mut |worker| {
+    worker.run(&shared.shutdown, &mut |worker| {
         *committed |= worker.has_committed();
         while let Ok(request) = requests.try_recv() {
             worker.inspect(&mut |stage, partition, processor| (request.visit)(stage, partition, processor))?;
@@ -225,13 +225,6 @@ fn run_worker(
     })
 }
 
-fn sleep_unless_stopped(stop: &AtomicBool, pause: Duration) {
-    let until = Instant::now() + pause;
-    while !stop.load(Ordering::Relaxed) && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
@@ -239,7 +232,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, AtomicUsize};
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
     use super::*;
     use crate::conformance::word_count::{self, Count, GROUP, INBOXES, LINES, PARTITIONS};

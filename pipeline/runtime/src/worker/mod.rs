@@ -9,13 +9,13 @@ mod warm_up;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::log::{Log, LogError, Poll};
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::record::TimestampMillis;
+use crate::shutdown::Shutdown;
 use crate::snapshot::SnapshotConfig;
 use crate::stage::Topology;
 use crate::store::StateError;
@@ -272,21 +272,14 @@ impl Worker {
         }
     }
 
-    /// Steps until `stop` is set, then ends cleanly: commits, writes snapshots, gives up its partitions.
-    ///
-    /// # Errors
-    /// [`WorkerError`], as [`Worker::step`].
-    pub fn run(&mut self, stop: &AtomicBool) -> Result<(), WorkerError> {
-        self.run_with(stop, &mut |_| Ok(()))
-    }
-
-    /// As [`Worker::run`], calling `between` before each step.
-    pub(crate) fn run_with(
+    /// Steps until the shutdown, then ends cleanly: commits, writes snapshots, gives up its partitions. Calls `between`
+    /// before each step, and often during a pause.
+    pub(crate) fn run(
         &mut self,
-        stop: &AtomicBool,
+        shutdown: &Shutdown,
         between: &mut dyn FnMut(&mut Self) -> Result<(), WorkerError>,
     ) -> Result<(), WorkerError> {
-        while !stop.load(Ordering::Relaxed) {
+        while !shutdown.is_triggered() {
             between(self)?;
             let pause = match self.step()? {
                 Step::Processed(_) | Step::Idle | Step::Rebalanced => continue,
@@ -294,9 +287,12 @@ impl Worker {
                 Step::Retry(pause) | Step::Unavailable(pause) => pause,
             };
             let until = Instant::now() + pause;
-            while !stop.load(Ordering::Relaxed) && Instant::now() < until {
+            while Instant::now() < until {
                 between(self)?;
-                std::thread::sleep((until - Instant::now().min(until)).min(Duration::from_millis(20)));
+                let left = until.saturating_duration_since(Instant::now());
+                if shutdown.wait(left.min(Duration::from_millis(20))) {
+                    break;
+                }
             }
         }
         self.close()
