@@ -121,7 +121,7 @@ impl Database {
         *self.opened.write().unwrap_or_else(PoisonError::into_inner) = None;
         if let Err(again) = self.reopen() {
             tracing::warn!(error = describe(&again), "the state folder could not be opened again after a failed write");
-            return Err(self.unavailable(&error));
+            return Err(self.unavailable(error));
         }
         // The answer is certain now.
         writer.in_doubt = None;
@@ -129,7 +129,7 @@ impl Database {
             writer.sequence = sequence;
             return Ok(());
         }
-        Err(self.unavailable(&error))
+        Err(self.unavailable(error))
     }
 
     /// Calls `read` with the open database.
@@ -137,7 +137,7 @@ impl Database {
         self.ensure_open(&mut self.lock_writer())?;
         match self.read().as_ref() {
             Some(opened) => read(opened),
-            None => Err(LogError::Unavailable(format!("{} is being opened again", self.path.display()))),
+            None => Err(LogError::unavailable(format!("{} is being opened again", self.path.display()))),
         }
     }
 
@@ -149,13 +149,13 @@ impl Database {
         }
         let guard = self.read();
         let Some(opened) = guard.as_ref() else {
-            return Err(LogError::Unavailable("the database has to be opened again first".to_owned()));
+            return Err(LogError::unavailable("the database has to be opened again first"));
         };
-        opened.database.persist(PersistMode::SyncData).map_err(|error| self.unavailable(&error))?;
+        opened.database.persist(PersistMode::SyncData).map_err(|error| self.unavailable(error))?;
         let text = format!("{sequence:020}\n");
-        self.synced
-            .write_all_at(text.as_bytes(), 0)
-            .map_err(|error| LogError::Unavailable(format!("cannot write to {SYNCED_FILE}: {error}")))?;
+        self.synced.write_all_at(text.as_bytes(), 0).map_err(|error| {
+            LogError::unavailable(format!("cannot write to {SYNCED_FILE}: {error}")).caused_by(error)
+        })?;
         self.on_disk.fetch_max(sequence, Ordering::AcqRel);
         Ok(())
     }
@@ -175,45 +175,47 @@ impl Database {
 
     /// The error for stored bytes that make no sense.
     pub(super) fn damaged(&self, what: &str) -> LogError {
-        LogError::Fatal(format!(
+        LogError::fatal(format!(
             "{} is damaged ({what}): restore the state folder from a backup, or move it away and start with an empty one",
             self.path.display()
         ))
     }
 
     /// The error of a read: what the disk said passes, what the content says does not.
-    pub(super) fn unreadable(&self, error: &fjall::Error) -> LogError {
-        match error {
+    pub(super) fn unreadable(&self, error: fjall::Error) -> LogError {
+        match &error {
             fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source))
                 if !is_about_content(source) =>
             {
-                LogError::Unavailable(format!("cannot read {}: {source}; check that disk", self.path.display()))
+                let text = format!("cannot read {}: {source}; check that disk", self.path.display());
+                LogError::unavailable(text).caused_by(error)
             }
             fjall::Error::Poisoned | fjall::Error::Locked => self.unavailable(error),
-            error => self.damaged(&describe(error)),
+            _ => self.damaged(&describe(&error)).caused_by(error),
         }
     }
 
     /// The error for a database that cannot be written now.
-    pub(super) fn unavailable(&self, error: &fjall::Error) -> LogError {
-        LogError::Unavailable(format!(
+    pub(super) fn unavailable(&self, error: fjall::Error) -> LogError {
+        LogError::unavailable(format!(
             "cannot write to {}: {}; make room on that disk or check its permissions, the work is tried again",
             self.path.display(),
-            describe(error)
+            describe(&error)
         ))
+        .caused_by(error)
     }
 
     /// Opens the database again after a failure, and settles what became of the change in doubt.
     fn ensure_open(&self, writer: &mut Writer) -> Result<(), LogError> {
         if writer.is_closed {
-            return Err(LogError::Fatal(format!("{} is closed", self.path.display())));
+            return Err(LogError::fatal(format!("{} is closed", self.path.display())));
         }
         if self.read().is_none() {
-            self.reopen().map_err(|error| self.unavailable(&error))?;
+            self.reopen().map_err(|error| self.unavailable(error))?;
         }
         let Some(in_doubt) = writer.in_doubt else { return Ok(()) };
         if self.stored_sequence()? == in_doubt {
-            return Err(LogError::Fatal(format!(
+            return Err(LogError::fatal(format!(
                 "a write to {} that had failed was found stored after all: start again to go on from there",
                 self.path.display()
             )));
@@ -242,8 +244,8 @@ impl Database {
     fn stored_sequence(&self) -> Result<u64, LogError> {
         match self.read().as_ref().map(Opened::sequence) {
             Some(Ok(sequence)) => Ok(sequence),
-            Some(Err(error)) => Err(self.unavailable(&error)),
-            None => Err(self.unavailable(&fjall::Error::Poisoned)),
+            Some(Err(error)) => Err(self.unavailable(error)),
+            None => Err(self.unavailable(fjall::Error::Poisoned)),
         }
     }
 

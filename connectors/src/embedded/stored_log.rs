@@ -104,7 +104,7 @@ impl StoredLog {
     fn register(&self, topics: &[&'static Topic], flow_partitions: i32) -> Result<Vec<u16>, LogError> {
         let mut next = self.database.with(|opened| {
             let entries = opened.meta.prefix(b"t").map(|entry| {
-                let value = entry.value().map_err(|error| self.database.unreadable(&error))?;
+                let value = entry.value().map_err(|error| self.database.unreadable(error))?;
                 TopicEntry::from_bytes(&value)
                     .ok_or_else(|| self.database.damaged("the entry of a topic is unreadable"))
             });
@@ -118,7 +118,7 @@ impl StoredLog {
             let stored = self.get(&key, TopicEntry::from_bytes)?;
             if let Some(entry) = stored {
                 if entry.partitions != partitions {
-                    return Err(LogError::Fatal(format!(
+                    return Err(LogError::fatal(format!(
                         "topic {} was made with {} partitions and is declared with {partitions}: set the number back, \
                          or start with an empty state folder",
                         topic.name, entry.partitions
@@ -140,14 +140,14 @@ impl StoredLog {
 
     fn get<T>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, LogError> {
         self.database.with(|opened| {
-            let stored = opened.meta.get(key).map_err(|error| self.database.unreadable(&error))?;
+            let stored = opened.meta.get(key).map_err(|error| self.database.unreadable(error))?;
             let Some(bytes) = stored else { return Ok(None) };
             read(&bytes).map(Some).ok_or_else(|| self.database.damaged("an entry is unreadable"))
         })
     }
 
     fn load_partition(&self, opened: &Opened, topic: u16, partition: i32) -> Result<Partition, LogError> {
-        let meta = |key: &[u8]| opened.meta.get(key).map_err(|error| self.database.unreadable(&error));
+        let meta = |key: &[u8]| opened.meta.get(key).map_err(|error| self.database.unreadable(error));
         let damaged = || self.database.damaged("the entry of a partition is unreadable");
         let figures = match meta(&keys::figures(topic, partition))? {
             Some(bytes) => Figures::from_bytes(&bytes).ok_or_else(damaged)?,
@@ -220,7 +220,7 @@ impl StoredLog {
         let start = keys::batch(topic, partition, 0);
         let end = keys::batch(topic, partition, i64::MAX);
         self.database.with(|opened| {
-            let unavailable = |error: fjall::Error| self.database.unreadable(&error);
+            let unavailable = |error: fjall::Error| self.database.unreadable(error);
             let before = opened.batches.range(start.clone()..=keys::batch(topic, partition, from.max(0))).next_back();
             let start = before.map_or(Ok(start), |entry| entry.key().map(|key| key.to_vec())).map_err(unavailable)?;
             for entry in opened.batches.range(start..end) {
@@ -252,14 +252,14 @@ impl StoredLog {
         for inbox in inboxes {
             let stored = &self.topics[self.topic_number(inbox.name)?];
             if !stored.readers.iter().any(|reader| self.groups[*reader] == group) {
-                return Err(LogError::Fatal(format!("group {group} is not declared as a reader of {}", inbox.name)));
+                return Err(LogError::fatal(format!("group {group} is not declared as a reader of {}", inbox.name)));
             }
         }
         Ok(())
     }
 
     fn topic_number(&self, name: &str) -> Result<usize, LogError> {
-        let unknown = || LogError::Fatal(format!("topic {name} is not declared in the embedded log"));
+        let unknown = || LogError::fatal(format!("topic {name} is not declared in the embedded log"));
         self.by_name.get(name).copied().ok_or_else(unknown)
     }
 
@@ -313,7 +313,7 @@ impl StoredLog {
         touched: &mut FxHashMap<(usize, i32), Touched>,
         changes: &mut Vec<Change>,
     ) -> Result<(), LogError> {
-        let unknown = || LogError::Fatal(format!("group {group} is not declared in the embedded log"));
+        let unknown = || LogError::fatal(format!("group {group} is not declared in the embedded log"));
         let group_number = self.groups.iter().position(|candidate| candidate == group).ok_or_else(unknown)?;
         for (at, offset) in offsets {
             let place = (self.topic_number(at.topic)?, at.partition);
@@ -390,10 +390,10 @@ impl StoredLog {
         let topic = self.topic_number(changelog.topic)?;
         let partition = usize::try_from(changelog.partition).ok();
         let figures = partition.and_then(|number| self.lock()[topic].get(number).map(|partition| partition.figures));
-        let figures = figures.ok_or_else(|| LogError::Fatal(format!("partition {changelog} does not exist")))?;
+        let figures = figures.ok_or_else(|| LogError::fatal(format!("partition {changelog} does not exist")))?;
         let Figures { end, tombstones_gone_below, .. } = figures;
         if from > end || (from > 0 && from < tombstones_gone_below) {
-            return Err(LogError::OffsetOutOfRange(format!(
+            return Err(LogError::offset_out_of_range(format!(
                 "{changelog} has {tombstones_gone_below} to {end} with deletions, not {from}"
             )));
         }

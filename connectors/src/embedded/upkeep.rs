@@ -52,7 +52,7 @@ impl Upkeep {
         let thread = std::thread::Builder::new()
             .name("log-upkeep".to_owned())
             .spawn(run)
-            .map_err(|error| LogError::Fatal(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| LogError::fatal(format!("cannot start a thread: {error}")).caused_by(error))?;
         Ok(Self { stored, stop: Some(stop), thread: Some(thread) })
     }
 

@@ -55,7 +55,7 @@ impl Committer {
         };
         let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(commit);
         self.commit =
-            Some(thread.map_err(|error| LogError::Unavailable(format!("no thread to commit with: {error}")))?);
+            Some(thread.map_err(|error| LogError::unavailable(format!("no thread to commit with: {error}")))?);
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl Committer {
         }
         let Some(commit) = self.commit.take() else { return Some(Ok(Instant::now())) };
         let Ok(ended) = commit.join() else {
-            return Some(Err(LogError::Fatal("a commit panicked".to_owned())));
+            return Some(Err(LogError::fatal("a commit panicked")));
         };
         self.transactions = Some(ended.transactions);
         self.spare = Some(ended.output);
@@ -75,5 +75,5 @@ impl Committer {
 }
 
 fn away() -> LogError {
-    LogError::Unavailable("the producer is committing or was lost".to_owned())
+    LogError::unavailable("the producer is committing or was lost")
 }

@@ -66,20 +66,22 @@ impl From<RDKafkaError> for Fault {
 
 /// The error of a call that asks the broker for something, `what`.
 pub(super) fn asked(what: &str, error: &KafkaError) -> LogError {
-    match error.rdkafka_error_code() {
+    let failed = match error.rdkafka_error_code() {
         Some(code) => by_code(what, code, error),
-        None => LogError::Unavailable(format!("{what}: {error}")),
-    }
+        None => LogError::unavailable(format!("{what}: {error}")),
+    };
+    failed.caused_by(error.clone())
 }
 
 /// The error of a client that could not be made: the configuration is wrong.
 pub(super) fn not_created(what: &str, error: &KafkaError) -> LogError {
-    LogError::Fatal(format!("{what} could not be set up, check the Kafka settings: {error}"))
+    let text = format!("{what} could not be set up, check the Kafka settings: {error}");
+    LogError::fatal(text).caused_by(error.clone())
 }
 
 fn by_code(what: &str, code: Code, error: &KafkaError) -> LogError {
     match code {
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => LogError::Unavailable(format!(
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => LogError::unavailable(format!(
             "{what}: the topic or partition does not exist; create it with `tributary topics apply` ({error})"
         )),
         Code::TopicAuthorizationFailed
@@ -87,15 +89,15 @@ fn by_code(what: &str, code: Code, error: &KafkaError) -> LogError {
         | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed
         | Code::SaslAuthenticationFailed
-        | Code::Authentication => LogError::Fatal(format!(
+        | Code::Authentication => LogError::fatal(format!(
             "{what}: the broker refuses; check user, password and access rights of topics, groups and transactional \
              ids ({error})"
         )),
-        Code::FencedInstanceId => LogError::Fenced(format!("{what}: {INSTANCE_NAME_TAKEN} ({error})")),
-        Code::OffsetOutOfRange | Code::AutoOffsetReset => LogError::OffsetOutOfRange(format!("{what}: {error}")),
+        Code::FencedInstanceId => LogError::fenced(format!("{what}: {INSTANCE_NAME_TAKEN} ({error})")),
+        Code::OffsetOutOfRange | Code::AutoOffsetReset => LogError::offset_out_of_range(format!("{what}: {error}")),
         Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress | Code::StaleMemberEpoch => {
-            LogError::Abortable(format!("{what}: the partitions have moved to another member ({error})"))
+            LogError::abortable(format!("{what}: the partitions have moved to another member ({error})"))
         }
-        _ => LogError::Unavailable(format!("{what}: {error}")),
+        _ => LogError::unavailable(format!("{what}: {error}")),
     }
 }

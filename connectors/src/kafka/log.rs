@@ -193,8 +193,8 @@ impl KafkaLog {
         if let Some((code, text)) = self.consumer.client().fatal_error() {
             let text = format!("the consumer of group {}: {text}", self.group);
             return Err(match code {
-                Code::FencedInstanceId => LogError::Fenced(format!("{text}; {}", fault::INSTANCE_NAME_TAKEN)),
-                _ => LogError::Unavailable(text),
+                Code::FencedInstanceId => LogError::fenced(format!("{text}; {}", fault::INSTANCE_NAME_TAKEN)),
+                _ => LogError::unavailable(text),
             });
         }
         match fault::asked("reading", error) {
@@ -215,9 +215,9 @@ impl KafkaLog {
         // Asked each time: the generation of the group moves with every rebalance.
         let member = self.consumer.group_metadata();
         if self.consumer.assignment_lost() {
-            return Err(LogError::Abortable("the group has given the partitions to others".to_owned()));
+            return Err(LogError::abortable("the group has given the partitions to others"));
         }
-        member.ok_or_else(|| LogError::Fatal("the consumer has no group; set a group name".to_owned()))
+        member.ok_or_else(|| LogError::fatal("the consumer has no group; set a group name"))
     }
 
     /// Returns the consumer to the committed offsets.
@@ -307,7 +307,7 @@ impl Log for KafkaLog {
             return Ok(event);
         }
         if self.consumer.context().membership.is_adrift() {
-            return Err(LogError::Unavailable(format!(
+            return Err(LogError::unavailable(format!(
                 "the consumer of group {} cannot join or stay in it",
                 self.group
             )));
@@ -402,7 +402,7 @@ impl Log for KafkaLog {
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
         let ends = self.reader.ends(std::slice::from_ref(&partition));
         let ends = self.reader.renewed_after(ends)?;
-        ends.first().copied().ok_or_else(|| LogError::Unavailable(format!("no end offset of {changelog}")))
+        ends.first().copied().ok_or_else(|| LogError::unavailable(format!("no end offset of {changelog}")))
     }
 }
 

@@ -93,7 +93,7 @@ fn offset(element: &TopicPartitionListElem<'_>) -> Result<i64, LogError> {
         Offset::Offset(offset) => Ok(offset),
         other => {
             let place = format!("{}-{}", element.topic(), element.partition());
-            Err(LogError::Unavailable(format!("{WHAT} of {place}: no answer yet ({other:?})")))
+            Err(LogError::unavailable(format!("{WHAT} of {place}: no answer yet ({other:?})")))
         }
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn list<'a>(
     let mut list = TopicPartitionList::new();
     for (topic, partition, offset) in partitions {
         list.add_partition_offset(topic, partition, offset)
-            .map_err(|error| LogError::Fatal(format!("offset {offset:?} of {topic}-{partition}: {error}")))?;
+            .map_err(|error| LogError::fatal(format!("offset {offset:?} of {topic}-{partition}: {error}")))?;
     }
     Ok(list)
 }

@@ -89,10 +89,10 @@ impl Reader {
         let text = format!("{place} holds offsets {start} to {end}, not {from}");
         // Compaction leaves the first offset where it is: only a deletion moves it.
         if from < start {
-            return Err(LogError::Truncated(text));
+            return Err(LogError::truncated(text));
         }
         if from > end {
-            return Err(LogError::OffsetOutOfRange(text));
+            return Err(LogError::offset_out_of_range(text));
         }
         self.wait_until_stable(asked, end)?;
         self.read(partition, from, end, each)
@@ -105,7 +105,7 @@ impl Reader {
         while only(&self.stable_ends(partition)?) < end {
             if Instant::now() > deadline {
                 let (topic, number) = &partition[0];
-                return Err(LogError::Unavailable(format!(
+                return Err(LogError::unavailable(format!(
                     "{topic}-{number} has a transaction that stays open; `kafka-transactions.sh find-hanging` shows it"
                 )));
             }
@@ -145,7 +145,7 @@ impl Reader {
                 Some(Ok(_)) | None => {}
             }
             if progress.elapsed() > self.timeout * 2 {
-                return Err(LogError::Unavailable(format!("{what}: no answer from the broker")));
+                return Err(LogError::unavailable(format!("{what}: no answer from the broker")));
             }
         }
     }
@@ -175,7 +175,7 @@ impl Reader {
                 None => {}
             }
             if Instant::now() > deadline {
-                return Err(LogError::Unavailable(format!("{what}: no answer from the broker")));
+                return Err(LogError::unavailable(format!("{what}: no answer from the broker")));
             }
         }
         Ok(records)

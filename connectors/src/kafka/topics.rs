@@ -106,7 +106,7 @@ impl TopicPlan {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
-            .map_err(|error| LogError::Fatal(format!("no thread for managing topics: {error}")))?;
+            .map_err(|error| LogError::fatal(format!("no thread for managing topics: {error}")))?;
         let expected = topics.iter().map(|topic| expect(configuration, topic, flow_partitions, replication)).collect();
         let mut plan = Self { admin, runtime, replication, expected, changes: Vec::new() };
         plan.changes = plan.differences()?;
@@ -130,7 +130,7 @@ impl TopicPlan {
             .map(ToString::to_string)
             .collect();
         if !conflicts.is_empty() {
-            return Err(LogError::Fatal(conflicts.join("; ")));
+            return Err(LogError::fatal(conflicts.join("; ")));
         }
         self.create()?;
         self.alter()?;
@@ -274,7 +274,7 @@ impl TopicPlan {
             let missing = self.without_leader()?;
             let Some(first) = missing.first() else { return Ok(()) };
             if Instant::now() > deadline {
-                return Err(LogError::Unavailable(format!(
+                return Err(LogError::unavailable(format!(
                     "the topic {first} was created but has no leader; are enough brokers up?"
                 )));
             }

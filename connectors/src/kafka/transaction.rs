@@ -143,16 +143,16 @@ impl Transactions {
             let _ = sender.send(added);
         };
         let thread = std::thread::Builder::new().name("offsets".to_owned()).spawn(add);
-        thread.map_err(|error| LogError::Unavailable(format!("no thread for {CALL}: {error}")))?;
+        thread.map_err(|error| LogError::unavailable(format!("no thread for {CALL}: {error}")))?;
         match answer.recv_timeout(timeout + LATE) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(fault)) => self.recover(CALL, &fault),
             Err(RecvTimeoutError::Timeout) => {
                 tracing::warn!(id = self.id, "{CALL}: the client did not come back; another takes its place");
                 self.renew()?;
-                Err(LogError::Abortable(format!("{CALL}: the client did not come back")))
+                Err(LogError::abortable(format!("{CALL}: the client did not come back")))
             }
-            Err(RecvTimeoutError::Disconnected) => Err(LogError::Fatal(format!("{CALL}: the call panicked"))),
+            Err(RecvTimeoutError::Disconnected) => Err(LogError::fatal(format!("{CALL}: the call panicked"))),
         }
     }
 
@@ -163,14 +163,14 @@ impl Transactions {
                 self.committed = Some(Instant::now());
                 Ok(())
             }
-            Err(fault) if fault.abortable => Err(LogError::Abortable(fault.describe("committing the transaction"))),
+            Err(fault) if fault.abortable => Err(LogError::abortable(fault.describe("committing the transaction"))),
             Err(fault) => {
                 // The broker may or may not have committed. Only it knows, once a new producer has taken the id.
                 let fenced = fault.is_fenced() && !self.is_expired();
                 self.producer = None;
                 self.opened = None;
                 let text = fault.describe("the outcome of a commit is not known, state has to be restored");
-                Err(if fenced { LogError::Fenced(text) } else { LogError::Unavailable(text) })
+                Err(if fenced { LogError::fenced(text) } else { LogError::unavailable(text) })
             }
         }
     }
@@ -195,7 +195,7 @@ impl Transactions {
             Ok(()) => Ok(()),
             Err(fault) if fault.is_fenced() && !expired => {
                 self.producer = None;
-                Err(LogError::Fenced(fault.describe("aborting the transaction")))
+                Err(LogError::fenced(fault.describe("aborting the transaction")))
             }
             // Whatever it is (librdkafka can fail so when nothing had reached the broker yet), a new epoch ends it.
             Err(_) => self.renew(),
@@ -245,7 +245,7 @@ impl Transactions {
                 Some(Code::MessageSizeTooLarge) => return Err(too_large(name, record)),
                 // `State`: an earlier record failed, so the transaction can only be aborted.
                 Some(Code::QueueFull | Code::State) => {
-                    return Err(LogError::Abortable(format!("sending to {name}: {error}")));
+                    return Err(LogError::abortable(format!("sending to {name}: {error}")));
                 }
                 _ => {
                     let fault = Fault::from(error);
@@ -259,15 +259,15 @@ impl Transactions {
     /// What to do about a failure before the commit itself, when surely nothing is visible yet.
     fn recover(&mut self, call: &str, fault: &Fault) -> Result<(), LogError> {
         if fault.is_answered_and_abortable() {
-            return Err(LogError::Abortable(fault.describe(call)));
+            return Err(LogError::abortable(fault.describe(call)));
         }
         if fault.is_fenced() && !self.is_expired() {
             self.producer = None;
             self.opened = None;
-            return Err(LogError::Fenced(fault.describe(call)));
+            return Err(LogError::fenced(fault.describe(call)));
         }
         self.renew()?;
-        Err(LogError::Abortable(fault.describe(call)))
+        Err(LogError::abortable(fault.describe(call)))
     }
 
     /// Whether something that the producer has sent may still arrive, in a transaction that it does not belong to.
@@ -338,17 +338,17 @@ fn not_taken(id: &str, error: KafkaError) -> LogError {
         Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
             fault::asked(&call, &error)
         }
-        _ => LogError::Unavailable(Fault::from(error).describe(&call)),
+        _ => LogError::unavailable(Fault::from(error).describe(&call)),
     }
 }
 
 fn broken() -> LogError {
-    LogError::Unavailable("the producer has failed before and must be opened anew".to_owned())
+    LogError::unavailable("the producer has failed before and must be opened anew")
 }
 
 fn too_large(name: &str, record: &OutputRecord<'_>) -> LogError {
     let size = record.key.len() + record.value.map_or(0, <[u8]>::len);
-    LogError::Fatal(format!(
+    LogError::fatal(format!(
         "a record of {size} bytes for {name}-{} is larger than Kafka takes; raise `message.max.bytes` of the producer \
          and of the topic",
         record.partition

@@ -323,7 +323,7 @@ impl<'a> Publications<'a> {
         let Some(sender) = &self.sender else { return Ok(()) };
         for output in self.waiting.drain(..) {
             // The publisher ends early only with an error of its own, which is reported instead of this one.
-            sender.send(output).map_err(|_| LogError::Unavailable("the log does not take records".to_owned()))?;
+            sender.send(output).map_err(|_| LogError::unavailable("the log does not take records"))?;
         }
         Ok(())
     }

@@ -11,7 +11,9 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod error_code;
 mod log;
+mod log_error;
 pub mod memory;
 mod metrics;
 mod output;
@@ -29,7 +31,8 @@ mod task;
 mod topic;
 mod worker;
 
-pub use log::{Lag, Log, LogError, Poll, Producer};
+pub use log::{Lag, Log, Poll, Producer};
+pub use log_error::{LogError, Reason};
 pub use metrics::{Metrics, StageFigures, WorkerFigures};
 pub use output::{Mark, Output, OutputRecord};
 pub use partitioner::partition_for_key;

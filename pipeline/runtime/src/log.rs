@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::log_error::LogError;
 use crate::output::Output;
 use crate::record::Record;
 use crate::store::EachChange;
@@ -133,27 +134,4 @@ pub enum Poll {
     Revoked(Vec<TopicPartition>),
     /// Partitions that are another's already: the open transaction cannot be committed for them.
     Lost(Vec<TopicPartition>),
-}
-
-/// Why the log could not do it, by what has to happen next.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
-    /// The transaction must be aborted; afterwards the work is done again.
-    #[error("transaction must be aborted: {0}")]
-    Abortable(String),
-    /// The broker is not reachable or not ready; the same call may succeed later.
-    #[error("log is not available: {0}")]
-    Unavailable(String),
-    /// Another producer with this transactional id has taken over.
-    #[error("fenced by another process with the same transactional id: {0}")]
-    Fenced(String),
-    /// Offsets asked for are no longer in the log.
-    #[error("offset out of range: {0}")]
-    OffsetOutOfRange(String),
-    /// Records of a changelog were deleted, so what is left of it is not the whole state.
-    #[error("changelog truncated: {0}")]
-    Truncated(String),
-    /// Nothing helps but an operator.
-    #[error("log failed: {0}")]
-    Fatal(String),
 }

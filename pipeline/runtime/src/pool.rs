@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::log::{Log, LogError};
+use crate::log::Log;
+use crate::log_error::LogError;
 use crate::metrics::{Metrics, add};
 use crate::shutdown::Shutdown;
 use crate::stage::Topology;
@@ -66,7 +67,8 @@ impl WorkerPool {
             let shared = Arc::clone(&shared);
             let name = format!("{}-worker-{slot}", shared.topology.flow);
             let thread = std::thread::Builder::new().name(name).spawn(move || run_slot(&shared, slot, &receiver));
-            let thread = thread.map_err(|error| LogError::Fatal(format!("cannot start a worker thread: {error}")))?;
+            let thread = thread
+                .map_err(|error| LogError::fatal(format!("cannot start a worker thread: {error}")).caused_by(error))?;
             pool.requests.push(sender);
             pool.threads.push(thread);
         }
@@ -303,7 +305,7 @@ mod tests {
         let topology = word_count::topology(&Arc::default());
         let pool = WorkerPool::start(topology, WorkerConfig::default(), 1, move |slot| {
             if opened.fetch_add(1, Ordering::Relaxed) == 0 {
-                return Err(LogError::Unavailable("not yet".to_owned()));
+                return Err(LogError::unavailable("not yet"));
             }
             open(&logs, slot)
         })
@@ -370,7 +372,7 @@ mod tests {
         let pool = WorkerPool::start(topology, config, 1, move |slot| {
             // The other process takes the id at once: every second time before this one has opened its log.
             if counter.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
-                return Err(LogError::Fenced("newer epoch".to_owned()));
+                return Err(LogError::fenced("newer epoch"));
             }
             let log = open(&logs, slot)?;
             logs.producer(&format!("worker-{slot}"));

@@ -43,6 +43,7 @@ pub enum SnapshotError {
         /// The file.
         path: PathBuf,
         /// What the file system said.
+        #[source]
         error: io::Error,
     },
     /// The bytes are not what was written.
@@ -59,7 +60,7 @@ pub enum SnapshotError {
     TooOld(PathBuf),
     /// The state could not be written or read.
     #[error("snapshot {0}: {1}")]
-    State(PathBuf, crate::StateError),
+    State(PathBuf, #[source] crate::StateError),
 }
 
 /// The file of one task.

@@ -272,19 +272,24 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
 pub enum StateError {
     /// A key or value that the codec refuses to write.
     #[error("state entry cannot be written: {0}")]
-    Encode(String),
+    Encode(#[source] postcard::Error),
     /// Bytes that are not an entry of this store: damage, or state of another version.
     #[error("state entry cannot be read, it is damaged or of another version: {0}")]
-    Decode(String),
+    Decode(#[source] postcard::Error),
+    /// An entry of a store that the stage does not have: damage, or state of another version.
+    #[error(
+        "state entry cannot be read, it is damaged or of another version: it names a store that this stage does not have"
+    )]
+    UnknownStore,
 }
 
 fn encode<T: Serialize>(value: &T, mut buffer: Vec<u8>) -> Result<Vec<u8>, StateError> {
     buffer.clear();
-    postcard::to_extend(value, buffer).map_err(|error| StateError::Encode(error.to_string()))
+    postcard::to_extend(value, buffer).map_err(StateError::Encode)
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
-    postcard::from_bytes(bytes).map_err(|error| StateError::Decode(error.to_string()))
+    postcard::from_bytes(bytes).map_err(StateError::Decode)
 }
 
 #[cfg(test)]

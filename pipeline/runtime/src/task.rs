@@ -198,10 +198,9 @@ impl Task {
 
     /// Takes one record of the changelog.
     pub(crate) fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
-        let unknown = || StateError::Decode("it names a store that this stage does not have".to_owned());
-        let (&number, key) = key.split_first().ok_or_else(unknown)?;
+        let (&number, key) = key.split_first().ok_or(StateError::UnknownStore)?;
         let mut stores = self.processor.stores();
-        let store = stores.get_mut(usize::from(number)).ok_or_else(unknown)?;
+        let store = stores.get_mut(usize::from(number)).ok_or(StateError::UnknownStore)?;
         store.restore(key, value)
     }
 

@@ -245,7 +245,7 @@ pub fn compare_compatibility(kafka: &KafkaSettings) -> Result<Option<(Compatibil
 /// Configuration and conflicts are refusals, everything else may pass.
 pub fn log_failure(error: LogError) -> Failure {
     match error {
-        LogError::Fatal(text) => Failure::Refused(text),
+        LogError::Fatal(reason) => Failure::Refused(reason.into()),
         other => Failure::unfinished(other),
     }
 }

@@ -99,7 +99,7 @@ mod tests {
         let is_down = Arc::new(AtomicBool::new(true));
         let down = Arc::clone(&is_down);
         let secure = move || {
-            let full = || LogError::Unavailable("the disk is full".to_owned());
+            let full = || LogError::unavailable("the disk is full");
             if down.load(Ordering::Relaxed) { Err(full()) } else { Ok(()) }
         };
         let outbox = Outbox::new(folder.path(), secure);

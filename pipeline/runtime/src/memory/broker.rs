@@ -10,7 +10,8 @@ use super::member::{MemberConfig, MemoryLog};
 use super::partition::{BufferWriter, Chunk, StoredRecord};
 use super::state::State;
 use super::transaction::{Batch, Transaction};
-use crate::log::{Lag, LogError, Producer};
+use crate::log::{Lag, Producer};
+use crate::log_error::LogError;
 use crate::output::Output;
 use crate::record::{Headers, TimestampMillis};
 use crate::store::EachChange;
@@ -152,17 +153,17 @@ impl Shared {
             let end = log.end;
             let text = || format!("{partition} holds offsets {} to {end}, not {from}", log.start);
             if from < log.start {
-                return Err(LogError::Truncated(text()));
+                return Err(LogError::truncated(text()));
             }
             if from > end {
-                return Err(LogError::OffsetOutOfRange(text()));
+                return Err(LogError::offset_out_of_range(text()));
             }
             let stable = log.stable(tick);
             if stable == end {
                 return Ok((log.chunks_from(from).cloned().collect(), stable));
             }
             if simulated || Instant::now() >= deadline {
-                return Err(LogError::Unavailable(format!("{partition} has an open transaction")));
+                return Err(LogError::unavailable(format!("{partition} has an open transaction")));
             }
             let wait = Duration::from_millis(5);
             state = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
@@ -313,7 +314,7 @@ pub struct MemoryProducer {
 impl Producer for MemoryProducer {
     fn publish(&mut self, output: &Output) -> Result<(), LogError> {
         if self.shared.lock().producers.get(&self.id).is_none_or(|producer| producer.epoch != self.epoch) {
-            return Err(LogError::Fenced(self.id.clone()));
+            return Err(LogError::fenced(self.id.clone()));
         }
         let mut transaction = Transaction::with_capacity(output.byte_size());
         transaction.append(output)?;
@@ -363,7 +364,7 @@ mod tests {
     impl Durability for Disk {
         fn write(&self, batch: &Batch) -> Result<(), LogError> {
             if self.full.load(Ordering::Relaxed) {
-                return Err(LogError::Unavailable("disk full".to_owned()));
+                return Err(LogError::unavailable("disk full"));
             }
             let mut written = self.written.lock().unwrap();
             for part in batch.parts() {

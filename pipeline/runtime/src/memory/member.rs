@@ -13,7 +13,8 @@ use super::injection::Fault;
 use super::partition::Chunk;
 use super::state::State;
 use super::transaction::Transaction;
-use crate::log::{Log, LogError, Poll};
+use crate::log::{Log, Poll};
+use crate::log_error::LogError;
 use crate::output::Output;
 use crate::record::Record;
 use crate::store::EachChange;
@@ -96,10 +97,10 @@ impl MemoryLog {
 
     fn check(&mut self, state: &State) -> Result<(), LogError> {
         if self.dead {
-            return Err(LogError::Unavailable("the process is gone".to_owned()));
+            return Err(LogError::unavailable("the process is gone"));
         }
         if state.producers.get(&self.config.id).is_none_or(|producer| producer.epoch != self.epoch) {
-            return Err(LogError::Fenced(self.config.id.clone()));
+            return Err(LogError::fenced(self.config.id.clone()));
         }
         Ok(())
     }
@@ -108,13 +109,13 @@ impl MemoryLog {
     fn check_no_commit(&self) -> Result<(), LogError> {
         match self.slow_commit {
             None => Ok(()),
-            Some(_) => Err(LogError::Fatal("a commit is on its way".to_owned())),
+            Some(_) => Err(LogError::fatal("a commit is on its way")),
         }
     }
 
     fn die(&mut self) -> LogError {
         self.dead = true;
-        LogError::Unavailable("the process was killed by the simulation".to_owned())
+        LogError::unavailable("the process was killed by the simulation")
     }
 
     /// What has to be told before records: lost, revoked or assigned partitions.
@@ -196,7 +197,7 @@ impl MemoryLog {
         }
         if state.injection.happens(Fault::Fence) {
             state.take_transactional_id(&self.config.id);
-            return Err(LogError::Fenced("by the simulation".to_owned()));
+            return Err(LogError::fenced("by the simulation"));
         }
         if state.injection.happens(Fault::Rebalance) {
             state.change_group(&self.config.group, |group, partitions| group.rotate(partitions));
@@ -236,7 +237,7 @@ impl MemoryLog {
         for (partition, _) in offsets {
             let place = state.place(*partition)?;
             if !group.is_some_and(|group| group.holds(&self.config.id, self.token, place)) {
-                return Err(LogError::Abortable(format!("{partition} belongs to another member")));
+                return Err(LogError::abortable(format!("{partition} belongs to another member")));
             }
         }
         Ok(())
@@ -327,7 +328,7 @@ impl Log for MemoryLog {
             let mut state = shared.lock();
             self.check(&state)?;
             if state.injection.happens(Fault::Abort) {
-                return Err(LogError::Abortable("by the simulation".to_owned()));
+                return Err(LogError::abortable("by the simulation"));
             }
             self.moment(&mut state, "records will be sent")?;
             for record in output.records() {

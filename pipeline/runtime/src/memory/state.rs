@@ -7,7 +7,7 @@ use super::group::{Group, Place};
 use super::injection::{Fault, Injection};
 use super::partition::PartitionLog;
 use super::transaction::Batch;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::topic::{Cleanup, Role, Topic, TopicPartition};
 
 /// A topic with its partitions.
@@ -68,7 +68,7 @@ impl State {
 
     pub(super) fn topic_number(&self, name: &str) -> Result<usize, LogError> {
         let number = self.by_name.get(name).copied();
-        number.ok_or_else(|| LogError::Fatal(format!("topic {name} does not exist")))
+        number.ok_or_else(|| LogError::fatal(format!("topic {name} does not exist")))
     }
 
     pub(super) fn place(&self, partition: TopicPartition) -> Result<Place, LogError> {
@@ -76,7 +76,7 @@ impl State {
         if usize::try_from(partition.partition).is_ok_and(|number| number < self.topics[topic].partitions.len()) {
             return Ok((topic, partition.partition));
         }
-        Err(LogError::Fatal(format!("partition {partition} does not exist")))
+        Err(LogError::fatal(format!("partition {partition} does not exist")))
     }
 
     pub(super) fn partition(&mut self, place: Place) -> &mut PartitionLog {

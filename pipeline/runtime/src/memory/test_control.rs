@@ -4,7 +4,7 @@ use super::broker::{Broker, OwnedRecord};
 use super::faults::Faults;
 use super::member::MemoryLog;
 use super::partition::Chunk;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::topic::TopicPartition;
 
 impl Broker {

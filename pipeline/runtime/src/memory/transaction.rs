@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::partition::{BufferWriter, Chunk, Entry, StoredRecord, without_offset};
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::output::Output;
 use crate::topic::{Topic, TopicPartition};
 
@@ -43,7 +43,7 @@ impl Transaction {
     pub(super) fn append(&mut self, output: &Output) -> Result<(), LogError> {
         // Entries name places in the buffer with 32 bits. The worker's commit limits stay far below.
         if self.byte_size() + 3 * output.byte_size() + 64 * output.len() > u32::MAX as usize / 2 {
-            return Err(LogError::Fatal("one transaction holds more than 2 GiB".to_owned()));
+            return Err(LogError::fatal("one transaction holds more than 2 GiB"));
         }
         // In one step: growing bit by bit would copy a large transaction several times.
         self.buffer.bytes.reserve(output.byte_size());

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Committing, Uncommitted, Worker, WorkerError};
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::metrics::add;
 use crate::record::Headers;
 use crate::task::Task;

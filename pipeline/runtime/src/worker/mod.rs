@@ -11,7 +11,9 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::log::{Log, LogError, Poll};
+use crate::error_code;
+use crate::log::{Log, Poll};
+use crate::log_error::LogError;
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::record::TimestampMillis;
@@ -137,6 +139,7 @@ pub enum WorkerError {
         /// The partition.
         partition: i32,
         /// What is wrong.
+        #[source]
         error: StateError,
     },
     /// Records of the changelog were deleted, and no snapshot has what was in them: to go on with the rest would give wrong
@@ -160,6 +163,18 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
+    /// The stable name of this kind of error; see [`error_code`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Log(error) => error.code(),
+            Self::InstanceTaken { .. } => error_code::INSTANCE_NAME_TAKEN,
+            Self::Stopped { .. } => error_code::STAGE_STOPPED,
+            Self::State { .. } => error_code::STATE_INVALID,
+            Self::Truncated { .. } => error_code::STATE_LOST,
+            Self::Panicked(_) => error_code::WORKER_PANICKED,
+        }
+    }
+
     /// Whether a new log and restored tasks may go on where this worker ended.
     pub fn can_restart(&self) -> bool {
         matches!(self, Self::Log(LogError::Abortable(_) | LogError::Unavailable(_) | LogError::Fenced(_)))
@@ -421,7 +436,7 @@ impl Worker {
             Instant::now()
         });
         if since.elapsed() >= self.config.unavailable {
-            return Err(LogError::Unavailable(text.to_owned()).into());
+            return Err(LogError::unavailable(text.to_owned()).into());
         }
         Ok(Step::Unavailable(Duration::from_millis(100)))
     }
@@ -431,7 +446,7 @@ impl Worker {
         for &partition in partitions {
             let number = self.topology.stages.iter().position(|stage| stage.inbox.name == partition.topic);
             let Some(number) = number else {
-                return Err(LogError::Fatal(format!("assigned {partition}, which no stage reads")).into());
+                return Err(LogError::fatal(format!("assigned {partition}, which no stage reads")).into());
             };
             self.tasks.retain(|task| task.inbox != partition);
             let task = self.task_for(number, partition);

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::{Worker, WorkerError};
-use crate::log::{Log, LogError};
+use crate::log::Log;
+use crate::log_error::LogError;
 use crate::metrics::add;
 use crate::snapshot::{SnapshotConfig, SnapshotFile};
 use crate::stage::Topology;
@@ -52,7 +53,7 @@ impl Worker {
             }
         }
         match self.let_flow(&restored) {
-            Err(WorkerError::Log(LogError::Unavailable(text))) => return Ok(Restoring::Unavailable(text)),
+            Err(WorkerError::Log(LogError::Unavailable(reason))) => return Ok(Restoring::Unavailable(reason.into())),
             flowing => flowing?,
         }
         tracing::debug!(tasks = restored.len(), entries, time = ?started.elapsed(), "state is restored");
@@ -137,7 +138,7 @@ impl Source<'_> {
     /// changelog has grown past it again.
     fn forget_snapshot(&self, task: &Task) -> Result<(), LogError> {
         let Some(file) = self.snapshot_file(task) else { return Ok(()) };
-        file.remove().map_err(|error| LogError::Unavailable(error.to_string()))
+        file.remove().map_err(|error| LogError::unavailable(error.to_string()).caused_by(error))
     }
 
     fn snapshot_file(&self, task: &Task) -> Option<SnapshotFile<'_>> {
@@ -157,7 +158,7 @@ impl Source<'_> {
             }
         });
         task.restored_to = restored.map_err(|error| match error {
-            LogError::Truncated(text) => WorkerError::Truncated { stage, partition, text },
+            LogError::Truncated(reason) => WorkerError::Truncated { stage, partition, text: reason.into() },
             error => error.into(),
         })?;
         task.changed_since_snapshot |= entries > 0;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Worker;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::snapshot::SnapshotFile;
 use crate::task::Task;
 use crate::topic::TopicPartition;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::MemoryLog;
-use crate::log::LogError;
+use crate::log_error::LogError;
 use crate::memory::injection::Fault;
 use crate::memory::state::State;
 use crate::memory::transaction::Batch;
@@ -97,7 +97,7 @@ impl MemoryLog {
             return Err(self.die());
         }
         if state.injection.happens(Fault::Abort) {
-            return Err(LogError::Abortable("by the simulation".to_owned()));
+            return Err(LogError::abortable("by the simulation"));
         }
         self.inject_expulsion(&mut state);
         self.check_ownership(&state, offsets)?;
