@@ -12,10 +12,11 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod error_code;
+mod events;
 mod log;
 mod log_error;
 pub mod memory;
-mod metrics;
+pub mod metrics;
 mod output;
 mod partitioner;
 mod pool;
@@ -33,7 +34,7 @@ mod worker;
 
 pub use log::{Lag, Log, Poll, Producer};
 pub use log_error::{LogError, Reason};
-pub use metrics::{Metrics, StageFigures, WorkerFigures};
+pub use metrics::{Metrics, StageStatistics, WorkerStatistics};
 pub use output::{Mark, Output, OutputRecord};
 pub use partitioner::partition_for_key;
 pub use pool::{InspectError, Inspector, WorkerPool};

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::events;
 use crate::log::Log;
 use crate::log_error::LogError;
 use crate::metrics::{Metrics, add};
@@ -194,7 +195,7 @@ fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
             error => error,
         };
         if !error.can_restart() {
-            tracing::error!(slot, "worker ended: {error}");
+            events::worker_ended(slot, &error);
             shared.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             shared.shutdown.trigger();
             return;
@@ -202,7 +203,7 @@ fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
         let pause = Duration::from_millis(100).saturating_mul(1 << attempts.min(8)).min(Duration::from_secs(10));
         attempts += 1;
         add(&shared.metrics.restarts, 1);
-        tracing::warn!(slot, ?pause, "worker begins anew from the last commit: {error}");
+        events::worker_restarts(slot, pause, &error);
         shared.shutdown.wait(pause);
     }
 }

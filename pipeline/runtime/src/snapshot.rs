@@ -63,6 +63,18 @@ pub enum SnapshotError {
     State(PathBuf, #[source] crate::StateError),
 }
 
+impl SnapshotError {
+    /// The stable name of this kind of error; see [`crate::error_code`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } | Self::Damaged(_) | Self::Version(..) | Self::Foreign(_) | Self::TooOld(_) => {
+                crate::error_code::SNAPSHOT_NOT_USED
+            }
+            Self::State(_, error) => error.code(),
+        }
+    }
+}
+
 /// The file of one task.
 pub(crate) struct SnapshotFile<'a> {
     config: &'a SnapshotConfig,

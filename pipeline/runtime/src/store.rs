@@ -283,6 +283,15 @@ pub enum StateError {
     UnknownStore,
 }
 
+impl StateError {
+    /// The stable name of this kind of error; see [`crate::error_code`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Encode(_) | Self::Decode(_) | Self::UnknownStore => crate::error_code::STATE_INVALID,
+        }
+    }
+}
+
 fn encode<T: Serialize>(value: &T, mut buffer: Vec<u8>) -> Result<Vec<u8>, StateError> {
     buffer.clear();
     postcard::to_extend(value, buffer).map_err(StateError::Encode)

@@ -329,7 +329,7 @@ fn count_notifications(flow: &RunningFlow, summary: &mut Summary) {
 fn dead_letters(flow: &RunningFlow) -> Vec<String> {
     let stages = flow.metrics().into_iter().flat_map(|metrics| metrics.stages());
     let affected = stages.filter(|stage| stage.dead_letters > 0);
-    let text = |stage: tributary_runtime::StageFigures| {
+    let text = |stage: tributary_runtime::StageStatistics| {
         let records = table::counted(stage.dead_letters, "record", "records");
         format!("stage {}: {records} could never be processed; see the topic esr.dead-letter", stage.name)
     };

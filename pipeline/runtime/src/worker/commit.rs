@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Committing, Uncommitted, Worker, WorkerError};
+use crate::events;
 use crate::log_error::LogError;
 use crate::metrics::add;
 use crate::record::Headers;
@@ -58,7 +59,7 @@ impl Worker {
     }
 
     fn drop_uncommitted(&mut self, reason: &str) -> Result<(), WorkerError> {
-        tracing::debug!(reason, "aborting the transaction");
+        events::transaction_aborted(reason);
         self.output.clear();
         self.tasks.iter_mut().for_each(Task::discard);
         self.uncommitted = Uncommitted::default();

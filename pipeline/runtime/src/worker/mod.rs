@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error_code;
+use crate::events;
 use crate::log::{Log, Poll};
 use crate::log_error::LogError;
 use crate::metrics::Metrics;
@@ -279,7 +280,7 @@ impl Worker {
             Poll::Assigned(partitions) => self.assigned(&partitions),
             Poll::Revoked(partitions) => self.revoked(&partitions),
             Poll::Lost(partitions) => {
-                tracing::warn!(?partitions, "partitions were lost to another worker");
+                events::partitions_lost(&partitions);
                 drop(self.take_tasks(&partitions));
                 self.roll_back("partitions were lost")?;
                 Ok(Step::Rebalanced)
@@ -358,7 +359,7 @@ impl Worker {
             }
             if tasks.get(last).is_none_or(|task| task.inbox != record.origin) {
                 let Some(found) = tasks.iter().position(|task| task.inbox == record.origin) else {
-                    tracing::error!(partition = %record.origin, "a record came for a partition without task");
+                    events::record_without_task(record.origin);
                     return;
                 };
                 last = found;
@@ -432,7 +433,7 @@ impl Worker {
 
     fn unavailable(&mut self, text: &str) -> Result<Step, WorkerError> {
         let since = *self.unavailable_since.get_or_insert_with(|| {
-            tracing::warn!("the log is not available, trying again: {text}");
+            events::log_unavailable(text);
             Instant::now()
         });
         if since.elapsed() >= self.config.unavailable {
@@ -442,7 +443,7 @@ impl Worker {
     }
 
     fn assigned(&mut self, partitions: &[TopicPartition]) -> Result<Step, WorkerError> {
-        tracing::debug!(?partitions, "the group gives partitions");
+        events::partitions_assigned(partitions);
         for &partition in partitions {
             let number = self.topology.stages.iter().position(|stage| stage.inbox.name == partition.topic);
             let Some(number) = number else {
@@ -456,7 +457,7 @@ impl Worker {
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition]) -> Result<Step, WorkerError> {
-        tracing::debug!(?partitions, "the group wants partitions back");
+        events::partitions_revoked(partitions);
         self.commit_or_abort()?;
         let covered = self.covered_by(|task| partitions.contains(&task.inbox));
         let mut leaving = self.take_tasks(partitions);

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Worker, WorkerError};
+use crate::events;
 use crate::log::Log;
 use crate::log_error::LogError;
 use crate::metrics::add;
@@ -56,7 +57,7 @@ impl Worker {
             Err(WorkerError::Log(LogError::Unavailable(reason))) => return Ok(Restoring::Unavailable(reason.into())),
             flowing => flowing?,
         }
-        tracing::debug!(tasks = restored.len(), entries, time = ?started.elapsed(), "state is restored");
+        events::state_restored(restored.len(), entries, started.elapsed());
         add(&self.metrics.restored_tasks, restored.len() as u64);
         add(&self.metrics.restored_entries, entries);
         add(&self.metrics.restore_nanos, started.elapsed().as_nanos() as u64);
@@ -98,7 +99,7 @@ impl Source<'_> {
         if task.restored_to > 0 {
             match self.read_changelog(task, changelog, task.restored_to) {
                 Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) => {
-                    tracing::warn!(partition = %task.inbox, "what was read before does not fit the changelog: {text}");
+                    events::warm_state_not_used(task.inbox, &text);
                 }
                 Err(error) => {
                     task.clear();
@@ -110,7 +111,7 @@ impl Source<'_> {
         let (from, entries) = self.read_snapshot(task);
         match self.read_changelog(task, changelog, from) {
             Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
-                tracing::warn!(partition = %task.inbox, "snapshot does not fit the changelog, restoring all of it: {text}");
+                events::snapshot_does_not_fit(task.inbox, &text);
                 self.forget_snapshot(task)?;
                 task.clear();
                 self.read_changelog(task, changelog, 0)
@@ -127,7 +128,7 @@ impl Source<'_> {
         match file.read(task) {
             Ok(found) => found.unwrap_or_default(),
             Err(error) => {
-                tracing::warn!("restoring the whole changelog: {error}");
+                events::snapshot_not_read(&error);
                 task.clear();
                 (0, 0)
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::commit::Transaction;
 use super::{Step, Worker, WorkerError, back_off};
+use crate::events;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
@@ -50,13 +51,12 @@ impl Worker {
         let Some(Retry { origin, offset, .. }) = self.retry else { return };
         let task = self.tasks.iter().find(|task| task.inbox == origin);
         if task.is_none_or(|task| task.has_passed(offset)) {
-            tracing::info!(partition = %origin, offset, "the record that was tried again went through");
+            events::retry_succeeded(origin, offset);
             self.retry = None;
         }
     }
 
     fn log_retry(&self, stage: usize, origin: TopicPartition, offset: i64, text: &str) {
-        let stage = self.topology.stages[stage].name;
-        tracing::warn!(stage, partition = %origin, offset, "trying again until it succeeds: {text}");
+        events::record_retried(self.topology.stages[stage].name, origin, offset, text);
     }
 }

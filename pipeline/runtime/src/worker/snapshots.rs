@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Worker;
+use crate::events;
 use crate::log_error::LogError;
 use crate::snapshot::SnapshotFile;
 use crate::task::Task;
@@ -41,7 +42,7 @@ impl Worker {
             return Covered::new();
         }
         self.covered_offsets(|task| is_changed(task) && wanted(task)).unwrap_or_else(|error| {
-            tracing::warn!("no snapshot was written, a restart will take longer: {error}");
+            events::snapshots_skipped(&error);
             Covered::new()
         })
     }
@@ -76,7 +77,7 @@ impl Worker {
             task.snapshot_at = Instant::now();
             match written {
                 Ok(()) => task.changed_since_snapshot = false,
-                Err(error) => tracing::warn!(stage, "no snapshot was written, a restart will take longer: {error}"),
+                Err(error) => events::snapshot_not_written(stage, &error),
             }
         }
     }

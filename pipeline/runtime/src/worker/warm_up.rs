@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::restore::Source;
+use crate::events;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
@@ -88,7 +89,7 @@ impl Worker {
             return false;
         }
         let held = self.log.held_by_others().unwrap_or_else(|error| {
-            tracing::debug!("joining the group without reading state before: {error}");
+            events::warm_up_skipped(&error);
             Vec::new()
         });
         for inbox in held {
@@ -115,7 +116,7 @@ impl Worker {
             Ok(entries) => reading.count(entries),
             Err(error) => {
                 // Whatever it was will come up again when the partition has come, if it does.
-                tracing::info!(partition = %task.inbox, "its state is not read before joining the group: {error}");
+                events::warm_up_of_task_skipped(task.inbox, &error);
                 self.warm_up.tasks.remove(reading.next);
             }
         }
@@ -123,7 +124,7 @@ impl Worker {
         if !more {
             let (entries, time) = (reading.all, reading.since.elapsed());
             let partitions = self.warm_up.tasks.len();
-            tracing::info!(partitions, entries, ?time, "read the state of partitions that others have; joining them");
+            events::warm_up_done(partitions, entries, time);
             self.warm_up.progress = Progress::Read { at: Instant::now() };
         }
         more

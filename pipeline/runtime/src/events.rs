@@ -1,0 +1,94 @@
+//! The log events of this crate: each message, level and set of fields is here, once. Events about an error carry its
+//! `error_code`; see [`crate::error_code`].
+
+use std::time::Duration;
+
+use crate::error_code;
+use crate::log_error::LogError;
+use crate::snapshot::SnapshotError;
+use crate::topic::TopicPartition;
+use crate::worker::WorkerError;
+
+pub(crate) fn worker_ended(slot: usize, error: &WorkerError) {
+    tracing::error!(slot, error_code = error.code(), "worker ended: {error}");
+}
+
+pub(crate) fn worker_restarts(slot: usize, pause: Duration, error: &WorkerError) {
+    let error_code = error.code();
+    tracing::warn!(slot, ?pause, error_code, "worker restarts from the last commit: {error}");
+}
+
+pub(crate) fn transaction_aborted(reason: &str) {
+    tracing::debug!(reason, error_code = error_code::TRANSACTION_ABORTED, "aborting the transaction");
+}
+
+pub(crate) fn log_unavailable(reason: &str) {
+    tracing::warn!(error_code = error_code::LOG_UNAVAILABLE, "the log is not available, trying again: {reason}");
+}
+
+pub(crate) fn partitions_assigned(partitions: &[TopicPartition]) {
+    tracing::debug!(?partitions, "the group assigns partitions");
+}
+
+pub(crate) fn partitions_revoked(partitions: &[TopicPartition]) {
+    tracing::debug!(?partitions, "the group revokes partitions");
+}
+
+pub(crate) fn partitions_lost(partitions: &[TopicPartition]) {
+    tracing::warn!(?partitions, "partitions were lost to another worker");
+}
+
+/// A fault of the log: it handed out a record of a partition that it has not assigned.
+pub(crate) fn record_without_task(partition: TopicPartition) {
+    let error_code = error_code::UNEXPECTED_RECORD;
+    tracing::error!(%partition, error_code, "a record arrived for a partition without a task");
+}
+
+pub(crate) fn record_retried(stage: &str, partition: TopicPartition, offset: i64, reason: &str) {
+    let error_code = error_code::RECORD_RETRIED;
+    tracing::warn!(stage, %partition, offset, error_code, "trying again until it succeeds: {reason}");
+}
+
+pub(crate) fn retry_succeeded(partition: TopicPartition, offset: i64) {
+    tracing::info!(%partition, offset, "the record that was tried again has succeeded");
+}
+
+pub(crate) fn state_restored(tasks: usize, entries: u64, time: Duration) {
+    tracing::debug!(tasks, entries, ?time, "state is restored");
+}
+
+pub(crate) fn warm_state_not_used(partition: TopicPartition, reason: &str) {
+    let error_code = error_code::OFFSET_OUT_OF_RANGE;
+    tracing::warn!(%partition, error_code, "state read before joining does not fit the changelog: {reason}");
+}
+
+pub(crate) fn snapshot_does_not_fit(partition: TopicPartition, reason: &str) {
+    let error_code = error_code::OFFSET_OUT_OF_RANGE;
+    tracing::warn!(%partition, error_code, "snapshot does not fit the changelog, restoring all of it: {reason}");
+}
+
+pub(crate) fn snapshot_not_read(error: &SnapshotError) {
+    tracing::warn!(error_code = error.code(), "restoring the whole changelog: {error}");
+}
+
+pub(crate) fn snapshot_not_written(stage: &str, error: &SnapshotError) {
+    tracing::warn!(stage, error_code = error.code(), "no snapshot was written, a restart will take longer: {error}");
+}
+
+/// The log could not tell what the state covers.
+pub(crate) fn snapshots_skipped(error: &LogError) {
+    tracing::warn!(error_code = error.code(), "no snapshot was written, a restart will take longer: {error}");
+}
+
+pub(crate) fn warm_up_skipped(error: &LogError) {
+    tracing::debug!(error_code = error.code(), "joining the group without reading state first: {error}");
+}
+
+pub(crate) fn warm_up_of_task_skipped(partition: TopicPartition, error: &WorkerError) {
+    let error_code = error.code();
+    tracing::info!(%partition, error_code, "its state is not read before joining the group: {error}");
+}
+
+pub(crate) fn warm_up_done(partitions: usize, entries: u64, time: Duration) {
+    tracing::info!(partitions, entries, ?time, "read the state of partitions that others have; joining the group");
+}
