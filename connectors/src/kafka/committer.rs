@@ -1,74 +1,100 @@
 //! Commits on a thread of their own: a worker processes what comes next while the broker answers.
 //!
-//! The thread takes the producer, the records and the offsets, and brings the producer back with the outcome. So there is
-//! never more than one user of a producer, but for a call that was given up, whose producer nobody else uses any more; and
-//! nothing can be sent while a commit is on its way.
+//! The thread takes the producer, the records and the offsets, and returns the producer with the outcome. So a producer
+//! never has more than one user, and nothing can be sent while a commit is under way. One exception: a call that was
+//! given up still holds its producer, which nobody else uses any more.
 
-use std::thread::JoinHandle;
+use std::sync::mpsc::TryRecvError;
 use std::time::Instant;
 
 use tributary_runtime::{LogError, Output};
 
+use super::call_thread::CallThread;
 use super::transaction::{InputOffsets, Transactions};
 
 /// The transactions of one worker.
 pub(super) struct Committer {
-    /// `None` while a commit is on its way.
-    transactions: Option<Transactions>,
-    commit: Option<JoinHandle<Ended>>,
-    /// The output of the commit before, whose memory serves the next.
+    state: State,
+    /// Started by the first commit. It serves all others.
+    thread: Option<CallThread<Ended>>,
+    /// The output of the previous commit, whose memory serves the next.
     spare: Option<Output>,
+}
+
+/// Who has the producer.
+enum State {
+    /// The worker: it may send, commit and abort.
+    Ready(Box<Transactions>),
+    /// The thread, until the commit has ended.
+    Committing,
+    /// Nobody: a commit panicked.
+    Lost,
 }
 
 /// A commit that has ended, with what it was made of.
 struct Ended {
-    transactions: Transactions,
+    transactions: Box<Transactions>,
     output: Output,
     outcome: Result<Instant, LogError>,
 }
 
 impl Committer {
     pub(super) fn new(transactions: Transactions) -> Self {
-        Self { transactions: Some(transactions), commit: None, spare: None }
+        Self { state: State::Ready(Box::new(transactions)), thread: None, spare: None }
     }
 
-    /// The transactions, unless a commit is on its way.
+    /// The transactions, unless a commit is under way.
     pub(super) fn transactions(&mut self) -> Result<&mut Transactions, LogError> {
-        self.transactions.as_mut().ok_or_else(away)
+        match &mut self.state {
+            State::Ready(transactions) => Ok(transactions),
+            State::Committing | State::Lost => Err(away()),
+        }
     }
 
     /// Whether something was sent that is not committed yet.
     pub(super) fn is_open(&self) -> bool {
-        self.transactions.as_ref().is_some_and(Transactions::is_open)
+        matches!(&self.state, State::Ready(transactions) if transactions.is_open())
     }
 
     /// Begins a commit. Takes the records of `output`.
     pub(super) fn begin(&mut self, output: &mut Output, offsets: Option<InputOffsets>) -> Result<(), LogError> {
-        let mut transactions = self.transactions.take().ok_or_else(away)?;
-        // That of a commit without records ([`tributary_runtime::Log::commit`]) knows nothing of the flow.
+        let thread = CallThread::in_slot(&mut self.thread, "commit")
+            .map_err(|error| LogError::unavailable(format!("no thread to commit with: {error}")).caused_by(error))?;
+        let mut transactions = match std::mem::replace(&mut self.state, State::Committing) {
+            State::Ready(transactions) => transactions,
+            other => {
+                self.state = other;
+                return Err(away());
+            }
+        };
+        // The output of a commit without records ([`tributary_runtime::Log::commit`]) knows nothing of the flow.
         let next = self.spare.take().filter(|spare| spare.is_like(output)).unwrap_or_else(|| output.another());
         let mut output = std::mem::replace(output, next);
-        let commit = move || {
+        thread.begin(move || {
             let outcome = transactions.send_and_commit(&output, offsets).map(|()| Instant::now());
             output.clear();
             Ended { transactions, output, outcome }
-        };
-        let thread = std::thread::Builder::new().name("commit".to_owned()).spawn(commit);
-        self.commit =
-            Some(thread.map_err(|error| LogError::unavailable(format!("no thread to commit with: {error}")))?);
+        });
         Ok(())
     }
 
-    /// How and when the commit that was begun last has ended; `None` while it is on its way.
+    /// How and when the commit that was begun last has ended; `None` while it is under way.
     pub(super) fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
-        if self.commit.as_ref().is_some_and(|commit| !wait && !commit.is_finished()) {
-            return None;
-        }
-        let Some(commit) = self.commit.take() else { return Some(Ok(Instant::now())) };
-        let Ok(ended) = commit.join() else {
+        let (State::Committing, Some(thread)) = (&self.state, &self.thread) else { return Some(Ok(Instant::now())) };
+        let answer = if wait {
+            thread.answers().recv().ok()
+        } else {
+            match thread.answers().try_recv() {
+                Ok(ended) => Some(ended),
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => None,
+            }
+        };
+        let Some(ended) = answer else {
+            self.state = State::Lost;
             return Some(Err(LogError::fatal("a commit panicked")));
         };
-        self.transactions = Some(ended.transactions);
+        self.state = State::Ready(ended.transactions);
         self.spare = Some(ended.output);
         Some(ended.outcome)
     }
@@ -76,4 +102,54 @@ impl Committer {
 
 fn away() -> LogError {
     LogError::unavailable("the producer is committing or was lost")
+}
+
+#[cfg(test)]
+mod tests {
+    //! A hanging call cannot be provoked on a real broker, but on librdkafka's mock cluster.
+
+    use std::thread::ThreadId;
+    use std::time::Duration;
+
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::super::transaction::tests::{cluster, offsets};
+    use super::*;
+
+    fn commit(committer: &mut Committer, offsets: Option<InputOffsets>) -> Result<(), LogError> {
+        committer.begin(&mut Output::new(1), offsets)?;
+        assert!(committer.transactions().is_err(), "the producer has two users");
+        committer.outcome(true).unwrap().map(drop)
+    }
+
+    /// The threads for commits and for offsets.
+    fn threads(committer: &mut Committer) -> (ThreadId, ThreadId) {
+        let offsets = committer.transactions().unwrap().offsets_thread().unwrap();
+        (committer.thread.as_ref().unwrap().thread.thread().id(), offsets)
+    }
+
+    #[test]
+    fn all_commits_use_the_same_threads_until_a_call_hangs() {
+        let (cluster, transactions) = cluster();
+        let mut committer = Committer::new(transactions);
+        assert_eq!(commit(&mut committer, Some(offsets(&cluster))), Ok(()));
+        let first = threads(&mut committer);
+        assert_ne!(first.0, first.1);
+        for _ in 0..5 {
+            assert_eq!(commit(&mut committer, Some(offsets(&cluster))), Ok(()));
+            assert_eq!(threads(&mut committer), first);
+        }
+        cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__OUTDATED]);
+        let hung = commit(&mut committer, Some(offsets(&cluster)));
+        assert!(matches!(&hung, Err(LogError::Abortable(text)) if text.contains("did not return")), "{hung:?}");
+        assert_eq!(commit(&mut committer, Some(offsets(&cluster))), Ok(()));
+        let second = threads(&mut committer);
+        assert_eq!(second.0, first.0, "the commit itself came back");
+        assert_ne!(second.1, first.1, "the call that hangs keeps its thread");
+        assert_eq!(commit(&mut committer, Some(offsets(&cluster))), Ok(()));
+        assert_eq!(threads(&mut committer), second);
+        let started = Instant::now();
+        drop(committer);
+        assert!(started.elapsed() < Duration::from_secs(3), "the call that hangs was waited for");
+    }
 }

@@ -6,6 +6,7 @@
 //! written where it is done: commit and abort in `transaction`, rebalances in `rebalance` and `unassigned`, restoring state in `restore`.
 
 mod assignment;
+mod call_thread;
 mod committer;
 mod configuration;
 mod connection;

@@ -10,7 +10,7 @@
 //! what is still on its way. The same after a connection broke, also when all calls succeeded: see [`Connections`].
 
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -21,6 +21,7 @@ use rdkafka::{TopicPartitionList, bindings};
 use rustc_hash::FxHashMap;
 use tributary_runtime::{LogError, Output, OutputRecord};
 
+use super::call_thread::CallThread;
 use super::configuration::KafkaConfiguration;
 use super::connection::connect;
 use super::connections::Connections;
@@ -60,6 +61,8 @@ pub(super) struct Transactions {
     committed: Option<Instant>,
     /// Names on the broker by logical name.
     names: FxHashMap<&'static str, String>,
+    /// Adds offsets. `None` before the first, and after a call that was given up.
+    offsets_thread: Option<CallThread<Result<(), Fault>>>,
 }
 
 impl Transactions {
@@ -68,7 +71,7 @@ impl Transactions {
         let producer = Some(Arc::new(initialise(configuration, &id)?));
         let configuration = configuration.clone();
         let names = FxHashMap::default();
-        Ok(Self { configuration, id, producer, opened: None, committed: None, names })
+        Ok(Self { configuration, id, producer, opened: None, committed: None, names, offsets_thread: None })
     }
 
     /// Whether a transaction is open.
@@ -125,34 +128,34 @@ impl Transactions {
         self.commit()
     }
 
-    /// Adds the offsets on a thread of its own, because librdkafka may not come back, whatever its time-out: when the
-    /// broker that coordinates the group is down, or is taken from the cluster's list meanwhile (librdkafka issues 5456
-    /// and 5511).
+    /// Adds the offsets on a thread of its own, because librdkafka may never return from this call, whatever its
+    /// timeout: when the broker that coordinates the group is down (librdkafka issue 5456), or is removed from the
+    /// cluster's list meanwhile (issue 5511). A call that hangs is given up together with its thread and its producer.
     fn add_offsets(&mut self, (offsets, member): InputOffsets) -> Result<(), LogError> {
         const CALL: &str = "adding the input offsets to the transaction";
         let timeout = self.configuration.call_timeout();
         let producer = Arc::clone(self.live()?);
-        let (sender, answer) = sync_channel(1);
-        let add = move || {
-            let added = until_done(&producer, timeout, |producer, left| {
+        let thread = CallThread::in_slot(&mut self.offsets_thread, "offsets")
+            .map_err(|error| LogError::unavailable(format!("no thread for {CALL}: {error}")).caused_by(error))?;
+        // The thread drops its share of the producer before the answer: whoever gets it may replace the producer.
+        thread.begin(move || {
+            until_done(&producer, timeout, |producer, left| {
                 producer.send_offsets_to_transaction(&offsets, &member, left).map_err(Fault::from)
-            });
-            // Whoever hears the answer may replace the producer, and this one has to be gone then.
-            drop(producer);
-            // Nobody is left to tell when the call was given up.
-            let _ = sender.send(added);
-        };
-        let thread = std::thread::Builder::new().name("offsets".to_owned()).spawn(add);
-        thread.map_err(|error| LogError::unavailable(format!("no thread for {CALL}: {error}")))?;
-        match answer.recv_timeout(timeout + LATE) {
+            })
+        });
+        match thread.answers().recv_timeout(timeout + LATE) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(fault)) => self.recover(CALL, &fault),
             Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!(id = self.id, "{CALL}: the client did not come back; another takes its place");
+                tracing::warn!(id = self.id, "{CALL}: the client did not return; another takes its place");
+                self.offsets_thread = None;
                 self.renew()?;
-                Err(LogError::abortable(format!("{CALL}: the client did not come back")))
+                Err(LogError::abortable(format!("{CALL}: the client did not return")))
             }
-            Err(RecvTimeoutError::Disconnected) => Err(LogError::fatal(format!("{CALL}: the call panicked"))),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.offsets_thread = None;
+                Err(LogError::fatal(format!("{CALL}: the call panicked")))
+            }
         }
     }
 
@@ -206,6 +209,12 @@ impl Transactions {
     #[cfg(test)]
     pub(super) fn forget(&mut self) {
         self.opened = None;
+    }
+
+    /// The thread that adds offsets, if there is one.
+    #[cfg(test)]
+    pub(super) fn offsets_thread(&self) -> Option<std::thread::ThreadId> {
+        self.offsets_thread.as_ref().map(|thread| thread.thread.thread().id())
     }
 
     fn begin(&mut self) -> Result<(), LogError> {
@@ -393,9 +402,9 @@ impl Drop for Transactions {
 }
 
 #[cfg(test)]
-mod tests {
-    //! A call that does not come back cannot be had from a real broker at will. The client's own stand-in gives an answer
-    //! which librdkafka takes for one that is late, and leaves whoever asked without any.
+pub(super) mod tests {
+    //! A hanging call cannot be provoked on a real broker. librdkafka's mock cluster can send an answer that librdkafka
+    //! takes for an outdated one and drops, so that the caller never gets any.
 
     use rdkafka::consumer::{BaseConsumer, Consumer as _};
     use rdkafka::mocking::MockCluster;
@@ -404,9 +413,9 @@ mod tests {
 
     use super::*;
 
-    type Cluster = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
+    pub(crate) type Cluster = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
 
-    fn cluster() -> (Cluster, Transactions) {
+    pub(crate) fn cluster() -> (Cluster, Transactions) {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("lines", 1, 1).unwrap();
         let mut configuration = KafkaConfiguration::new(cluster.bootstrap_servers(), "", "test");
@@ -416,11 +425,11 @@ mod tests {
     }
 
     #[test]
-    fn offsets_that_the_client_does_not_come_back_from_are_given_up() {
+    fn offsets_from_which_the_client_does_not_return_are_given_up() {
         let (cluster, mut transactions) = cluster();
         cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__OUTDATED]);
         let error = transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))).unwrap_err();
-        assert!(matches!(&error, LogError::Abortable(text) if text.contains("did not come back")), "{error:?}");
+        assert!(matches!(&error, LogError::Abortable(text) if text.contains("did not return")), "{error:?}");
         // The client in its place goes on.
         assert_eq!(transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))), Ok(()));
     }
@@ -445,7 +454,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&second, &commit()), "{request:?}");
     }
 
-    fn offsets(cluster: &Cluster) -> InputOffsets {
+    pub(crate) fn offsets(cluster: &Cluster) -> InputOffsets {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "group");
         let consumer: BaseConsumer = config.create().unwrap();
