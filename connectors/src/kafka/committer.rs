@@ -7,7 +7,7 @@
 use std::sync::mpsc::TryRecvError;
 use std::time::Instant;
 
-use tributary_runtime::{LogError, Output};
+use tributary_runtime::{LogError, Output, TopicPartition};
 
 use super::call_thread::CallThread;
 use super::transaction::{InputOffsets, Transactions};
@@ -25,10 +25,17 @@ pub(super) struct Committer {
 enum State {
     /// The worker: it may send, commit and abort.
     Ready(Box<Transactions>),
-    /// The thread, until the commit has ended.
-    Committing,
+    /// The thread, until the commit of these offsets has ended.
+    Committing { offsets: Vec<(TopicPartition, i64)> },
     /// Nobody: a commit panicked.
     Lost,
+}
+
+/// A commit that has succeeded.
+pub(super) struct Committed {
+    pub(super) at: Instant,
+    /// The next offset to read of each partition that it was made of.
+    pub(super) offsets: Vec<(TopicPartition, i64)>,
 }
 
 /// A commit that has ended, with what it was made of.
@@ -47,7 +54,7 @@ impl Committer {
     pub(super) fn transactions(&mut self) -> Result<&mut Transactions, LogError> {
         match &mut self.state {
             State::Ready(transactions) => Ok(transactions),
-            State::Committing | State::Lost => Err(away()),
+            State::Committing { .. } | State::Lost => Err(away()),
         }
     }
 
@@ -56,11 +63,17 @@ impl Committer {
         matches!(&self.state, State::Ready(transactions) if transactions.is_open())
     }
 
-    /// Begins a commit. Takes the records of `output`.
-    pub(super) fn begin(&mut self, output: &mut Output, offsets: Option<InputOffsets>) -> Result<(), LogError> {
+    /// Begins a commit of `offsets`, which `input` has in the client's own form. Takes the records of `output`.
+    pub(super) fn begin(
+        &mut self,
+        output: &mut Output,
+        offsets: &[(TopicPartition, i64)],
+        input: Option<InputOffsets>,
+    ) -> Result<(), LogError> {
         let thread = CallThread::in_slot(&mut self.thread, "commit")
             .map_err(|error| LogError::unavailable(format!("no thread to commit with: {error}")).caused_by(error))?;
-        let mut transactions = match std::mem::replace(&mut self.state, State::Committing) {
+        let committing = State::Committing { offsets: offsets.to_vec() };
+        let mut transactions = match std::mem::replace(&mut self.state, committing) {
             State::Ready(transactions) => transactions,
             other => {
                 self.state = other;
@@ -71,32 +84,32 @@ impl Committer {
         let next = self.spare.take().filter(|spare| spare.is_like(output)).unwrap_or_else(|| output.another());
         let mut output = std::mem::replace(output, next);
         thread.begin(move || {
-            let outcome = transactions.send_and_commit(&output, offsets).map(|()| Instant::now());
+            let outcome = transactions.send_and_commit(&output, input).map(|()| Instant::now());
             output.clear();
             Ended { transactions, output, outcome }
         });
         Ok(())
     }
 
-    /// How and when the commit that was begun last has ended; `None` while it is under way.
-    pub(super) fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
-        let (State::Committing, Some(thread)) = (&self.state, &self.thread) else { return Some(Ok(Instant::now())) };
-        let answer = if wait {
-            thread.answers().recv().ok()
-        } else {
-            match thread.answers().try_recv() {
-                Ok(ended) => Some(ended),
-                Err(TryRecvError::Empty) => return None,
-                Err(TryRecvError::Disconnected) => None,
+    /// How the commit that was begun last has ended; `None` while it is under way.
+    pub(super) fn outcome(&mut self, wait: bool) -> Option<Result<Committed, LogError>> {
+        let (State::Committing { offsets }, Some(thread)) = (&mut self.state, &self.thread) else {
+            return Some(Ok(Committed { at: Instant::now(), offsets: Vec::new() }));
+        };
+        let answers = thread.answers();
+        let answer = if wait { answers.recv().map_err(TryRecvError::from) } else { answers.try_recv() };
+        let ended = match answer {
+            Ok(ended) => ended,
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Disconnected) => {
+                self.state = State::Lost;
+                return Some(Err(LogError::fatal("a commit panicked")));
             }
         };
-        let Some(ended) = answer else {
-            self.state = State::Lost;
-            return Some(Err(LogError::fatal("a commit panicked")));
-        };
+        let offsets = std::mem::take(offsets);
         self.state = State::Ready(ended.transactions);
         self.spare = Some(ended.output);
-        Some(ended.outcome)
+        Some(ended.outcome.map(|at| Committed { at, offsets }))
     }
 }
 
@@ -117,7 +130,7 @@ mod tests {
     use super::*;
 
     fn commit(committer: &mut Committer, offsets: Option<InputOffsets>) -> Result<(), LogError> {
-        committer.begin(&mut Output::new(1), offsets)?;
+        committer.begin(&mut Output::new(1), &[], offsets)?;
         assert!(committer.transactions().is_err(), "the producer has two users");
         committer.outcome(true).unwrap().map(drop)
     }

@@ -10,7 +10,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tributary_runtime::{Headers, Log, LogError, Output, Poll, Record, Topic, TopicPartition};
 
 use super::assignment::Assignment;
-use super::committer::Committer;
+use super::committer::{Committed, Committer};
 use super::configuration::KafkaConfiguration;
 use super::connection::connect;
 use super::offsets::{self, BrokerPartition};
@@ -26,16 +26,7 @@ pub struct KafkaLog {
     committer: Committer,
     consumer: MemberConsumer,
     assignment: Assignment,
-    /// Whether the group has been asked to be joined.
-    joined: bool,
-    /// What others had when it had not.
-    elsewhere: Vec<TopicPartition>,
-    /// The input offsets of the commit that is on its way.
-    committing: Vec<(TopicPartition, i64)>,
-    /// Partitions that the group wants back and that the worker has not released yet.
-    leaving: Vec<TopicPartition>,
-    /// All partitions of that decision, for the answer to the group.
-    leaving_list: TopicPartitionList,
+    member: Member,
     unassigned: Unassigned,
     /// Partitions that flow again, and that the client may not have noticed yet.
     resumed: Vec<BrokerPartition>,
@@ -43,6 +34,21 @@ pub struct KafkaLog {
     configuration: KafkaConfiguration,
     group: String,
     headers: Vec<u8>,
+}
+
+/// Where the worker stands in its group.
+enum Member {
+    /// Not in the group yet: the state of what others have is read first.
+    Waiting { held_by_others: Vec<TopicPartition> },
+    /// In the group, or on the way into it. It owes the group no answer.
+    Joined,
+    /// The group wants partitions back and waits for the answer.
+    Revoking {
+        /// What the worker has not released yet.
+        unreleased: Vec<TopicPartition>,
+        /// All partitions of the group's decision, for the answer.
+        revoked: TopicPartitionList,
+    },
 }
 
 impl KafkaLog {
@@ -62,11 +68,13 @@ impl KafkaLog {
             .map_err(|error| fault::not_created("the consumer", &error))?;
         let assignment = Assignment::new(configuration, inboxes);
         connect(consumer.client());
-        let elsewhere = held_by_others(&consumer, &assignment, &configuration.name(group), &member)?;
-        let joined = elsewhere.is_empty();
-        if joined {
+        let held_by_others = held_by_others(&consumer, &assignment, &configuration.name(group), &member)?;
+        let member = if held_by_others.is_empty() {
             join(&consumer, &assignment)?;
-        }
+            Member::Joined
+        } else {
+            Member::Waiting { held_by_others }
+        };
         // The group is joined meanwhile, unless the state of what others have is read before. Nothing is read, and no
         // offset is asked for, before the producer has ended what was left open.
         let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
@@ -76,11 +84,7 @@ impl KafkaLog {
             committer: Committer::new(transactions),
             consumer,
             assignment,
-            joined,
-            elsewhere,
-            committing: Vec::new(),
-            leaving: Vec::new(),
-            leaving_list: TopicPartitionList::new(),
+            member,
             unassigned: Unassigned::NotJoined,
             resumed: Vec::new(),
             reader,
@@ -155,26 +159,26 @@ impl KafkaLog {
     }
 
     /// Stops the flow of partitions that are to be given up.
-    fn prepare_to_leave(&mut self, list: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
-        self.leaving = self.assignment.partitions_of(list);
-        self.leaving_list = list.clone();
-        for partition in &self.leaving {
+    fn prepare_to_leave(&mut self, revoked: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
+        let partitions = self.assignment.partitions_of(revoked);
+        if partitions.is_empty() {
+            self.answer_revocation(revoked)?;
+            return Ok(partitions);
+        }
+        for partition in &partitions {
             if let Some(place) = self.assignment.place(*partition) {
                 place.flowing = false;
             }
         }
-        if self.leaving.is_empty() {
-            self.leave()?;
-        } else {
-            self.consumer.pause(list).map_err(|error| fault::asked("pausing revoked partitions", &error))?;
-        }
-        Ok(self.leaving.clone())
+        self.member = Member::Revoking { unreleased: partitions.clone(), revoked: revoked.clone() };
+        self.consumer.pause(revoked).map_err(|error| fault::asked("pausing revoked partitions", &error))?;
+        Ok(partitions)
     }
 
     /// Answers the group that the partitions it wanted back are free.
-    fn leave(&mut self) -> Result<(), LogError> {
-        let list = std::mem::take(&mut self.leaving_list);
-        rebalance::unassign(&self.consumer, &list).map_err(|error| fault::asked("giving partitions up", &error))
+    fn answer_revocation(&mut self, revoked: &TopicPartitionList) -> Result<(), LogError> {
+        self.member = Member::Joined;
+        rebalance::unassign(&self.consumer, revoked).map_err(|error| fault::asked("giving partitions up", &error))
     }
 
     /// Lets go of partitions that are another's already.
@@ -184,7 +188,9 @@ impl KafkaLog {
         for partition in &partitions {
             self.assignment.remove(*partition);
         }
-        self.leaving.retain(|partition| !partitions.contains(partition));
+        if let Member::Revoking { unreleased, .. } = &mut self.member {
+            unreleased.retain(|partition| !partitions.contains(partition));
+        }
         Ok(partitions)
     }
 
@@ -267,6 +273,13 @@ impl KafkaLog {
     }
 }
 
+impl Member {
+    /// Whether the group wants this partition back and the worker has not released it yet.
+    fn gives_up(&self, partition: TopicPartition) -> bool {
+        matches!(self, Self::Revoking { unreleased, .. } if unreleased.contains(&partition))
+    }
+}
+
 impl Log for KafkaLog {
     fn poll(
         &mut self,
@@ -274,9 +287,9 @@ impl Log for KafkaLog {
         max_records: usize,
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<Poll, LogError> {
-        if !self.joined {
+        if matches!(self.member, Member::Waiting { .. }) {
             join(&self.consumer, &self.assignment)?;
-            self.joined = true;
+            self.member = Member::Joined;
         }
         if let Some(event) = self.decide()? {
             return Ok(event);
@@ -316,13 +329,16 @@ impl Log for KafkaLog {
     }
 
     fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {
-        Ok(std::mem::take(&mut self.elsewhere))
+        Ok(match &mut self.member {
+            Member::Waiting { held_by_others } => std::mem::take(held_by_others),
+            Member::Joined | Member::Revoking { .. } => Vec::new(),
+        })
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
         let mut resumed = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            if self.leaving.contains(partition) {
+            if self.member.gives_up(*partition) {
                 continue;
             }
             if let Some(place) = self.assignment.place(*partition) {
@@ -339,17 +355,22 @@ impl Log for KafkaLog {
     }
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        if self.leaving.is_empty() {
+        let Member::Revoking { unreleased, revoked } = &mut self.member else { return Ok(()) };
+        if unreleased.is_empty() {
             return Ok(());
         }
         for partition in partitions {
-            if self.leaving.contains(partition) {
+            if unreleased.contains(partition) {
                 self.assignment.remove(*partition);
             }
         }
-        self.leaving.retain(|partition| !partitions.contains(partition));
+        unreleased.retain(|partition| !partitions.contains(partition));
+        if !unreleased.is_empty() {
+            return Ok(());
+        }
         // The group takes the first answer for the whole, so there is one answer, when all of them are free.
-        if self.leaving.is_empty() { self.leave() } else { Ok(()) }
+        let revoked = std::mem::take(revoked);
+        self.answer_revocation(&revoked)
     }
 
     fn send(&mut self, output: &Output) -> Result<(), LogError> {
@@ -359,26 +380,25 @@ impl Log for KafkaLog {
     fn begin_commit(&mut self, output: &mut Output, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
         let named: Vec<_> = offsets.iter().map(|(partition, offset)| (*partition, Offset::Offset(*offset))).collect();
         let list = self.assignment.list(&named)?;
-        self.committing = offsets.to_vec();
         if list.count() == 0 {
             let nothing = !self.committer.is_open() && output.is_empty();
-            return if nothing { Ok(()) } else { self.committer.begin(output, None) };
+            return if nothing { Ok(()) } else { self.committer.begin(output, offsets, None) };
         }
         let member = self.committing_member()?;
-        self.committer.begin(output, Some((list, member)))
+        self.committer.begin(output, offsets, Some((list, member)))
     }
 
     fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
-        let outcome = self.committer.outcome(wait)?;
-        let offsets = std::mem::take(&mut self.committing);
-        if outcome.is_ok() {
-            for (partition, offset) in offsets {
-                if let Some(place) = self.assignment.place(partition) {
-                    place.committed = offset;
-                }
+        let Committed { at, offsets } = match self.committer.outcome(wait)? {
+            Ok(committed) => committed,
+            Err(error) => return Some(Err(error)),
+        };
+        for (partition, offset) in offsets {
+            if let Some(place) = self.assignment.place(partition) {
+                place.committed = offset;
             }
         }
-        Some(outcome)
+        Some(Ok(at))
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
@@ -459,8 +479,8 @@ impl Drop for KafkaLog {
         // A decision that has arrived but was never polled.
         let _ = consumer.poll(Duration::ZERO);
         consumer.context().close();
-        if self.leaving_list.count() > 0 {
-            let _ = rebalance::unassign(consumer, &self.leaving_list);
+        if let Member::Revoking { revoked, .. } = &self.member {
+            let _ = rebalance::unassign(consumer, revoked);
         }
         while let Some(decision) = consumer.context().oldest() {
             let _ = match &decision {
