@@ -9,7 +9,7 @@ use tributary_runtime::memory::StoredRecord;
 use tributary_runtime::{Cleanup, Headers, LogError, Role, TimestampMillis};
 
 use super::database::{Change, Space};
-use super::keys::{self, Figures};
+use super::keys::{self, PartitionEntry};
 use super::record_batch::{Records, encode};
 use super::stored_log::StoredLog;
 
@@ -31,14 +31,14 @@ impl StoredLog {
     /// Compacts the partitions that need it. While the log is busy, only those that need it badly.
     pub(super) fn compact_where_worthwhile(&self, is_busy: bool) -> Result<(), LogError> {
         for (number, stored) in self.topics.iter().enumerate().filter(|(_, stored)| stored.is_compacted()) {
-            let figures: Vec<Figures> = self.lock()[number].iter().map(|partition| partition.figures).collect();
-            for (partition, figures) in (0..).zip(figures) {
+            let entries: Vec<PartitionEntry> = self.lock()[number].iter().map(|partition| partition.entry).collect();
+            for (partition, entry) in (0..).zip(entries) {
                 let enough = if is_busy {
-                    (figures.compacted * GROWTH_UNDER_LOAD).max(MIN_APPENDED_BYTES_UNDER_LOAD)
+                    (entry.compacted * GROWTH_UNDER_LOAD).max(MIN_APPENDED_BYTES_UNDER_LOAD)
                 } else {
-                    figures.compacted.max(MIN_APPENDED_BYTES)
+                    entry.compacted.max(MIN_APPENDED_BYTES)
                 };
-                if figures.appended > enough {
+                if entry.appended > enough {
                     self.compact(number, stored.id, partition)?;
                 }
             }
@@ -48,7 +48,7 @@ impl StoredLog {
 
     /// Compacts one partition up to where it ends now.
     pub(super) fn compact(&self, number: usize, topic: u16, partition: i32) -> Result<(), LogError> {
-        let before = self.lock()[number][partition as usize].figures;
+        let before = self.lock()[number][partition as usize].entry;
         let mut newest: FxHashMap<Box<[u8]>, OwnedRecord> = FxHashMap::default();
         let mut old = Vec::new();
         self.each_batch(topic, partition, 0, &mut |first, bytes| {
@@ -71,21 +71,21 @@ impl StoredLog {
             }
         }
         let mut state = self.lock();
-        let figures = &mut state[number][partition as usize].figures;
-        let after = Figures {
-            appended: figures.appended - before.appended,
+        let entry = &mut state[number][partition as usize].entry;
+        let after = PartitionEntry {
+            appended: entry.appended - before.appended,
             compacted,
             tombstones_gone_below: before.compacted_to,
             compacted_to: before.end,
-            ..*figures
+            ..*entry
         };
         changes.push(Change {
             space: Space::Meta,
-            key: keys::figures(topic, partition),
+            key: keys::partition(topic, partition),
             value: Some(after.to_bytes()),
         });
         self.database.apply(changes)?;
-        *figures = after;
+        *entry = after;
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl StoredLog {
                 continue;
             }
             let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-            let newest: Vec<i64> = self.lock()[number].iter().map(|partition| partition.figures.newest).collect();
+            let newest: Vec<i64> = self.lock()[number].iter().map(|partition| partition.entry.newest).collect();
             for (partition, newest) in (0..).zip(newest) {
                 let limit = newest.saturating_sub(retention);
                 let mut changes = Vec::new();

@@ -23,7 +23,7 @@ impl TopicEntry {
 
 /// What is known of a partition without reading its batches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Figures {
+pub(super) struct PartitionEntry {
     /// The next offset.
     pub(super) end: i64,
     /// Bytes of the batches written since the last compaction.
@@ -38,7 +38,7 @@ pub(super) struct Figures {
     pub(super) newest: i64,
 }
 
-impl Figures {
+impl PartitionEntry {
     pub(super) fn to_bytes(self) -> Vec<u8> {
         let Self { end, appended, compacted, tombstones_gone_below, compacted_to, newest } = self;
         let numbers = [end, appended as i64, compacted as i64, tombstones_gone_below, compacted_to, newest];
@@ -65,24 +65,24 @@ pub(super) fn topic(name: &str) -> Vec<u8> {
     [b"t", name.as_bytes()].concat()
 }
 
-/// Key of a partition's figures.
-pub(super) fn figures(topic: u16, partition: i32) -> Vec<u8> {
+/// Key of a partition's entry.
+pub(super) fn partition(topic: u16, partition: i32) -> Vec<u8> {
     let mut key = vec![b'p'];
-    key.extend_from_slice(&place(topic, partition));
+    key.extend_from_slice(&prefix(topic, partition));
     key
 }
 
 /// Key of the next offset that a group reads.
 pub(super) fn offset(topic: u16, partition: i32, group: &str) -> Vec<u8> {
     let mut key = vec![b'o'];
-    key.extend_from_slice(&place(topic, partition));
+    key.extend_from_slice(&prefix(topic, partition));
     key.extend_from_slice(group.as_bytes());
     key
 }
 
 /// Key of a batch whose first record has this offset.
 pub(super) fn batch(topic: u16, partition: i32, base: i64) -> Vec<u8> {
-    let mut key = place(topic, partition).to_vec();
+    let mut key = prefix(topic, partition).to_vec();
     key.extend_from_slice(&base.to_be_bytes());
     key
 }
@@ -97,11 +97,11 @@ pub(super) fn number(bytes: &[u8]) -> Option<i64> {
     bytes.try_into().ok().map(i64::from_be_bytes)
 }
 
-fn place(topic: u16, partition: i32) -> [u8; 6] {
-    let mut place = [0; 6];
-    place[..2].copy_from_slice(&topic.to_be_bytes());
-    place[2..].copy_from_slice(&partition.to_be_bytes());
-    place
+fn prefix(topic: u16, partition: i32) -> [u8; 6] {
+    let mut prefix = [0; 6];
+    prefix[..2].copy_from_slice(&topic.to_be_bytes());
+    prefix[2..].copy_from_slice(&partition.to_be_bytes());
+    prefix
 }
 
 #[cfg(test)]
@@ -110,12 +110,18 @@ mod tests {
 
     #[test]
     fn values_read_back_as_written() {
-        let entry = TopicEntry { id: 7, partitions: 16 };
-        assert_eq!(TopicEntry::from_bytes(&entry.to_bytes()), Some(entry));
-        let figures =
-            Figures { end: 5, appended: 6, compacted: u64::MAX, tombstones_gone_below: 3, compacted_to: 2, newest: -1 };
-        assert_eq!(Figures::from_bytes(&figures.to_bytes()), Some(figures));
-        assert_eq!(Figures::from_bytes(b"short"), None);
+        let topic = TopicEntry { id: 7, partitions: 16 };
+        assert_eq!(TopicEntry::from_bytes(&topic.to_bytes()), Some(topic));
+        let entry = PartitionEntry {
+            end: 5,
+            appended: 6,
+            compacted: u64::MAX,
+            tombstones_gone_below: 3,
+            compacted_to: 2,
+            newest: -1,
+        };
+        assert_eq!(PartitionEntry::from_bytes(&entry.to_bytes()), Some(entry));
+        assert_eq!(PartitionEntry::from_bytes(b"short"), None);
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Default for Fsync {
 
 /// A consumer group and what it reads. A record leaves an inbox when every group that reads it has committed it.
 #[derive(Debug, Clone, Copy)]
-pub struct Reader<'a> {
+pub struct GroupInboxes<'a> {
     /// The group.
     pub group: &'a str,
     /// The inboxes it reads.
@@ -83,7 +83,7 @@ impl EmbeddedLog {
         fsync: Fsync,
         topics: &[&'static Topic],
         flow_partitions: i32,
-        readers: &[Reader<'_>],
+        readers: &[GroupInboxes<'_>],
     ) -> Result<Self, OpenError> {
         let folder = StateFolder::open(path)?;
         let database = Database::open(&folder, fsync == Fsync::Always)?;

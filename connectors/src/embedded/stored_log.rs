@@ -11,9 +11,9 @@ use rustc_hash::FxHashMap;
 use tributary_runtime::memory::{Batch, BatchPart, Broker, Durability, OwnedRecord};
 use tributary_runtime::{Cleanup, EachChange, LogError, Role, Topic, TopicPartition};
 
-use super::Reader;
+use super::GroupInboxes;
 use super::database::{Change, Database, Opened, Space};
-use super::keys::{self, Figures, TopicEntry};
+use super::keys::{self, PartitionEntry, TopicEntry};
 use super::record_batch::{Records, encode};
 
 /// What the encoding of a record may need beside its key, value and headers.
@@ -49,7 +49,7 @@ impl StoredTopic {
 /// What is held in memory of a partition.
 #[derive(Debug, Default)]
 pub(super) struct Partition {
-    pub(super) figures: Figures,
+    pub(super) entry: PartitionEntry,
     /// Unread batches of an inbox: first and last offset.
     unread: VecDeque<(i64, i64)>,
     /// By number of the group.
@@ -68,7 +68,7 @@ struct Encoded {
 
 /// What a commit changes in a partition, put into memory once it is stored.
 struct Touched {
-    figures: Figures,
+    entry: PartitionEntry,
     added: Vec<(i64, i64)>,
     read: usize,
     offset: Option<(usize, i64)>,
@@ -80,7 +80,7 @@ impl StoredLog {
         database: Database,
         topics: &[&'static Topic],
         flow_partitions: i32,
-        readers: &[Reader<'_>],
+        readers: &[GroupInboxes<'_>],
     ) -> Result<Self, LogError> {
         let groups: Vec<String> = readers.iter().map(|reader| reader.group.to_owned()).collect();
         let mut log =
@@ -88,7 +88,7 @@ impl StoredLog {
         let ids = log.register(topics, flow_partitions)?;
         let mut state = Vec::new();
         for (topic, id) in topics.iter().copied().zip(ids) {
-            let reads = |reader: &Reader<'_>| reader.inboxes.iter().any(|inbox| inbox.name == topic.name);
+            let reads = |reader: &GroupInboxes<'_>| reader.inboxes.iter().any(|inbox| inbox.name == topic.name);
             let readers = (0..readers.len()).filter(|number| reads(&readers[*number])).collect();
             log.by_name.insert(topic.name, log.topics.len());
             log.topics.push(StoredTopic { topic, id, readers });
@@ -149,9 +149,9 @@ impl StoredLog {
     fn load_partition(&self, opened: &Opened, topic: u16, partition: i32) -> Result<Partition, LogError> {
         let meta = |key: &[u8]| opened.meta.get(key).map_err(|error| self.database.unreadable(error));
         let damaged = || self.database.damaged("the entry of a partition is unreadable");
-        let figures = match meta(&keys::figures(topic, partition))? {
-            Some(bytes) => Figures::from_bytes(&bytes).ok_or_else(damaged)?,
-            None => Figures::default(),
+        let entry = match meta(&keys::partition(topic, partition))? {
+            Some(bytes) => PartitionEntry::from_bytes(&bytes).ok_or_else(damaged)?,
+            None => PartitionEntry::default(),
         };
         let mut offsets = Vec::new();
         for group in &self.groups {
@@ -160,7 +160,7 @@ impl StoredLog {
                 None => 0,
             });
         }
-        Ok(Partition { figures, unread: VecDeque::new(), offsets })
+        Ok(Partition { entry, unread: VecDeque::new(), offsets })
     }
 
     /// Gives the broker all that is unread, and how far every group has read.
@@ -168,14 +168,14 @@ impl StoredLog {
         let mut state = self.lock();
         for (stored, partitions) in self.topics.iter().zip(state.iter_mut()) {
             for (number, partition) in (0..).zip(partitions.iter_mut()) {
-                let place = TopicPartition { topic: stored.topic.name, partition: number };
-                broker.load_end(place, partition.figures.end)?;
+                let at = TopicPartition { topic: stored.topic.name, partition: number };
+                broker.load_end(at, partition.entry.end)?;
                 if stored.topic.role == Role::Inbox || !stored.readers.is_empty() {
-                    let unread = self.load_unread(broker, stored, place, unread_from(stored, &partition.offsets))?;
+                    let unread = self.load_unread(broker, stored, at, unread_from(stored, &partition.offsets))?;
                     partition.unread = if stored.topic.role == Role::Inbox { unread } else { VecDeque::new() };
                 }
                 for &group in &stored.readers {
-                    broker.load_offset(&self.groups[group], place, partition.offsets[group])?;
+                    broker.load_offset(&self.groups[group], at, partition.offsets[group])?;
                 }
             }
         }
@@ -186,14 +186,14 @@ impl StoredLog {
         &self,
         broker: &Broker,
         stored: &StoredTopic,
-        place: TopicPartition,
+        at: TopicPartition,
         from: i64,
     ) -> Result<VecDeque<(i64, i64)>, LogError> {
         let mut unread = VecDeque::new();
-        self.each_batch(stored.id, place.partition, from, &mut |_, bytes| {
+        self.each_batch(stored.id, at.partition, from, &mut |_, bytes| {
             let (first, last) = self.check(bytes)?;
             unread.push_back((first, last));
-            broker.load_records(place, Records::new(bytes))
+            broker.load_records(at, Records::new(bytes))
         })?;
         Ok(unread)
     }
@@ -293,12 +293,12 @@ impl StoredLog {
         changes: &mut Vec<Change>,
     ) {
         for batch in encoded {
-            let place = (batch.topic, batch.partition);
-            let entry = touched.entry(place).or_insert_with(|| Touched::new(state, place));
-            entry.figures.end = entry.figures.end.max(batch.last + 1);
-            entry.figures.appended += batch.bytes.len() as u64;
-            entry.figures.newest = entry.figures.newest.max(batch.newest);
-            entry.added.push((batch.first, batch.last));
+            let number = (batch.topic, batch.partition);
+            let touched = touched.entry(number).or_insert_with(|| Touched::new(state, number));
+            touched.entry.end = touched.entry.end.max(batch.last + 1);
+            touched.entry.appended += batch.bytes.len() as u64;
+            touched.entry.newest = touched.entry.newest.max(batch.newest);
+            touched.added.push((batch.first, batch.last));
             let key = keys::batch(self.topics[batch.topic].id, batch.partition, batch.first);
             changes.push(Change { space: Space::Batches, key, value: Some(batch.bytes) });
         }
@@ -316,18 +316,18 @@ impl StoredLog {
         let unknown = || LogError::fatal(format!("group {group} is not declared in the embedded log"));
         let group_number = self.groups.iter().position(|candidate| candidate == group).ok_or_else(unknown)?;
         for (at, offset) in offsets {
-            let place = (self.topic_number(at.topic)?, at.partition);
-            let stored = &self.topics[place.0];
-            let partition = &state[place.0][place.1 as usize];
-            let entry = touched.entry(place).or_insert_with(|| Touched::new(state, place));
-            entry.offset = Some((group_number, *offset));
+            let number = (self.topic_number(at.topic)?, at.partition);
+            let stored = &self.topics[number.0];
+            let partition = &state[number.0][number.1 as usize];
+            let touched = touched.entry(number).or_insert_with(|| Touched::new(state, number));
+            touched.offset = Some((group_number, *offset));
             let key = keys::offset(stored.id, at.partition, group);
             changes.push(Change { space: Space::Meta, key, value: Some(offset.to_be_bytes().to_vec()) });
             let mut offsets = partition.offsets.clone();
             offsets[group_number] = *offset;
             let needed = unread_from(stored, &offsets);
-            entry.read = partition.unread.iter().take_while(|(_, last)| *last < needed).count();
-            for (first, _) in partition.unread.iter().take(entry.read) {
+            touched.read = partition.unread.iter().take_while(|(_, last)| *last < needed).count();
+            for (first, _) in partition.unread.iter().take(touched.read) {
                 let key = keys::batch(stored.id, at.partition, *first);
                 changes.push(Change { space: Space::Batches, key, value: None });
             }
@@ -337,9 +337,9 @@ impl StoredLog {
 }
 
 impl Touched {
-    fn new(state: &[Vec<Partition>], place: (usize, i32)) -> Self {
-        let figures = state[place.0][place.1 as usize].figures;
-        Self { figures, added: Vec::new(), read: 0, offset: None }
+    fn new(state: &[Vec<Partition>], number: (usize, i32)) -> Self {
+        let entry = state[number.0][number.1 as usize].entry;
+        Self { entry, added: Vec::new(), read: 0, offset: None }
     }
 }
 
@@ -358,22 +358,22 @@ impl Durability for StoredLog {
         if let Some(group) = batch.group() {
             self.add_offsets(&state, group, batch.offsets(), &mut touched, &mut changes)?;
         }
-        for (&(topic, partition), entry) in touched.iter().filter(|(_, entry)| !entry.added.is_empty()) {
-            let key = keys::figures(self.topics[topic].id, partition);
-            changes.push(Change { space: Space::Meta, key, value: Some(entry.figures.to_bytes()) });
+        for (&(topic, partition), touched) in touched.iter().filter(|(_, touched)| !touched.added.is_empty()) {
+            let key = keys::partition(self.topics[topic].id, partition);
+            changes.push(Change { space: Space::Meta, key, value: Some(touched.entry.to_bytes()) });
         }
         self.database.apply(changes)?;
-        for ((topic, partition), entry) in touched {
+        for ((topic, partition), touched) in touched {
             let is_inbox = self.topics[topic].topic.role == Role::Inbox;
             let partition = &mut state[topic][partition as usize];
-            partition.figures = entry.figures;
-            partition.unread.drain(..entry.read);
-            for added in entry.added.into_iter().filter(|_| is_inbox) {
+            partition.entry = touched.entry;
+            partition.unread.drain(..touched.read);
+            for added in touched.added.into_iter().filter(|_| is_inbox) {
                 // Commits of several producers may be stored in another order than their offsets were given.
-                let place = partition.unread.partition_point(|(first, _)| *first < added.0);
-                partition.unread.insert(place, added);
+                let index = partition.unread.partition_point(|(first, _)| *first < added.0);
+                partition.unread.insert(index, added);
             }
-            if let Some((group, offset)) = entry.offset {
+            if let Some((group, offset)) = touched.offset {
                 partition.offsets[group] = offset;
             }
         }
@@ -389,9 +389,9 @@ impl StoredLog {
     fn restore_from(&self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
         let topic = self.topic_number(changelog.topic)?;
         let partition = usize::try_from(changelog.partition).ok();
-        let figures = partition.and_then(|number| self.lock()[topic].get(number).map(|partition| partition.figures));
-        let figures = figures.ok_or_else(|| LogError::fatal(format!("partition {changelog} does not exist")))?;
-        let Figures { end, tombstones_gone_below, .. } = figures;
+        let entry = partition.and_then(|number| self.lock()[topic].get(number).map(|partition| partition.entry));
+        let entry = entry.ok_or_else(|| LogError::fatal(format!("partition {changelog} does not exist")))?;
+        let PartitionEntry { end, tombstones_gone_below, .. } = entry;
         if from > end || (from > 0 && from < tombstones_gone_below) {
             return Err(LogError::offset_out_of_range(format!(
                 "{changelog} has {tombstones_gone_below} to {end} with deletions, not {from}"

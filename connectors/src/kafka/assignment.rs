@@ -17,12 +17,12 @@ struct Inbox {
     topic: &'static str,
     /// Its name on the broker.
     name: String,
-    partitions: Vec<Option<Place>>,
+    partitions: Vec<Option<Progress>>,
 }
 
 /// Where a worker stands in a partition.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Progress {
     /// The next offset to read after the last commit.
     pub(super) committed: i64,
     /// The next offset to hand out.
@@ -69,30 +69,30 @@ impl Assignment {
     }
 
     /// Looks up a partition by its name on the broker.
-    pub(super) fn find(&mut self, name: &str, partition: i32) -> Option<(TopicPartition, &mut Place)> {
+    pub(super) fn find(&mut self, name: &str, partition: i32) -> Option<(TopicPartition, &mut Progress)> {
         if self.inboxes.get(self.last).is_none_or(|inbox| inbox.name != name) {
             self.last = self.inboxes.iter().position(|inbox| inbox.name == name)?;
         }
         let inbox = &mut self.inboxes[self.last];
-        let place = inbox.partitions.get_mut(usize::try_from(partition).ok()?)?.as_mut()?;
-        Some((TopicPartition { topic: inbox.topic, partition }, place))
+        let progress = inbox.partitions.get_mut(usize::try_from(partition).ok()?)?.as_mut()?;
+        Some((TopicPartition { topic: inbox.topic, partition }, progress))
     }
 
-    /// The place of a partition, if it is ours.
-    pub(super) fn place(&mut self, partition: TopicPartition) -> Option<&mut Place> {
+    /// Where the worker stands in a partition, if it has it.
+    pub(super) fn progress(&mut self, partition: TopicPartition) -> Option<&mut Progress> {
         let inbox = self.inboxes.iter_mut().find(|inbox| inbox.topic == partition.topic)?;
         inbox.partitions.get_mut(usize::try_from(partition.partition).ok()?)?.as_mut()
     }
 
     /// Takes a partition, from its first offset to read. Nothing flows yet.
     pub(super) fn insert(&mut self, partition: TopicPartition, committed: i64) {
-        let place = Place { committed, position: committed, flowing: false };
+        let progress = Progress { committed, position: committed, flowing: false };
         let Ok(index) = usize::try_from(partition.partition) else { return };
         if let Some(inbox) = self.inboxes.iter_mut().find(|inbox| inbox.topic == partition.topic) {
             if inbox.partitions.len() <= index {
                 inbox.partitions.resize(index + 1, None);
             }
-            inbox.partitions[index] = Some(place);
+            inbox.partitions[index] = Some(progress);
         }
     }
 
@@ -100,17 +100,17 @@ impl Assignment {
     pub(super) fn remove(&mut self, partition: TopicPartition) {
         let Ok(index) = usize::try_from(partition.partition) else { return };
         if let Some(inbox) = self.inboxes.iter_mut().find(|inbox| inbox.topic == partition.topic)
-            && let Some(place) = inbox.partitions.get_mut(index)
+            && let Some(progress) = inbox.partitions.get_mut(index)
         {
-            *place = None;
+            *progress = None;
         }
     }
 
     /// The partitions that flow, by their names on the broker.
     pub(super) fn flowing(&self) -> Vec<BrokerPartition> {
         let flowing = self.inboxes.iter().flat_map(|inbox| {
-            let places = inbox.partitions.iter().enumerate();
-            let flowing = places.filter(|(_, place)| place.is_some_and(|place| place.flowing));
+            let partitions = inbox.partitions.iter().enumerate();
+            let flowing = partitions.filter(|(_, progress)| progress.is_some_and(|progress| progress.flowing));
             flowing.map(|(partition, _)| (inbox.name.clone(), partition as i32))
         });
         flowing.collect()
@@ -119,11 +119,11 @@ impl Assignment {
     /// The partitions of which more was handed out than is committed, as a list of what is committed.
     pub(super) fn ahead(&self) -> Result<TopicPartitionList, LogError> {
         let ahead = self.inboxes.iter().flat_map(|inbox| {
-            let places = inbox.partitions.iter().enumerate();
-            places.filter_map(|(partition, place)| {
-                let place = (*place)?;
-                let ahead = place.position != place.committed;
-                ahead.then_some((inbox.name.as_str(), partition as i32, Offset::Offset(place.committed)))
+            let partitions = inbox.partitions.iter().enumerate();
+            partitions.filter_map(|(partition, progress)| {
+                let progress = (*progress)?;
+                let ahead = progress.position != progress.committed;
+                ahead.then_some((inbox.name.as_str(), partition as i32, Offset::Offset(progress.committed)))
             })
         });
         offsets::list(ahead)
@@ -131,8 +131,8 @@ impl Assignment {
 
     /// Returns every partition to what is committed.
     pub(super) fn rewind(&mut self) {
-        for place in self.inboxes.iter_mut().flat_map(|inbox| inbox.partitions.iter_mut().flatten()) {
-            place.position = place.committed;
+        for progress in self.inboxes.iter_mut().flat_map(|inbox| inbox.partitions.iter_mut().flatten()) {
+            progress.position = progress.committed;
         }
     }
 

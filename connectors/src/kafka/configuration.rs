@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 
-use super::connections::Connections;
+use super::broken_connections::BrokenConnections;
 
 /// How often a client says how it fares.
 const STATISTICS: &str = "statistics.interval.ms";
@@ -149,7 +149,7 @@ impl KafkaConfiguration {
             // Partitions are always explicit; this is for whoever copies these settings.
             .set("partitioner", "murmur2_random");
         set_all(&mut config, &self.producer);
-        Connections::configure(&mut config);
+        BrokenConnections::configure(&mut config);
         config
     }
 

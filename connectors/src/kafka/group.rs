@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use tributary_runtime::LogError;
 
-use super::fault;
+use super::log_error;
 use super::offsets::BrokerPartition;
 use super::rebalance::MemberConsumer;
 
@@ -23,7 +23,7 @@ pub(super) struct GroupMember {
 pub(super) fn members(consumer: &MemberConsumer, group: &str) -> Result<Option<Vec<GroupMember>>, LogError> {
     let list = consumer
         .fetch_group_list(Some(group), QUESTION_TIMEOUT)
-        .map_err(|error| fault::asked("asking what the group has", &error))?;
+        .map_err(|error| log_error::from_call("asking what the group has", &error))?;
     let Some(found) = list.groups().iter().find(|found| found.name() == group && found.state() == "Stable") else {
         return Ok(None);
     };

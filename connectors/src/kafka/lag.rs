@@ -16,9 +16,9 @@ use rustc_hash::FxHashMap;
 use tributary_runtime::{Lag, LogError, Topic};
 
 use super::configuration::KafkaConfiguration;
-use super::fault;
+use super::log_error;
 use super::offsets::{self, BrokerPartition};
-use super::restore::Reader;
+use super::restore::ChangelogReader;
 
 /// What the groups of a flow have left to do in their inboxes.
 pub struct KafkaLag {
@@ -35,7 +35,7 @@ struct Inner {
 
 /// Who asks.
 struct Clients {
-    reader: Reader,
+    reader: ChangelogReader,
     /// One for each group.
     consumers: Vec<BaseConsumer>,
 }
@@ -53,10 +53,10 @@ impl Clients {
             // It never joins, so it must not claim a member's name; and it wants the offsets that are there now, not
             // to wait for those in an open transaction.
             config.set("isolation.level", "read_uncommitted").remove("group.instance.id");
-            config.create().map_err(|error| fault::not_created("the watcher of lag", &error))
+            config.create().map_err(|error| log_error::from_creation("the watcher of lag", &error))
         };
         let consumers = groups.iter().map(consumer).collect::<Result<_, _>>()?;
-        Ok(Self { reader: Reader::new(configuration, "lag")?, consumers })
+        Ok(Self { reader: ChangelogReader::new(configuration, "lag")?, consumers })
     }
 }
 
@@ -124,10 +124,10 @@ impl KafkaLag {
             group.partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)),
         )?;
         let timeout = self.configuration.call_timeout();
-        let answer = consumer.committed_offsets(asked, timeout).map_err(|error| fault::asked(what, &error))?;
+        let answer = consumer.committed_offsets(asked, timeout).map_err(|error| log_error::from_call(what, &error))?;
         let mut committed = Vec::with_capacity(group.partitions.len());
         for element in answer.elements() {
-            element.error().map_err(|error| fault::asked(what, &error))?;
+            element.error().map_err(|error| log_error::from_call(what, &error))?;
             committed.push(match element.offset() {
                 Offset::Offset(offset) => offset,
                 _ => 0,
@@ -187,7 +187,7 @@ impl KafkaLag {
 }
 
 /// How many records the gaps hold; more than there are when a transaction is open in one of them or when there are many.
-fn unread(reader: &Reader, gaps: &[Gap]) -> Result<u64, LogError> {
+fn unread(reader: &ChangelogReader, gaps: &[Gap]) -> Result<u64, LogError> {
     let partitions: Vec<BrokerPartition> = gaps.iter().map(|((_, partition), _)| partition.clone()).collect();
     let width = |(_, (committed, end)): &Gap| end.abs_diff(*committed);
     let all: u64 = gaps.iter().map(width).sum();
@@ -199,15 +199,15 @@ fn unread(reader: &Reader, gaps: &[Gap]) -> Result<u64, LogError> {
     let mut unread = 0;
     for group in groups {
         let of_group = gaps.iter().filter(|((other, _), _)| *other == group);
-        let places: Vec<(BrokerPartition, i64)> =
+        let starts: Vec<(BrokerPartition, i64)> =
             of_group.map(|((_, partition), (committed, _))| (partition.clone(), *committed)).collect();
-        unread += reader.count(&places, COUNT_MOST)?;
+        unread += reader.count(&starts, COUNT_MOST)?;
     }
     Ok(if unread >= COUNT_MOST { all } else { unread })
 }
 
 /// Whether no transaction is open in any gap. After a commit the markers take some milliseconds to arrive.
-fn becomes_stable(reader: &Reader, partitions: &[BrokerPartition], gaps: &[Gap]) -> Result<bool, LogError> {
+fn becomes_stable(reader: &ChangelogReader, partitions: &[BrokerPartition], gaps: &[Gap]) -> Result<bool, LogError> {
     let deadline = Instant::now() + MARKER_PATIENCE;
     loop {
         let stable = reader.stable_ends(partitions)?;

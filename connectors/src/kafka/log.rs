@@ -12,13 +12,13 @@ use tributary_runtime::{Headers, Log, LogError, Output, Poll, Record, Topic, Top
 use super::assignment::Assignment;
 use super::committer::{Committed, Committer};
 use super::configuration::KafkaConfiguration;
-use super::connection::connect;
+use super::connect::connect;
 use super::offsets::{self, BrokerPartition};
+use super::orphaned::OrphanWatch;
 use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
-use super::restore::Reader;
+use super::restore::ChangelogReader;
 use super::transaction::Transactions;
-use super::unassigned::Unassigned;
-use super::{fault, group, headers};
+use super::{group, headers, log_error};
 
 /// The consumer and the transactional producer of one worker.
 pub struct KafkaLog {
@@ -27,10 +27,10 @@ pub struct KafkaLog {
     consumer: MemberConsumer,
     assignment: Assignment,
     member: Member,
-    unassigned: Unassigned,
+    orphans: OrphanWatch,
     /// Partitions that flow again, and that the client may not have noticed yet.
     resumed: Vec<BrokerPartition>,
-    reader: Reader,
+    reader: ChangelogReader,
     configuration: KafkaConfiguration,
     group: String,
     headers: Vec<u8>,
@@ -65,7 +65,7 @@ impl KafkaLog {
         let member: ClientConfig = configuration.member(group, slot);
         let consumer: MemberConsumer = member
             .create_with_context(Rebalances::default())
-            .map_err(|error| fault::not_created("the consumer", &error))?;
+            .map_err(|error| log_error::from_creation("the consumer", &error))?;
         let assignment = Assignment::new(configuration, inboxes);
         connect(consumer.client());
         let held_by_others = held_by_others(&consumer, &assignment, &configuration.name(group), &member)?;
@@ -79,13 +79,13 @@ impl KafkaLog {
         // offset is asked for, before the producer has ended what was left open.
         let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
             .inspect_err(|_| consumer.context().close())?;
-        let reader = Reader::new(configuration, group).inspect_err(|_| consumer.context().close())?;
+        let reader = ChangelogReader::new(configuration, group).inspect_err(|_| consumer.context().close())?;
         Ok(Self {
             committer: Committer::new(transactions),
             consumer,
             assignment,
             member,
-            unassigned: Unassigned::NotJoined,
+            orphans: OrphanWatch::NotJoined,
             resumed: Vec::new(),
             reader,
             configuration: configuration.clone(),
@@ -111,15 +111,16 @@ impl KafkaLog {
         let partitions = self.assignment.partitions_of(list);
         let starts = self.starting_offsets(&partitions)?;
         let assigned = self.assignment.list(&starts)?;
-        self.unassigned.answering(&self.consumer, &self.assignment, partitions.is_empty())?;
-        rebalance::assign(&self.consumer, &assigned).map_err(|error| fault::asked("taking partitions", &error))?;
+        self.orphans.answering(&self.consumer, &self.assignment, partitions.is_empty())?;
+        rebalance::assign(&self.consumer, &assigned)
+            .map_err(|error| log_error::from_call("taking partitions", &error))?;
         if assigned.count() > 0 {
-            self.consumer.pause(&assigned).map_err(|error| fault::asked("pausing new partitions", &error))?;
+            self.consumer.pause(&assigned).map_err(|error| log_error::from_call("pausing new partitions", &error))?;
         }
         for (partition, offset) in starts {
             self.assignment.insert(partition, rebalance::committed(offset).unwrap_or_default());
         }
-        self.unassigned.assigned(&self.consumer, &self.assignment)?;
+        self.orphans.assigned(&self.consumer, &self.assignment)?;
         // The client has stopped fetching for the time of the rebalance.
         self.resumed.extend(self.assignment.flowing());
         Ok(partitions)
@@ -141,10 +142,10 @@ impl KafkaLog {
         let answer = self
             .consumer
             .committed_offsets(asked, timeout)
-            .map_err(|error| fault::asked("asking for committed offsets", &error))?;
+            .map_err(|error| log_error::from_call("asking for committed offsets", &error))?;
         let mut starts = Vec::with_capacity(partitions.len());
         for ((element, partition), first) in answer.elements().iter().zip(partitions).zip(first) {
-            element.error().map_err(|error| fault::asked("asking for committed offsets", &error))?;
+            element.error().map_err(|error| log_error::from_call("asking for committed offsets", &error))?;
             let committed = rebalance::committed(element.offset());
             if let Some(committed) = committed.filter(|committed| *committed < first) {
                 tracing::error!(
@@ -166,25 +167,26 @@ impl KafkaLog {
             return Ok(partitions);
         }
         for partition in &partitions {
-            if let Some(place) = self.assignment.place(*partition) {
-                place.flowing = false;
+            if let Some(progress) = self.assignment.progress(*partition) {
+                progress.flowing = false;
             }
         }
         self.member = Member::Revoking { unreleased: partitions.clone(), revoked: revoked.clone() };
-        self.consumer.pause(revoked).map_err(|error| fault::asked("pausing revoked partitions", &error))?;
+        self.consumer.pause(revoked).map_err(|error| log_error::from_call("pausing revoked partitions", &error))?;
         Ok(partitions)
     }
 
     /// Answers the group that the partitions it wanted back are free.
     fn answer_revocation(&mut self, revoked: &TopicPartitionList) -> Result<(), LogError> {
         self.member = Member::Joined;
-        rebalance::unassign(&self.consumer, revoked).map_err(|error| fault::asked("giving partitions up", &error))
+        rebalance::unassign(&self.consumer, revoked)
+            .map_err(|error| log_error::from_call("giving partitions up", &error))
     }
 
     /// Lets go of partitions that are another's already.
     fn lose(&mut self, list: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
         let partitions = self.assignment.partitions_of(list);
-        rebalance::unassign(&self.consumer, list).map_err(|error| fault::asked("losing partitions", &error))?;
+        rebalance::unassign(&self.consumer, list).map_err(|error| log_error::from_call("losing partitions", &error))?;
         for partition in &partitions {
             self.assignment.remove(*partition);
         }
@@ -199,11 +201,11 @@ impl KafkaLog {
         if let Some((code, text)) = self.consumer.client().fatal_error() {
             let text = format!("the consumer of group {}: {text}", self.group);
             return Err(match code {
-                Code::FencedInstanceId => LogError::fenced(format!("{text}; {}", fault::INSTANCE_NAME_TAKEN)),
+                Code::FencedInstanceId => LogError::fenced(format!("{text}; {}", log_error::INSTANCE_NAME_TAKEN)),
                 _ => LogError::unavailable(text),
             });
         }
-        match fault::asked("reading", error) {
+        match log_error::from_call("reading", error) {
             fatal @ LogError::Fatal(_) => Err(fatal),
             news => {
                 tracing::warn!("{news}");
@@ -237,9 +239,9 @@ impl KafkaLog {
         let sought = self
             .consumer
             .seek_partitions(ahead, self.configuration.call_timeout())
-            .map_err(|error| fault::asked(what, &error))?;
+            .map_err(|error| log_error::from_call(what, &error))?;
         for element in sought.elements() {
-            element.error().map_err(|error| fault::asked(what, &error))?;
+            element.error().map_err(|error| log_error::from_call(what, &error))?;
         }
         Ok(())
     }
@@ -295,7 +297,7 @@ impl Log for KafkaLog {
             return Ok(event);
         }
         self.wake_connections();
-        self.unassigned.look(&self.consumer, &self.assignment, || self.configuration.name(&self.group))?;
+        self.orphans.look(&self.consumer, &self.assignment, || self.configuration.name(&self.group))?;
         let mut count = 0;
         let mut wait = timeout;
         while count < max_records {
@@ -341,17 +343,17 @@ impl Log for KafkaLog {
             if self.member.gives_up(*partition) {
                 continue;
             }
-            if let Some(place) = self.assignment.place(*partition) {
-                place.flowing = true;
+            if let Some(progress) = self.assignment.progress(*partition) {
+                progress.flowing = true;
                 self.resumed.push((self.configuration.name(partition.topic), partition.partition));
-                resumed.push((*partition, Offset::Offset(place.position)));
+                resumed.push((*partition, Offset::Offset(progress.position)));
             }
         }
         let list = self.assignment.list(&resumed)?;
         if list.count() == 0 {
             return Ok(());
         }
-        self.consumer.resume(&list).map_err(|error| fault::asked("resuming partitions", &error))
+        self.consumer.resume(&list).map_err(|error| log_error::from_call("resuming partitions", &error))
     }
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {
@@ -394,8 +396,8 @@ impl Log for KafkaLog {
             Err(error) => return Some(Err(error)),
         };
         for (partition, offset) in offsets {
-            if let Some(place) = self.assignment.place(partition) {
-                place.committed = offset;
+            if let Some(progress) = self.assignment.progress(partition) {
+                progress.committed = offset;
             }
         }
         Some(Ok(at))
@@ -427,7 +429,7 @@ impl Log for KafkaLog {
 }
 
 fn join(consumer: &MemberConsumer, assignment: &Assignment) -> Result<(), LogError> {
-    consumer.subscribe(&assignment.names()).map_err(|error| fault::asked("joining the group", &error))
+    consumer.subscribe(&assignment.names()).map_err(|error| log_error::from_call("joining the group", &error))
 }
 
 /// What others have of the inboxes, when this worker comes to a group at work that does not know it. A group that cannot be
@@ -453,12 +455,12 @@ fn hand_out(
     buffer: &mut Vec<u8>,
     each: &mut dyn FnMut(&Record<'_>),
 ) -> bool {
-    let Some((origin, place)) = assignment.find(message.topic(), message.partition()) else { return false };
-    if !place.flowing {
+    let Some((origin, progress)) = assignment.find(message.topic(), message.partition()) else { return false };
+    if !progress.flowing {
         return false;
     }
     let timestamp = headers::from_wire(message.timestamp().to_millis(), message.headers(), buffer);
-    place.position = message.offset() + 1;
+    progress.position = message.offset() + 1;
     each(&Record {
         origin,
         offset: message.offset(),

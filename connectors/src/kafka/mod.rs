@@ -3,21 +3,22 @@
 //! [`KafkaLog`] is the port of one worker, [`KafkaProducer`] that of a connector that brings data in, [`KafkaLag`] says
 //! what a flow has left to do, [`KafkaReader`] what topics hold, and [`TopicPlan`] creates them. All of it is on
 //! librdkafka; nothing outside this module names the client. What Kafka promises and what this module adds to it is
-//! written where it is done: commit and abort in `transaction`, rebalances in `rebalance` and `unassigned`, restoring state in `restore`.
+//! written where it is done: commit and abort in `transaction`, rebalances in `rebalance` and `orphaned`, restoring state in `restore`.
 
 mod assignment;
+mod broken_connections;
 mod call_thread;
 mod committer;
 mod configuration;
-mod connection;
-mod connections;
-mod fault;
+mod connect;
 mod group;
 mod headers;
 mod lag;
 mod log;
+mod log_error;
 mod membership;
 mod offsets;
+mod orphaned;
 mod producer;
 mod reader;
 mod rebalance;
@@ -26,7 +27,7 @@ mod restore;
 mod tests;
 mod topics;
 mod transaction;
-mod unassigned;
+mod transaction_error;
 
 pub use configuration::KafkaConfiguration;
 pub use lag::KafkaLag;

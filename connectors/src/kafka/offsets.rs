@@ -9,7 +9,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use tributary_runtime::LogError;
 
-use super::fault;
+use super::log_error;
 
 const WHAT: &str = "asking for offsets";
 
@@ -64,7 +64,7 @@ fn query<C: ConsumerContext>(
             look_again(client, partitions);
         }
         if !is_moving || asked_first.elapsed() >= timeout {
-            return Err(fault::asked(WHAT, &error));
+            return Err(log_error::from_call(WHAT, &error));
         }
         std::thread::sleep(PAUSE);
     }
@@ -92,8 +92,8 @@ fn offset(element: &TopicPartitionListElem<'_>) -> Result<i64, LogError> {
     match element.offset() {
         Offset::Offset(offset) => Ok(offset),
         other => {
-            let place = format!("{}-{}", element.topic(), element.partition());
-            Err(LogError::unavailable(format!("{WHAT} of {place}: no answer yet ({other:?})")))
+            let partition = format!("{}-{}", element.topic(), element.partition());
+            Err(LogError::unavailable(format!("{WHAT} of {partition}: no answer yet ({other:?})")))
         }
     }
 }

@@ -4,11 +4,11 @@ use tributary_runtime::{EachChange, LogError, Topic};
 
 use super::configuration::KafkaConfiguration;
 use super::offsets::BrokerPartition;
-use super::restore::Reader;
+use super::restore::ChangelogReader;
 
 /// Reads what is committed in topics, from their start.
 pub struct KafkaReader {
-    reader: Reader,
+    reader: ChangelogReader,
     configuration: KafkaConfiguration,
 }
 
@@ -18,7 +18,7 @@ impl KafkaReader {
     /// # Errors
     /// [`LogError::Fatal`] when the configuration is wrong.
     pub fn open(configuration: &KafkaConfiguration, group: &str) -> Result<Self, LogError> {
-        Ok(Self { reader: Reader::new(configuration, group)?, configuration: configuration.clone() })
+        Ok(Self { reader: ChangelogReader::new(configuration, group)?, configuration: configuration.clone() })
     }
 
     /// Calls `each` with key and value of every committed record of a topic, one partition after the other.

@@ -13,15 +13,15 @@ use rdkafka::{Message, Offset};
 use tributary_runtime::LogError;
 
 use super::configuration::KafkaConfiguration;
-use super::connection::connect;
-use super::fault;
+use super::connect::connect;
+use super::log_error;
 use super::offsets::{self, BrokerPartition};
 
 /// Takes key and value of a changelog record.
 type Each<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
 
 /// Reads partitions to their end, outside any group.
-pub(super) struct Reader {
+pub(super) struct ChangelogReader {
     /// Sees everything that is in a partition.
     everything: BaseConsumer,
     /// Sees what is committed.
@@ -31,7 +31,7 @@ pub(super) struct Reader {
     group: String,
 }
 
-impl Reader {
+impl ChangelogReader {
     pub(super) fn new(configuration: &KafkaConfiguration, group: &str) -> Result<Self, LogError> {
         let mut everything = configuration.base();
         everything.set("isolation.level", "read_uncommitted");
@@ -44,7 +44,7 @@ impl Reader {
             // At the end nothing is waited for.
             .set("fetch.wait.max.ms", "1")
             .remove("group.instance.id");
-        let create = |error: KafkaError| fault::not_created("the reader of changelogs", &error);
+        let create = |error: KafkaError| log_error::from_creation("the reader of changelogs", &error);
         let everything: BaseConsumer = everything.create().map_err(create)?;
         let committed: BaseConsumer = committed.create().map_err(create)?;
         connect(everything.client());
@@ -85,8 +85,8 @@ impl Reader {
             return Ok(end);
         }
         let start = only(&self.starts(asked)?);
-        let place = format!("{}-{}", partition.0, partition.1);
-        let text = format!("{place} holds offsets {start} to {end}, not {from}");
+        let (topic, number) = partition;
+        let text = format!("{topic}-{number} holds offsets {start} to {end}, not {from}");
         // Compaction leaves the first offset where it is: only a deletion moves it.
         if from < start {
             return Err(LogError::truncated(text));
@@ -118,9 +118,9 @@ impl Reader {
         let (topic, number) = partition;
         let what = format!("reading {topic}-{number}");
         let list = offsets::list(std::iter::once((topic.as_str(), *number, Offset::Offset(from))))?;
-        self.committed.assign(&list).map_err(|error| fault::asked(&what, &error))?;
+        self.committed.assign(&list).map_err(|error| log_error::from_call(&what, &error))?;
         let read = self.read_assigned(&what, partition, end, each);
-        self.committed.unassign().map_err(|error| fault::asked(&what, &error))?;
+        self.committed.unassign().map_err(|error| log_error::from_call(&what, &error))?;
         read
     }
 
@@ -152,14 +152,14 @@ impl Reader {
 
     /// How many committed records there are from the given offsets to the ends of the partitions; counts to `most`
     /// and no further. Tells the truth only if no partition has grown meanwhile, which the caller checks.
-    pub(super) fn count(&self, places: &[(BrokerPartition, i64)], most: u64) -> Result<u64, LogError> {
+    pub(super) fn count(&self, starts: &[(BrokerPartition, i64)], most: u64) -> Result<u64, LogError> {
         let what = "counting records that are left to do";
         let list = offsets::list(
-            places.iter().map(|((topic, partition), offset)| (topic.as_str(), *partition, Offset::Offset(*offset))),
+            starts.iter().map(|((topic, partition), offset)| (topic.as_str(), *partition, Offset::Offset(*offset))),
         )?;
-        self.committed.assign(&list).map_err(|error| fault::asked(what, &error))?;
-        let count = self.count_assigned(what, places.len(), most);
-        self.committed.unassign().map_err(|error| fault::asked(what, &error))?;
+        self.committed.assign(&list).map_err(|error| log_error::from_call(what, &error))?;
+        let count = self.count_assigned(what, starts.len(), most);
+        self.committed.unassign().map_err(|error| log_error::from_call(what, &error))?;
         count
     }
 
@@ -184,7 +184,7 @@ impl Reader {
 
 /// The client goes on by itself after an outage. It tells of each one when it is next polled, however long that was ago.
 fn pass_over(what: &str, error: &KafkaError) -> Result<(), LogError> {
-    match fault::asked(what, error) {
+    match log_error::from_call(what, error) {
         LogError::Unavailable(text) => {
             tracing::debug!("{text}");
             Ok(())

@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tributary_runtime::{Cleanup, LogError, Role, Topic};
 
 use super::configuration::KafkaConfiguration;
-use super::fault;
+use super::log_error;
 
 /// How long the broker may take for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -102,7 +102,7 @@ impl TopicPlan {
         let admin = configuration
             .base()
             .create()
-            .map_err(|error| fault::not_created("the client that manages topics", &error))?;
+            .map_err(|error| log_error::from_creation("the client that manages topics", &error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
@@ -167,7 +167,7 @@ impl TopicPlan {
             .admin
             .inner()
             .fetch_metadata(None, METADATA_TIMEOUT)
-            .map_err(|error| fault::asked("asking for topics", &error))?;
+            .map_err(|error| log_error::from_call("asking for topics", &error))?;
         let expected = |name: &str| self.expected.iter().any(|expected| expected.name == name);
         Ok(metadata
             .topics()
@@ -187,10 +187,10 @@ impl TopicPlan {
         let answers = self
             .runtime
             .block_on(self.admin.describe_configs(&resources, &options()))
-            .map_err(|error| fault::asked(what, &error))?;
+            .map_err(|error| log_error::from_call(what, &error))?;
         let mut configs = BTreeMap::new();
         for (name, answer) in names.into_iter().zip(answers) {
-            let resource = answer.map_err(|code| fault::asked(what, &KafkaError::AdminOp(code)))?;
+            let resource = answer.map_err(|code| log_error::from_call(what, &KafkaError::AdminOp(code)))?;
             let settings = resource.entries.into_iter().filter_map(|entry| {
                 let own = matches!(entry.source, ConfigSource::DynamicTopic);
                 Some((entry.name, Setting { value: entry.value?, own }))
@@ -218,13 +218,16 @@ impl TopicPlan {
         let answers = self
             .runtime
             .block_on(self.admin.create_topics(&creations, &options()))
-            .map_err(|error| fault::asked("creating topics", &error))?;
+            .map_err(|error| log_error::from_call("creating topics", &error))?;
         for answer in answers {
             match answer {
                 // Another process has been quicker with the same declaration.
                 Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
                 Err((topic, code)) => {
-                    return Err(fault::asked(&format!("creating the topic {topic}"), &KafkaError::AdminOp(code)));
+                    return Err(log_error::from_call(
+                        &format!("creating the topic {topic}"),
+                        &KafkaError::AdminOp(code),
+                    ));
                 }
             }
         }
@@ -258,10 +261,10 @@ impl TopicPlan {
         let answers = self
             .runtime
             .block_on(self.admin.alter_configs(&alterations, &options()))
-            .map_err(|error| fault::asked("altering topics", &error))?;
+            .map_err(|error| log_error::from_call("altering topics", &error))?;
         for answer in answers {
             answer.map_err(|(topic, code)| {
-                fault::asked(&format!("altering the topic {topic:?}"), &KafkaError::AdminOp(code))
+                log_error::from_call(&format!("altering the topic {topic:?}"), &KafkaError::AdminOp(code))
             })?;
         }
         Ok(())
@@ -287,7 +290,7 @@ impl TopicPlan {
             .admin
             .inner()
             .fetch_metadata(None, REQUEST_TIMEOUT)
-            .map_err(|error| fault::asked("asking for topics", &error))?;
+            .map_err(|error| log_error::from_call("asking for topics", &error))?;
         let ready = |expected: &Expected| {
             metadata.topics().iter().any(|topic| {
                 topic.name() == expected.name

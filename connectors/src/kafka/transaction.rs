@@ -7,7 +7,7 @@
 //!
 //! librdkafka speaks the transaction protocol before KIP-890, in which a delayed request can leak into the next
 //! transaction. So after any time-out the producer is thrown away and a new one takes the same id: the new epoch fences
-//! what is still on its way. The same after a connection broke, also when all calls succeeded: see [`Connections`].
+//! what is still on its way. The same after a connection broke, also when all calls succeeded: see [`BrokenConnections`].
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -21,15 +21,16 @@ use rdkafka::{TopicPartitionList, bindings};
 use rustc_hash::FxHashMap;
 use tributary_runtime::{LogError, Output, OutputRecord};
 
+use super::broken_connections::BrokenConnections;
 use super::call_thread::CallThread;
 use super::configuration::KafkaConfiguration;
-use super::connection::connect;
-use super::connections::Connections;
-use super::fault::{self, Fault};
+use super::connect::connect;
 use super::headers;
+use super::log_error;
+use super::transaction_error::TransactionError;
 
 /// The producer needs a thread that polls: without one an abort hangs until its time-out.
-type NativeProducer = ThreadedProducer<Connections>;
+type NativeProducer = ThreadedProducer<BrokenConnections>;
 
 /// How long to wait when the producer's queue is full, before looking again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(300);
@@ -62,7 +63,7 @@ pub(super) struct Transactions {
     /// Names on the broker by logical name.
     names: FxHashMap<&'static str, String>,
     /// Adds offsets. `None` before the first, and after a call that was given up.
-    offsets_thread: Option<CallThread<Result<(), Fault>>>,
+    offsets_thread: Option<CallThread<Result<(), TransactionError>>>,
 }
 
 impl Transactions {
@@ -140,12 +141,12 @@ impl Transactions {
         // The thread drops its share of the producer before the answer: whoever gets it may replace the producer.
         thread.begin(move || {
             until_done(&producer, timeout, |producer, left| {
-                producer.send_offsets_to_transaction(&offsets, &member, left).map_err(Fault::from)
+                producer.send_offsets_to_transaction(&offsets, &member, left).map_err(TransactionError::from)
             })
         });
         match thread.answers().recv_timeout(timeout + LATE) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(fault)) => self.recover(CALL, &fault),
+            Ok(Err(error)) => self.recover(CALL, &error),
             Err(RecvTimeoutError::Timeout) => {
                 tracing::warn!(id = self.id, "{CALL}: the client did not return; another takes its place");
                 self.offsets_thread = None;
@@ -166,13 +167,13 @@ impl Transactions {
                 self.committed = Some(Instant::now());
                 Ok(())
             }
-            Err(fault) if fault.abortable => Err(LogError::abortable(fault.describe("committing the transaction"))),
-            Err(fault) => {
+            Err(error) if error.abortable => Err(LogError::abortable(error.describe("committing the transaction"))),
+            Err(error) => {
                 // The broker may or may not have committed. Only it knows, once a new producer has taken the id.
-                let fenced = fault.is_fenced() && !self.is_expired();
+                let fenced = error.is_fenced() && !self.is_expired();
                 self.producer = None;
                 self.opened = None;
-                let text = fault.describe("the outcome of a commit is not known, state has to be restored");
+                let text = error.describe("the outcome of a commit is not known, state has to be restored");
                 Err(if fenced { LogError::fenced(text) } else { LogError::unavailable(text) })
             }
         }
@@ -190,15 +191,16 @@ impl Transactions {
             return self.renew();
         }
         let timeout = self.configuration.call_timeout();
-        let aborted =
-            until_done(self.live()?, timeout, |producer, left| producer.abort_transaction(left).map_err(Fault::from));
+        let aborted = until_done(self.live()?, timeout, |producer, left| {
+            producer.abort_transaction(left).map_err(TransactionError::from)
+        });
         let expired = self.is_expired();
         self.opened = None;
         match aborted {
             Ok(()) => Ok(()),
-            Err(fault) if fault.is_fenced() && !expired => {
+            Err(error) if error.is_fenced() && !expired => {
                 self.producer = None;
-                Err(LogError::fenced(fault.describe("aborting the transaction")))
+                Err(LogError::fenced(error.describe("aborting the transaction")))
             }
             // Whatever it is (librdkafka can fail so when nothing had reached the broker yet), a new epoch ends it.
             Err(_) => self.renew(),
@@ -225,8 +227,8 @@ impl Transactions {
             tracing::debug!(id = self.id, "a new producer, because a request of the one before may still arrive");
             self.renew()?;
         }
-        let begun = self.live()?.begin_transaction().map_err(Fault::from);
-        begun.or_else(|fault| self.recover("beginning a transaction", &fault))?;
+        let begun = self.live()?.begin_transaction().map_err(TransactionError::from);
+        begun.or_else(|error| self.recover("beginning a transaction", &error))?;
         self.opened = Some(Instant::now());
         Ok(())
     }
@@ -257,26 +259,26 @@ impl Transactions {
                     return Err(LogError::abortable(format!("sending to {name}: {error}")));
                 }
                 _ => {
-                    let fault = Fault::from(error);
-                    let place = format!("sending to {name}-{}", record.partition);
-                    return self.recover(&place, &fault);
+                    let error = TransactionError::from(error);
+                    let call = format!("sending to {name}-{}", record.partition);
+                    return self.recover(&call, &error);
                 }
             }
         }
     }
 
     /// What to do about a failure before the commit itself, when surely nothing is visible yet.
-    fn recover(&mut self, call: &str, fault: &Fault) -> Result<(), LogError> {
-        if fault.is_answered_and_abortable() {
-            return Err(LogError::abortable(fault.describe(call)));
+    fn recover(&mut self, call: &str, error: &TransactionError) -> Result<(), LogError> {
+        if error.is_answered_and_abortable() {
+            return Err(LogError::abortable(error.describe(call)));
         }
-        if fault.is_fenced() && !self.is_expired() {
+        if error.is_fenced() && !self.is_expired() {
             self.producer = None;
             self.opened = None;
-            return Err(LogError::fenced(fault.describe(call)));
+            return Err(LogError::fenced(error.describe(call)));
         }
         self.renew()?;
-        Err(LogError::abortable(fault.describe(call)))
+        Err(LogError::abortable(error.describe(call)))
     }
 
     /// Whether something that the producer has sent may still arrive, in a transaction that it does not belong to.
@@ -284,7 +286,7 @@ impl Transactions {
         self.producer.as_ref().is_some_and(|producer| {
             // What the log has to tell by now is told.
             producer.poll(Duration::ZERO);
-            producer.context().have_broken()
+            producer.context().any()
         })
     }
 
@@ -302,13 +304,13 @@ impl Transactions {
 fn until_done(
     producer: &NativeProducer,
     timeout: Duration,
-    call: impl Fn(&NativeProducer, Duration) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+    call: impl Fn(&NativeProducer, Duration) -> Result<(), TransactionError>,
+) -> Result<(), TransactionError> {
     let deadline = Instant::now() + timeout;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match call(producer, left) {
-            Err(fault) if fault.retriable && left > RETRY_PAUSE => std::thread::sleep(RETRY_PAUSE),
+            Err(error) if error.retriable && left > RETRY_PAUSE => std::thread::sleep(RETRY_PAUSE),
             result => return result,
         }
     }
@@ -326,8 +328,8 @@ fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProd
     loop {
         let producer: NativeProducer = configuration
             .producer(id)
-            .create_with_context(Connections::default())
-            .map_err(|error| fault::not_created(&format!("the producer {id}"), &error))?;
+            .create_with_context(BrokenConnections::default())
+            .map_err(|error| log_error::from_creation(&format!("the producer {id}"), &error))?;
         connect(producer.client());
         let left = deadline.saturating_duration_since(Instant::now());
         let Err(error) = producer.init_transactions(timeout.min(left)) else { return Ok(producer) };
@@ -345,9 +347,9 @@ fn not_taken(id: &str, error: KafkaError) -> LogError {
     let call = format!("taking the transactional id {id}");
     match error.rdkafka_error_code() {
         Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-            fault::asked(&call, &error)
+            log_error::from_call(&call, &error)
         }
-        _ => LogError::unavailable(Fault::from(error).describe(&call)),
+        _ => LogError::unavailable(TransactionError::from(error).describe(&call)),
     }
 }
 
@@ -369,24 +371,24 @@ fn too_large(name: &str, record: &OutputRecord<'_>) -> LogError {
 /// The crate's method costs at least 100 ms each time, whatever the load, because its flush waits in steps of that
 /// length. librdkafka's function flushes by itself, in 1 to 5 ms.
 #[allow(unsafe_code)]
-fn commit_directly(producer: &NativeProducer, timeout: Duration) -> Result<(), Fault> {
+fn commit_directly(producer: &NativeProducer, timeout: Duration) -> Result<(), TransactionError> {
     let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the native client lives as long as `producer`, which is borrowed here; the function is thread-safe and
     // needs another thread to poll, which `ThreadedProducer` has. The error it returns is ours: it is read while it is
     // alive, its text is copied, and it is destroyed once; a null pointer means success.
     unsafe {
-        let error = bindings::rd_kafka_commit_transaction(producer.client().native_ptr(), milliseconds);
-        if error.is_null() {
+        let raw = bindings::rd_kafka_commit_transaction(producer.client().native_ptr(), milliseconds);
+        if raw.is_null() {
             return Ok(());
         }
-        let fault = Fault {
-            code: bindings::rd_kafka_error_code(error).into(),
-            text: std::ffi::CStr::from_ptr(bindings::rd_kafka_error_string(error)).to_string_lossy().into_owned(),
-            retriable: bindings::rd_kafka_error_is_retriable(error) != 0,
-            abortable: bindings::rd_kafka_error_txn_requires_abort(error) != 0,
+        let error = TransactionError {
+            code: bindings::rd_kafka_error_code(raw).into(),
+            text: std::ffi::CStr::from_ptr(bindings::rd_kafka_error_string(raw)).to_string_lossy().into_owned(),
+            retriable: bindings::rd_kafka_error_is_retriable(raw) != 0,
+            abortable: bindings::rd_kafka_error_txn_requires_abort(raw) != 0,
         };
-        bindings::rd_kafka_error_destroy(error);
-        Err(fault)
+        bindings::rd_kafka_error_destroy(raw);
+        Err(error)
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use tributary_connectors::embedded::{EmbeddedLog, Fsync, Reader};
+use tributary_connectors::embedded::{EmbeddedLog, Fsync, GroupInboxes};
 use tributary_position_join::flow::{FLOW, INBOXES, topology};
 use tributary_position_join::layout::{PAIR_KEY_LENGTH, ROW_LENGTH};
 use tributary_position_join::oracle::{Difference, Inputs, Rows};
@@ -57,7 +57,7 @@ fn main() -> Result<(), Failure> {
 /// Loads the inputs, joins them, and compares.
 fn join(arguments: &Arguments, folder: &Path) -> Result<(String, Arc<Metrics>), Failure> {
     let topics: Vec<&'static Topic> = OPEN.iter().chain(&INTERNAL).copied().collect();
-    let readers = [Reader { group: FLOW, inboxes: &INBOXES }];
+    let readers = [GroupInboxes { group: FLOW, inboxes: &INBOXES }];
     let log = Arc::new(EmbeddedLog::open(folder, Fsync::default(), &topics, arguments.partitions, &readers)?);
     let (records, expected) = load(arguments, &log)?;
 

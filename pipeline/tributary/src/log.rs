@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tributary_connectors::compatibility::{Compatibility, LevelChange};
-use tributary_connectors::embedded::{EmbeddedLog, Fsync, Reader, StateFolder};
+use tributary_connectors::embedded::{EmbeddedLog, Fsync, GroupInboxes, StateFolder};
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, TopicPlan};
 use tributary_esr::{flow, topics};
 use tributary_runtime::{EachChange, Lag, Log, LogError, Producer, Topic};
@@ -197,7 +197,8 @@ fn open_embedded(settings: &Settings) -> Result<OpenLog, Failure> {
         FsyncKind::Always => Fsync::Always,
     };
     let groups = groups();
-    let readers: Vec<Reader<'_>> = groups.iter().map(|(group, inboxes)| Reader { group, inboxes }).collect();
+    let readers: Vec<GroupInboxes<'_>> =
+        groups.iter().map(|(group, inboxes)| GroupInboxes { group, inboxes }).collect();
     let log = EmbeddedLog::open(state, fsync, &topics::ALL, i32::from(settings.partitions), &readers);
     Ok(OpenLog::Embedded(Arc::new(log.map_err(Failure::refused)?)))
 }

@@ -25,7 +25,7 @@ impl Embedded {
     fn reopen(&mut self) {
         let mut current = self.current.lock().unwrap();
         drop(current.take());
-        let readers = [Reader { group: GROUP, inboxes: &INBOXES }];
+        let readers = [GroupInboxes { group: GROUP, inboxes: &INBOXES }];
         let log = EmbeddedLog::open(self.state.path(), Fsync::default(), &TOPICS, PARTITIONS, &readers);
         *current = Some(log.unwrap());
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tributary_runtime::{Cleanup, Headers, Log, Output, Partitions, Poll, Role, Topic, TopicPartition};
 
-use super::{EmbeddedLog, Fsync, Reader};
+use super::{EmbeddedLog, Fsync, GroupInboxes};
 
 const PARTITIONS: i32 = 2;
 const GROUP: &str = "flow";
@@ -31,7 +31,8 @@ fn at(topic: &'static Topic, partition: i32) -> TopicPartition {
 }
 
 fn open(path: &Path) -> EmbeddedLog {
-    let readers = [Reader { group: GROUP, inboxes: &[&INBOX] }, Reader { group: "sink", inboxes: &[&NEXT] }];
+    let readers =
+        [GroupInboxes { group: GROUP, inboxes: &[&INBOX] }, GroupInboxes { group: "sink", inboxes: &[&NEXT] }];
     EmbeddedLog::open(path, Fsync::default(), &TOPICS, PARTITIONS, &readers).unwrap()
 }
 

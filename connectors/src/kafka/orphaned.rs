@@ -19,7 +19,7 @@ use tributary_runtime::LogError;
 use super::assignment::Assignment;
 use super::offsets::BrokerPartition;
 use super::rebalance::MemberConsumer;
-use super::{fault, group};
+use super::{group, log_error};
 
 /// Between two looks at the group. What is missing at one look and still at the next is missing for good.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What this worker knows of partitions that nobody has.
 #[derive(Debug)]
-pub(super) enum Unassigned {
+pub(super) enum OrphanWatch {
     /// The worker has not joined the group yet.
     NotJoined,
     /// The group is looked at again at `next`.
@@ -43,7 +43,7 @@ pub(super) enum Unassigned {
     Complete,
 }
 
-impl Unassigned {
+impl OrphanWatch {
     /// The group is about to be answered that this worker has taken its partitions, perhaps none.
     ///
     /// A worker that has just joined and got nothing will get what others give up for it, in a second round, for which
@@ -120,8 +120,8 @@ impl Unassigned {
             "a restart in the middle of a rebalance left partitions to nobody; the group distributes anew"
         );
         let mut names = assignment.names();
-        if let Some(place) = names.iter().position(|name| Some(*name) == assignment.least_owned()) {
-            names.remove(place);
+        if let Some(index) = names.iter().position(|name| Some(*name) == assignment.least_owned()) {
+            names.remove(index);
         }
         *self = Self::Asking { until: Instant::now() + PATIENCE };
         subscribe(consumer, &names)
@@ -134,7 +134,7 @@ impl Unassigned {
 }
 
 fn subscribe(consumer: &MemberConsumer, names: &[&str]) -> Result<(), LogError> {
-    consumer.subscribe(names).map_err(|error| fault::asked("asking the group to distribute anew", &error))
+    consumer.subscribe(names).map_err(|error| log_error::from_call("asking the group to distribute anew", &error))
 }
 
 /// The partitions that no member has; `None` while the group is distributing.
@@ -148,7 +148,7 @@ fn missing_partitions(
     for name in assignment.names() {
         let metadata = consumer
             .fetch_metadata(Some(name), group::QUESTION_TIMEOUT)
-            .map_err(|error| fault::asked("asking what partitions there are", &error))?;
+            .map_err(|error| log_error::from_call("asking what partitions there are", &error))?;
         let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
         missing.extend(partitions.map(|partition| (name.to_owned(), partition.id())));
     }

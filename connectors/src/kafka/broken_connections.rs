@@ -15,11 +15,11 @@ const BROKEN: &str = "FAIL";
 
 /// The connections of one producer.
 #[derive(Debug, Default)]
-pub(super) struct Connections {
+pub(super) struct BrokenConnections {
     broken: AtomicBool,
 }
 
-impl Connections {
+impl BrokenConnections {
     /// What the log of a client must contain for this. A connection that was idle is none of it.
     pub(super) fn configure(config: &mut ClientConfig) {
         config.set("log.connection.close", "true").remove("log_level");
@@ -27,12 +27,12 @@ impl Connections {
     }
 
     /// Whether one has broken since the producer was made.
-    pub(super) fn have_broken(&self) -> bool {
+    pub(super) fn any(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }
 }
 
-impl ClientContext for Connections {
+impl ClientContext for BrokenConnections {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == BROKEN {
             self.broken.store(true, Ordering::Relaxed);
@@ -43,7 +43,7 @@ impl ClientContext for Connections {
     }
 }
 
-impl ProducerContext for Connections {
+impl ProducerContext for BrokenConnections {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
