@@ -1,7 +1,7 @@
 //! The state folder: who may use it, and whether this program can read it.
 //!
 //! Layout: `format.json` (format and program version), `lock` (held while a process uses the folder) and `log/` (the
-//! database). What the database holds is the matter of `storage`.
+//! database). What the database holds is described in `keys`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
