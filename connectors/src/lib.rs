@@ -2,6 +2,7 @@
 
 pub mod compatibility;
 pub mod embedded;
+mod events;
 pub mod files;
 pub mod inbox;
 pub mod kafka;

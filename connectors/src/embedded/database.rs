@@ -15,6 +15,7 @@ use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, KvSeparationOption
 use tributary_runtime::LogError;
 
 use super::folder::{StateFolder, StateFolderError};
+use crate::events;
 
 /// Holds the number of the newest change that is known to be on disk: less than that in the database means damage.
 const SYNCED_FILE: &str = "synced";
@@ -120,7 +121,7 @@ impl Database {
         writer.in_doubt = Some(sequence);
         *self.opened.write().unwrap_or_else(PoisonError::into_inner) = None;
         if let Err(again) = self.reopen() {
-            tracing::warn!(error = describe(&again), "the state folder could not be opened again after a failed write");
+            events::state_folder_not_reopened(&describe(&again));
             return Err(self.unavailable(error));
         }
         // The answer is certain now.

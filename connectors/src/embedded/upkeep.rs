@@ -9,6 +9,7 @@ use tributary_runtime::LogError;
 
 use super::Fsync;
 use super::stored_log::StoredLog;
+use crate::events;
 
 /// How often an idle log is looked after when each commit is synchronised anyway.
 const TURN: Duration = Duration::from_millis(200);
@@ -40,13 +41,13 @@ impl Upkeep {
                     // Said once, not five times a second.
                     Err(error) if !is_failing => {
                         is_failing = true;
-                        tracing::warn!(%error, "upkeep of the state folder failed");
+                        events::upkeep_failed(&error);
                     }
                     Err(_) => {}
                 }
             }
             if let Err(error) = log.database.close() {
-                tracing::error!(%error, "the last commits may not be on the disk");
+                events::last_commits_not_synced(&error);
             }
         };
         let thread = std::thread::Builder::new()
@@ -65,7 +66,7 @@ impl Drop for Upkeep {
     fn drop(&mut self) {
         drop(self.stop.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("upkeep of the state folder ended with a panic");
+            events::upkeep_panicked();
         }
     }
 }

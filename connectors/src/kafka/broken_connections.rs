@@ -10,6 +10,8 @@ use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
+use crate::events;
+
 /// How librdkafka's log marks that a connection broke.
 const BROKEN: &str = "FAIL";
 
@@ -36,7 +38,7 @@ impl ClientContext for BrokenConnections {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == BROKEN {
             self.broken.store(true, Ordering::Relaxed);
-            tracing::debug!(target: "librdkafka", "{facility} {message}");
+            events::connection_broken(facility, message);
         } else {
             DefaultClientContext.log(level, facility, message);
         }

@@ -19,6 +19,7 @@ use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
 use super::restore::ChangelogReader;
 use super::transaction::Transactions;
 use super::{group, headers, log_error};
+use crate::events;
 
 /// The consumer and the transactional producer of one worker.
 pub struct KafkaLog {
@@ -148,11 +149,7 @@ impl KafkaLog {
             element.error().map_err(|error| log_error::from_call("asking for committed offsets", &error))?;
             let committed = rebalance::committed(element.offset());
             if let Some(committed) = committed.filter(|committed| *committed < first) {
-                tracing::error!(
-                    %partition, committed, first,
-                    "the broker has deleted what may be unprocessed records; going on with what is left; raise the \
-                     topic's retention"
-                );
+                events::unprocessed_records_deleted(*partition, committed, first);
             }
             starts.push((*partition, Offset::Offset(committed.unwrap_or(first).max(first))));
         }
@@ -207,8 +204,8 @@ impl KafkaLog {
         }
         match log_error::from_call("reading", error) {
             fatal @ LogError::Fatal(_) => Err(fatal),
-            news => {
-                tracing::warn!("{news}");
+            passing => {
+                events::consumer_reported_error(&self.group, &passing);
                 Ok(())
             }
         }
@@ -256,7 +253,7 @@ impl KafkaLog {
         }
         let resumed = std::mem::take(&mut self.resumed);
         if let Err(error) = offsets::first(&self.consumer, &resumed, Duration::from_secs(1)) {
-            tracing::debug!("the brokers of resumed partitions do not answer: {error}");
+            events::resumed_partitions_unanswered(&error);
         }
     }
 
@@ -441,7 +438,7 @@ fn held_by_others(
     member: &ClientConfig,
 ) -> Result<Vec<TopicPartition>, LogError> {
     let held = group::held_by_others(consumer, group, member.get("group.instance.id")).unwrap_or_else(|error| {
-        tracing::debug!(group, "joining without knowing what others have: {error}");
+        events::joining_without_knowing_others(group, &error);
         Vec::new()
     });
     let named = held.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid));

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Deserialize;
 
+use crate::events;
+
 /// How often in a row the statistics must find a member where it should be for a moment only. Once is nothing: the broker
 /// may be starting, or the group distributing its partitions.
 const ADRIFT: u32 = 2;
@@ -38,7 +40,7 @@ impl Membership {
             Ok(Statistics { cgrp: Some(group) }) => group,
             Ok(_) => return,
             Err(error) => {
-                tracing::debug!(%error, "statistics that cannot be read");
+                events::statistics_unreadable(&error);
                 return;
             }
         };

@@ -10,6 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tributary_runtime::LogError;
 
 use super::log_error;
+use crate::events;
 
 const WHAT: &str = "asking for offsets";
 
@@ -105,7 +106,7 @@ fn look_again<C: ConsumerContext>(client: &BaseConsumer<C>, partitions: &[Broker
     topics.dedup();
     for topic in topics {
         if let Err(error) = client.fetch_metadata(Some(topic), LOOK) {
-            tracing::debug!("asking for topic {topic}: {error}");
+            events::topic_lookup_failed(topic, &error);
         }
     }
 }

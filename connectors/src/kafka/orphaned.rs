@@ -20,6 +20,7 @@ use super::assignment::Assignment;
 use super::offsets::BrokerPartition;
 use super::rebalance::MemberConsumer;
 use super::{group, log_error};
+use crate::events;
 
 /// Between two looks at the group. What is missing at one look and still at the next is missing for good.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -88,7 +89,7 @@ impl OrphanWatch {
     fn look_now(&mut self, consumer: &MemberConsumer, assignment: &Assignment, group: &str) -> Result<(), LogError> {
         let Self::Looking { next, pause, missing } = self else { return Ok(()) };
         let found = missing_partitions(consumer, assignment, group).unwrap_or_else(|error| {
-            tracing::debug!(group, "the group cannot be looked at: {error}");
+            events::group_not_described(group, &error);
             None
         });
         match found {
@@ -114,11 +115,7 @@ impl OrphanWatch {
         assignment: &Assignment,
         group: &str,
     ) -> Result<(), LogError> {
-        tracing::info!(
-            group,
-            partitions,
-            "a restart in the middle of a rebalance left partitions to nobody; the group distributes anew"
-        );
+        events::orphans_redistributed(group, partitions);
         let mut names = assignment.names();
         if let Some(index) = names.iter().position(|name| Some(*name) == assignment.least_owned()) {
             names.remove(index);

@@ -15,6 +15,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::membership::Membership;
+use crate::events;
 
 /// The consumer of a worker.
 pub(super) type MemberConsumer = BaseConsumer<Rebalances>;
@@ -74,7 +75,7 @@ impl ConsumerContext for Rebalances {
             }
             let done = if assigned { assign(consumer, list) } else { unassign(consumer, list) };
             if let Err(error) = done {
-                tracing::debug!(%error, "rebalance while leaving the group");
+                events::leaving_rebalance_failed(&error);
             }
             return;
         }

@@ -16,6 +16,7 @@ use super::configuration::KafkaConfiguration;
 use super::connect::connect;
 use super::log_error;
 use super::offsets::{self, BrokerPartition};
+use crate::events;
 
 /// Takes key and value of a changelog record.
 type Each<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
@@ -185,8 +186,8 @@ impl ChangelogReader {
 /// The client goes on by itself after an outage. It tells of each one when it is next polled, however long that was ago.
 fn pass_over(what: &str, error: &KafkaError) -> Result<(), LogError> {
     match log_error::from_call(what, error) {
-        LogError::Unavailable(text) => {
-            tracing::debug!("{text}");
+        passing @ LogError::Unavailable(_) => {
+            events::reader_reported_error(&passing);
             Ok(())
         }
         serious => Err(serious),

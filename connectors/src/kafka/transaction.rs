@@ -28,6 +28,7 @@ use super::connect::connect;
 use super::headers;
 use super::log_error;
 use super::transaction_error::TransactionError;
+use crate::events;
 
 /// The producer needs a thread that polls: without one an abort hangs until its time-out.
 type NativeProducer = ThreadedProducer<BrokenConnections>;
@@ -148,7 +149,7 @@ impl Transactions {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => self.recover(CALL, &error),
             Err(RecvTimeoutError::Timeout) => {
-                tracing::warn!(id = self.id, "{CALL}: the client did not return; another takes its place");
+                events::call_given_up(&self.id, CALL);
                 self.offsets_thread = None;
                 self.renew()?;
                 Err(LogError::abortable(format!("{CALL}: the client did not return")))
@@ -224,7 +225,7 @@ impl Transactions {
             return Ok(());
         }
         if self.may_be_late() {
-            tracing::debug!(id = self.id, "a new producer, because a request of the one before may still arrive");
+            events::producer_replaced(&self.id);
             self.renew()?;
         }
         let begun = self.live()?.begin_transaction().map_err(TransactionError::from);
@@ -338,7 +339,7 @@ fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProd
         if !is_late || timeout >= left {
             return Err(not_taken(id, error));
         }
-        tracing::debug!(id, ?timeout, "asking again for the transactional id: {error}");
+        events::transactional_id_requested_again(id, timeout, &error);
         timeout *= 2;
     }
 }
@@ -398,7 +399,7 @@ impl Drop for Transactions {
         if let (Some(producer), Some(_)) = (&self.producer, self.opened)
             && let Err(error) = producer.abort_transaction(Duration::from_secs(2))
         {
-            tracing::debug!(id = self.id, %error, "transaction left for the broker to abort");
+            events::transaction_left_open(&self.id, &error);
         }
     }
 }
