@@ -7,7 +7,7 @@
 //! ever goes back, that is then true of all partitions at one moment. It asks only the broker, so it does not matter
 //! which process owns a partition, nor whether any does.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
@@ -18,20 +18,23 @@ use tributary_runtime::{Lag, LogError, Topic};
 use super::configuration::KafkaConfiguration;
 use super::log_error;
 use super::offsets::{self, BrokerPartition};
+use super::renewable::Renewable;
 use super::restore::ChangelogReader;
 
 /// What the groups of a flow have left to do in their inboxes.
 pub struct KafkaLag {
-    groups: Vec<Group>,
-    configuration: KafkaConfiguration,
+    groups: Arc<[Group]>,
+    timeout: Duration,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
-    clients: Clients,
+    clients: Renewable<Clients>,
     /// Gaps that were found to hold no record: from the committed offset to the end.
-    empty: FxHashMap<(usize, BrokerPartition), (i64, i64)>,
+    empty: EmptyGaps,
 }
+
+type EmptyGaps = FxHashMap<(usize, BrokerPartition), (i64, i64)>;
 
 /// Who asks.
 struct Clients {
@@ -89,13 +92,15 @@ impl KafkaLag {
             });
             partitions.collect()
         };
-        let groups: Vec<Group> = groups
+        let groups: Arc<[Group]> = groups
             .iter()
             .map(|(name, inboxes)| Group { name: (*name).to_owned(), partitions: partitions_of(inboxes) })
             .collect();
-        let clients = Clients::new(configuration, &groups)?;
+        let timeout = configuration.call_timeout();
+        let (configuration, shared) = (configuration.clone(), Arc::clone(&groups));
+        let clients = Renewable::new(move || Clients::new(&configuration, &shared))?;
         let inner = Mutex::new(Inner { clients, empty: FxHashMap::default() });
-        Ok(Self { groups, configuration: configuration.clone(), inner })
+        Ok(Self { groups, timeout, inner })
     }
 
     /// Reads committed offsets first and ends after, so that what moves between is seen as left to do.
@@ -123,8 +128,8 @@ impl KafkaLag {
         let asked = offsets::list(
             group.partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)),
         )?;
-        let timeout = self.configuration.call_timeout();
-        let answer = consumer.committed_offsets(asked, timeout).map_err(|error| log_error::from_call(what, &error))?;
+        let answer =
+            consumer.committed_offsets(asked, self.timeout).map_err(|error| log_error::from_call(what, &error))?;
         let mut committed = Vec::with_capacity(group.partitions.len());
         for element in answer.elements() {
             element.error().map_err(|error| log_error::from_call(what, &error))?;
@@ -145,12 +150,12 @@ impl KafkaLag {
     }
 
     /// The gaps of a reading of which it is not known yet that they hold no record.
-    fn open_gaps(&self, reading: &Reading, inner: &Inner) -> Vec<Gap> {
+    fn open_gaps(&self, reading: &Reading, empty: &EmptyGaps) -> Vec<Gap> {
         self.partitions()
             .zip(reading)
             .filter(|(_, (committed, end))| committed < end)
             .map(|((group, partition), gap)| ((group, partition.clone()), *gap))
-            .filter(|(key, gap)| inner.empty.get(key) != Some(gap))
+            .filter(|(key, gap)| empty.get(key) != Some(gap))
             .collect()
     }
 }
@@ -158,26 +163,22 @@ impl KafkaLag {
 impl Lag for KafkaLag {
     fn lag(&self) -> Result<u64, LogError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = self.left(&mut inner);
-        if matches!(left, Err(LogError::Unavailable(_))) {
-            // As the reader of changelogs: some clients do not recover.
-            inner.clients = Clients::new(&self.configuration, &self.groups)?;
-        }
-        left
+        let Inner { clients, empty } = &mut *inner;
+        clients.ask(|clients| self.left(clients, empty))
     }
 }
 
 impl KafkaLag {
-    fn left(&self, inner: &mut Inner) -> Result<u64, LogError> {
-        let reading = self.read(&inner.clients)?;
-        let gaps = self.open_gaps(&reading, inner);
+    fn left(&self, clients: &Clients, empty: &mut EmptyGaps) -> Result<u64, LogError> {
+        let reading = self.read(clients)?;
+        let gaps = self.open_gaps(&reading, empty);
         if !gaps.is_empty() {
-            match unread(&inner.clients.reader, &gaps)? {
-                0 => inner.empty.extend(gaps),
+            match unread(&clients.reader, &gaps)? {
+                0 => empty.extend(gaps),
                 unread => return Ok(unread),
             }
         }
-        let again = self.read(&inner.clients)?;
+        let again = self.read(clients)?;
         if again == reading {
             return Ok(0);
         }

@@ -16,6 +16,7 @@ use super::connect::connect;
 use super::offsets::{self, BrokerPartition};
 use super::orphaned::OrphanWatch;
 use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
+use super::renewable::Renewable;
 use super::restore::ChangelogReader;
 use super::transaction::Transactions;
 use super::{group, headers, log_error};
@@ -31,7 +32,7 @@ pub struct KafkaLog {
     orphans: OrphanWatch,
     /// Partitions that flow again, and that the client may not have noticed yet.
     resumed: Vec<BrokerPartition>,
-    reader: ChangelogReader,
+    changelogs: Renewable<ChangelogReader>,
     configuration: KafkaConfiguration,
     group: String,
     headers: Vec<u8>,
@@ -80,7 +81,7 @@ impl KafkaLog {
         // offset is asked for, before the producer has ended what was left open.
         let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
             .inspect_err(|_| consumer.context().close())?;
-        let reader = ChangelogReader::new(configuration, group).inspect_err(|_| consumer.context().close())?;
+        let changelogs = changelog_reader(configuration, group).inspect_err(|_| consumer.context().close())?;
         Ok(Self {
             committer: Committer::new(transactions),
             consumer,
@@ -88,7 +89,7 @@ impl KafkaLog {
             member,
             orphans: OrphanWatch::NotJoined,
             resumed: Vec::new(),
-            reader,
+            changelogs,
             configuration: configuration.clone(),
             group: group.to_owned(),
             headers: Vec::new(),
@@ -412,17 +413,20 @@ impl Log for KafkaLog {
         each: &mut dyn FnMut(&[u8], Option<&[u8]>),
     ) -> Result<i64, LogError> {
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
-        let restored = self.reader.restore(&partition, from, each);
-        self.reader.renewed_after(restored)
+        self.changelogs.ask(|reader| reader.restore(&partition, from, each))
     }
 
     fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
         // Between two transactions of the only writer, nothing uncommitted is in the partition.
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
-        let ends = self.reader.ends(std::slice::from_ref(&partition));
-        let ends = self.reader.renewed_after(ends)?;
+        let ends = self.changelogs.ask(|reader| reader.ends(std::slice::from_ref(&partition)))?;
         ends.first().copied().ok_or_else(|| LogError::unavailable(format!("no end offset of {changelog}")))
     }
+}
+
+fn changelog_reader(configuration: &KafkaConfiguration, group: &str) -> Result<Renewable<ChangelogReader>, LogError> {
+    let (configuration, group) = (configuration.clone(), group.to_owned());
+    Renewable::new(move || ChangelogReader::new(&configuration, &group))
 }
 
 fn join(consumer: &MemberConsumer, assignment: &Assignment) -> Result<(), LogError> {

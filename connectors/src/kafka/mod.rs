@@ -22,6 +22,7 @@ mod orphaned;
 mod producer;
 mod reader;
 mod rebalance;
+mod renewable;
 mod restore;
 #[cfg(test)]
 mod tests;

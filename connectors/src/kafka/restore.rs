@@ -28,8 +28,6 @@ pub(super) struct ChangelogReader {
     /// Sees what is committed.
     committed: BaseConsumer,
     timeout: Duration,
-    configuration: KafkaConfiguration,
-    group: String,
 }
 
 impl ChangelogReader {
@@ -50,17 +48,7 @@ impl ChangelogReader {
         let committed: BaseConsumer = committed.create().map_err(create)?;
         connect(everything.client());
         connect(committed.client());
-        let timeout = configuration.call_timeout();
-        Ok(Self { everything, committed, timeout, configuration: configuration.clone(), group: group.to_owned() })
-    }
-
-    /// Hands on an answer. After a failure there are new clients: one that was told that the cluster has no brokers may not
-    /// look for any again (librdkafka issue 5301).
-    pub(super) fn renewed_after<T>(&mut self, answer: Result<T, LogError>) -> Result<T, LogError> {
-        if matches!(answer, Err(LogError::Unavailable(_))) {
-            *self = Self::new(&self.configuration, &self.group)?;
-        }
-        answer
+        Ok(Self { everything, committed, timeout: configuration.call_timeout() })
     }
 
     /// The end of each partition with everything in it.
