@@ -1,4 +1,4 @@
-//! Which partitions a worker has, and where it stands in each.
+//! The partitions of a worker, and where it stands in each.
 
 use rdkafka::{Offset, TopicPartitionList};
 use tributary_runtime::{LogError, Topic, TopicPartition};
@@ -9,7 +9,7 @@ use super::offsets::{self, BrokerPartition};
 /// The partitions of the inboxes that a worker reads.
 pub(super) struct Assignment {
     inboxes: Vec<Inbox>,
-    /// The inbox of the last lookup: records come in runs.
+    /// Index of the inbox found last: records of one inbox arrive in runs.
     last: usize,
 }
 
@@ -25,9 +25,9 @@ struct Inbox {
 pub(super) struct Progress {
     /// The next offset to read after the last commit.
     pub(super) committed: i64,
-    /// The next offset to hand out.
+    /// The next offset to hand to the worker.
     pub(super) position: i64,
-    /// Whether records may be handed out.
+    /// Whether records may be handed to the worker.
     pub(super) flowing: bool,
 }
 
@@ -41,23 +41,23 @@ impl Assignment {
         Self { inboxes: inboxes.iter().map(inbox).collect(), last: 0 }
     }
 
-    /// Names on the broker of all inboxes.
+    /// The names of all inboxes on the broker.
     pub(super) fn names(&self) -> Vec<&str> {
         self.inboxes.iter().map(|inbox| inbox.name.as_str()).collect()
     }
 
-    /// The name on the broker of an inbox.
+    /// The name of an inbox on the broker.
     pub(super) fn name_of(&self, topic: &str) -> Option<&str> {
         self.inboxes.iter().find(|inbox| inbox.topic == topic).map(|inbox| inbox.name.as_str())
     }
 
-    /// The name on the broker of the inbox of which we have the fewest partitions.
+    /// The name on the broker of the inbox of which this worker has the fewest partitions.
     pub(super) fn least_owned(&self) -> Option<&str> {
         let owned = |inbox: &&Inbox| inbox.partitions.iter().flatten().count();
         self.inboxes.iter().min_by_key(owned).map(|inbox| inbox.name.as_str())
     }
 
-    /// The logical partitions of a list that came from the broker.
+    /// The logical partitions of a list from the broker. Other topics are left out.
     pub(super) fn partitions_of(&self, list: &TopicPartitionList) -> Vec<TopicPartition> {
         let logical = |name: &str| self.inboxes.iter().find(|inbox| inbox.name == name).map(|inbox| inbox.topic);
         list.elements()
@@ -84,7 +84,7 @@ impl Assignment {
         inbox.partitions.get_mut(usize::try_from(partition.partition).ok()?)?.as_mut()
     }
 
-    /// Takes a partition, from its first offset to read. Nothing flows yet.
+    /// Adds a partition, with the first offset to read. Its records do not flow yet.
     pub(super) fn insert(&mut self, partition: TopicPartition, committed: i64) {
         let progress = Progress { committed, position: committed, flowing: false };
         let Ok(index) = usize::try_from(partition.partition) else { return };
@@ -96,7 +96,7 @@ impl Assignment {
         }
     }
 
-    /// Gives a partition up.
+    /// Removes a partition.
     pub(super) fn remove(&mut self, partition: TopicPartition) {
         let Ok(index) = usize::try_from(partition.partition) else { return };
         if let Some(inbox) = self.inboxes.iter_mut().find(|inbox| inbox.topic == partition.topic)
@@ -106,7 +106,7 @@ impl Assignment {
         }
     }
 
-    /// The partitions that flow, by their names on the broker.
+    /// The partitions whose records flow, by their names on the broker.
     pub(super) fn flowing(&self) -> Vec<BrokerPartition> {
         let flowing = self.inboxes.iter().flat_map(|inbox| {
             let partitions = inbox.partitions.iter().enumerate();
@@ -116,7 +116,7 @@ impl Assignment {
         flowing.collect()
     }
 
-    /// The partitions of which more was handed out than is committed, as a list of what is committed.
+    /// The partitions of which more was handed out than is committed, each with its committed offset.
     pub(super) fn ahead(&self) -> Result<TopicPartitionList, LogError> {
         let ahead = self.inboxes.iter().flat_map(|inbox| {
             let partitions = inbox.partitions.iter().enumerate();
@@ -129,14 +129,14 @@ impl Assignment {
         offsets::list(ahead)
     }
 
-    /// Returns every partition to what is committed.
+    /// Returns every partition to its committed offset.
     pub(super) fn rewind(&mut self) {
         for progress in self.inboxes.iter_mut().flat_map(|inbox| inbox.partitions.iter_mut().flatten()) {
             progress.position = progress.committed;
         }
     }
 
-    /// A list of partitions in the client's own form, each with the offset that `offset` gives it.
+    /// Partitions and offsets in librdkafka's own form.
     pub(super) fn list(&self, partitions: &[(TopicPartition, Offset)]) -> Result<TopicPartitionList, LogError> {
         let named = partitions
             .iter()

@@ -1,7 +1,8 @@
-//! Whether a connection of a producer has broken while something was on its way.
+//! Whether a connection of a producer broke while a request was under way.
 //!
-//! librdkafka then connects again and repeats its requests, and whoever called hears nothing of it. What was sent on the old
-//! connection may still arrive, in the next transaction. The log of the client is the only place that tells.
+//! librdkafka then connects again and repeats the request, and its caller does not notice. What was sent on the old
+//! connection may still arrive, in the middle of the next transaction. Only the log of the client shows that this is
+//! possible.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,20 +16,20 @@ use crate::events;
 /// How librdkafka's log marks that a connection broke.
 const BROKEN: &str = "FAIL";
 
-/// The connections of one producer.
+/// What the log of one producer says about its connections.
 #[derive(Debug, Default)]
 pub(super) struct BrokenConnections {
     broken: AtomicBool,
 }
 
 impl BrokenConnections {
-    /// What the log of a client must contain for this. A connection that was idle is none of it.
+    /// Makes the client log what is needed. A connection that was closed while idle is logged differently.
     pub(super) fn configure(config: &mut ClientConfig) {
         config.set("log.connection.close", "true").remove("log_level");
         config.set_log_level(RDKafkaLogLevel::Info);
     }
 
-    /// Whether one has broken since the producer was made.
+    /// Whether a connection has broken since the producer was created.
     pub(super) fn any(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
     }

@@ -7,38 +7,38 @@ use rdkafka::ClientConfig;
 
 use super::broken_connections::BrokenConnections;
 
-/// How often a client says how it fares.
+/// How often a client reports its statistics.
 const STATISTICS: &str = "statistics.interval.ms";
 const STATISTICS_MILLIS: &str = "5000";
 
-/// Where the cluster is, what this process is called in it, and what differs from the defaults.
+/// The address of the cluster, the name of this process in it, and settings that differ from the defaults.
 #[derive(Debug, Clone)]
 pub struct KafkaConfiguration {
-    /// Brokers to start from, `host:port,host:port`.
+    /// The first brokers to ask, `host:port,host:port`.
     pub bootstrap: String,
-    /// Put in front of the names of topics, groups and transactional ids, with a full stop between; may be empty.
+    /// Prefix of the names of topics, groups and transactional ids, with a full stop after it; may be empty.
     pub namespace: String,
-    /// What tells this process from the others of its groups. It must stay the same over restarts, so that a restart
-    /// ends what the process before it left open, and no two processes may share it: they would fence each other.
+    /// The name of this process in its groups. It must stay the same over restarts, so that a restart ends the
+    /// transactions that the previous process left open. Two processes must not share it: they would fence each other.
     pub instance: String,
     /// Whether workers join their group under a fixed name, so that a restart within the session timeout moves no
-    /// partitions. A process that is gone for good keeps its partitions until that timeout.
+    /// partitions. A process that never returns keeps its partitions until that timeout.
     pub static_membership: bool,
-    /// After how long the broker aborts a transaction that nobody ends. Keep it below `session_timeout`, so that a
-    /// late commit cannot arrive after the partitions have moved to another worker.
+    /// When the broker aborts a transaction that nobody ends. It must be below `session_timeout`, so that a late commit
+    /// cannot arrive after the partitions have moved to another worker.
     pub transaction_timeout: Duration,
-    /// After how long without a heartbeat a worker's partitions go to others.
+    /// How long a worker may send no heartbeat before its partitions go to others.
     pub session_timeout: Duration,
-    /// librdkafka properties for every client, such as `security.protocol`; they win over the defaults.
+    /// librdkafka properties for every client, such as `security.protocol`. They override the defaults.
     pub client: BTreeMap<String, String>,
-    /// librdkafka properties for consumers; they win over `client`.
+    /// librdkafka properties for consumers. They override `client`.
     pub consumer: BTreeMap<String, String>,
-    /// librdkafka properties for producers; they win over `client`.
+    /// librdkafka properties for producers. They override `client`.
     pub producer: BTreeMap<String, String>,
 }
 
 impl KafkaConfiguration {
-    /// The defaults for a cluster.
+    /// The default settings for a cluster.
     pub fn new(bootstrap: impl Into<String>, namespace: impl Into<String>, instance: impl Into<String>) -> Self {
         Self {
             bootstrap: bootstrap.into(),
@@ -53,7 +53,7 @@ impl KafkaConfiguration {
         }
     }
 
-    /// The name on the broker of a topic, group or transactional id.
+    /// The name of a topic, group or transactional id on the broker.
     pub fn name(&self, logical: &str) -> String {
         if self.namespace.is_empty() { logical.to_owned() } else { format!("{}.{logical}", self.namespace) }
     }
@@ -63,21 +63,22 @@ impl KafkaConfiguration {
         self.name(&format!("{group}.{}.{slot}", self.instance))
     }
 
-    /// How long a call may take that waits for the broker.
+    /// How long a call that waits for the broker may take.
     pub(super) fn call_timeout(&self) -> Duration {
         self.transaction_timeout + Duration::from_secs(5)
     }
 
-    /// A client that only asks: metadata, offsets, topics.
+    /// A client that only asks for metadata, offsets or topics.
     pub(super) fn base(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.bootstrap)
             .set("client.id", format!("tributary-{}", self.instance))
             .set("allow.auto.create.topics", "false")
-            // An idle broker closes connections; that is not worth a line in the log.
+            // The broker closes idle connections, which is not worth a line in the log.
             .set("log.connection.close", "false")
-            // A client looks for another broker to connect to at most each half of this: three times when it starts.
+            // A client looks for a broker to connect to at most once in half of this time, and does so three times when
+            // it starts.
             .set("reconnect.backoff.ms", "20")
             .set("reconnect.backoff.max.ms", "2000");
         set_all(&mut config, &self.client);
@@ -86,7 +87,7 @@ impl KafkaConfiguration {
         config
     }
 
-    /// A consumer of `group`. It reads what is committed, from where it is told, and commits nothing by itself.
+    /// A consumer of `group`. It reads committed records from where it is set to, and commits nothing by itself.
     pub(super) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.base();
         config
@@ -95,11 +96,12 @@ impl KafkaConfiguration {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
-            // The default of 1000 stops reading for a second whenever the local queue is full.
+            // With the default of 1000, fetching stops for a second whenever the local queue is full.
             .set("fetch.queue.backoff.ms", "10")
             .set("fetch.wait.max.ms", "10")
             .set("fetch.message.max.bytes", "1048576")
-            // What is read ahead takes memory, and the worker reads it again before it has left the processor's caches.
+            // Records that are fetched ahead take memory. With a short queue they are still in the processor's caches
+            // when the worker reads them.
             .set("queued.max.messages.kbytes", "8192")
             .set("max.poll.interval.ms", "600000");
         set_all(&mut config, &self.consumer);
@@ -114,7 +116,7 @@ impl KafkaConfiguration {
             // Each stage reads one inbox, so partitions of different topics need not move together.
             ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
             ("session.timeout.ms", self.session_timeout.as_millis().to_string()),
-            // A member learns of a rebalance by its next heartbeat, and partitions on their way to it stand still so long.
+            // A member learns of a rebalance from its next heartbeat. Until then the partitions that move are frozen.
             ("heartbeat.interval.ms", (self.session_timeout.as_millis() / 5).clamp(1, 100).to_string()),
         ];
         for (key, value) in defaults {
@@ -136,17 +138,18 @@ impl KafkaConfiguration {
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", &timeout)
             .set("message.timeout.ms", &timeout)
-            // The next transaction finds the markers of the last one still being written; the default makes it wait
-            // 100 ms for them.
+            // The broker refuses the next transaction while it still writes the markers of the previous one. With the
+            // default, the client would try again only after 100 ms.
             .set("retry.backoff.ms", "2")
-            // The commit tells whether everything has arrived; a report of each record costs a sixth of the work.
+            // The commit says whether everything has arrived. A report for each record would cost a sixth of the work.
             .set("delivery.report.only.error", "true")
             .set("linger.ms", "5")
             .set("batch.size", "262144")
-            // Enough to keep the broker busy; what a transaction has beyond that waits in the worker's buffer, in less memory.
+            // Enough to keep the broker busy. Further records of a transaction wait in the worker's buffer, which needs
+            // less memory.
             .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", "262144")
-            // Partitions are always explicit; this is for whoever copies these settings.
+            // Partitions are always explicit. This matters only to a reader who copies these settings.
             .set("partitioner", "murmur2_random");
         set_all(&mut config, &self.producer);
         BrokenConnections::configure(&mut config);

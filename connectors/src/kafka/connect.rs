@@ -1,22 +1,21 @@
-//! Connecting before the first question.
+//! Connecting before the first request.
 
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 
-/// For how long a new client waits to be connected before it goes on.
+/// How long a new client waits for its connection before it continues without one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A topic that every cluster with transactions has.
+/// A topic of every cluster that supports transactions.
 const TRANSACTION_STATE: &str = "__transaction_state";
 
-/// Waits until a client is connected with a broker that it knows by its id.
+/// Waits until a client is connected to a broker whose id it knows.
 ///
-/// A client that is asked for a coordinator, or for the leader of a partition, while it is connected with no broker looks
-/// again every half second. The first answer replaces the connection to the address in the configuration by one to the
-/// broker that is there, the second needs that one. What goes wrong here goes wrong again in the call that follows, which
-/// tells it.
+/// A client without a connection looks for a coordinator, or for the leader of a partition, only every half second. The
+/// first answer replaces the connection to the configured address by one to the broker behind it. The second request
+/// needs that connection. Errors are ignored here: the next call fails in the same way and reports it.
 pub(super) fn connect<C: ClientContext>(client: &Client<C>) {
     for _ in 0..2 {
         let _ = client.fetch_metadata(Some(TRANSACTION_STATE), CONNECT_TIMEOUT);

@@ -1,4 +1,4 @@
-//! What the members of a group have, as the broker tells it.
+//! The members of a group and their partitions, as the broker reports them.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use super::log_error;
 use super::offsets::BrokerPartition;
 use super::rebalance::MemberConsumer;
 
-/// How long a question about a group may hold a worker up.
+/// How long a worker waits for the description of a group.
 pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A member of a group.
 pub(super) struct GroupMember {
-    /// The id that the broker has given it.
+    /// The id that the broker gave it.
     id: String,
     pub(super) holds: Vec<BrokerPartition>,
 }
 
-/// The members of a group; `None` when there is no such group, or while it distributes its partitions.
+/// The members of a group; `None` when the group does not exist or is in a rebalance.
 pub(super) fn members(consumer: &MemberConsumer, group: &str) -> Result<Option<Vec<GroupMember>>, LogError> {
     let list = consumer
         .fetch_group_list(Some(group), QUESTION_TIMEOUT)
-        .map_err(|error| log_error::from_call("asking what the group has", &error))?;
+        .map_err(|error| log_error::from_call("asking for the members of the group", &error))?;
     let Some(found) = list.groups().iter().find(|found| found.name() == group && found.state() == "Stable") else {
         return Ok(None);
     };
@@ -35,8 +35,8 @@ pub(super) fn members(consumer: &MemberConsumer, group: &str) -> Result<Option<V
     Ok(Some(members))
 }
 
-/// What others have of a group that this consumer has not joined. Nothing when the group knows a member of the fixed name
-/// `instance`, if there is one: this consumer will be given what that has.
+/// The partitions of all members of a group that this consumer has not joined. Nothing when the group knows a member with
+/// the fixed name `instance`: this consumer will get the partitions of that member.
 pub(super) fn held_by_others(
     consumer: &MemberConsumer,
     group: &str,
@@ -51,7 +51,7 @@ pub(super) fn held_by_others(
 }
 
 impl GroupMember {
-    /// The broker makes the id of a member with a fixed name of that name and a UUID.
+    /// The broker composes the id of a member with a fixed name from that name, a hyphen and a UUID.
     fn is_instance(&self, instance: &str) -> bool {
         const UUID_LENGTH: usize = 36;
         let rest = self.id.strip_prefix(instance).and_then(|rest| rest.strip_prefix('-'));
@@ -59,8 +59,8 @@ impl GroupMember {
     }
 }
 
-/// Reads an assignment of the consumer protocol: a version, and of each topic its name and its partitions. What later
-/// versions add comes after that. `None` when it is not one; a member without partitions may have no bytes at all.
+/// Reads an assignment of the consumer protocol: a version, then the name and the partitions of each topic. Later versions
+/// append to this. `None` when the bytes are not an assignment. A member without partitions may have no bytes at all.
 fn decode(assignment: &[u8]) -> Option<Vec<BrokerPartition>> {
     if assignment.is_empty() {
         return Some(Vec::new());

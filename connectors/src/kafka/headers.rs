@@ -1,7 +1,7 @@
 //! Headers and times on the wire.
 //!
-//! The time of a record is when what it tells happened, which may be long past or, in a trial run, ahead. Kafka judges
-//! retention by that time and refuses records from the future, so a time far from the clock travels in a header.
+//! The time of a record is the time of what it reports. It may be long past or, in a trial run, in the future. Kafka
+//! applies retention by that time and refuses records from the future. So a time far from the clock travels in a header.
 
 use rdkafka::message::{BorrowedHeaders, Header, Headers as _, OwnedHeaders};
 use tributary_runtime::{Headers, TimestampMillis, append_header};
@@ -9,7 +9,7 @@ use tributary_runtime::{Headers, TimestampMillis, append_header};
 /// The header that carries a record's time when Kafka's own field cannot.
 const TIME_HEADER: &str = "tributary.time";
 
-/// How far a time may be from the clock to travel in Kafka's own field: below the broker's limit of one hour.
+/// Times closer to the clock than this travel in Kafka's own field. The broker's limit is one hour.
 const NEAR_MILLIS: i64 = 30 * 60 * 1000;
 
 /// The time for Kafka's field, and the headers.

@@ -1,11 +1,15 @@
 //! What a flow has left to do.
 //!
-//! The difference of end and committed offset is not it: transaction markers and aborted records have offsets too, and
-//! are never delivered, so a consumer that has read everything still seems to be behind. Here a gap counts as nothing to
-//! do when three things hold: no transaction is open in it (the last stable offset is the end), reading it as
-//! `read_committed` delivers no record, and neither committed nor end offsets moved from before to after. As neither
-//! ever goes back, that is then true of all partitions at one moment. It asks only the broker, so it does not matter
-//! which process owns a partition, nor whether any does.
+//! The difference between end and committed offset does not show this. Transaction markers and aborted records have offsets
+//! too but are never delivered, so a consumer that has read everything still seems to be behind. Here a gap counts as
+//! nothing to do when three conditions hold:
+//!
+//! - no transaction is open in it: the last stable offset is the end;
+//! - reading it as `read_committed` delivers no record;
+//! - neither committed nor end offsets moved between the start and the end of the check.
+//!
+//! Offsets never go back, so all of this then holds for all partitions at one moment. Only the broker is asked. It does
+//! not matter which process owns a partition, or whether any does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,13 +34,14 @@ pub struct KafkaLag {
 
 struct Inner {
     clients: Renewable<Clients>,
-    /// Gaps that were found to hold no record: from the committed offset to the end.
+    /// Gaps that are known to hold no record.
     empty: EmptyGaps,
 }
 
+/// The committed offset and the end of each gap, by group and partition.
 type EmptyGaps = FxHashMap<(usize, BrokerPartition), (i64, i64)>;
 
-/// Who asks.
+/// The clients that ask the broker.
 struct Clients {
     reader: ChangelogReader,
     /// One for each group.
@@ -53,23 +58,23 @@ impl Clients {
     fn new(configuration: &KafkaConfiguration, groups: &[Group]) -> Result<Self, LogError> {
         let consumer = |group: &Group| {
             let mut config = configuration.consumer(&group.name);
-            // It never joins, so it must not claim a member's name; and it wants the offsets that are there now, not
-            // to wait for those in an open transaction.
+            // It never joins, so it must not use the name of a member. It reads the offsets as they are now, and must
+            // not wait for those in an open transaction.
             config.set("isolation.level", "read_uncommitted").remove("group.instance.id");
-            config.create().map_err(|error| log_error::from_creation("the watcher of lag", &error))
+            config.create().map_err(|error| log_error::from_creation("the client that asks for the lag", &error))
         };
         let consumers = groups.iter().map(consumer).collect::<Result<_, _>>()?;
         Ok(Self { reader: ChangelogReader::new(configuration, "lag")?, consumers })
     }
 }
 
-/// What lies between the committed and the end offset of a partition, for one group.
+/// The offsets between the committed one and the end of a partition, for one group.
 type Gap = ((usize, BrokerPartition), (i64, i64));
 
-/// Up to how many records are counted; beyond, the distance to the end tells enough.
+/// Records are counted up to this number. Above it, the distance to the end is precise enough.
 const COUNT_MOST: u64 = 1000;
 
-/// How long to wait for markers of transactions that have just been committed.
+/// How long to wait for the markers of transactions that were just committed.
 const MARKER_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Committed and end offset of every partition of every group, in order.
@@ -103,7 +108,7 @@ impl KafkaLag {
         Ok(Self { groups, timeout, inner })
     }
 
-    /// Reads committed offsets first and ends after, so that what moves between is seen as left to do.
+    /// Reads committed offsets before ends, so that a move in between shows as something left to do.
     fn read(&self, clients: &Clients) -> Result<Reading, LogError> {
         let mut reading = Vec::new();
         for (group, consumer) in self.groups.iter().zip(&clients.consumers) {
@@ -141,7 +146,7 @@ impl KafkaLag {
         Ok(committed)
     }
 
-    /// All partitions, each with the number of its group.
+    /// All partitions, each with the index of its group.
     fn partitions(&self) -> impl Iterator<Item = (usize, &BrokerPartition)> {
         self.groups
             .iter()
@@ -149,7 +154,7 @@ impl KafkaLag {
             .flat_map(|(number, group)| group.partitions.iter().map(move |partition| (number, partition)))
     }
 
-    /// The gaps of a reading of which it is not known yet that they hold no record.
+    /// The gaps of a reading that may hold records.
     fn open_gaps(&self, reading: &Reading, empty: &EmptyGaps) -> Vec<Gap> {
         self.partitions()
             .zip(reading)
@@ -182,12 +187,12 @@ impl KafkaLag {
         if again == reading {
             return Ok(0);
         }
-        // Something moved while we looked: not settled, whatever it was.
+        // Offsets moved during the check, so the flow is not settled.
         Ok(1)
     }
 }
 
-/// How many records the gaps hold; more than there are when a transaction is open in one of them or when there are many.
+/// How many records the gaps hold. Too high when a transaction is open in one of them or when there are many.
 fn unread(reader: &ChangelogReader, gaps: &[Gap]) -> Result<u64, LogError> {
     let partitions: Vec<BrokerPartition> = gaps.iter().map(|((_, partition), _)| partition.clone()).collect();
     let width = |(_, (committed, end)): &Gap| end.abs_diff(*committed);
@@ -207,7 +212,7 @@ fn unread(reader: &ChangelogReader, gaps: &[Gap]) -> Result<u64, LogError> {
     Ok(if unread >= COUNT_MOST { all } else { unread })
 }
 
-/// Whether no transaction is open in any gap. After a commit the markers take some milliseconds to arrive.
+/// Whether no transaction is open in any gap. The markers of a commit arrive some milliseconds after it.
 fn becomes_stable(reader: &ChangelogReader, partitions: &[BrokerPartition], gaps: &[Gap]) -> Result<bool, LogError> {
     let deadline = Instant::now() + MARKER_PATIENCE;
     loop {

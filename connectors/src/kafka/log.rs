@@ -24,13 +24,13 @@ use crate::events;
 
 /// The consumer and the transactional producer of one worker.
 pub struct KafkaLog {
-    // Fields are dropped in this order: end the transaction before leaving the group.
+    // Fields are dropped in this order: the transaction ends before the worker leaves the group.
     committer: Committer,
     consumer: MemberConsumer,
     assignment: Assignment,
     member: Member,
     orphans: OrphanWatch,
-    /// Partitions that flow again, and that the client may not have noticed yet.
+    /// Partitions that flow again, and for which the client may not fetch yet.
     resumed: Vec<BrokerPartition>,
     changelogs: Renewable<ChangelogReader>,
     configuration: KafkaConfiguration,
@@ -40,21 +40,21 @@ pub struct KafkaLog {
 
 /// Where the worker stands in its group.
 enum Member {
-    /// Not in the group yet: the state of what others have is read first.
+    /// Not in the group yet: the state of the partitions of other members is read first.
     Waiting { held_by_others: Vec<TopicPartition> },
-    /// In the group, or on the way into it. It owes the group no answer.
+    /// In the group, or joining it. The group waits for no answer.
     Joined,
     /// The group wants partitions back and waits for the answer.
     Revoking {
-        /// What the worker has not released yet.
+        /// Those that the worker has not released yet.
         unreleased: Vec<TopicPartition>,
-        /// All partitions of the group's decision, for the answer.
+        /// All of them, for the answer.
         revoked: TopicPartitionList,
     },
 }
 
 impl KafkaLog {
-    /// Joins `group` as worker `slot` of this process and takes over what a worker before it left open.
+    /// Joins `group` as worker `slot` of this process. Ends the transaction that its predecessor left open.
     ///
     /// # Errors
     /// [`LogError`] when the broker cannot be reached or refuses, or when the configuration is wrong.
@@ -77,8 +77,8 @@ impl KafkaLog {
         } else {
             Member::Waiting { held_by_others }
         };
-        // The group is joined meanwhile, unless the state of what others have is read before. Nothing is read, and no
-        // offset is asked for, before the producer has ended what was left open.
+        // The consumer joins the group meanwhile, unless it waits. No record is read, and no committed offset is asked
+        // for, before the producer has ended the transaction that was left open.
         let transactions = Transactions::open(configuration, configuration.transactional_id(group, slot))
             .inspect_err(|_| consumer.context().close())?;
         let changelogs = changelog_reader(configuration, group).inspect_err(|_| consumer.context().close())?;
@@ -96,11 +96,11 @@ impl KafkaLog {
         })
     }
 
-    /// Carries out the oldest decision of the group, if there is one.
+    /// Carries out the oldest decision of the group that waits for it.
     fn decide(&mut self) -> Result<Option<Poll>, LogError> {
         let Some(decision) = self.consumer.context().oldest() else { return Ok(None) };
         let event = match &decision {
-            Decision::Assign(list) => Poll::Assigned(self.take(list)?),
+            Decision::Assign(list) => Poll::Assigned(self.accept(list)?),
             Decision::Revoke(list) => Poll::Revoked(self.prepare_to_leave(list)?),
             Decision::Lose(list) => Poll::Lost(self.lose(list)?),
         };
@@ -108,14 +108,14 @@ impl KafkaLog {
         Ok(Some(event))
     }
 
-    /// Takes partitions, paused at their committed offsets.
-    fn take(&mut self, list: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
+    /// Accepts an assignment. The partitions are paused at their committed offsets.
+    fn accept(&mut self, list: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
         let partitions = self.assignment.partitions_of(list);
         let starts = self.starting_offsets(&partitions)?;
         let assigned = self.assignment.list(&starts)?;
         self.orphans.answering(&self.consumer, &self.assignment, partitions.is_empty())?;
         rebalance::assign(&self.consumer, &assigned)
-            .map_err(|error| log_error::from_call("taking partitions", &error))?;
+            .map_err(|error| log_error::from_call("accepting an assignment", &error))?;
         if assigned.count() > 0 {
             self.consumer.pause(&assigned).map_err(|error| log_error::from_call("pausing new partitions", &error))?;
         }
@@ -123,12 +123,12 @@ impl KafkaLog {
             self.assignment.insert(partition, rebalance::committed(offset).unwrap_or_default());
         }
         self.orphans.assigned(&self.consumer, &self.assignment)?;
-        // The client has stopped fetching for the time of the rebalance.
+        // The client stopped fetching during the rebalance.
         self.resumed.extend(self.assignment.flowing());
         Ok(partitions)
     }
 
-    /// The committed offset of each partition, or its first one when nothing was committed yet.
+    /// The committed offset of each partition, or its first offset when nothing is committed.
     fn starting_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
         let timeout = self.configuration.call_timeout();
         let named: Vec<_> = partitions
@@ -157,7 +157,7 @@ impl KafkaLog {
         Ok(starts)
     }
 
-    /// Stops the flow of partitions that are to be given up.
+    /// Stops the flow of partitions that have to be given up.
     fn prepare_to_leave(&mut self, revoked: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
         let partitions = self.assignment.partitions_of(revoked);
         if partitions.is_empty() {
@@ -174,14 +174,14 @@ impl KafkaLog {
         Ok(partitions)
     }
 
-    /// Answers the group that the partitions it wanted back are free.
+    /// Tells the group that the partitions it wanted back are free.
     fn answer_revocation(&mut self, revoked: &TopicPartitionList) -> Result<(), LogError> {
         self.member = Member::Joined;
         rebalance::unassign(&self.consumer, revoked)
             .map_err(|error| log_error::from_call("giving partitions up", &error))
     }
 
-    /// Lets go of partitions that are another's already.
+    /// Drops partitions that another member already has.
     fn lose(&mut self, list: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
         let partitions = self.assignment.partitions_of(list);
         rebalance::unassign(&self.consumer, list).map_err(|error| log_error::from_call("losing partitions", &error))?;
@@ -194,7 +194,7 @@ impl KafkaLog {
         Ok(partitions)
     }
 
-    /// What an error event of the consumer means. Most are news that librdkafka deals with by itself.
+    /// What an error event of the consumer means. librdkafka handles most of them by itself.
     fn consumer_error(&self, error: &KafkaError) -> Result<(), LogError> {
         if let Some((code, text)) = self.consumer.client().fatal_error() {
             let text = format!("the consumer of group {}: {text}", self.group);
@@ -212,16 +212,17 @@ impl KafkaLog {
         }
     }
 
-    /// Who commits: a member of a generation of the group.
+    /// The member in whose name offsets are committed, in the current generation of the group.
     ///
-    /// A member that the group has not heard of for too long forgets its name. Offsets that come without a name are taken
-    /// from anybody while the group is empty, and would then replace those of whoever had the partitions meanwhile. So it
-    /// is asked afterwards whether the partitions are still this member's: what is lost later has a name and is refused.
+    /// A member whose session has expired forgets its member id. While a group is empty, the broker accepts offsets without a
+    /// member id from anybody, and they would replace those of the next owner of the partitions. So this checks, after it
+    /// has read the id, that the partitions are still assigned. If they are lost later, the offsets carry the old id and the
+    /// broker refuses them.
     fn committing_member(&self) -> Result<ConsumerGroupMetadata, LogError> {
-        // Asked each time: the generation of the group moves with every rebalance.
+        // Read each time: every rebalance begins a new generation of the group.
         let member = self.consumer.group_metadata();
         if self.consumer.assignment_lost() {
-            return Err(LogError::abortable("the group has given the partitions to others"));
+            return Err(LogError::abortable("the group has given the partitions to other members"));
         }
         member.ok_or_else(|| LogError::fatal("the consumer has no group; set a group name"))
     }
@@ -244,10 +245,10 @@ impl KafkaLog {
         Ok(())
     }
 
-    /// Makes the client fetch resumed partitions now.
+    /// Makes the client fetch resumed partitions at once.
     ///
-    /// Its connections sleep for up to a second while all partitions are paused, and resuming does not wake them. A request
-    /// to the leaders does. If it fails, the connections wake by themselves.
+    /// While all partitions are paused, the connections of the client sleep for up to a second. Resuming does not wake them,
+    /// but a request to the leaders does. If the request fails, they wake by themselves.
     fn wake_connections(&mut self) {
         if self.resumed.is_empty() {
             return;
@@ -258,13 +259,13 @@ impl KafkaLog {
         }
     }
 
-    /// Lets the client look whether a heartbeat is due. Without anything to do it does so every half second only, and the
-    /// group waits for the heartbeat of each member before partitions move.
+    /// Makes the client check whether a heartbeat is due. An idle client checks only every half second, and partitions move
+    /// only after the heartbeat of each member.
     fn wake_member(&self) {
         drop(self.consumer.group_metadata());
     }
 
-    /// Ends as a killed process does: the transaction stays open and the group is not told.
+    /// Ends like a killed process: the transaction stays open, and the group is not informed.
     #[cfg(test)]
     pub(super) fn kill(mut self) {
         if let Ok(transactions) = self.committer.transactions() {
@@ -319,7 +320,7 @@ impl Log for KafkaLog {
         if let Some(event) = self.decide()? {
             return Ok(event);
         }
-        if self.consumer.context().membership.is_adrift() {
+        if self.consumer.context().membership.is_stuck() {
             return Err(LogError::unavailable(format!(
                 "the consumer of group {} cannot join or stay in it",
                 self.group
@@ -368,7 +369,7 @@ impl Log for KafkaLog {
         if !unreleased.is_empty() {
             return Ok(());
         }
-        // The group takes the first answer for the whole, so there is one answer, when all of them are free.
+        // The group takes the first answer as the answer for all. So there is one, when all partitions are free.
         let revoked = std::mem::take(revoked);
         self.answer_revocation(&revoked)
     }
@@ -417,7 +418,7 @@ impl Log for KafkaLog {
     }
 
     fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
-        // Between two transactions of the only writer, nothing uncommitted is in the partition.
+        // Between two transactions of its only writer, the partition holds no uncommitted record.
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
         let ends = self.changelogs.ask(|reader| reader.ends(std::slice::from_ref(&partition)))?;
         ends.first().copied().ok_or_else(|| LogError::unavailable(format!("no end offset of {changelog}")))
@@ -433,8 +434,8 @@ fn join(consumer: &MemberConsumer, assignment: &Assignment) -> Result<(), LogErr
     consumer.subscribe(&assignment.names()).map_err(|error| log_error::from_call("joining the group", &error))
 }
 
-/// What others have of the inboxes, when this worker comes to a group at work that does not know it. A group that cannot be
-/// asked is joined at once.
+/// The partitions of other members, when the group is active and does not know this worker. A group that cannot be
+/// described is joined at once.
 fn held_by_others(
     consumer: &MemberConsumer,
     assignment: &Assignment,
@@ -449,7 +450,7 @@ fn held_by_others(
     Ok(assignment.partitions_of(&offsets::list(named)?))
 }
 
-/// Hands a record to the worker, unless its partition does not flow.
+/// Hands a record to the worker, if its partition flows.
 fn hand_out(
     message: &BorrowedMessage<'_>,
     assignment: &mut Assignment,
@@ -474,12 +475,13 @@ fn hand_out(
 }
 
 impl Drop for KafkaLog {
-    /// Leaves the group cleanly. What the group is still waiting for is answered first, or it would wait for ever.
+    /// Leaves the group cleanly. Every decision that the group waits for is answered first, or it would wait forever.
     fn drop(&mut self) {
-        // A commit that is on its way ends before the worker leaves its group.
+        // A commit that is under way ends before the worker leaves its group. It ends in bounded time, because the call
+        // that may hang is given up.
         let _ = self.committer.outcome(true);
         let consumer = &self.consumer;
-        // A decision that has arrived but was never polled.
+        // This fetches a decision that has arrived but was not polled.
         let _ = consumer.poll(Duration::ZERO);
         consumer.context().close();
         if let Member::Revoking { revoked, .. } = &self.member {

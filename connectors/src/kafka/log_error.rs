@@ -4,11 +4,11 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tributary_runtime::LogError;
 
-/// Who it was that joined when a member with a fixed name is fenced, and what to do.
-pub(super) const INSTANCE_NAME_TAKEN: &str = "somebody has joined with the same instance name: this process, if the \
-     broker did not answer for a while, else another, which needs a name of its own";
+/// Why a member with a fixed name is fenced, and what to do.
+pub(super) const INSTANCE_NAME_TAKEN: &str = "a process has joined with the same instance name: this one, if the broker \
+     did not answer for a while; otherwise another one, which needs an instance name of its own";
 
-/// The error of a call that asks the broker for something, `what`.
+/// The error of a call to the broker. `what` says what the call does.
 pub(super) fn from_call(what: &str, error: &KafkaError) -> LogError {
     let failed = match error.rdkafka_error_code() {
         Some(code) => by_code(what, code, error),
@@ -17,9 +17,9 @@ pub(super) fn from_call(what: &str, error: &KafkaError) -> LogError {
     failed.caused_by(error.clone())
 }
 
-/// The error of a client that could not be made: the configuration is wrong.
+/// The error of a client that could not be created: the configuration is wrong.
 pub(super) fn from_creation(what: &str, error: &KafkaError) -> LogError {
-    let text = format!("{what} could not be set up, check the Kafka settings: {error}");
+    let text = format!("{what} could not be created; check the Kafka settings: {error}");
     LogError::fatal(text).caused_by(error.clone())
 }
 
@@ -34,7 +34,7 @@ fn by_code(what: &str, code: Code, error: &KafkaError) -> LogError {
         | Code::TransactionalIdAuthorizationFailed
         | Code::SaslAuthenticationFailed
         | Code::Authentication => LogError::fatal(format!(
-            "{what}: the broker refuses; check user, password and access rights of topics, groups and transactional \
+            "{what}: the broker refuses; check user, password and the access rights to topics, groups and transactional \
              ids ({error})"
         )),
         Code::FencedInstanceId => LogError::fenced(format!("{what}: {INSTANCE_NAME_TAKEN} ({error})")),

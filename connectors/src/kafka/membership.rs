@@ -1,9 +1,9 @@
-//! Whether a consumer is stuck on its way into its group, as its own statistics tell.
+//! Whether a consumer is stuck on its way into its group, as its own statistics show.
 //!
-//! librdkafka connects again by itself, with exceptions. A client that is told that the cluster has no brokers, as for a
-//! moment after the only one stood still, may look for none ever after (librdkafka issue 5301). And a question after the
-//! coordinator that is lost together with a broker is not asked again. Such a consumer reads nothing and says nothing;
-//! its worker has to begin anew.
+//! librdkafka connects again by itself, with two exceptions. A client that sees an empty broker list, as happens briefly
+//! after the only broker freezes, may never look for brokers again (librdkafka issue 5301). And a coordinator lookup that
+//! is lost together with its broker is not repeated. Such a consumer reads nothing and reports nothing. Its worker has to
+//! restart.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,15 +11,15 @@ use serde::Deserialize;
 
 use crate::events;
 
-/// How often in a row the statistics must find a member where it should be for a moment only. Once is nothing: the broker
-/// may be starting, or the group distributing its partitions.
-const ADRIFT: u32 = 2;
+/// A member is stuck when this many statistics in a row show it in a state that should be short. One is not enough: the
+/// broker may be starting, or the group may be in a rebalance.
+const STUCK_AFTER: u32 = 2;
 
-/// What the last statistics of a member told.
+/// What the last statistics of a member showed.
 #[derive(Debug, Default)]
 pub(super) struct Membership {
-    /// So often in a row the member had no coordinator, or did not know what partitions there are.
-    stuck: AtomicU32,
+    /// How many statistics in a row showed a member without a coordinator, or without the metadata of its topics.
+    suspicious: AtomicU32,
 }
 
 #[derive(Deserialize)]
@@ -34,7 +34,7 @@ struct Group {
 }
 
 impl Membership {
-    /// Takes note of statistics, in librdkafka's JSON.
+    /// Evaluates statistics, in librdkafka's JSON.
     pub(super) fn note(&self, statistics: &[u8]) {
         let group = match serde_json::from_slice(statistics) {
             Ok(Statistics { cgrp: Some(group) }) => group,
@@ -44,22 +44,22 @@ impl Membership {
                 return;
             }
         };
-        // Before it joins, a member asks what partitions there are; the answer may be lost in the same way.
+        // Before it joins, a member asks for the metadata of its topics. That answer can be lost in the same way.
         if group.state == "up" && group.join_state != "wait-metadata" {
             self.note_well();
         } else {
-            self.stuck.fetch_add(1, Ordering::Relaxed);
+            self.suspicious.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// The member is not stuck, whatever the last statistics said. Records that have come show it too.
+    /// The member is not stuck, whatever the last statistics said. Records that arrive show this too.
     pub(super) fn note_well(&self) {
-        self.stuck.store(0, Ordering::Relaxed);
+        self.suspicious.store(0, Ordering::Relaxed);
     }
 
-    /// Whether the member has been stuck for some time.
-    pub(super) fn is_adrift(&self) -> bool {
-        self.stuck.load(Ordering::Relaxed) >= ADRIFT
+    /// Whether the member is stuck.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.suspicious.load(Ordering::Relaxed) >= STUCK_AFTER
     }
 }
 
@@ -73,42 +73,42 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_waits_for_its_coordinator_again_and_again_is_adrift() {
+    fn a_member_that_waits_for_its_coordinator_again_and_again_is_stuck() {
         let membership = Membership::default();
         note(&membership, "wait-coord", "init");
-        assert!(!membership.is_adrift());
+        assert!(!membership.is_stuck());
         note(&membership, "query-coord", "init");
-        assert!(membership.is_adrift());
+        assert!(membership.is_stuck());
         note(&membership, "up", "wait-join");
-        assert!(!membership.is_adrift());
+        assert!(!membership.is_stuck());
     }
 
     #[test]
-    fn a_member_that_gets_records_is_not_adrift() {
+    fn a_member_that_gets_records_is_not_stuck() {
         let membership = Membership::default();
         note(&membership, "wait-coord", "init");
         note(&membership, "wait-coord", "init");
         membership.note_well();
-        assert!(!membership.is_adrift());
+        assert!(!membership.is_stuck());
     }
 
     #[test]
-    fn a_member_that_waits_for_what_partitions_there_are_is_adrift() {
+    fn a_member_that_waits_for_metadata_again_and_again_is_stuck() {
         let membership = Membership::default();
         note(&membership, "up", "wait-metadata");
         note(&membership, "up", "wait-metadata");
-        assert!(membership.is_adrift());
+        assert!(membership.is_stuck());
         note(&membership, "up", "steady");
-        assert!(!membership.is_adrift());
+        assert!(!membership.is_stuck());
     }
 
     #[test]
-    fn what_is_no_statistics_of_a_member_says_nothing() {
+    fn bytes_that_are_not_statistics_of_a_member_are_ignored() {
         let membership = Membership::default();
         for statistics in ["", "{", "{}", r#"{"cgrp": {"state": 1}}"#] {
             membership.note(statistics.as_bytes());
             membership.note(statistics.as_bytes());
-            assert!(!membership.is_adrift(), "{statistics}");
+            assert!(!membership.is_stuck(), "{statistics}");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Apache Kafka: the log for everything that more than one process has to share.
 //!
-//! [`KafkaLog`] is the port of one worker, [`KafkaProducer`] that of a connector that brings data in, [`KafkaLag`] says
-//! what a flow has left to do, [`KafkaReader`] what topics hold, and [`TopicPlan`] creates them. All of it is on
-//! librdkafka; nothing outside this module names the client. What Kafka promises and what this module adds to it is
-//! written where it is done: commit and abort in `transaction`, rebalances in `rebalance` and `orphaned`, restoring state in `restore`.
+//! [`KafkaLog`] is the port of one worker, [`KafkaProducer`] that of a connector that brings data in. [`KafkaLag`] says
+//! what a flow has left to do, [`KafkaReader`] what topics hold, and [`TopicPlan`] creates them. All of this uses
+//! librdkafka, and nothing outside this module names that client. What Kafka promises, and what this module adds, is
+//! explained where it is done: commit and abort in `transaction`, rebalances in `rebalance` and `orphaned`, restoring
+//! state in `restore`.
 
 mod assignment;
 mod broken_connections;

@@ -1,4 +1,4 @@
-//! Asking for first and last offsets, of many partitions in one request.
+//! Asking for the first and last offsets of many partitions in one request.
 
 use std::time::{Duration, Instant};
 
@@ -14,16 +14,16 @@ use crate::events;
 
 const WHAT: &str = "asking for offsets";
 
-/// Between two questions of a leader that moves.
+/// Between two requests while a leader moves.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long to look for a topic again: a client that has no broker any more does not get an answer.
+/// How long to look up a topic again. A client that has no broker any more gets no answer.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// A partition by its name on the broker.
 pub(super) type BrokerPartition = (String, i32);
 
-/// The first offset that is still there, of each partition.
+/// The first offset of each partition that is still there.
 pub(super) fn first<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     partitions: &[BrokerPartition],
@@ -32,8 +32,8 @@ pub(super) fn first<C: ConsumerContext>(
     query(client, partitions, Offset::Beginning, timeout)
 }
 
-/// The offset after the last, of each partition: after the last record of all for a `read_uncommitted` client, the
-/// last stable offset (before the first open transaction) for a `read_committed` one.
+/// The end of each partition. For a `read_uncommitted` client this is the offset after the last record, for a
+/// `read_committed` client the last stable offset, before the first open transaction.
 pub(super) fn end<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     partitions: &[BrokerPartition],
@@ -42,7 +42,7 @@ pub(super) fn end<C: ConsumerContext>(
     query(client, partitions, Offset::End, timeout)
 }
 
-/// Where `which` is an offset of each partition. A `ListOffsets` request takes the logical offsets in place of a time.
+/// The offset that `which` stands for in each partition. A `ListOffsets` request takes logical offsets instead of a time.
 fn query<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     partitions: &[BrokerPartition],
@@ -71,14 +71,14 @@ fn query<C: ConsumerContext>(
     }
 }
 
-/// Whether the leader moves, has only just been chosen, or has been chosen again without the client knowing: it asks
-/// neither a second time nor who leads now, as it does for records.
+/// Whether the leader moves, has just been elected, or was elected again without the client's knowledge. Unlike for
+/// records, the client then neither repeats the request nor asks who leads now.
 fn is_about_leader(code: Code) -> bool {
     use Code::{FencedLeaderEpoch, LeaderNotAvailable, NotLeaderForPartition, UnknownLeaderEpoch};
     matches!(code, NotLeaderForPartition | LeaderNotAvailable | FencedLeaderEpoch | UnknownLeaderEpoch)
 }
 
-/// One question, and an answer for all partitions.
+/// One request, and an answer for all partitions.
 fn ask<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     asked: TopicPartitionList,
@@ -99,7 +99,8 @@ fn offset(element: &TopicPartitionListElem<'_>) -> Result<i64, LogError> {
     }
 }
 
-/// Asks whether topics exist by now. The client remembers for ever that one did not, and answers questions without asking.
+/// Asks whether topics exist by now. Otherwise the client remembers forever that a topic did not exist, and answers from
+/// its memory.
 fn look_again<C: ConsumerContext>(client: &BaseConsumer<C>, partitions: &[BrokerPartition]) {
     let mut topics: Vec<&str> = partitions.iter().map(|(topic, _)| topic.as_str()).collect();
     topics.sort_unstable();
@@ -111,7 +112,7 @@ fn look_again<C: ConsumerContext>(client: &BaseConsumer<C>, partitions: &[Broker
     }
 }
 
-/// A list of partitions in the client's own form.
+/// Partitions and offsets in librdkafka's own form.
 pub(super) fn list<'a>(
     partitions: impl Iterator<Item = (&'a str, i32, Offset)>,
 ) -> Result<TopicPartitionList, LogError> {
@@ -125,7 +126,7 @@ pub(super) fn list<'a>(
 
 #[cfg(test)]
 mod tests {
-    //! A broker that has lost the leadership cannot be had from a real one at will: the client's own stand-in says so.
+    //! A real broker does not lose its leadership on demand, but librdkafka's mock cluster can say that it has.
 
     use rdkafka::ClientConfig;
     use rdkafka::consumer::DefaultConsumerContext;
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_does_not_come_is_told_when_the_time_is_over() {
+    fn a_leader_that_does_not_appear_in_time_is_an_error() {
         let (cluster, client) = cluster();
         cluster.request_errors(RDKafkaApiKey::ListOffsets, &[MOVING; 1000]);
         let error = end(&client, &lines(), Duration::from_secs(1)).unwrap_err();

@@ -1,13 +1,13 @@
-//! Partitions that no member of the group has: how they come about after a restart, and what is done about it.
+//! Partitions that no member of the group has: why a restart can leave them, and what is done about them.
 //!
-//! A cooperative rebalance moves partitions in two rounds. In the first their owner gives them up and joins again, which
-//! begins the second, in which the new owner gets them. When the owner ends between the two and comes back under its
-//! fixed name, the broker gives it what the first round left, without a round of its own, and nobody asks for the second:
-//! the partitions would stay unread for as long as all members live.
+//! A cooperative rebalance moves partitions in two rounds. In the first round their owner gives them up and joins again.
+//! This begins the second round, in which the new owner gets them. If the owner ends between the rounds and returns under
+//! its fixed name, the broker gives it what the first round left, without a rebalance. Then nobody begins the second round,
+//! and the partitions stay unread as long as all members live.
 //!
-//! So a worker that has joined looks at what the group as a whole has. If the group is at rest and partitions are missing,
-//! the worker changes its subscription for a moment, which makes the group distribute anew; what its members hold stays
-//! where it is.
+//! So a worker that has joined looks at the partitions of all members. If the group is stable and partitions are missing,
+//! the worker changes its subscription for a moment. This makes the group distribute its partitions again, and those that
+//! members hold stay where they are.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -22,34 +22,34 @@ use super::rebalance::MemberConsumer;
 use super::{group, log_error};
 use crate::events;
 
-/// Between two looks at the group. What is missing at one look and still at the next is missing for good.
+/// Between two looks at the group. Partitions that are missing at two looks in a row are orphaned.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The longest pause, for a group that does not come to rest.
+/// The longest pause, for a group that does not become stable.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long the group may take to answer the changed subscription.
+/// How long the group may take to react to the changed subscription.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What this worker knows of partitions that nobody has.
+/// What this worker knows about partitions that no member has.
 #[derive(Debug)]
 pub(super) enum OrphanWatch {
     /// The worker has not joined the group yet.
     NotJoined,
-    /// The group is looked at again at `next`.
+    /// The worker looks at the group again at `next`.
     Looking { next: Instant, pause: Duration, missing: BTreeSet<BrokerPartition> },
-    /// The subscription is a narrower one until the group has answered.
+    /// The worker subscribes to fewer topics until the group has reacted.
     Asking { until: Instant },
-    /// Every partition has a member. From here on the group itself takes care of that.
+    /// Every partition has a member. From here on the group itself ensures that.
     Complete,
 }
 
 impl OrphanWatch {
-    /// The group is about to be answered that this worker has taken its partitions, perhaps none.
+    /// Called before the worker accepts an assignment, which may be empty.
     ///
-    /// A worker that has just joined and got nothing will get what others give up for it, in a second round, for which
-    /// every member has to join again. The client joins at most once a second, unless its subscription was set in the middle
-    /// of a rebalance. The partitions that move stand still until then.
+    /// A worker that has just joined and got nothing gets partitions in a second round, for which every member has to join
+    /// again. The client joins at most once a second, unless its subscription is set in the middle of a rebalance. So it is
+    /// set here: the partitions that move are frozen until the second round.
     pub(super) fn answering(
         &self,
         consumer: &MemberConsumer,
@@ -59,7 +59,7 @@ impl OrphanWatch {
         if got_none && matches!(self, Self::NotJoined) { subscribe(consumer, &assignment.names()) } else { Ok(()) }
     }
 
-    /// The group has given this worker its partitions, perhaps none.
+    /// Called after the worker has accepted an assignment, which may be empty.
     pub(super) fn assigned(&mut self, consumer: &MemberConsumer, assignment: &Assignment) -> Result<(), LogError> {
         match self {
             Self::NotJoined => *self = Self::look_soon(),
@@ -69,8 +69,8 @@ impl OrphanWatch {
         Ok(())
     }
 
-    /// Looks at the group when it is time, and asks it to distribute anew when partitions are missing. Called before
-    /// each poll, so it must cost nothing once all is well.
+    /// Looks at the group when it is time, and makes it distribute its partitions again when some are orphaned. This is
+    /// called before each poll, so it must cost nothing once the group is complete.
     pub(super) fn look(
         &mut self,
         consumer: &MemberConsumer,
@@ -107,7 +107,7 @@ impl OrphanWatch {
         Self::Looking { next: Instant::now() + PAUSE, pause: PAUSE, missing: BTreeSet::new() }
     }
 
-    /// Leaves out the topic of which this worker has the fewest partitions, most often none.
+    /// Subscribes to all topics but one: the one of which this worker has the fewest partitions, usually none.
     fn ask(
         &mut self,
         partitions: usize,
@@ -131,10 +131,12 @@ impl OrphanWatch {
 }
 
 fn subscribe(consumer: &MemberConsumer, names: &[&str]) -> Result<(), LogError> {
-    consumer.subscribe(names).map_err(|error| log_error::from_call("asking the group to distribute anew", &error))
+    consumer
+        .subscribe(names)
+        .map_err(|error| log_error::from_call("asking the group to distribute its partitions again", &error))
 }
 
-/// The partitions that no member has; `None` while the group is distributing.
+/// The partitions that no member has; `None` while the group is in a rebalance.
 fn missing_partitions(
     consumer: &MemberConsumer,
     assignment: &Assignment,
@@ -145,7 +147,7 @@ fn missing_partitions(
     for name in assignment.names() {
         let metadata = consumer
             .fetch_metadata(Some(name), group::QUESTION_TIMEOUT)
-            .map_err(|error| log_error::from_call("asking what partitions there are", &error))?;
+            .map_err(|error| log_error::from_call("asking for the partitions of a topic", &error))?;
         let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
         missing.extend(partitions.map(|partition| (name.to_owned(), partition.id())));
     }

@@ -7,14 +7,14 @@ use super::transaction::Transactions;
 
 /// Publishes records in transactions of its own.
 ///
-/// When the answer to a commit does not come, nobody can say whether the records are visible: [`LogError::Unavailable`].
-/// Who publishes them again must do so under the identity they had, so that their reader recognises them.
+/// If a commit is not answered, nobody knows whether the records are visible: [`LogError::Unavailable`]. A caller that
+/// publishes them again must give them the same identity, so that their reader recognises them.
 pub struct KafkaProducer {
     transactions: Transactions,
 }
 
 impl KafkaProducer {
-    /// A producer called `name`, which no other producer of this process and group may be called.
+    /// A producer called `name`. No other producer of this process and group may have that name.
     ///
     /// # Errors
     /// [`LogError`] when the broker cannot be reached or refuses.
@@ -23,7 +23,7 @@ impl KafkaProducer {
         Ok(Self { transactions: Transactions::open(configuration, id)? })
     }
 
-    /// The one producer called `name` of all processes of the namespace: whoever opens it fences the one before.
+    /// The only producer called `name` in all processes of the namespace. Opening it fences the previous one.
     ///
     /// # Errors
     /// [`LogError`] when the broker cannot be reached or refuses.

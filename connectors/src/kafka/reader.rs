@@ -1,4 +1,4 @@
-//! Reading topics outside any group: what they hold, and where they end.
+//! Reading topics outside any group: their records and their ends.
 
 use tributary_runtime::{EachChange, LogError, Topic};
 
@@ -6,14 +6,14 @@ use super::configuration::KafkaConfiguration;
 use super::offsets::BrokerPartition;
 use super::restore::ChangelogReader;
 
-/// Reads what is committed in topics, from their start.
+/// Reads the committed records of topics from the start.
 pub struct KafkaReader {
     reader: ChangelogReader,
     configuration: KafkaConfiguration,
 }
 
 impl KafkaReader {
-    /// A reader; `group` is only a name for access rights, nothing joins it.
+    /// A reader. `group` is only a name for access rights: nothing joins it.
     ///
     /// # Errors
     /// [`LogError::Fatal`] when the configuration is wrong.
@@ -21,7 +21,7 @@ impl KafkaReader {
         Ok(Self { reader: ChangelogReader::new(configuration, group)?, configuration: configuration.clone() })
     }
 
-    /// Calls `each` with key and value of every committed record of a topic, one partition after the other.
+    /// Calls `each` with key and value of every committed record of a topic, one partition after another.
     ///
     /// # Errors
     /// [`LogError`] when the broker cannot be asked.

@@ -1,8 +1,8 @@
-//! Rebalances: what the group has decided is stored here, and carried out by the log between two polls.
+//! Rebalances: decisions of the group are stored here, and the log carries them out between two polls.
 //!
-//! librdkafka calls back on the thread that polls, in the middle of that poll. A worker has to commit before it gives
-//! partitions up, which it cannot do there. librdkafka lets the answer come later: the group waits until the log calls
-//! `incremental_unassign`, as long as that happens within `max.poll.interval.ms`.
+//! librdkafka calls back on the polling thread, in the middle of a poll. A worker has to commit before it gives partitions
+//! up, which is not possible there. But librdkafka accepts a late answer: the group waits until the log calls
+//! `incremental_unassign`, if that happens within `max.poll.interval.ms`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,11 +23,11 @@ pub(super) type MemberConsumer = BaseConsumer<Rebalances>;
 /// A decision of the group.
 #[derive(Debug, Clone)]
 pub(super) enum Decision {
-    /// These partitions are ours.
+    /// This member gets these partitions.
     Assign(TopicPartitionList),
-    /// These partitions are to be given up.
+    /// This member has to give these partitions up.
     Revoke(TopicPartitionList),
-    /// These partitions are another's already: this member was thought dead.
+    /// Another member already has these partitions, because this one was considered dead.
     Lose(TopicPartitionList),
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Decision {
 pub(super) struct Rebalances {
     decisions: Mutex<VecDeque<Decision>>,
     closing: AtomicBool,
-    /// Whether a decision was answered since closing.
+    /// Whether a decision was answered after [`Rebalances::close`].
     answered: AtomicBool,
     pub(super) membership: Membership,
 }
@@ -47,12 +47,12 @@ impl Rebalances {
         self.decisions.lock().unwrap_or_else(PoisonError::into_inner).front().cloned()
     }
 
-    /// The oldest decision has been carried out, or has been noted by the log.
+    /// Removes the oldest decision: the log has carried it out or stored it.
     pub(super) fn done(&self) {
         self.decisions.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     }
 
-    /// From now on partitions are given up at once: nobody works on them any more.
+    /// From now on partitions are given up at once, because nobody works on them any more.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
@@ -68,8 +68,8 @@ impl ConsumerContext for Rebalances {
     fn rebalance(&self, consumer: &MemberConsumer, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::SeqCst) {
-            // librdkafka takes the first answer after the end as giving up everything. What it still tells us then is
-            // stale: nobody waits for an answer, and giving one would hang for ever.
+            // After the end, librdkafka takes the first answer as giving up everything. Further decisions are stale: it
+            // waits for no answer to them, and an answer would hang forever.
             if self.answered.swap(true, Ordering::SeqCst) || consumer.closed() {
                 return;
             }
@@ -88,7 +88,7 @@ impl ConsumerContext for Rebalances {
     }
 }
 
-/// Takes partitions, by the group's protocol.
+/// Accepts partitions, by the protocol of the group.
 pub(super) fn assign(consumer: &MemberConsumer, list: &TopicPartitionList) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Eager => consumer.assign(list),
@@ -96,7 +96,7 @@ pub(super) fn assign(consumer: &MemberConsumer, list: &TopicPartitionList) -> Ka
     }
 }
 
-/// Gives partitions up, by the group's protocol.
+/// Gives partitions up, by the protocol of the group.
 pub(super) fn unassign(consumer: &MemberConsumer, list: &TopicPartitionList) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Eager => consumer.unassign(),
@@ -104,7 +104,7 @@ pub(super) fn unassign(consumer: &MemberConsumer, list: &TopicPartitionList) -> 
     }
 }
 
-/// The committed offset of a list's element, if there is one.
+/// The committed offset in an element of a list, if there is one.
 pub(super) fn committed(offset: Offset) -> Option<i64> {
     match offset {
         Offset::Offset(offset) => Some(offset),

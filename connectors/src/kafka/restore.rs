@@ -1,9 +1,10 @@
 //! Reading a changelog back.
 //!
-//! The end to restore to is the end of the log with everything in it, committed or not. Offsets can be committed while
-//! the marker that commits the changelog's records is still on its way, so stopping at the last stable offset would lose
-//! committed state. The last stable offset is therefore waited for first, and then everything up to it is read; markers
-//! and aborted records in between are never delivered, so only the client's end-of-partition event tells the end.
+//! State is restored up to the end of the partition, including records that are not committed yet. Offsets can be
+//! committed while the marker that commits the records of the changelog is still under way. So reading only up to the
+//! last stable offset would lose committed state. The reader first waits until the last stable offset has reached that
+//! end, and then reads. Markers and aborted records are never delivered, so only the end-of-partition event of the client
+//! shows where the partition ends.
 
 use std::time::{Duration, Instant};
 
@@ -18,14 +19,14 @@ use super::log_error;
 use super::offsets::{self, BrokerPartition};
 use crate::events;
 
-/// Takes key and value of a changelog record.
+/// Receives key and value of a changelog record.
 type Each<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
 
 /// Reads partitions to their end, outside any group.
 pub(super) struct ChangelogReader {
-    /// Sees everything that is in a partition.
+    /// Sees all records of a partition.
     everything: BaseConsumer,
-    /// Sees what is committed.
+    /// Sees committed records only.
     committed: BaseConsumer,
     timeout: Duration,
 }
@@ -34,13 +35,13 @@ impl ChangelogReader {
     pub(super) fn new(configuration: &KafkaConfiguration, group: &str) -> Result<Self, LogError> {
         let mut everything = configuration.base();
         everything.set("isolation.level", "read_uncommitted");
-        // librdkafka wants a group's name to read at all; nothing joins it and nothing is committed to it.
+        // librdkafka reads only with a group name. Nothing joins that group or commits to it.
         let mut committed = configuration.consumer(group);
         committed
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
-            // At the end nothing is waited for.
+            // The broker does not wait for records at the end of a partition.
             .set("fetch.wait.max.ms", "1")
             .remove("group.instance.id");
         let create = |error: KafkaError| log_error::from_creation("the reader of changelogs", &error);
@@ -51,22 +52,22 @@ impl ChangelogReader {
         Ok(Self { everything, committed, timeout: configuration.call_timeout() })
     }
 
-    /// The end of each partition with everything in it.
+    /// The end of each partition, after all its records.
     pub(super) fn ends(&self, partitions: &[BrokerPartition]) -> Result<Vec<i64>, LogError> {
         offsets::end(&self.everything, partitions, self.timeout)
     }
 
-    /// The first offset that is still there of each partition.
+    /// The first offset of each partition that is still there.
     pub(super) fn starts(&self, partitions: &[BrokerPartition]) -> Result<Vec<i64>, LogError> {
         offsets::first(&self.everything, partitions, self.timeout)
     }
 
-    /// The last stable offset of each partition: where the first open transaction starts, or the end.
+    /// The last stable offset of each partition: the start of the first open transaction, or the end.
     pub(super) fn stable_ends(&self, partitions: &[BrokerPartition]) -> Result<Vec<i64>, LogError> {
         offsets::end(&self.committed, partitions, self.timeout)
     }
 
-    /// Reads the committed records of a partition from `from` to its end; see [`tributary_runtime::Log::restore`].
+    /// Reads the committed records of a partition from `from` to its end. See [`tributary_runtime::Log::restore`].
     pub(super) fn restore(&self, partition: &BrokerPartition, from: i64, each: &mut Each<'_>) -> Result<i64, LogError> {
         let asked = std::slice::from_ref(partition);
         let end = only(&self.ends(asked)?);
@@ -76,7 +77,7 @@ impl ChangelogReader {
         let start = only(&self.starts(asked)?);
         let (topic, number) = partition;
         let text = format!("{topic}-{number} holds offsets {start} to {end}, not {from}");
-        // Compaction leaves the first offset where it is: only a deletion moves it.
+        // Compaction does not move the first offset. Only a deletion does.
         if from < start {
             return Err(LogError::truncated(text));
         }
@@ -87,9 +88,9 @@ impl ChangelogReader {
         self.read(partition, from, end, each)
     }
 
-    /// Waits for transactions that are still open below `end`.
+    /// Waits until no transaction is open below `end`.
     fn wait_until_stable(&self, partition: &[BrokerPartition], end: i64) -> Result<(), LogError> {
-        // A producer that died leaves its transaction to the broker, which aborts it in steps of some seconds.
+        // If a producer dies, the broker aborts its transaction. It looks for such transactions only every few seconds.
         let deadline = Instant::now() + self.timeout * 3;
         while only(&self.stable_ends(partition)?) < end {
             if Instant::now() > deadline {
@@ -139,10 +140,10 @@ impl ChangelogReader {
         }
     }
 
-    /// How many committed records there are from the given offsets to the ends of the partitions; counts to `most`
-    /// and no further. Tells the truth only if no partition has grown meanwhile, which the caller checks.
+    /// How many committed records there are from the given offsets to the ends of the partitions, counted up to `most`. This
+    /// is correct only if no partition grows meanwhile, which the caller checks.
     pub(super) fn count(&self, starts: &[(BrokerPartition, i64)], most: u64) -> Result<u64, LogError> {
-        let what = "counting records that are left to do";
+        let what = "counting the records that are left to do";
         let list = offsets::list(
             starts.iter().map(|((topic, partition), offset)| (topic.as_str(), *partition, Offset::Offset(*offset))),
         )?;
@@ -152,7 +153,7 @@ impl ChangelogReader {
         count
     }
 
-    /// Counts until as many ends have come as partitions are assigned: each tells its end once.
+    /// Counts until every assigned partition has reported its end. Each does so once.
     fn count_assigned(&self, what: &str, partitions: usize, most: u64) -> Result<u64, LogError> {
         let deadline = Instant::now() + self.timeout;
         let (mut ends, mut records) = (0, 0);
@@ -171,7 +172,7 @@ impl ChangelogReader {
     }
 }
 
-/// The client goes on by itself after an outage. It tells of each one when it is next polled, however long that was ago.
+/// Ignores an error that the client handles by itself. It reports every outage at the next poll, however old it is.
 fn pass_over(what: &str, error: &KafkaError) -> Result<(), LogError> {
     match log_error::from_call(what, error) {
         passing @ LogError::Unavailable(_) => {
@@ -182,7 +183,7 @@ fn pass_over(what: &str, error: &KafkaError) -> Result<(), LogError> {
     }
 }
 
-/// The one answer to a question about one partition.
+/// The answer to a question about one partition.
 fn only(answers: &[i64]) -> i64 {
     answers.first().copied().unwrap_or_default()
 }
