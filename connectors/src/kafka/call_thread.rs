@@ -8,8 +8,8 @@ type Call<A> = Box<dyn FnOnce() -> A + Send>;
 
 /// A thread that makes one call after another and hands back each answer.
 ///
-/// Whoever drops it does not wait: an idle thread ends at once, a busy one when its call returns. So a call that hangs is
-/// given up by dropping its thread, and whatever the call owns lives as long as it hangs.
+/// Dropping it does not wait: an idle thread ends at once, a busy one when its call returns. So dropping it gives up a call
+/// that hangs. What that call owns lives as long as it hangs.
 pub(super) struct CallThread<A> {
     calls: Sender<Call<A>>,
     answers: Receiver<A>,
@@ -18,13 +18,13 @@ pub(super) struct CallThread<A> {
 }
 
 impl<A: Send + 'static> CallThread<A> {
-    /// Starts a thread of this name, which has nothing to do yet.
+    /// Starts a thread of this name.
     pub(super) fn start(name: &str) -> io::Result<Self> {
         let (calls, next) = channel::<Call<A>>();
         let (answer, answers) = channel();
         let run = move || {
             while let Ok(call) = next.recv() {
-                // The call and all that it owns are gone before its answer can be heard.
+                // The call, and what it owns, is dropped before its answer is sent.
                 if answer.send(call()).is_err() {
                     return;
                 }
@@ -49,13 +49,13 @@ impl<A: Send + 'static> CallThread<A> {
         }
     }
 
-    /// Begins a call, after those that were begun before. Each gives one answer, in the same order.
+    /// Begins a call. Calls are made one after another, and each gives one answer, in the same order.
     pub(super) fn begin(&self, call: impl FnOnce() -> A + Send + 'static) {
-        // If a call panicked, the thread is gone. No answer can come then, and the receiver says so.
+        // After a panic the thread is gone. Then this fails, and the receiver of answers is disconnected.
         let _ = self.calls.send(Box::new(call));
     }
 
-    /// Where the answers arrive. It is disconnected when a call panicked.
+    /// Receives the answers. It is disconnected after a call has panicked.
     pub(super) fn answers(&self) -> &Receiver<A> {
         &self.answers
     }
@@ -75,7 +75,7 @@ mod tests {
     fn wait_until_ended(thread: &JoinHandle<()>) {
         let started = Instant::now();
         while !thread.is_finished() {
-            assert!(started.elapsed() < PATIENCE, "the thread lives on");
+            assert!(started.elapsed() < PATIENCE, "the thread has not ended");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_hangs_keeps_what_it_owns_and_nobody_waiting() {
+    fn a_call_that_hangs_blocks_nobody_and_keeps_what_it_owns() {
         let (release, released) = channel::<()>();
         let owned = Arc::new(());
         let calls = CallThread::<()>::start("calls").unwrap();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_call_owns_is_gone_when_its_answer_is_heard() {
+    fn what_a_call_owns_is_dropped_before_its_answer_arrives() {
         let calls = CallThread::<()>::start("calls").unwrap();
         let owned = Arc::new(());
         for _ in 0..1000 {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_panics_is_heard_of() {
+    fn a_call_that_panics_disconnects_its_answers() {
         let calls = CallThread::<()>::start("calls").unwrap();
         calls.begin(|| panic!("as the test wants"));
         assert_eq!(calls.answers().recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));

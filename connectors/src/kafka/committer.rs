@@ -1,8 +1,8 @@
-//! Commits on a thread of their own: a worker processes what comes next while the broker answers.
+//! Commits on a thread of their own: a worker processes further records while the broker answers.
 //!
 //! The thread takes the producer, the records and the offsets, and returns the producer with the outcome. So a producer
-//! never has more than one user, and nothing can be sent while a commit is under way. One exception: a call that was
-//! given up still holds its producer, which nobody else uses any more.
+//! never has more than one user, and nothing can be sent while a commit is under way. There is one exception: a call that
+//! was given up still uses its producer, but nobody else does.
 
 use std::sync::mpsc::TryRecvError;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use super::transaction::{InputOffsets, Transactions};
 /// The transactions of one worker.
 pub(super) struct Committer {
     state: State,
-    /// Started by the first commit. It serves all others.
+    /// The first commit starts it, and it makes all commits.
     thread: Option<CallThread<Ended>>,
     /// The output of the previous commit, whose memory serves the next.
     spare: Option<Output>,
@@ -34,11 +34,11 @@ enum State {
 /// A commit that has succeeded.
 pub(super) struct Committed {
     pub(super) at: Instant,
-    /// The next offset to read of each partition that it was made of.
+    /// The input offsets: the next one to read of each partition.
     pub(super) offsets: Vec<(TopicPartition, i64)>,
 }
 
-/// A commit that has ended, with what it was made of.
+/// What the thread returns after a commit.
 struct Ended {
     transactions: Box<Transactions>,
     output: Output,
@@ -63,7 +63,7 @@ impl Committer {
         matches!(&self.state, State::Ready(transactions) if transactions.is_open())
     }
 
-    /// Begins a commit of `offsets`, which `input` has in the client's own form. Takes the records of `output`.
+    /// Begins a commit. Takes the records of `output`. `input` has the `offsets` in librdkafka's own form.
     pub(super) fn begin(
         &mut self,
         output: &mut Output,
@@ -157,12 +157,12 @@ mod tests {
         assert!(matches!(&hung, Err(LogError::Abortable(text)) if text.contains("did not return")), "{hung:?}");
         assert_eq!(commit(&mut committer, Some(offsets(&cluster))), Ok(()));
         let second = threads(&mut committer);
-        assert_eq!(second.0, first.0, "the commit itself came back");
-        assert_ne!(second.1, first.1, "the call that hangs keeps its thread");
+        assert_eq!(second.0, first.0, "the commit itself returned");
+        assert_ne!(second.1, first.1, "the hanging call keeps its thread");
         assert_eq!(commit(&mut committer, Some(offsets(&cluster))), Ok(()));
         assert_eq!(threads(&mut committer), second);
         let started = Instant::now();
         drop(committer);
-        assert!(started.elapsed() < Duration::from_secs(3), "the call that hangs was waited for");
+        assert!(started.elapsed() < Duration::from_secs(3), "dropping waits for the hanging call");
     }
 }

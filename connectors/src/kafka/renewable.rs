@@ -1,13 +1,13 @@
-//! Clients that are replaced when the cluster did not answer them.
+//! Clients that are replaced when the cluster does not answer.
 
 use tributary_runtime::LogError;
 
 type Create<C> = Box<dyn Fn() -> Result<C, LogError> + Send>;
 
-/// Clients that ask the cluster something, and how to create new ones.
+/// Clients for questions to the cluster, and how to create new ones.
 ///
-/// After [`LogError::Unavailable`] there are new clients: one that saw an empty list of brokers may never look for brokers
-/// again (librdkafka issue 5301).
+/// New clients replace them after [`LogError::Unavailable`], because a client that has seen an empty broker list may never
+/// look for brokers again (librdkafka issue 5301).
 pub(super) struct Renewable<C> {
     clients: C,
     create: Create<C>,
@@ -19,7 +19,7 @@ impl<C> Renewable<C> {
         Ok(Self { clients: create()?, create: Box::new(create) })
     }
 
-    /// Asks a question. Whoever asks again does so with new clients if this one was not answered.
+    /// Asks a question. If it is not answered, the next question goes to new clients.
     pub(super) fn ask<A>(&mut self, question: impl FnOnce(&C) -> Result<A, LogError>) -> Result<A, LogError> {
         let answer = question(&self.clients);
         if matches!(answer, Err(LogError::Unavailable(_))) {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_replaced_only_when_the_cluster_did_not_answer() {
+    fn clients_are_replaced_only_when_the_cluster_does_not_answer() {
         let created = AtomicU32::new(0);
         let mut clients = Renewable::new(move || Ok(created.fetch_add(1, Ordering::Relaxed))).unwrap();
         assert_eq!(clients.ask(|client| Ok(*client)), Ok(0));

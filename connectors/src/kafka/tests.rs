@@ -1,7 +1,7 @@
-//! Against a real broker: the suite that every log has to pass, and what only Kafka has.
+//! Against a real broker: the suite that every log has to pass, and what is special about Kafka.
 //!
-//! `TRIBUTARY_KAFKA` says where the broker is. With `TRIBUTARY_CONFORMANCE` only tests of the suite run whose names
-//! contain its value.
+//! `TRIBUTARY_KAFKA` has the address of the broker. With `TRIBUTARY_CONFORMANCE`, only those tests of the suite run whose
+//! names contain its value.
 
 mod group;
 mod outage;
@@ -23,7 +23,7 @@ use super::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, TopicChange, 
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Where the broker is; `None` means that the test is skipped.
+/// The address of the broker; `None` means that the test is skipped.
 fn broker() -> Option<String> {
     let found = std::env::var("TRIBUTARY_KAFKA").ok().filter(|address| !address.is_empty());
     if found.is_none() {
@@ -34,7 +34,7 @@ fn broker() -> Option<String> {
     found
 }
 
-/// A configuration with a namespace that nobody has used.
+/// A configuration with an unused namespace.
 fn configuration(broker: &str) -> KafkaConfiguration {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
@@ -50,7 +50,7 @@ fn create_topics(configuration: &KafkaConfiguration, topics: &[&'static Topic]) 
     TopicPlan::compare(configuration, topics, word_count::PARTITIONS, 1).unwrap().apply().unwrap();
 }
 
-/// Makes the broker compact changelogs while the tests look.
+/// Makes the broker compact changelogs during the test.
 fn compact_soon(configuration: &KafkaConfiguration, topics: &[&'static Topic]) {
     let changelogs = topics.iter().filter(|topic| topic.role == Role::Changelog);
     let names: Vec<String> = changelogs.map(|topic| configuration.name(topic.name)).collect();
@@ -129,7 +129,7 @@ impl LogFactory for Kafka {
     }
 
     fn compact(&mut self) {
-        // The first record of a partition is there no longer when its key has been written again.
+        // Compaction removes the first record of a partition once its key has been written again.
         let compacted = |factory: &mut Self| {
             let mut partitions = 0..word_count::PARTITIONS;
             partitions.any(|number| factory.read_committed(&word_count::COUNT_CHANGELOG, number)[0].offset > 0)
@@ -142,7 +142,7 @@ impl LogFactory for Kafka {
 
     fn truncate(&mut self, changelog: &'static Topic) -> bool {
         let name = self.configuration.name(changelog.name);
-        // Of a topic that is only compacted the broker deletes nothing.
+        // The broker deletes nothing from a topic that is only compacted.
         alter(&self.configuration, std::slice::from_ref(&name), &[("cleanup.policy", "compact,delete")]);
         let partitions = (0..word_count::PARTITIONS).map(|partition| (name.as_str(), partition, Offset::End));
         let deleted = offsets::list(partitions).unwrap();
@@ -194,7 +194,7 @@ fn kafka_passes_the_conformance_suite() {
     let only = std::env::var("TRIBUTARY_CONFORMANCE").unwrap_or_default();
     let tests = conformance::all().into_iter().filter(|(name, _)| name.contains(&only));
     let tests = Mutex::new(tests.collect::<Vec<_>>().into_iter());
-    // Most of a test is waiting for the broker, so several run at once, each in its own namespace.
+    // Tests mostly wait for the broker, so several run at once, each in its own namespace.
     let failed: Vec<&str> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| run_tests(&broker, &tests))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
@@ -234,7 +234,7 @@ fn wait_until_nothing_is_left(lag: &KafkaLag) {
     }
 }
 
-/// Polls until `count` records have come, taking what the group assigns.
+/// Polls until `count` records have arrived, and accepts every assignment.
 fn read(log: &mut KafkaLog, count: usize) -> Vec<(TopicPartition, i64)> {
     let mut records = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -321,7 +321,7 @@ fn small_transactions_are_committed_in_a_few_milliseconds() {
     }
     times.sort();
     eprintln!("commit of a small transaction: p50 {:?}, p90 {:?}, max {:?}", times[25], times[45], times[49]);
-    // The client crate's own call takes at least 100 ms.
+    // The method of the client crate takes at least 100 ms.
     assert!(times[25] < Duration::from_millis(60), "p50 {:?}", times[25]);
 }
 
@@ -367,9 +367,9 @@ fn offsets_without_output_are_committed_too() {
     let read = read(&mut log, 3);
     assert_eq!(lag.lag().unwrap(), 3);
     log.commit(&read).unwrap();
-    // The offsets are seen once the marker of their transaction is written, some milliseconds after the answer.
+    // The offsets are visible once the marker of their transaction is written, some milliseconds after the answer.
     wait_until_nothing_is_left(&lag);
-    // What is committed after it still goes to the partitions of the flow.
+    // The output of the next commit still knows the partitions of the flow.
     let mut rows = output(&word_count::COUNTS, &[("a", "1")]);
     log.begin_commit(&mut rows, &[]).unwrap();
     log.outcome(true).unwrap().unwrap();
@@ -382,10 +382,10 @@ fn a_missing_topic_is_named_with_what_to_do() {
     let configuration = configuration(&broker);
     let lag =
         KafkaLag::open(&configuration, &[("conformance", vec![&word_count::LINES])], word_count::PARTITIONS).unwrap();
-    // The first answer may be that the client does not know yet.
+    // The first answer may say that the client does not know the topic yet.
     let error = (0..10).map(|_| lag.lag().unwrap_err().to_string()).find(|error| error.contains("does not exist"));
     assert!(error.as_ref().is_some_and(|error| error.contains("tributary topics apply")), "{error:?}");
-    // Once it is there, whoever asks again is told.
+    // Once the topic exists, the next question is answered.
     create_topics(&configuration, &[&word_count::LINES]);
     wait_until_nothing_is_left(&lag);
 }
@@ -405,7 +405,7 @@ fn a_changelog_with_aborted_records_at_its_end_is_restored() {
     let end = log.end_offset(changelog).unwrap();
     for _ in 0..3 {
         log.send(&changes).unwrap();
-        // Only what has reached the broker leaves a trace there.
+        // Only records that have reached the broker leave a trace there.
         std::thread::sleep(Duration::from_millis(50));
         log.abort().unwrap();
     }

@@ -1,4 +1,4 @@
-//! Topics on the broker against the topics that the code declares: what differs, and making it so.
+//! The topics on the broker compared with those that the code declares, and the changes that make them equal.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +18,10 @@ use super::log_error;
 /// How long the broker may take for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the broker may take to say which topics there are: the first thing it is asked.
+/// How long the broker may take to list its topics. This is the first request.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a new topic may take until all can see it.
+/// How long it may take until a new topic is visible everywhere.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One difference between the broker and the declaration.
@@ -42,16 +42,16 @@ pub enum TopicChange {
         topic: String,
         /// The setting.
         key: String,
-        /// What it is now.
+        /// Its value on the broker.
         from: String,
-        /// What it should be.
+        /// Its declared value.
         to: String,
     },
-    /// Something differs that cannot be changed without losing or mixing up data.
+    /// A difference that cannot be removed without losing or mixing up data.
     Conflict {
         /// The topic's name on the broker.
         topic: String,
-        /// What it is, and what to do.
+        /// The difference, and what to do.
         explanation: String,
     },
 }
@@ -72,7 +72,7 @@ impl fmt::Display for TopicChange {
     }
 }
 
-/// What has to change on the broker so that a flow can run.
+/// The changes on the broker that a flow needs to run.
 pub struct TopicPlan {
     admin: AdminClient<DefaultClientContext>,
     runtime: tokio::runtime::Runtime,
@@ -81,7 +81,7 @@ pub struct TopicPlan {
     changes: Vec<TopicChange>,
 }
 
-/// A topic as it should be.
+/// A topic as declared.
 struct Expected {
     name: String,
     partitions: i32,
@@ -118,7 +118,7 @@ impl TopicPlan {
         &self.changes
     }
 
-    /// Makes all changes and waits until the topics can be used. Refuses when there is a conflict, and changes nothing.
+    /// Makes all changes and waits until the topics can be used. With a conflict among them, it changes nothing.
     ///
     /// # Errors
     /// [`LogError::Fatal`] with the conflicts, or when the broker refuses a change.
@@ -161,7 +161,7 @@ impl TopicPlan {
         Ok(changes)
     }
 
-    /// Number of partitions of those expected topics that exist.
+    /// The numbers of partitions of the expected topics that exist.
     fn present(&self) -> Result<BTreeMap<String, i32>, LogError> {
         let metadata = self
             .admin
@@ -221,7 +221,7 @@ impl TopicPlan {
             .map_err(|error| log_error::from_call("creating topics", &error))?;
         for answer in answers {
             match answer {
-                // Another process has been quicker with the same declaration.
+                // Another process was quicker, with the same declaration.
                 Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
                 Err((topic, code)) => {
                     return Err(log_error::from_call(
@@ -234,7 +234,7 @@ impl TopicPlan {
         Ok(())
     }
 
-    /// Sets what differs. The request replaces all settings of a topic, so those that others made go with it.
+    /// Sets what differs. The request replaces all settings of a topic, so it repeats those that others have made.
     fn alter(&self) -> Result<(), LogError> {
         let mut topics: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
         for change in &self.changes {
@@ -270,7 +270,7 @@ impl TopicPlan {
         Ok(())
     }
 
-    /// Waits until every expected partition has a leader: a new topic is not known everywhere at once.
+    /// Waits until every expected partition has a leader. A new topic is not visible everywhere at once.
     fn wait_until_visible(&self) -> Result<(), LogError> {
         let deadline = Instant::now() + VISIBLE_TIMEOUT;
         loop {
@@ -305,11 +305,11 @@ impl TopicPlan {
 /// A setting as the broker has it.
 struct Setting {
     value: String,
-    /// Whether it was set on the topic, and is not a default.
+    /// Whether it is set on the topic rather than a default.
     own: bool,
 }
 
-/// What the broker should have for a declared topic.
+/// A declared topic as the broker should have it.
 fn expect(configuration: &KafkaConfiguration, topic: &Topic, flow_partitions: i32, replication: i32) -> Expected {
     Expected {
         name: configuration.name(topic.name),
@@ -322,12 +322,12 @@ fn expect(configuration: &KafkaConfiguration, topic: &Topic, flow_partitions: i3
 fn settings(topic: &Topic, replication: i32) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     let mut set = |key: &str, value: String| settings.insert(key.to_owned(), value);
-    // With three replicas one may be down, with one there is no choice.
+    // With three replicas one may be down. With one there is no choice.
     set("min.insync.replicas", (replication - 1).max(1).to_string());
     match topic.cleanup {
         Cleanup::Compact => {
             set("cleanup.policy", "compact".to_owned());
-            // A reader that was away this long still sees what was deleted. A snapshot of state must not be older.
+            // A reader that was away this long still sees deletions. A snapshot of state must not be older.
             set("delete.retention.ms", days(7));
         }
         Cleanup::Delete(retention) => {
@@ -336,7 +336,7 @@ fn settings(topic: &Topic, replication: i32) -> BTreeMap<String, String> {
         }
     }
     if topic.role == Role::Changelog {
-        // The newest segment is never compacted: small ones keep what a restart has to read near the size of the state.
+        // The newest segment is never compacted. With small segments, a restart reads little more than the state.
         set("segment.bytes", (64 * 1024 * 1024).to_string());
         set("segment.ms", Duration::from_hours(6).as_millis().to_string());
         set("min.cleanable.dirty.ratio", "0.2".to_owned());
@@ -359,7 +359,7 @@ fn partition_conflict(expected: &Expected, present: i32) -> TopicChange {
     }
 }
 
-/// What differs in the settings of a topic.
+/// The differences in the settings of a topic.
 fn config_changes(expected: &Expected, present: &BTreeMap<String, Setting>) -> Vec<TopicChange> {
     let mut changes = Vec::new();
     for (key, to) in &expected.config {
@@ -372,7 +372,7 @@ fn config_changes(expected: &Expected, present: &BTreeMap<String, Setting>) -> V
             TopicChange::Conflict {
                 topic,
                 explanation: format!(
-                    "has cleanup.policy={from} and must be compacted: records may be gone already. Load the data again \
+                    "has cleanup.policy={from} and must be compacted: records may already be gone. Load the data again \
                      into another namespace, or set cleanup.policy=compact by hand if you know that none are"
                 ),
             }

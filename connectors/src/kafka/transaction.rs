@@ -1,13 +1,14 @@
 //! Transactions of one producer: send, commit, abort, and what to do when one of them fails.
 //!
-//! Three outcomes are told apart, because the runtime acts on them differently. *Abortable*: surely nothing became
-//! visible, and the producer can go on. *Unavailable*: the outcome of a commit is not known (the answer did not come);
-//! this producer can do nothing more and whoever owns it starts again from what the broker says. *Fenced*: another
-//! producer has the same transactional id.
+//! There are three kinds of failure, because the runtime acts on them differently. *Abortable*: nothing has become
+//! visible, and the producer can continue. *Unavailable*: the commit was not answered, so its outcome is not known. This
+//! producer can do nothing more, and its owner restarts from what the broker says. *Fenced*: another producer has the same
+//! transactional id.
 //!
 //! librdkafka speaks the transaction protocol before KIP-890, in which a delayed request can leak into the next
-//! transaction. So after any time-out the producer is thrown away and a new one takes the same id: the new epoch fences
-//! what is still on its way. The same after a connection broke, also when all calls succeeded: see [`BrokenConnections`].
+//! transaction. So after every timeout the producer is discarded and a new one takes the same id. The new epoch fences
+//! requests that are still under way. The same happens after a connection broke, even when all calls succeeded: see
+//! [`BrokenConnections`].
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -30,32 +31,32 @@ use super::log_error;
 use super::transaction_error::TransactionError;
 use crate::events;
 
-/// The producer needs a thread that polls: without one an abort hangs until its time-out.
+/// The producer needs a thread that polls. Without one, an abort hangs until its timeout.
 type NativeProducer = ThreadedProducer<BrokenConnections>;
 
-/// How long to wait when the producer's queue is full, before looking again.
+/// How long to wait before trying again when the queue of the producer is full.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_micros(300);
 
-/// For how long the markers of a commit may still be on their way after it was answered.
+/// How long after the answer to a commit its markers may still be under way.
 const MARKERS_TIME: Duration = Duration::from_millis(10);
 
-/// How often a call that may be repeated is repeated within its time-out.
+/// The pause before a call is repeated within its timeout.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long the first client waits for its transactional id, before another takes its place.
+/// How long the first client waits for its transactional id before another replaces it.
 const FIRST_TAKE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// How much longer than its time-out a call may take before its client is given up. An answer that comes later is dropped.
+/// How much longer than its timeout a call may take before its client is given up. A later answer is dropped.
 const LATE: Duration = Duration::from_secs(2);
 
-/// Input offsets, and the member of the group that sets them.
+/// Input offsets, and the member of the group that commits them.
 pub(super) type InputOffsets = (TopicPartitionList, ConsumerGroupMetadata);
 
 /// A transactional producer and its open transaction, if there is one.
 pub(super) struct Transactions {
     configuration: KafkaConfiguration,
     id: String,
-    /// `None` after a failure that this producer does not survive.
+    /// `None` after a failure that this producer did not survive.
     producer: Option<Arc<NativeProducer>>,
     /// When the open transaction began.
     opened: Option<Instant>,
@@ -63,12 +64,12 @@ pub(super) struct Transactions {
     committed: Option<Instant>,
     /// Names on the broker by logical name.
     names: FxHashMap<&'static str, String>,
-    /// Adds offsets. `None` before the first, and after a call that was given up.
+    /// The thread that adds offsets. `None` before the first call, and after one that was given up.
     offsets_thread: Option<CallThread<Result<(), TransactionError>>>,
 }
 
 impl Transactions {
-    /// Takes over the transactional id: what another producer left open under it is ended first.
+    /// Takes over the transactional id. This first ends the transaction that another producer left open under it.
     pub(super) fn open(configuration: &KafkaConfiguration, id: String) -> Result<Self, LogError> {
         let producer = Some(Arc::new(initialise(configuration, &id)?));
         let configuration = configuration.clone();
@@ -86,7 +87,7 @@ impl Transactions {
         self.producer.is_none()
     }
 
-    /// Makes a new producer in place of the one there was. What was open is lost.
+    /// Creates a new producer instead of the current one. An open transaction is lost.
     pub(super) fn renew(&mut self) -> Result<(), LogError> {
         self.producer = None;
         self.opened = None;
@@ -94,7 +95,7 @@ impl Transactions {
         Ok(())
     }
 
-    /// Adds records to the open transaction; opens one when there is none.
+    /// Adds records to the open transaction, and opens one if there is none.
     pub(super) fn send(&mut self, output: &Output) -> Result<(), LogError> {
         if output.is_empty() {
             return Ok(());
@@ -107,16 +108,16 @@ impl Transactions {
         Ok(())
     }
 
-    /// Adds records, and commits the open transaction with the offsets if there are any.
+    /// Adds records, and commits the open transaction, with the offsets if there are any.
     ///
-    /// As long as the markers of the commit before are being written, the broker takes nothing into a new transaction.
-    /// librdkafka asks again after 2 ms for offsets (`retry.backoff.ms`), and after 20 ms for records: so offsets are first
-    /// then. Otherwise both are on their way together.
+    /// While the broker writes the markers of the previous commit, it refuses a new transaction. librdkafka repeats the
+    /// request for offsets after 2 ms (`retry.backoff.ms`), but that for records only after 20 ms. So offsets are sent first
+    /// during that time. Later, records are sent first and both are under way together.
     pub(super) fn send_and_commit(&mut self, output: &Output, offsets: Option<InputOffsets>) -> Result<(), LogError> {
-        let markers_on_their_way = self.committed.is_some_and(|committed| committed.elapsed() < MARKERS_TIME);
-        let offsets_first = markers_on_their_way && !self.is_open();
+        let markers_under_way = self.committed.is_some_and(|committed| committed.elapsed() < MARKERS_TIME);
+        let offsets_first = markers_under_way && !self.is_open();
         if offsets.is_some() {
-            // Also when nothing is sent, because the records changed nothing.
+            // Also without records to send: the input records may have changed nothing.
             self.begin()?;
         }
         let (first, last) = if offsets_first { (offsets, None) } else { (None, offsets) };
@@ -130,16 +131,16 @@ impl Transactions {
         self.commit()
     }
 
-    /// Adds the offsets on a thread of its own, because librdkafka may never return from this call, whatever its
-    /// timeout: when the broker that coordinates the group is down (librdkafka issue 5456), or is removed from the
-    /// cluster's list meanwhile (issue 5511). A call that hangs is given up together with its thread and its producer.
+    /// Adds the offsets on a thread of its own, because librdkafka may never return from this call, whatever the timeout.
+    /// This happens when the broker that coordinates the group is down (librdkafka issue 5456), or is removed from the
+    /// broker list during the call (issue 5511). A call that hangs is given up together with its thread and its producer.
     fn add_offsets(&mut self, (offsets, member): InputOffsets) -> Result<(), LogError> {
         const CALL: &str = "adding the input offsets to the transaction";
         let timeout = self.configuration.call_timeout();
         let producer = Arc::clone(self.live()?);
         let thread = CallThread::in_slot(&mut self.offsets_thread, "offsets")
             .map_err(|error| LogError::unavailable(format!("no thread for {CALL}: {error}")).caused_by(error))?;
-        // The thread drops its share of the producer before the answer: whoever gets it may replace the producer.
+        // The thread drops its share of the producer before it answers, because the answer may lead to a new producer.
         thread.begin(move || {
             until_done(&producer, timeout, |producer, left| {
                 producer.send_offsets_to_transaction(&offsets, &member, left).map_err(TransactionError::from)
@@ -170,17 +171,17 @@ impl Transactions {
             }
             Err(error) if error.abortable => Err(LogError::abortable(error.describe("committing the transaction"))),
             Err(error) => {
-                // The broker may or may not have committed. Only it knows, once a new producer has taken the id.
+                // The broker may or may not have committed. It can say so once a new producer has taken the id.
                 let fenced = error.is_fenced() && !self.is_expired();
                 self.producer = None;
                 self.opened = None;
-                let text = error.describe("the outcome of a commit is not known, state has to be restored");
+                let text = error.describe("the outcome of a commit is not known; state has to be restored");
                 Err(if fenced { LogError::fenced(text) } else { LogError::unavailable(text) })
             }
         }
     }
 
-    /// Drops the open transaction, if there is one.
+    /// Aborts the open transaction, if there is one.
     pub(super) fn abort(&mut self) -> Result<(), LogError> {
         if self.is_broken() {
             return self.renew();
@@ -203,12 +204,12 @@ impl Transactions {
                 self.producer = None;
                 Err(LogError::fenced(error.describe("aborting the transaction")))
             }
-            // Whatever it is (librdkafka can fail so when nothing had reached the broker yet), a new epoch ends it.
+            // A new epoch ends the transaction in any case. librdkafka can fail here when nothing had reached the broker.
             Err(_) => self.renew(),
         }
     }
 
-    /// Leaves the open transaction to the broker, as a killed process does.
+    /// Leaves the open transaction to the broker, like a killed process.
     #[cfg(test)]
     pub(super) fn forget(&mut self) {
         self.opened = None;
@@ -255,7 +256,7 @@ impl Transactions {
             match error.rdkafka_error_code() {
                 Some(Code::QueueFull) if Instant::now() < deadline => std::thread::sleep(QUEUE_FULL_PAUSE),
                 Some(Code::MessageSizeTooLarge) => return Err(too_large(name, record)),
-                // `State`: an earlier record failed, so the transaction can only be aborted.
+                // `State` means that an earlier record failed, so the transaction can only be aborted.
                 Some(Code::QueueFull | Code::State) => {
                     return Err(LogError::abortable(format!("sending to {name}: {error}")));
                 }
@@ -268,7 +269,7 @@ impl Transactions {
         }
     }
 
-    /// What to do about a failure before the commit itself, when surely nothing is visible yet.
+    /// Handles a failure before the commit itself, when nothing is visible yet.
     fn recover(&mut self, call: &str, error: &TransactionError) -> Result<(), LogError> {
         if error.is_answered_and_abortable() {
             return Err(LogError::abortable(error.describe(call)));
@@ -282,16 +283,16 @@ impl Transactions {
         Err(LogError::abortable(error.describe(call)))
     }
 
-    /// Whether something that the producer has sent may still arrive, in a transaction that it does not belong to.
+    /// Whether a request of this producer may still arrive, in a transaction to which it does not belong.
     fn may_be_late(&self) -> bool {
         self.producer.as_ref().is_some_and(|producer| {
-            // What the log has to tell by now is told.
+            // This delivers the log lines that the client has written so far.
             producer.poll(Duration::ZERO);
             producer.context().any()
         })
     }
 
-    /// Whether the broker has had reason to end the open transaction itself, which looks like being fenced.
+    /// Whether the broker may have ended the open transaction itself. This looks as if the producer were fenced.
     fn is_expired(&self) -> bool {
         self.opened.is_some_and(|opened| opened.elapsed() >= self.configuration.transaction_timeout)
     }
@@ -301,7 +302,7 @@ impl Transactions {
     }
 }
 
-/// Repeats a call for as long as librdkafka says that it may be.
+/// Repeats a call while librdkafka allows it, within the timeout.
 fn until_done(
     producer: &NativeProducer,
     timeout: Duration,
@@ -317,13 +318,13 @@ fn until_done(
     }
 }
 
-/// Makes a producer and takes the transactional id.
+/// Creates a producer and takes the transactional id.
 ///
-/// A producer that was killed leaves a transaction open. The broker ends it within milliseconds of being asked, but refuses
-/// meanwhile, and librdkafka asks again after half a second. A new client asks at once, so it replaces one that has got no
-/// answer. Each has twice the time of the one before, because a distant cluster takes longer.
+/// A producer that was killed leaves a transaction open. The broker ends it within milliseconds of the request, but refuses
+/// the request meanwhile, and librdkafka repeats it only after half a second. A new client asks at once, so it replaces
+/// one that got no answer. Each has twice the time of the previous one, because a distant cluster takes longer.
 fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProducer, LogError> {
-    // A transaction that the producer before left open may have to time out first.
+    // A transaction that the previous producer left open may have to time out first.
     let deadline = Instant::now() + configuration.call_timeout() * 2;
     let mut timeout = FIRST_TAKE_TIMEOUT;
     loop {
@@ -334,7 +335,7 @@ fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProd
         connect(producer.client());
         let left = deadline.saturating_duration_since(Instant::now());
         let Err(error) = producer.init_transactions(timeout.min(left)) else { return Ok(producer) };
-        // An answer that did not come in time; the error says what the broker said last, if it said anything.
+        // The answer did not come in time. The error has the last answer of the broker, if there was one.
         let is_late = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
         if !is_late || timeout >= left {
             return Err(not_taken(id, error));
@@ -355,13 +356,13 @@ fn not_taken(id: &str, error: KafkaError) -> LogError {
 }
 
 fn broken() -> LogError {
-    LogError::unavailable("the producer has failed before and must be opened anew")
+    LogError::unavailable("the producer has failed and must be opened again")
 }
 
 fn too_large(name: &str, record: &OutputRecord<'_>) -> LogError {
     let size = record.key.len() + record.value.map_or(0, <[u8]>::len);
     LogError::fatal(format!(
-        "a record of {size} bytes for {name}-{} is larger than Kafka takes; raise `message.max.bytes` of the producer \
+        "a record of {size} bytes for {name}-{} is larger than Kafka accepts; raise `message.max.bytes` of the producer \
          and of the topic",
         record.partition
     ))
@@ -369,14 +370,14 @@ fn too_large(name: &str, record: &OutputRecord<'_>) -> LogError {
 
 /// Commits by librdkafka's own function.
 ///
-/// The crate's method costs at least 100 ms each time, whatever the load, because its flush waits in steps of that
-/// length. librdkafka's function flushes by itself, in 1 to 5 ms.
+/// The method of the crate takes at least 100 ms at any load, because its flush waits in steps of that length. librdkafka's
+/// function flushes by itself, in 1 to 5 ms.
 #[allow(unsafe_code)]
 fn commit_directly(producer: &NativeProducer, timeout: Duration) -> Result<(), TransactionError> {
     let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the native client lives as long as `producer`, which is borrowed here; the function is thread-safe and
-    // needs another thread to poll, which `ThreadedProducer` has. The error it returns is ours: it is read while it is
-    // alive, its text is copied, and it is destroyed once; a null pointer means success.
+    // SAFETY: the native client lives as long as `producer`, which is borrowed here. The function is thread-safe and
+    // needs another thread that polls, which `ThreadedProducer` has. A null pointer means success. Otherwise the error is
+    // ours: it is read while it is alive, its text is copied, and it is destroyed once.
     unsafe {
         let raw = bindings::rd_kafka_commit_transaction(producer.client().native_ptr(), milliseconds);
         if raw.is_null() {
@@ -394,7 +395,7 @@ fn commit_directly(producer: &NativeProducer, timeout: Duration) -> Result<(), T
 }
 
 impl Drop for Transactions {
-    /// Ends what is open, so that readers do not wait for the transaction to time out.
+    /// Aborts the open transaction, so that readers need not wait until it times out.
     fn drop(&mut self) {
         if let (Some(producer), Some(_)) = (&self.producer, self.opened)
             && let Err(error) = producer.abort_transaction(Duration::from_secs(2))
@@ -433,7 +434,7 @@ pub(super) mod tests {
         cluster.request_errors(RDKafkaApiKey::TxnOffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__OUTDATED]);
         let error = transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))).unwrap_err();
         assert!(matches!(&error, LogError::Abortable(text) if text.contains("did not return")), "{error:?}");
-        // The client in its place goes on.
+        // The client that replaces it works.
         assert_eq!(transactions.send_and_commit(&Output::new(1), Some(offsets(&cluster))), Ok(()));
     }
 
@@ -451,9 +452,9 @@ pub(super) mod tests {
             Arc::clone(transactions.live().unwrap())
         };
         let (first, second) = (commit(), commit());
-        assert!(Arc::ptr_eq(&first, &second), "nothing was repeated");
+        assert!(Arc::ptr_eq(&first, &second), "no request was repeated");
         cluster.request_errors(request, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR__TRANSPORT]);
-        assert!(Arc::ptr_eq(&second, &commit()), "the transaction itself goes on");
+        assert!(Arc::ptr_eq(&second, &commit()), "the transaction itself continues");
         assert!(!Arc::ptr_eq(&second, &commit()), "{request:?}");
     }
 

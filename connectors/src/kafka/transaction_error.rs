@@ -3,32 +3,35 @@
 use rdkafka::error::{KafkaError, RDKafkaError};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-/// An error of a transactional call. librdkafka says what it allows next.
+/// An error of a transactional call.
 #[derive(Debug)]
 pub(super) struct TransactionError {
     pub(super) code: Code,
     pub(super) text: String,
+    /// Whether the call may be repeated.
     pub(super) retriable: bool,
+    /// Whether the transaction has to be aborted, and can be.
     pub(super) abortable: bool,
 }
 
 impl TransactionError {
-    /// Another producer has, or had, a newer epoch of the same transactional id.
+    /// Whether another producer has, or had, a newer epoch of the same transactional id.
     pub(super) fn is_fenced(&self) -> bool {
         matches!(self.code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
     }
 
-    /// The client says so itself; whether the broker has got the request, or still gets it, is not known.
+    /// Whether the error comes from the client and not from the broker. Then nobody knows whether the broker got the
+    /// request, or still gets it.
     fn is_local(&self) -> bool {
         (self.code as i32) < 0
     }
 
-    /// Whether the transaction can be aborted by this producer, and nothing of it arrives later.
+    /// Whether this producer can abort the transaction, and none of its requests arrives later.
     pub(super) fn is_answered_and_abortable(&self) -> bool {
         self.abortable && !self.is_local()
     }
 
-    /// What a failure of a call other than the commit itself says to the runtime, when the producer lives on.
+    /// The text for the runtime: the call, and what librdkafka said.
     pub(super) fn describe(&self, call: &str) -> String {
         format!("{call}: {} ({:?})", self.text, self.code)
     }

@@ -1,4 +1,4 @@
-//! Members that come and go, and who gets the partitions.
+//! Members that join and leave, and who gets the partitions.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::super::{KafkaConfiguration, KafkaLog};
 use super::{SESSION_TIMEOUT, broker, configuration, create_topics};
 
 #[test]
-fn a_worker_that_starts_again_gets_its_partitions_at_once() {
+fn a_worker_that_restarts_gets_its_partitions_at_once() {
     let Some(broker) = broker() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
@@ -30,9 +30,9 @@ fn a_worker_that_starts_again_gets_its_partitions_at_once() {
     }
 }
 
-/// Two workers of a process that is killed when the first was asked for partitions and has not given them up yet: the
-/// group then has nobody for them.
-fn die_in_the_middle_of_a_rebalance(configuration: &KafkaConfiguration) {
+/// Kills a process with two workers at the moment when the first has to give partitions up and has not done so yet. Then no
+/// member of the group has them.
+fn die_during_a_rebalance(configuration: &KafkaConfiguration) {
     let open = |slot| KafkaLog::open(configuration, "conformance", slot, &word_count::INBOXES).unwrap();
     let poll = |log: &mut KafkaLog| log.poll(Duration::from_millis(20), 10, &mut |_| {}).unwrap();
     let mut first = open("0");
@@ -42,7 +42,7 @@ fn die_in_the_middle_of_a_rebalance(configuration: &KafkaConfiguration) {
     let mut second_has_joined = false;
     let mut first_is_asked = false;
     while !(second_has_joined && first_is_asked) {
-        // An event is carried out when the worker polls again, which the first does not do any more.
+        // A worker carries an event out at its next poll, and the first worker polls no more.
         if !first_is_asked {
             first_is_asked = matches!(poll(&mut first), Poll::Revoked(_));
         }
@@ -53,7 +53,7 @@ fn die_in_the_middle_of_a_rebalance(configuration: &KafkaConfiguration) {
     second.kill();
 }
 
-/// Does what the group asks of a member, and keeps what it holds up to date. Whether it has asked for something.
+/// Polls once, follows the decision of the group, and keeps `held` up to date. Returns whether there was a decision.
 fn take_and_release(log: &mut KafkaLog, held: &mut Vec<TopicPartition>) -> bool {
     match log.poll(Duration::from_millis(5), 10, &mut |_| {}).unwrap() {
         Poll::Assigned(partitions) => held.extend(partitions),
@@ -68,13 +68,13 @@ fn take_and_release(log: &mut KafkaLog, held: &mut Vec<TopicPartition>) -> bool 
 }
 
 #[test]
-fn partitions_that_a_restart_in_the_middle_of_a_rebalance_left_to_nobody_are_taken() {
+fn partitions_that_a_restart_during_a_rebalance_orphaned_get_a_member() {
     let Some(broker) = broker() else { return };
     let mut configuration = configuration(&broker);
-    // It must not be the session that ends the matter.
+    // The session must not expire during the test.
     configuration.session_timeout = Duration::from_mins(1);
     create_topics(&configuration, &word_count::TOPICS);
-    die_in_the_middle_of_a_rebalance(&configuration);
+    die_during_a_rebalance(&configuration);
     let mut logs: Vec<KafkaLog> = ["0", "1"]
         .iter()
         .map(|slot| KafkaLog::open(&configuration, "conformance", slot, &word_count::INBOXES).unwrap())
@@ -86,13 +86,13 @@ fn partitions_that_a_restart_in_the_middle_of_a_rebalance_left_to_nobody_are_tak
         for (log, held) in logs.iter_mut().zip(&mut held) {
             take_and_release(log, held);
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "partitions stay without a worker: {held:?}");
+        assert!(started.elapsed() < Duration::from_secs(30), "partitions stay orphaned: {held:?}");
     }
     eprintln!("all partitions have a worker after {:?}", started.elapsed());
 }
 
 #[test]
-fn a_group_with_more_members_than_partitions_comes_to_rest() {
+fn a_group_with_more_members_than_partitions_becomes_stable() {
     let Some(broker) = broker() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
@@ -101,9 +101,9 @@ fn a_group_with_more_members_than_partitions_comes_to_rest() {
     let mut logs: Vec<KafkaLog> = (0..partitions + 2).map(|slot| open(slot).unwrap()).collect();
     let mut held = vec![Vec::new(); logs.len()];
     let (started, mut moved) = (Instant::now(), Instant::now());
-    // A member that gets nothing joins once more when it is new. If it did so each time, the group would never rest.
+    // A new member that gets nothing joins once more. If it did so each time, the group would never become stable.
     while held.iter().map(Vec::len).sum::<usize>() < partitions || moved.elapsed() < Duration::from_secs(2) {
-        assert!(started.elapsed() < 3 * SESSION_TIMEOUT, "the group does not come to rest: {held:?}");
+        assert!(started.elapsed() < 3 * SESSION_TIMEOUT, "the group does not become stable: {held:?}");
         for (log, held) in logs.iter_mut().zip(&mut held) {
             if take_and_release(log, held) {
                 moved = Instant::now();
@@ -114,7 +114,7 @@ fn a_group_with_more_members_than_partitions_comes_to_rest() {
 }
 
 #[test]
-fn a_newcomer_knows_what_others_have_before_it_joins_them() {
+fn a_newcomer_knows_what_other_members_have_before_it_joins() {
     let Some(broker) = broker() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
@@ -129,7 +129,7 @@ fn a_newcomer_knows_what_others_have_before_it_joins_them() {
     }
     let mut second = open("1");
     assert_eq!(second.held_by_others().unwrap().len(), all);
-    // It is not a member yet, so nothing moves.
+    // It has not joined yet, so no partition moves.
     let opened = Instant::now();
     while opened.elapsed() < Duration::from_secs(1) {
         assert!(!take_and_release(&mut first, &mut held), "partitions move");
@@ -140,7 +140,7 @@ fn a_newcomer_knows_what_others_have_before_it_joins_them() {
         take_and_release(&mut second, &mut second_held);
         assert!(opened.elapsed() < 2 * SESSION_TIMEOUT, "no partitions for the newcomer");
     }
-    // It gets back what it had, so there is nothing to read of others.
+    // It gets its own partitions back, so it need not read the state of others.
     second.kill();
     assert_eq!(open("1").held_by_others().unwrap(), []);
 }

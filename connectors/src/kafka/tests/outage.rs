@@ -1,4 +1,4 @@
-//! A cluster without a broker, which the client's own stand-in can be at will.
+//! A cluster without a broker, which librdkafka's mock cluster can become on demand.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ fn a_worker_without_a_broker_says_so_until_one_answers() {
     poll_until(&mut log, |polled| matches!(polled, Ok(Poll::Idle)));
     cluster.broker_down(1).unwrap();
     poll_until(&mut log, |polled| matches!(polled, Err(LogError::Unavailable(_))));
-    // It is no news that passes: who asks again hears it again.
+    // The state lasts: the next poll reports it again.
     let again = log.poll(Duration::from_millis(100), 1, &mut |_| {});
     assert!(matches!(again, Err(LogError::Unavailable(_))), "{again:?}");
     cluster.broker_up(1).unwrap();
