@@ -1,8 +1,8 @@
-//! Keeps stored partitions short: compaction of changelogs and compact topics, retention of the others.
+//! Keeps stored partitions small: compaction of changelogs and compacted topics, retention of other topics.
 //!
-//! A compaction replaces the batches of a partition by batches that hold the newest record of each key, with the
-//! offsets they had. Tombstones stay for one more compaction, so that whoever restores from an offset learns of
-//! deletions; a restore from before the ones that went is told to start from the beginning.
+//! A compaction replaces the batches of a partition by batches with the newest record of each key. Records keep their
+//! offsets. Tombstones are kept until the next compaction, so that a restore from an offset sees deletions. A restore from
+//! an offset before removed tombstones is refused and has to start from the beginning.
 
 use rustc_hash::FxHashMap;
 use tributary_runtime::memory::StoredRecord;
@@ -13,9 +13,9 @@ use super::keys::{self, PartitionEntry};
 use super::record_batch::{Records, encode};
 use super::stored_log::StoredLog;
 
-/// A partition is left alone until so much was appended, and as much as the last compaction left.
+/// A partition is compacted once this much was appended, and at least as much as the last compaction left.
 const MIN_APPENDED_BYTES: u64 = 1 << 20;
-/// Under load, only a partition that has grown by so many times its size is worth the time.
+/// Under load, a partition is compacted only when it has grown by this multiple of its size.
 const GROWTH_UNDER_LOAD: u64 = 4;
 const MIN_APPENDED_BYTES_UNDER_LOAD: u64 = 32 << 20;
 const BATCH_BYTES: usize = 1 << 18;
@@ -28,7 +28,7 @@ struct OwnedRecord {
 }
 
 impl StoredLog {
-    /// Compacts the partitions that need it. While the log is busy, only those that need it badly.
+    /// Compacts the partitions that have grown enough. While the log is busy, only those that have grown a lot.
     pub(super) fn compact_where_worthwhile(&self, is_busy: bool) -> Result<(), LogError> {
         for (number, stored) in self.topics.iter().enumerate().filter(|(_, stored)| stored.is_compacted()) {
             let entries: Vec<PartitionEntry> = self.lock()[number].iter().map(|partition| partition.entry).collect();
@@ -46,7 +46,7 @@ impl StoredLog {
         Ok(())
     }
 
-    /// Compacts one partition up to where it ends now.
+    /// Compacts one partition up to its current end.
     pub(super) fn compact(&self, number: usize, topic: u16, partition: i32) -> Result<(), LogError> {
         let before = self.lock()[number][partition as usize].entry;
         let mut newest: FxHashMap<Box<[u8]>, OwnedRecord> = FxHashMap::default();
@@ -89,8 +89,8 @@ impl StoredLog {
         Ok(())
     }
 
-    /// Removes batches of topics with a retention time whose records are all older than that, counted from the newest
-    /// record of the partition.
+    /// Removes the batches of topics with a retention time in which all records are older than that. The age is counted
+    /// from the newest record of the partition.
     pub(super) fn drop_expired(&self) -> Result<(), LogError> {
         for (number, stored) in self.topics.iter().enumerate() {
             let Cleanup::Delete(retention) = stored.topic.cleanup else { continue };
@@ -127,7 +127,7 @@ fn owned(record: &StoredRecord<'_>) -> OwnedRecord {
     }
 }
 
-/// The batches that hold these records in order of their offsets, and their size.
+/// Batches with these records in order of their offsets, and the total size of the batches.
 fn rewritten(topic: u16, partition: i32, newest: FxHashMap<Box<[u8]>, OwnedRecord>) -> (Vec<Change>, u64) {
     let mut records: Vec<(Box<[u8]>, OwnedRecord)> = newest.into_iter().collect();
     records.sort_unstable_by_key(|(_, record)| record.offset);

@@ -1,7 +1,7 @@
-//! The database below the embedded log: opening, atomic application of changes, and what a failed write left behind.
+//! The database below the embedded log: opening it, applying changes atomically, and recovering from failed writes.
 //!
-//! Every applied change carries a sequence number. After a failed write the database is opened again, and the number it
-//! holds tells whether the change is there: nobody is told that a write failed which is found later.
+//! Every set of changes carries a sequence number. After a failed write the database is opened again, and its number says
+//! whether the changes are stored. So a write is never reported as failed and found stored later.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -17,16 +17,16 @@ use tributary_runtime::LogError;
 use super::folder::{StateFolder, StateFolderError};
 use crate::events;
 
-/// Holds the number of the newest change that is known to be on disk: less than that in the database means damage.
+/// Holds the number of the newest change that is known to be on the disk. A lower number in the database means damage.
 const SYNCED_FILE: &str = "synced";
-/// Written by the database last when it is created.
+/// The database writes this file last when it is created.
 const VERSION_MARKER: &str = "version";
 const SEQUENCE_KEY: &[u8] = b"s";
 const CACHE_BYTES: u64 = 32 << 20;
 const BATCH_MEMTABLE_BYTES: u64 = 32 << 20;
 const REOPEN_ATTEMPTS: u32 = 20;
 const REOPEN_PAUSE: Duration = Duration::from_millis(100);
-/// So many memtables may wait to be written before a change has to wait for them.
+/// A change waits while at least this many memtables are waiting to be written.
 const WAITING_MEMTABLES: usize = 3;
 const MEMTABLE_PAUSE: Duration = Duration::from_millis(2);
 
@@ -57,9 +57,9 @@ pub(super) struct Opened {
 pub(super) struct Database {
     path: PathBuf,
     synced: File,
-    /// `None` after a failed write until it was opened again.
+    /// `None` between a failed write and the next opening.
     opened: RwLock<Option<Opened>>,
-    /// Number of the newest change that is known to be on the disk.
+    /// The number of the newest change that is known to be on the disk.
     on_disk: AtomicU64,
     /// Whether each change waits for the disk.
     durability: PersistMode,
@@ -67,9 +67,9 @@ pub(super) struct Database {
 }
 
 struct Writer {
-    /// Number of the last change that succeeded.
+    /// The number of the last change that succeeded.
     sequence: u64,
-    /// Number of a change that failed and whose fate is not yet known.
+    /// The number of a failed change of which it is not known yet whether it is stored.
     in_doubt: Option<u64>,
     is_closed: bool,
 }
@@ -89,10 +89,10 @@ impl Database {
             .map_err(|source| io_error("open", &synced_path, source))?;
         let known = read_synced(&synced).map_err(|source| io_error("read", &synced_path, source))?;
         if known == 0 && path.exists() && !path.join(VERSION_MARKER).exists() {
-            // The process ended while it created the database: nothing can have been stored.
+            // The process ended while it created the database, so nothing can have been stored.
             fs::remove_dir_all(&path).map_err(|source| io_error("remove", &path, source))?;
         } else if known > 0 && !path.join(VERSION_MARKER).exists() {
-            return Err(folder.damaged("the database is gone"));
+            return Err(folder.damaged("the database is missing"));
         }
         let opened = Opened::open(&path).map_err(|error| open_error(folder, error))?;
         let sequence = opened.sequence().map_err(|error| folder.damaged(describe(&error)))?;
@@ -124,7 +124,7 @@ impl Database {
             events::state_folder_not_reopened(&describe(&again));
             return Err(self.unavailable(error));
         }
-        // The answer is certain now.
+        // The database can be read again, so the outcome is certain.
         writer.in_doubt = None;
         if self.stored_sequence()? == sequence {
             writer.sequence = sequence;
@@ -142,7 +142,7 @@ impl Database {
         }
     }
 
-    /// Brings all changes so far to the disk, and remembers how many.
+    /// Syncs all changes so far to the disk, and records the number of the last one.
     pub(super) fn sync(&self) -> Result<(), LogError> {
         let sequence = self.lock_writer().sequence;
         if self.on_disk.load(Ordering::Acquire) >= sequence {
@@ -150,7 +150,9 @@ impl Database {
         }
         let guard = self.read();
         let Some(opened) = guard.as_ref() else {
-            return Err(LogError::unavailable("the database has to be opened again first"));
+            return Err(LogError::unavailable(
+                "the database has to be opened again before it can be synced".to_owned(),
+            ));
         };
         opened.database.persist(PersistMode::SyncData).map_err(|error| self.unavailable(error))?;
         let text = format!("{sequence:020}\n");
@@ -161,7 +163,7 @@ impl Database {
         Ok(())
     }
 
-    /// Brings everything to the disk and frees the database, whoever still shares it.
+    /// Syncs everything to the disk and closes the database, even if it is still shared.
     pub(super) fn close(&self) -> Result<(), LogError> {
         self.lock_writer().is_closed = true;
         let synced = self.sync();
@@ -169,12 +171,12 @@ impl Database {
         synced
     }
 
-    /// Number of the last change.
+    /// The number of the last change.
     pub(super) fn sequence(&self) -> u64 {
         self.lock_writer().sequence
     }
 
-    /// The error for stored bytes that make no sense.
+    /// The error for stored bytes that cannot be understood.
     pub(super) fn damaged(&self, what: &str) -> LogError {
         LogError::fatal(format!(
             "{} is damaged ({what}): restore the state folder from a backup, or move it away and start with an empty one",
@@ -182,7 +184,7 @@ impl Database {
         ))
     }
 
-    /// The error of a read: what the disk said passes, what the content says does not.
+    /// The error of a read. An error of the disk may pass, an error in the content does not.
     pub(super) fn unreadable(&self, error: fjall::Error) -> LogError {
         match &error {
             fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source))
@@ -199,14 +201,14 @@ impl Database {
     /// The error for a database that cannot be written now.
     pub(super) fn unavailable(&self, error: fjall::Error) -> LogError {
         LogError::unavailable(format!(
-            "cannot write to {}: {}; make room on that disk or check its permissions, the work is tried again",
+            "cannot write to {}: {}; free space on that disk or check its permissions; the work is tried again",
             self.path.display(),
             describe(&error)
         ))
         .caused_by(error)
     }
 
-    /// Opens the database again after a failure, and settles what became of the change in doubt.
+    /// Opens the database again after a failure, and finds out whether the change in doubt is stored.
     fn ensure_open(&self, writer: &mut Writer) -> Result<(), LogError> {
         if writer.is_closed {
             return Err(LogError::fatal(format!("{} is closed", self.path.display())));
@@ -217,7 +219,7 @@ impl Database {
         let Some(in_doubt) = writer.in_doubt else { return Ok(()) };
         if self.stored_sequence()? == in_doubt {
             return Err(LogError::fatal(format!(
-                "a write to {} that had failed was found stored after all: start again to go on from there",
+                "a failed write to {} was found stored after all: restart to continue from it",
                 self.path.display()
             )));
         }
@@ -235,7 +237,7 @@ impl Database {
                     *opened = Some(again);
                     return Ok(());
                 }
-                // The threads of the old database may hold its lock for a moment longer.
+                // The threads of the closed database may hold its lock for a moment longer.
                 Err(fjall::Error::Locked) if attempt < REOPEN_ATTEMPTS => std::thread::sleep(REOPEN_PAUSE),
                 Err(error) => return Err(error),
             }
@@ -259,8 +261,8 @@ impl Database {
     }
 }
 
-/// Batches are large, written once and most of them soon removed: kept apart from their keys they are not copied when
-/// the tree of keys is merged, which halves the work of a commit.
+/// Batches are large, written once, and mostly removed soon. They are stored apart from their keys, so that merging the
+/// tree of keys does not copy them. This halves the work of a commit.
 fn batch_options() -> KeyspaceCreateOptions {
     let apart = KvSeparationOptions::default().compression(CompressionType::None);
     KeyspaceCreateOptions::default().max_memtable_size(BATCH_MEMTABLE_BYTES).with_kv_separation(Some(apart))
@@ -301,7 +303,7 @@ impl Opened {
         batch.commit()
     }
 
-    /// Waits while the disk is behind. The database itself would wait too, but for ever when its disk is full.
+    /// Waits while the disk is behind. The database itself would wait too, but forever if its disk is full.
     fn wait_for_memtables(&self) -> Result<(), fjall::Error> {
         while self.batches.sealed_memtable_count() >= WAITING_MEMTABLES {
             self.database.persist(PersistMode::Buffer)?;
@@ -330,13 +332,13 @@ fn open_error(folder: &StateFolder, error: fjall::Error) -> StateFolderError {
     }
 }
 
-/// Errors of reading that speak of what the files hold rather than of the disk.
+/// Whether an error of a read is about the content of the files rather than the disk.
 fn is_about_content(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, InvalidData, NotFound, Other, UnexpectedEof};
     matches!(error.kind(), AlreadyExists | InvalidData | NotFound | Other | UnexpectedEof)
 }
 
-/// What the operating system said, as far as it did.
+/// What the operating system said, if it said anything.
 fn describe(error: &fjall::Error) -> String {
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => error.to_string(),

@@ -1,4 +1,4 @@
-//! The state folder: who may use it, and whether this program can read it.
+//! The state folder: which process may use it, and whether this program can read it.
 //!
 //! Layout: `format.json` (format and program version), `lock` (held while a process uses the folder) and `log/` (the
 //! database). What the database holds is described in `keys`.
@@ -19,7 +19,7 @@ const DATABASE_FOLDER: &str = "log";
 const LOCK_ATTEMPTS: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why a state folder cannot be used. Each message says which folder and what to do.
+/// Why a state folder cannot be used. Each message names the folder and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StateFolderError {
     /// Another process holds the lock.
@@ -30,10 +30,10 @@ pub enum StateFolderError {
     InUse {
         /// The state folder.
         folder: PathBuf,
-        /// ` (process 123)` where it is known, else empty.
+        /// ` (process 123)` if it is known, otherwise empty.
         holder: String,
     },
-    /// A later release has written the folder.
+    /// A later release wrote the folder.
     #[error(
         "the state folder {} was written by Tributary {program} in format {found}, and this program reads formats up to \
          {FORMAT_VERSION}: run Tributary {program} or later, or give this one another folder with --state",
@@ -42,21 +42,21 @@ pub enum StateFolderError {
     NewerVersion {
         /// The state folder.
         folder: PathBuf,
-        /// Version of the program that wrote it.
+        /// The version of the program that wrote it.
         program: String,
-        /// Format version found.
+        /// The format version of the folder.
         found: u32,
     },
     /// The content cannot be trusted.
     #[error(
         "the state folder {} is damaged ({reason}): restore it from a backup, or move it away and start with an empty \
-         folder, which takes in all files and snapshots again as a new base line",
+         folder, which takes in all files and snapshots again as a new baseline",
         folder.display()
     )]
     Damaged {
         /// The state folder.
         folder: PathBuf,
-        /// What was found.
+        /// What is wrong.
         reason: String,
     },
     /// The operating system refused.
@@ -77,7 +77,7 @@ pub struct StateFolder {
     path: PathBuf,
     /// Whether the folder held no state before.
     is_new: bool,
-    /// The lock lives as long as the open file does; the operating system ends it with the process.
+    /// The lock lives as long as this open file. The operating system releases it when the process ends.
     _lock: File,
 }
 
@@ -88,7 +88,7 @@ struct Format {
 }
 
 impl StateFolder {
-    /// Takes the folder for this process, creating it when it is missing.
+    /// Takes the folder for this process. Creates it if it is missing.
     ///
     /// # Errors
     /// [`StateFolderError`] when it is in use, of a newer version, damaged or not accessible.
@@ -104,7 +104,7 @@ impl StateFolder {
         &self.path
     }
 
-    /// Where the database lives.
+    /// The folder of the database.
     pub fn database(&self) -> PathBuf {
         self.path.join(DATABASE_FOLDER)
     }
@@ -134,7 +134,7 @@ fn take_lock(folder: &Path) -> Result<File, StateFolderError> {
         attempt += 1;
         match file.try_lock() {
             Ok(()) => break,
-            // A process that has just ended may hold it for a moment longer.
+            // A process that has just ended may hold the lock for a moment longer.
             Err(TryLockError::WouldBlock) if attempt < LOCK_ATTEMPTS => std::thread::sleep(LOCK_PAUSE),
             Err(TryLockError::WouldBlock) => {
                 return Err(StateFolderError::InUse { folder: folder.to_owned(), holder: holder(&mut file) });
@@ -151,7 +151,7 @@ fn take_lock(folder: &Path) -> Result<File, StateFolderError> {
     Ok(file)
 }
 
-/// The process that holds the lock, as far as the file tells.
+/// The process that holds the lock, if the file names it.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     match file.read_to_string(&mut text) {
@@ -160,7 +160,7 @@ fn holder(file: &mut File) -> String {
     }
 }
 
-/// Checks the format file, or writes it into a folder without state. Answers whether the folder was new.
+/// Checks the format file, or writes it into a folder without state. Returns whether the folder was new.
 fn check_format(folder: &Path) -> Result<bool, StateFolderError> {
     let path = folder.join(FORMAT_FILE);
     let damaged = |reason: String| StateFolderError::Damaged { folder: folder.to_owned(), reason };
@@ -187,7 +187,7 @@ fn check_format(folder: &Path) -> Result<bool, StateFolderError> {
             found: found.format,
         });
     }
-    // A crash between the format file and the first write leaves a folder without a database: it is as good as new.
+    // A crash between writing the format file and the first commit leaves a folder without a database. It counts as new.
     Ok(!folder.join(DATABASE_FOLDER).exists())
 }
 

@@ -1,6 +1,6 @@
-//! Keys and small values of the database. Numbers in keys are big-endian, so that keys sort as the numbers do.
+//! Keys and small values of the database. Numbers in keys are big-endian, so that keys sort like the numbers.
 
-/// A topic of the database: its number there and its partitions.
+/// A topic in the database: its number and its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TopicEntry {
     pub(super) id: u16,
@@ -21,7 +21,7 @@ impl TopicEntry {
     }
 }
 
-/// What is known of a partition without reading its batches.
+/// What is known about a partition without reading its batches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct PartitionEntry {
     /// The next offset.
@@ -30,9 +30,9 @@ pub(super) struct PartitionEntry {
     pub(super) appended: u64,
     /// Bytes that the last compaction left.
     pub(super) compacted: u64,
-    /// Tombstones below this offset are gone: who starts in between has to start from the beginning.
+    /// Tombstones below this offset are removed. A restore from a lower offset has to start from the beginning.
     pub(super) tombstones_gone_below: i64,
-    /// Tombstones below this offset go with the next compaction.
+    /// The next compaction removes tombstones below this offset.
     pub(super) compacted_to: i64,
     /// The newest timestamp of all records.
     pub(super) newest: i64,
@@ -60,19 +60,19 @@ impl PartitionEntry {
     }
 }
 
-/// Key of a topic's entry.
+/// The key of a topic's entry.
 pub(super) fn topic(name: &str) -> Vec<u8> {
     [b"t", name.as_bytes()].concat()
 }
 
-/// Key of a partition's entry.
+/// The key of a partition's entry.
 pub(super) fn partition(topic: u16, partition: i32) -> Vec<u8> {
     let mut key = vec![b'p'];
     key.extend_from_slice(&prefix(topic, partition));
     key
 }
 
-/// Key of the next offset that a group reads.
+/// The key of the next offset that a group reads.
 pub(super) fn offset(topic: u16, partition: i32, group: &str) -> Vec<u8> {
     let mut key = vec![b'o'];
     key.extend_from_slice(&prefix(topic, partition));
@@ -80,7 +80,7 @@ pub(super) fn offset(topic: u16, partition: i32, group: &str) -> Vec<u8> {
     key
 }
 
-/// Key of a batch whose first record has this offset.
+/// The key of a batch whose first record has this offset.
 pub(super) fn batch(topic: u16, partition: i32, base: i64) -> Vec<u8> {
     let mut key = prefix(topic, partition).to_vec();
     key.extend_from_slice(&base.to_be_bytes());

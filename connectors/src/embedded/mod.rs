@@ -1,12 +1,12 @@
 //! The embedded log: the broker of one process, with its commits stored in a state folder.
 //!
-//! Nothing has to be started for it. Records that a stage has not read yet are in memory and in the folder; changelogs
-//! and outputs are in the folder alone.
+//! It needs no service. Records that a stage has not read yet are in memory and in the folder. Changelogs and outputs are
+//! only in the folder.
 //!
-//! What is guaranteed: a commit is stored whole or not at all, before anybody sees it. When the process is killed, no
-//! commit is lost. When the machine loses power, commits of the last [`Fsync::Interval`] (200 ms by default) may be lost,
-//! the newest ones and together with all that followed from them; with [`Fsync::Always`] none is, at the price of
-//! waiting for the disk at each commit. One process uses a folder at a time.
+//! Guarantees: a commit is stored whole or not at all, before it becomes visible. If the process is killed, no commit is
+//! lost. If the machine loses power, commits of the last [`Fsync::Interval`] (200 ms by default) may be lost: the newest
+//! ones, each together with everything that followed from it. With [`Fsync::Always`] no commit is lost, but each waits for
+//! the disk. Only one process uses a folder at a time.
 
 mod compaction;
 mod database;
@@ -29,7 +29,7 @@ use upkeep::Upkeep;
 
 pub use folder::{FORMAT_VERSION, StateFolder, StateFolderError};
 
-/// When commits are brought from the operating system's memory to the disk.
+/// When commits are synced from the memory of the operating system to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fsync {
     /// At each commit.
@@ -44,7 +44,7 @@ impl Default for Fsync {
     }
 }
 
-/// A consumer group and what it reads. A record leaves an inbox when every group that reads it has committed it.
+/// A consumer group and the inboxes it reads. A record leaves an inbox when every group that reads it has committed it.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupInboxes<'a> {
     /// The group.
@@ -59,25 +59,25 @@ pub enum OpenError {
     /// The state folder cannot be used.
     #[error(transparent)]
     Folder(#[from] StateFolderError),
-    /// What is stored cannot be loaded.
+    /// The stored records cannot be loaded.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
-/// The log of one state folder. Dropping it brings everything to the disk and frees the folder; workers, producers and
-/// lags that came from it must not be used after that.
+/// The log of one state folder. Dropping it syncs everything to the disk and frees the folder. Its workers, producers and
+/// lags must not be used after that.
 pub struct EmbeddedLog {
     broker: Broker,
-    /// Before `folder`, so that the folder is free only when everything is on the disk.
+    /// Dropped before `folder`, so that the folder is freed only when everything is on the disk.
     upkeep: Upkeep,
     folder: StateFolder,
 }
 
 impl EmbeddedLog {
-    /// Opens the state folder at `path`, creating it when it is missing, and loads what is unread.
+    /// Opens the state folder at `path`, creates it if it is missing, and loads unread records.
     ///
     /// # Errors
-    /// [`OpenError`] with a sentence that says what to do.
+    /// [`OpenError`], which says what to do.
     pub fn open(
         path: &Path,
         fsync: Fsync,
@@ -96,7 +96,7 @@ impl EmbeddedLog {
         Ok(Self { broker, upkeep: Upkeep::start(stored, fsync)?, folder })
     }
 
-    /// The state folder, where others may keep files beside the log.
+    /// The state folder, which may hold other files beside the log.
     pub fn folder(&self) -> &StateFolder {
         &self.folder
     }
@@ -126,13 +126,13 @@ impl EmbeddedLog {
         self.broker.producer(transactional_id)
     }
 
-    /// What the declared readers have left to read.
+    /// The records that the declared readers have not read yet.
     pub fn lag(&self, inboxes: Vec<(String, &'static Topic)>) -> MemoryLag {
         self.broker.lag(inboxes)
     }
 
-    /// The records of a partition that are still stored: of an inbox what is unread, of a compact topic at least the
-    /// newest of each key, of others what their retention keeps.
+    /// The stored records of a partition: the unread ones of an inbox, at least the newest of each key of a compacted
+    /// topic, and those of other topics that are within the retention time.
     ///
     /// # Errors
     /// [`LogError`] when they cannot be read.
@@ -140,10 +140,10 @@ impl EmbeddedLog {
         self.upkeep.stored().read(topic.name, partition)
     }
 
-    /// Brings all commits so far to the disk.
+    /// Syncs all commits so far to the disk.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] when the disk does not take them.
+    /// [`LogError::Unavailable`] when the disk does not accept them.
     pub fn sync(&self) -> Result<(), LogError> {
         self.upkeep.stored().database.sync()
     }

@@ -1,7 +1,7 @@
 //! The bytes of one stored record batch: the records of one transaction in one partition, with their offsets.
 //!
-//! Per record: flags, distance to the previous offset, distance to the previous timestamp, the key, the value unless it
-//! is a tombstone, and the headers unless they are those of the record before. Numbers are LEB128.
+//! Each record has flags, the distance to the previous offset, the distance to the previous timestamp, the key, the value
+//! unless it is a tombstone, and the headers unless they equal those of the previous record. Numbers are LEB128.
 
 use tributary_runtime::Headers;
 use tributary_runtime::memory::StoredRecord;
@@ -9,7 +9,7 @@ use tributary_runtime::memory::StoredRecord;
 const TOMBSTONE: u8 = 1;
 const SAME_HEADERS: u8 = 2;
 
-/// Encodes records in order of their offsets. `expected_bytes` sizes the buffer.
+/// Encodes records in order of their offsets. `expected_bytes` is the first size of the buffer.
 pub(super) fn encode<'a>(records: impl Iterator<Item = StoredRecord<'a>>, expected_bytes: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(expected_bytes);
     let mut previous = Previous::default();
@@ -43,7 +43,7 @@ fn push<'a>(bytes: &mut Vec<u8>, previous: &mut Previous<'a>, record: &StoredRec
     *previous = Previous { offset: record.offset, timestamp: record.timestamp, headers };
 }
 
-/// Reads records one by one. Stops at the end or at bytes that make no sense; [`Records::is_sound`] tells which.
+/// Reads records one by one. Stops at the end, or at bytes that cannot be understood: see [`Records::is_sound`].
 pub(super) struct Records<'a> {
     rest: &'a [u8],
     previous: Previous<'a>,
@@ -55,7 +55,7 @@ impl<'a> Records<'a> {
         Self { rest: bytes, previous: Previous::default(), is_sound: true }
     }
 
-    /// Whether all bytes so far made sense.
+    /// Whether all bytes so far could be understood.
     pub(super) fn is_sound(&self) -> bool {
         self.is_sound
     }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_bytes_are_noticed() {
+    fn truncated_bytes_are_noticed() {
         let bytes = encode([record(1, 2, b"key", Some(b"value"), b"\x01h\x00\x01v")].into_iter(), 0);
         for length in 1..bytes.len() {
             let mut read = Records::new(&bytes[..length]);

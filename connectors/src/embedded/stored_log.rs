@@ -1,8 +1,8 @@
-//! The broker's durability: each commit is one atomic change of the database.
+//! The durability of the broker: each commit is one atomic change of the database.
 //!
-//! A commit stores one record batch for each partition that it writes, the offsets of its group, and removes the inbox
-//! batches that all groups have read now. Changelogs are appended to in the same way, which costs one entry for each
-//! transaction and not one for each record; `compaction` keeps them short.
+//! A commit stores one record batch for each partition that it writes, and the offsets of its group. It removes inbox
+//! batches that all groups have read. Changelogs are written in the same way, with one entry for each transaction rather
+//! than each record. `compaction` keeps them small.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,13 +16,13 @@ use super::database::{Change, Database, Opened, Space};
 use super::keys::{self, PartitionEntry, TopicEntry};
 use super::record_batch::{Records, encode};
 
-/// What the encoding of a record may need beside its key, value and headers.
+/// The bytes that a record may need in addition to its key, value and headers.
 const RECORD_OVERHEAD_BYTES: usize = 24;
 
-/// Takes the first offset and the bytes of a batch.
+/// Receives the first offset and the bytes of a batch.
 pub(super) type EachBatch<'a> = &'a mut dyn FnMut(i64, &[u8]) -> Result<(), LogError>;
 
-/// All partitions of the flow, as they are stored.
+/// All stored partitions of the flow.
 pub(super) struct StoredLog {
     pub(super) database: Database,
     pub(super) topics: Vec<StoredTopic>,
@@ -35,28 +35,28 @@ pub(super) struct StoredLog {
 pub(super) struct StoredTopic {
     pub(super) topic: &'static Topic,
     pub(super) id: u16,
-    /// Numbers of the groups that read it.
+    /// The indexes of the groups that read it.
     readers: Vec<usize>,
 }
 
 impl StoredTopic {
-    /// Whether only the newest record of a key matters.
+    /// Whether only the newest record of each key matters.
     pub(super) fn is_compacted(&self) -> bool {
         self.topic.role != Role::Inbox && (self.topic.role == Role::Changelog || self.topic.cleanup == Cleanup::Compact)
     }
 }
 
-/// What is held in memory of a partition.
+/// The part of a partition that is kept in memory.
 #[derive(Debug, Default)]
 pub(super) struct Partition {
     pub(super) entry: PartitionEntry,
-    /// Unread batches of an inbox: first and last offset.
+    /// The unread batches of an inbox: first and last offset.
     unread: VecDeque<(i64, i64)>,
-    /// By number of the group.
+    /// The next offset of each group, by its index.
     offsets: Vec<i64>,
 }
 
-/// A batch that was encoded for a partition.
+/// An encoded batch for a partition.
 struct Encoded {
     topic: usize,
     partition: i32,
@@ -66,8 +66,8 @@ struct Encoded {
     bytes: Vec<u8>,
 }
 
-/// What a commit changes in a partition, put into memory once it is stored.
-struct Touched {
+/// What a commit changes in a partition. It is applied to memory once the commit is stored.
+struct PartitionUpdate {
     entry: PartitionEntry,
     added: Vec<(i64, i64)>,
     read: usize,
@@ -75,7 +75,7 @@ struct Touched {
 }
 
 impl StoredLog {
-    /// Reads what is stored about `topics`, and gives numbers to new ones.
+    /// Loads what is stored about `topics`, and gives numbers to new ones.
     pub(super) fn open(
         database: Database,
         topics: &[&'static Topic],
@@ -100,7 +100,7 @@ impl StoredLog {
         Ok(log)
     }
 
-    /// The numbers of `topics`, new ones for those that are not yet stored.
+    /// The numbers of `topics`. Topics that are not stored yet get new ones.
     fn register(&self, topics: &[&'static Topic], flow_partitions: i32) -> Result<Vec<u16>, LogError> {
         let mut next = self.database.with(|opened| {
             let entries = opened.meta.prefix(b"t").map(|entry| {
@@ -119,7 +119,7 @@ impl StoredLog {
             if let Some(entry) = stored {
                 if entry.partitions != partitions {
                     return Err(LogError::fatal(format!(
-                        "topic {} was made with {} partitions and is declared with {partitions}: set the number back, \
+                        "topic {} was created with {} partitions and is declared with {partitions}: restore that number, \
                          or start with an empty state folder",
                         topic.name, entry.partitions
                     )));
@@ -163,7 +163,7 @@ impl StoredLog {
         Ok(Partition { entry, unread: VecDeque::new(), offsets })
     }
 
-    /// Gives the broker all that is unread, and how far every group has read.
+    /// Gives the broker all unread records and the offsets of every group.
     pub(super) fn load_into(&self, broker: &Broker) -> Result<(), LogError> {
         let mut state = self.lock();
         for (stored, partitions) in self.topics.iter().zip(state.iter_mut()) {
@@ -198,7 +198,7 @@ impl StoredLog {
         Ok(unread)
     }
 
-    /// First and last offset of a stored batch, all of whose bytes make sense.
+    /// The first and last offset of a stored batch. Every byte of it is checked.
     fn check(&self, bytes: &[u8]) -> Result<(i64, i64), LogError> {
         let mut records = Records::new(bytes);
         let first = records.next().map(|record| record.offset);
@@ -209,7 +209,7 @@ impl StoredLog {
         }
     }
 
-    /// Calls `each` with first offset and bytes of every batch that may hold records at or after `from`, in order.
+    /// Calls `each` with first offset and bytes of every batch that may have records at or after `from`, in order.
     pub(super) fn each_batch(
         &self,
         topic: u16,
@@ -247,7 +247,7 @@ impl StoredLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses readers that were not declared: what they have not read would be dropped.
+    /// Refuses readers that are not declared, because records that they have not read would be dropped.
     pub(super) fn check_reader(&self, group: &str, inboxes: &[&'static Topic]) -> Result<(), LogError> {
         for inbox in inboxes {
             let stored = &self.topics[self.topic_number(inbox.name)?];
@@ -284,50 +284,50 @@ impl StoredLog {
         })
     }
 
-    /// Notes which batches a commit adds to which partition.
+    /// Adds the batches of a commit to the changes of each partition.
     fn add_batches(
         &self,
         state: &[Vec<Partition>],
         encoded: Vec<Encoded>,
-        touched: &mut FxHashMap<(usize, i32), Touched>,
+        updates: &mut FxHashMap<(usize, i32), PartitionUpdate>,
         changes: &mut Vec<Change>,
     ) {
         for batch in encoded {
-            let number = (batch.topic, batch.partition);
-            let touched = touched.entry(number).or_insert_with(|| Touched::new(state, number));
-            touched.entry.end = touched.entry.end.max(batch.last + 1);
-            touched.entry.appended += batch.bytes.len() as u64;
-            touched.entry.newest = touched.entry.newest.max(batch.newest);
-            touched.added.push((batch.first, batch.last));
+            let index = (batch.topic, batch.partition);
+            let update = updates.entry(index).or_insert_with(|| PartitionUpdate::new(state, index));
+            update.entry.end = update.entry.end.max(batch.last + 1);
+            update.entry.appended += batch.bytes.len() as u64;
+            update.entry.newest = update.entry.newest.max(batch.newest);
+            update.added.push((batch.first, batch.last));
             let key = keys::batch(self.topics[batch.topic].id, batch.partition, batch.first);
             changes.push(Change { space: Space::Batches, key, value: Some(batch.bytes) });
         }
     }
 
-    /// Notes how far a group has read, and which batches nobody needs any more.
+    /// Adds the offsets of a group, and removes batches that all groups have read.
     fn add_offsets(
         &self,
         state: &[Vec<Partition>],
         group: &str,
         offsets: &[(TopicPartition, i64)],
-        touched: &mut FxHashMap<(usize, i32), Touched>,
+        updates: &mut FxHashMap<(usize, i32), PartitionUpdate>,
         changes: &mut Vec<Change>,
     ) -> Result<(), LogError> {
         let unknown = || LogError::fatal(format!("group {group} is not declared in the embedded log"));
         let group_number = self.groups.iter().position(|candidate| candidate == group).ok_or_else(unknown)?;
         for (at, offset) in offsets {
-            let number = (self.topic_number(at.topic)?, at.partition);
-            let stored = &self.topics[number.0];
-            let partition = &state[number.0][number.1 as usize];
-            let touched = touched.entry(number).or_insert_with(|| Touched::new(state, number));
-            touched.offset = Some((group_number, *offset));
+            let index = (self.topic_number(at.topic)?, at.partition);
+            let stored = &self.topics[index.0];
+            let partition = &state[index.0][index.1 as usize];
+            let update = updates.entry(index).or_insert_with(|| PartitionUpdate::new(state, index));
+            update.offset = Some((group_number, *offset));
             let key = keys::offset(stored.id, at.partition, group);
             changes.push(Change { space: Space::Meta, key, value: Some(offset.to_be_bytes().to_vec()) });
             let mut offsets = partition.offsets.clone();
             offsets[group_number] = *offset;
             let needed = unread_from(stored, &offsets);
-            touched.read = partition.unread.iter().take_while(|(_, last)| *last < needed).count();
-            for (first, _) in partition.unread.iter().take(touched.read) {
+            update.read = partition.unread.iter().take_while(|(_, last)| *last < needed).count();
+            for (first, _) in partition.unread.iter().take(update.read) {
                 let key = keys::batch(stored.id, at.partition, *first);
                 changes.push(Change { space: Space::Batches, key, value: None });
             }
@@ -336,14 +336,14 @@ impl StoredLog {
     }
 }
 
-impl Touched {
-    fn new(state: &[Vec<Partition>], number: (usize, i32)) -> Self {
-        let entry = state[number.0][number.1 as usize].entry;
+impl PartitionUpdate {
+    fn new(state: &[Vec<Partition>], index: (usize, i32)) -> Self {
+        let entry = state[index.0][index.1 as usize].entry;
         Self { entry, added: Vec::new(), read: 0, offset: None }
     }
 }
 
-/// Batches that end below this offset were read by all groups that read the topic. Without readers nothing was.
+/// Batches that end below this offset were read by all readers of the topic. Without readers, this is 0.
 fn unread_from(stored: &StoredTopic, offsets: &[i64]) -> i64 {
     stored.readers.iter().map(|group| offsets[*group]).min().unwrap_or(0)
 }
@@ -352,28 +352,28 @@ impl Durability for StoredLog {
     fn write(&self, batch: &Batch) -> Result<(), LogError> {
         let encoded = batch.parts().map(|part| self.encode_part(&part)).collect::<Result<Vec<_>, _>>()?;
         let mut changes = Vec::with_capacity(2 * encoded.len() + 2 * batch.offsets().len());
-        let mut touched = FxHashMap::default();
+        let mut updates = FxHashMap::default();
         let mut state = self.lock();
-        self.add_batches(&state, encoded, &mut touched, &mut changes);
+        self.add_batches(&state, encoded, &mut updates, &mut changes);
         if let Some(group) = batch.group() {
-            self.add_offsets(&state, group, batch.offsets(), &mut touched, &mut changes)?;
+            self.add_offsets(&state, group, batch.offsets(), &mut updates, &mut changes)?;
         }
-        for (&(topic, partition), touched) in touched.iter().filter(|(_, touched)| !touched.added.is_empty()) {
+        for (&(topic, partition), update) in updates.iter().filter(|(_, update)| !update.added.is_empty()) {
             let key = keys::partition(self.topics[topic].id, partition);
-            changes.push(Change { space: Space::Meta, key, value: Some(touched.entry.to_bytes()) });
+            changes.push(Change { space: Space::Meta, key, value: Some(update.entry.to_bytes()) });
         }
         self.database.apply(changes)?;
-        for ((topic, partition), touched) in touched {
+        for ((topic, partition), update) in updates {
             let is_inbox = self.topics[topic].topic.role == Role::Inbox;
             let partition = &mut state[topic][partition as usize];
-            partition.entry = touched.entry;
-            partition.unread.drain(..touched.read);
-            for added in touched.added.into_iter().filter(|_| is_inbox) {
-                // Commits of several producers may be stored in another order than their offsets were given.
+            partition.entry = update.entry;
+            partition.unread.drain(..update.read);
+            for added in update.added.into_iter().filter(|_| is_inbox) {
+                // Commits of several producers may be stored in a different order than their offsets.
                 let index = partition.unread.partition_point(|(first, _)| *first < added.0);
                 partition.unread.insert(index, added);
             }
-            if let Some((group, offset)) = touched.offset {
+            if let Some((group, offset)) = update.offset {
                 partition.offsets[group] = offset;
             }
         }
@@ -408,7 +408,7 @@ impl StoredLog {
     }
 }
 
-/// Shares one stored log between the broker and the upkeep.
+/// Shares one stored log between broker and upkeep.
 pub(super) struct Shared(pub(super) Arc<StoredLog>);
 
 impl Durability for Shared {

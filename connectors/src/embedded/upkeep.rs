@@ -1,4 +1,4 @@
-//! The thread that brings commits to the disk and compacts, beside the workers.
+//! The thread that syncs commits to the disk and compacts partitions, beside the workers.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -11,13 +11,13 @@ use super::Fsync;
 use super::stored_log::StoredLog;
 use crate::events;
 
-/// How often an idle log is looked after when each commit is synchronised anyway.
+/// How often upkeep runs when each commit is synced anyway.
 const TURN: Duration = Duration::from_millis(200);
-/// Without a commit for so long, the log counts as idle.
+/// The log counts as idle after this time without a commit.
 const IDLE_AFTER: Duration = Duration::from_secs(2);
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 
-/// Runs until it is dropped; then everything is brought to the disk.
+/// Runs until it is dropped. Then it syncs everything to the disk.
 pub(super) struct Upkeep {
     stored: Arc<StoredLog>,
     stop: Option<Sender<()>>,
@@ -38,7 +38,7 @@ impl Upkeep {
             while stopped.recv_timeout(turn) == Err(RecvTimeoutError::Timeout) {
                 match state.turn(&log) {
                     Ok(()) => is_failing = false,
-                    // Said once, not five times a second.
+                    // Logged once, not five times a second.
                     Err(error) if !is_failing => {
                         is_failing = true;
                         events::upkeep_failed(&error);
@@ -50,10 +50,9 @@ impl Upkeep {
                 events::last_commits_not_synced(&error);
             }
         };
-        let thread = std::thread::Builder::new()
-            .name("log-upkeep".to_owned())
-            .spawn(run)
-            .map_err(|error| LogError::fatal(format!("cannot start a thread: {error}")).caused_by(error))?;
+        let thread = std::thread::Builder::new().name("log-upkeep".to_owned()).spawn(run).map_err(|error| {
+            LogError::fatal(format!("cannot start the thread for upkeep of the state folder: {error}")).caused_by(error)
+        })?;
         Ok(Self { stored, stop: Some(stop), thread: Some(thread) })
     }
 

@@ -11,7 +11,7 @@ use tributary_runtime::{Lag, LogError, Producer};
 use super::*;
 use crate::embedded::tests::restart::compact;
 
-/// The log of the moment: a power cut puts another in its place.
+/// The current log. A power cut replaces it.
 type Current = Arc<Mutex<Option<EmbeddedLog>>>;
 
 struct Embedded {
@@ -92,7 +92,7 @@ impl LogFactory for Embedded {
     }
 }
 
-/// A producer that goes on after a power cut.
+/// A producer that survives a power cut.
 struct Surviving {
     current: Current,
     id: String,

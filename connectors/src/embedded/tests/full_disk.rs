@@ -1,4 +1,4 @@
-//! A disk that takes no more: the commit fails with a sentence, nothing of it is ever seen, and the log goes on.
+//! A full disk: the commit fails with a message, none of it ever becomes visible, and the log continues.
 
 use std::process::Command;
 
@@ -7,12 +7,13 @@ use tributary_runtime::{Lag, LogError, Producer};
 use super::*;
 
 const FOLDER_VARIABLE: &str = "TRIBUTARY_TEST_FULL_FOLDER";
-/// A little more than a journal has from the start, in the blocks of 512 bytes that `sh` counts.
+/// Slightly more than the initial size of a journal, in the 512-byte blocks that `sh` counts.
 const LARGEST_FILE_BLOCKS: u32 = 68 * 1024 * 2;
 
-/// The same test is the parent, which checks, and, told by a variable, the child, whose files cannot grow.
+/// The same test is both processes: the parent, which checks, and, if a variable is set, the child, whose files cannot
+/// grow.
 #[test]
-fn a_commit_that_the_disk_does_not_take_leaves_nothing() {
+fn a_commit_that_the_disk_does_not_accept_leaves_nothing() {
     if let Ok(folder) = std::env::var(FOLDER_VARIABLE) {
         return fill_the_disk(Path::new(&folder));
     }
@@ -21,7 +22,7 @@ fn a_commit_that_the_disk_does_not_take_leaves_nothing() {
     let output = Command::new("sh")
         .args(["-c", &limited])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &test_name(module_path!(), "a_commit_that_the_disk_does_not_take_leaves_nothing")])
+        .args(["--exact", &test_name(module_path!(), "a_commit_that_the_disk_does_not_accept_leaves_nothing")])
         .env(FOLDER_VARIABLE, folder.path())
         .output()
         .unwrap();
@@ -45,8 +46,8 @@ fn fill_the_disk(folder: &Path) {
         put(&mut large, &INBOX, 0, "large", Some(&megabyte));
     }
     for _ in 0..2 {
-        let Err(LogError::Unavailable(text)) = producer.publish(&large) else { panic!("the disk took it") };
-        assert!(text.contains("cannot write to") && text.contains("make room"), "{text}");
+        let Err(LogError::Unavailable(text)) = producer.publish(&large) else { panic!("the disk accepted it") };
+        assert!(text.contains("cannot write to") && text.contains("free space"), "{text}");
         assert_eq!(lag.lag().unwrap(), 1);
     }
     let mut small = output();

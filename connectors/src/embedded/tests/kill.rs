@@ -14,7 +14,7 @@ const KEYS: u64 = 97;
 const RECORDS_PER_COMMIT: usize = 10;
 const KILLS: u32 = 12;
 
-/// The same test is the parent, which kills, and, told by a variable, the child, which works.
+/// The same test is both processes: the parent, which kills, and, if a variable is set, the child, which counts.
 #[test]
 fn every_record_counts_once_however_often_the_process_is_killed() {
     if let Ok(folder) = std::env::var(FOLDER_VARIABLE) {
@@ -68,7 +68,7 @@ fn fill(log: &EmbeddedLog) {
     }
 }
 
-/// Restores the counts, then counts what is left and passes each count on.
+/// Restores the counts, then counts the unread records and forwards each count.
 fn count_all(log: &EmbeddedLog) {
     let mut worker = log.worker(GROUP, "worker-0", &[&INBOX]).unwrap();
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
@@ -112,5 +112,5 @@ fn check(log: &EmbeddedLog) {
     assert_eq!(passed.len() as u64, RECORDS);
     passed.sort_unstable();
     passed.dedup();
-    assert_eq!(passed.len() as u64, RECORDS, "a count was passed on twice");
+    assert_eq!(passed.len() as u64, RECORDS, "a count was forwarded twice");
 }

@@ -52,7 +52,7 @@ fn put(output: &mut Output, topic: &'static Topic, partition: i32, key: &str, va
     }
 }
 
-/// Polls until partitions are assigned and lets them flow.
+/// Polls until partitions are assigned, and resumes them.
 fn take_partitions(log: &mut impl Log) -> Vec<TopicPartition> {
     loop {
         if let Poll::Assigned(partitions) = log.poll(Duration::from_secs(5), 1, &mut |_| {}).unwrap() {
@@ -81,7 +81,7 @@ fn restored(log: &mut impl Log, partition: i32, from: i64) -> (Vec<(String, Opti
     (records, end)
 }
 
-/// How the test runner calls a test, for a child process that runs only this one.
+/// The name of a test in the test runner, for a child process that runs only this one.
 fn test_name(module: &str, test: &str) -> String {
     let path = module.split_once("::").map_or("", |(_, path)| path);
     format!("{path}::{test}")

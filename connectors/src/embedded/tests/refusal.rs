@@ -1,4 +1,4 @@
-//! Folders that are refused: in use, damaged, or made with other partitions.
+//! Folders that are refused: in use, damaged, or created with other partitions.
 
 use std::fs;
 
@@ -56,7 +56,7 @@ fn a_journal_with_changed_bytes_is_damage() {
 }
 
 #[test]
-fn a_journal_that_was_cut_is_damage() {
+fn a_truncated_journal_is_damage() {
     let folder = filled();
     let journal = folder.path().join("log/0.jnl");
     fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(6000).unwrap();
@@ -111,7 +111,7 @@ fn stored_batches_with_changed_bytes_are_damage() {
     assert!(error.to_string().contains("is damaged"), "{error}");
 }
 
-/// The file to which the database has moved batches from its journal, once there is one.
+/// Waits for a file to which the database has moved batches from its journal.
 fn wait_for_table(folder: &Path) -> std::path::PathBuf {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     loop {
@@ -120,7 +120,7 @@ fn wait_for_table(folder: &Path) -> std::path::PathBuf {
         if let Some((_, path)) = files.into_iter().filter(|(size, _)| *size > 10 << 20).max() {
             return path;
         }
-        assert!(std::time::Instant::now() < deadline, "nothing was moved");
+        assert!(std::time::Instant::now() < deadline, "no batch was moved");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -128,7 +128,7 @@ fn wait_for_table(folder: &Path) -> std::path::PathBuf {
 fn collect_files(folder: &Path, files: &mut Vec<(u64, std::path::PathBuf)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        // The database may remove files meanwhile.
+        // The database may remove files during this.
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => collect_files(&path, files),
             Ok(metadata) => files.push((metadata.len(), path)),

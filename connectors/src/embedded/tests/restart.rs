@@ -1,4 +1,4 @@
-//! What is found after a clean end, before and after a compaction.
+//! What a restart finds after a clean end, before and after a compaction.
 
 use tributary_runtime::{Lag, LogError, Producer};
 
@@ -83,7 +83,11 @@ fn a_compaction_keeps_the_newest_record_of_each_key_and_the_deletions_since() {
     assert_eq!(restored(&mut worker, 0, 5), (vec![], 5));
 
     compact(&log, &CHANGELOG, PARTITIONS);
-    assert_eq!(restored(&mut worker, 0, 0), (vec![all[0].clone(), all[2].clone()], 5), "the deletion is old now");
+    assert_eq!(
+        restored(&mut worker, 0, 0),
+        (vec![all[0].clone(), all[2].clone()], 5),
+        "the second compaction removes the deletion"
+    );
     for from in [1, 3, 6] {
         let answer = worker.restore(at(&CHANGELOG, 0), from, &mut |_, _| {});
         assert!(matches!(answer, Err(LogError::OffsetOutOfRange(_))), "{from}: {answer:?}");
