@@ -13,13 +13,14 @@ fn kafka_code(error: &KafkaError) -> String {
     error.rdkafka_error_code().map_or_else(|| "none".to_owned(), |code| format!("{code:?}"))
 }
 
-/// Records between the committed offset and the first one that is left were deleted, perhaps before they were processed.
+/// Records between the committed offset and the first one that is left were deleted, perhaps before they were
+/// processed.
 pub(crate) fn unprocessed_records_deleted(partition: TopicPartition, committed: i64, first: i64) {
     tracing::error!(
         error_code = "records-deleted",
         %partition, committed, first,
-        "the broker has deleted records that may not have been processed; continuing with the first that is left; raise \
-         the topic's retention"
+        "the broker has deleted records that may not have been processed; continuing with the first that is left; \
+         raise the topic's retention"
     );
 }
 

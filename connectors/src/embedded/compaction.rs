@@ -1,8 +1,8 @@
 //! Keeps stored partitions small: compaction of changelogs and compacted topics, retention of other topics.
 //!
 //! A compaction replaces the batches of a partition by batches with the newest record of each key. Records keep their
-//! offsets. Tombstones are kept until the next compaction, so that a restore from an offset sees deletions. A restore from
-//! an offset before removed tombstones is refused and has to start from the beginning.
+//! offsets. Tombstones are kept until the next compaction, so that a restore from an offset sees deletions. A restore
+//! from an offset before removed tombstones is refused and has to start from the beginning.
 
 use rustc_hash::FxHashMap;
 use tributary_runtime::memory::StoredRecord;

@@ -1,7 +1,7 @@
 //! The database below the embedded log: opening it, applying changes atomically, and recovering from failed writes.
 //!
-//! Every set of changes carries a sequence number. After a failed write the database is opened again, and its number says
-//! whether the changes are stored. So a write is never reported as failed and found stored later.
+//! Every set of changes carries a sequence number. After a failed write the database is opened again, and its number
+//! says whether the changes are stored. So a write is never reported as failed and found stored later.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

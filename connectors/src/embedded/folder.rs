@@ -187,7 +187,8 @@ fn check_format(folder: &Path) -> Result<bool, StateFolderError> {
             found: found.format,
         });
     }
-    // A crash between writing the format file and the first commit leaves a folder without a database. It counts as new.
+    // A crash between writing the format file and the first commit leaves a folder without a database. It counts as
+    // new.
     Ok(!folder.join(DATABASE_FOLDER).exists())
 }
 

@@ -1,12 +1,12 @@
 //! The embedded log: the broker of one process, with its commits stored in a state folder.
 //!
-//! It needs no service. Records that a stage has not read yet are in memory and in the folder. Changelogs and outputs are
-//! only in the folder.
+//! It needs no service. Records that a stage has not read yet are in memory and in the folder. Changelogs and outputs
+//! are only in the folder.
 //!
-//! Guarantees: a commit is stored whole or not at all, before it becomes visible. If the process is killed, no commit is
-//! lost. If the machine loses power, commits of the last [`Fsync::Interval`] (200 ms by default) may be lost: the newest
-//! ones, each together with everything that followed from it. With [`Fsync::Always`] no commit is lost, but each waits for
-//! the disk. Only one process uses a folder at a time.
+//! Guarantees: a commit is stored whole or not at all, before it becomes visible. If the process is killed, no commit
+//! is lost. If the machine loses power, commits of the last [`Fsync::Interval`] (200 ms by default) may be lost: the
+//! newest ones, each together with everything that followed from it. With [`Fsync::Always`] no commit is lost, but each
+//! waits for the disk. Only one process uses a folder at a time.
 
 mod compaction;
 mod database;
@@ -64,8 +64,8 @@ pub enum OpenError {
     Log(#[from] LogError),
 }
 
-/// The log of one state folder. Dropping it syncs everything to the disk and frees the folder. Its workers, producers and
-/// lags must not be used after that.
+/// The log of one state folder. Dropping it syncs everything to the disk and frees the folder. Its workers, producers
+/// and lags must not be used after that.
 pub struct EmbeddedLog {
     broker: Broker,
     /// Dropped before `folder`, so that the folder is freed only when everything is on the disk.

@@ -1,7 +1,7 @@
 //! The bytes of one stored record batch: the records of one transaction in one partition, with their offsets.
 //!
-//! Each record has flags, the distance to the previous offset, the distance to the previous timestamp, the key, the value
-//! unless it is a tombstone, and the headers unless they equal those of the previous record. Numbers are LEB128.
+//! Each record has flags, the distance to the previous offset, the distance to the previous timestamp, the key, the
+//! value unless it is a tombstone, and the headers unless they equal those of the previous record. Numbers are LEB128.
 
 use tributary_runtime::Headers;
 use tributary_runtime::memory::StoredRecord;

@@ -1,8 +1,8 @@
 //! The durability of the broker: each commit is one atomic change of the database.
 //!
 //! A commit stores one record batch for each partition that it writes, and the offsets of its group. It removes inbox
-//! batches that all groups have read. Changelogs are written in the same way, with one entry for each transaction rather
-//! than each record. `compaction` keeps them small.
+//! batches that all groups have read. Changelogs are written in the same way, with one entry for each transaction
+//! rather than each record. `compaction` keeps them small.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -119,8 +119,8 @@ impl StoredLog {
             if let Some(entry) = stored {
                 if entry.partitions != partitions {
                     return Err(LogError::fatal(format!(
-                        "topic {} was created with {} partitions and is declared with {partitions}: restore that number, \
-                         or start with an empty state folder",
+                        "topic {} was created with {} partitions and is declared with {partitions}: restore that \
+                         number, or start with an empty state folder",
                         topic.name, entry.partitions
                     )));
                 }

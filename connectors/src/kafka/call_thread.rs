@@ -8,8 +8,8 @@ type Call<A> = Box<dyn FnOnce() -> A + Send>;
 
 /// A thread that makes one call after another and hands back each answer.
 ///
-/// Dropping it does not wait: an idle thread ends at once, a busy one when its call returns. So dropping it gives up a call
-/// that hangs. What that call owns lives as long as it hangs.
+/// Dropping it does not wait: an idle thread ends at once, a busy one when its call returns. So dropping it gives up a
+/// call that hangs. What that call owns lives as long as it hangs.
 pub(super) struct CallThread<A> {
     calls: Sender<Call<A>>,
     answers: Receiver<A>,

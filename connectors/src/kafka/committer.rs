@@ -1,8 +1,8 @@
 //! Commits on a thread of their own: a worker processes further records while the broker answers.
 //!
 //! The thread takes the producer, the records and the offsets, and returns the producer with the outcome. So a producer
-//! never has more than one user, and nothing can be sent while a commit is under way. There is one exception: a call that
-//! was given up still uses its producer, but nobody else does.
+//! never has more than one user, and nothing can be sent while a commit is under way. There is one exception: a call
+//! that was given up still uses its producer, but nobody else does.
 
 use std::sync::mpsc::TryRecvError;
 use std::time::Instant;

@@ -35,8 +35,8 @@ pub(super) fn members(consumer: &MemberConsumer, group: &str) -> Result<Option<V
     Ok(Some(members))
 }
 
-/// The partitions of all members of a group that this consumer has not joined. Nothing when the group knows a member with
-/// the fixed name `instance`: this consumer will get the partitions of that member.
+/// The partitions of all members of a group that this consumer has not joined. Nothing when the group knows a member
+/// with the fixed name `instance`: this consumer will get the partitions of that member.
 pub(super) fn held_by_others(
     consumer: &MemberConsumer,
     group: &str,
@@ -59,8 +59,9 @@ impl GroupMember {
     }
 }
 
-/// Reads an assignment of the consumer protocol: a version, then the name and the partitions of each topic. Later versions
-/// append to this. `None` when the bytes are not an assignment. A member without partitions may have no bytes at all.
+/// Reads an assignment of the consumer protocol: a version, then the name and the partitions of each topic. Later
+/// versions append to this. `None` when the bytes are not an assignment. A member without partitions may have no bytes
+/// at all.
 fn decode(assignment: &[u8]) -> Option<Vec<BrokerPartition>> {
     if assignment.is_empty() {
         return Some(Vec::new());

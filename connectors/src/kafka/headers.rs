@@ -1,7 +1,8 @@
 //! Headers and times on the wire.
 //!
 //! The time of a record is the time of what it reports. It may be long past or, in a trial run, in the future. Kafka
-//! applies retention by that time and refuses records from the future. So a time far from the clock travels in a header.
+//! applies retention by that time and refuses records from the future. So a time far from the clock travels in a
+//! header.
 
 use rdkafka::message::{BorrowedHeaders, Header, Headers as _, OwnedHeaders};
 use tributary_runtime::{Headers, TimestampMillis, append_header};

@@ -1,8 +1,8 @@
 //! What a flow has left to do.
 //!
-//! The difference between end and committed offset does not show this. Transaction markers and aborted records have offsets
-//! too but are never delivered, so a consumer that has read everything still seems to be behind. Here a gap counts as
-//! nothing to do when three conditions hold:
+//! The difference between end and committed offset does not show this. Transaction markers and aborted records have
+//! offsets too but are never delivered, so a consumer that has read everything still seems to be behind. Here a gap
+//! counts as nothing to do when three conditions hold:
 //!
 //! - no transaction is open in it: the last stable offset is the end;
 //! - reading it as `read_committed` delivers no record;

@@ -214,10 +214,10 @@ impl KafkaLog {
 
     /// The member in whose name offsets are committed, in the current generation of the group.
     ///
-    /// A member whose session has expired forgets its member id. While a group is empty, the broker accepts offsets without a
-    /// member id from anybody, and they would replace those of the next owner of the partitions. So this checks, after it
-    /// has read the id, that the partitions are still assigned. If they are lost later, the offsets carry the old id and the
-    /// broker refuses them.
+    /// A member whose session has expired forgets its member id. While a group is empty, the broker accepts offsets
+    /// without a member id from anybody, and they would replace those of the next owner of the partitions. So this
+    /// checks, after it has read the id, that the partitions are still assigned. If they are lost later, the offsets
+    /// carry the old id and the broker refuses them.
     fn committing_member(&self) -> Result<ConsumerGroupMetadata, LogError> {
         // Read each time: every rebalance begins a new generation of the group.
         let member = self.consumer.group_metadata();
@@ -247,8 +247,8 @@ impl KafkaLog {
 
     /// Makes the client fetch resumed partitions at once.
     ///
-    /// While all partitions are paused, the connections of the client sleep for up to a second. Resuming does not wake them,
-    /// but a request to the leaders does. If the request fails, they wake by themselves.
+    /// While all partitions are paused, the connections of the client sleep for up to a second. Resuming does not wake
+    /// them, but a request to the leaders does. If the request fails, they wake by themselves.
     fn wake_connections(&mut self) {
         if self.resumed.is_empty() {
             return;
@@ -259,8 +259,8 @@ impl KafkaLog {
         }
     }
 
-    /// Makes the client check whether a heartbeat is due. An idle client checks only every half second, and partitions move
-    /// only after the heartbeat of each member.
+    /// Makes the client check whether a heartbeat is due. An idle client checks only every half second, and partitions
+    /// move only after the heartbeat of each member.
     fn wake_member(&self) {
         drop(self.consumer.group_metadata());
     }

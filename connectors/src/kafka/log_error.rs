@@ -5,8 +5,8 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tributary_runtime::LogError;
 
 /// Why a member with a fixed name is fenced, and what to do.
-pub(super) const INSTANCE_NAME_TAKEN: &str = "a process has joined with the same instance name: this one, if the broker \
-     did not answer for a while; otherwise another one, which needs an instance name of its own";
+pub(super) const INSTANCE_NAME_TAKEN: &str = "a process has joined with the same instance name: this one, if the \
+     broker did not answer for a while; otherwise another one, which needs an instance name of its own";
 
 /// The error of a call to the broker. `what` says what the call does.
 pub(super) fn from_call(what: &str, error: &KafkaError) -> LogError {
@@ -34,8 +34,8 @@ fn by_code(what: &str, code: Code, error: &KafkaError) -> LogError {
         | Code::TransactionalIdAuthorizationFailed
         | Code::SaslAuthenticationFailed
         | Code::Authentication => LogError::fatal(format!(
-            "{what}: the broker refuses; check user, password and the access rights to topics, groups and transactional \
-             ids ({error})"
+            "{what}: the broker refuses; check user, password and the access rights to topics, groups and \
+             transactional ids ({error})"
         )),
         Code::FencedInstanceId => LogError::fenced(format!("{what}: {INSTANCE_NAME_TAKEN} ({error})")),
         Code::OffsetOutOfRange | Code::AutoOffsetReset => LogError::offset_out_of_range(format!("{what}: {error}")),

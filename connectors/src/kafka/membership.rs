@@ -1,9 +1,9 @@
 //! Whether a consumer is stuck on its way into its group, as its own statistics show.
 //!
-//! librdkafka connects again by itself, with two exceptions. A client that sees an empty broker list, as happens briefly
-//! after the only broker freezes, may never look for brokers again (librdkafka issue 5301). And a coordinator lookup that
-//! is lost together with its broker is not repeated. Such a consumer reads nothing and reports nothing. Its worker has to
-//! restart.
+//! librdkafka connects again by itself, with two exceptions. A client that sees an empty broker list, as happens
+//! briefly after the only broker freezes, may never look for brokers again (librdkafka issue 5301). And a coordinator
+//! lookup that is lost together with its broker is not repeated. Such a consumer reads nothing and reports nothing. Its
+//! worker has to restart.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

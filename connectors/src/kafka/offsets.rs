@@ -42,7 +42,8 @@ pub(super) fn end<C: ConsumerContext>(
     query(client, partitions, Offset::End, timeout)
 }
 
-/// The offset that `which` stands for in each partition. A `ListOffsets` request takes logical offsets instead of a time.
+/// The offset that `which` stands for in each partition. A `ListOffsets` request takes logical offsets instead of a
+/// time.
 fn query<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     partitions: &[BrokerPartition],
@@ -99,8 +100,8 @@ fn offset(element: &TopicPartitionListElem<'_>) -> Result<i64, LogError> {
     }
 }
 
-/// Asks whether topics exist by now. Otherwise the client remembers forever that a topic did not exist, and answers from
-/// its memory.
+/// Asks whether topics exist by now. Otherwise the client remembers forever that a topic did not exist, and answers
+/// from its memory.
 fn look_again<C: ConsumerContext>(client: &BaseConsumer<C>, partitions: &[BrokerPartition]) {
     let mut topics: Vec<&str> = partitions.iter().map(|(topic, _)| topic.as_str()).collect();
     topics.sort_unstable();

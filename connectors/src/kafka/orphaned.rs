@@ -1,13 +1,13 @@
 //! Partitions that no member of the group has: why a restart can leave them, and what is done about them.
 //!
-//! A cooperative rebalance moves partitions in two rounds. In the first round their owner gives them up and joins again.
-//! This begins the second round, in which the new owner gets them. If the owner ends between the rounds and returns under
-//! its fixed name, the broker gives it what the first round left, without a rebalance. Then nobody begins the second round,
-//! and the partitions stay unread as long as all members live.
+//! A cooperative rebalance moves partitions in two rounds. In the first round their owner gives them up and joins
+//! again. This begins the second round, in which the new owner gets them. If the owner ends between the rounds and
+//! returns under its fixed name, the broker gives it what the first round left, without a rebalance. Then nobody begins
+//! the second round, and the partitions stay unread as long as all members live.
 //!
-//! So a worker that has joined looks at the partitions of all members. If the group is stable and partitions are missing,
-//! the worker changes its subscription for a moment. This makes the group distribute its partitions again, and those that
-//! members hold stay where they are.
+//! So a worker that has joined looks at the partitions of all members. If the group is stable and partitions are
+//! missing, the worker changes its subscription for a moment. This makes the group distribute its partitions again, and
+//! those that members hold stay where they are.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -47,9 +47,9 @@ pub(super) enum OrphanWatch {
 impl OrphanWatch {
     /// Called before the worker accepts an assignment, which may be empty.
     ///
-    /// A worker that has just joined and got nothing gets partitions in a second round, for which every member has to join
-    /// again. The client joins at most once a second, unless its subscription is set in the middle of a rebalance. So it is
-    /// set here: the partitions that move are frozen until the second round.
+    /// A worker that has just joined and got nothing gets partitions in a second round, for which every member has to
+    /// join again. The client joins at most once a second, unless its subscription is set in the middle of a rebalance.
+    /// So it is set here: the partitions that move are frozen until the second round.
     pub(super) fn answering(
         &self,
         consumer: &MemberConsumer,

@@ -1,8 +1,8 @@
 //! Rebalances: decisions of the group are stored here, and the log carries them out between two polls.
 //!
-//! librdkafka calls back on the polling thread, in the middle of a poll. A worker has to commit before it gives partitions
-//! up, which is not possible there. But librdkafka accepts a late answer: the group waits until the log calls
-//! `incremental_unassign`, if that happens within `max.poll.interval.ms`.
+//! librdkafka calls back on the polling thread, in the middle of a poll. A worker has to commit before it gives
+//! partitions up, which is not possible there. But librdkafka accepts a late answer: the group waits until the log
+//! calls `incremental_unassign`, if that happens within `max.poll.interval.ms`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,8 +6,8 @@ type Create<C> = Box<dyn Fn() -> Result<C, LogError> + Send>;
 
 /// Clients for questions to the cluster, and how to create new ones.
 ///
-/// New clients replace them after [`LogError::Unavailable`], because a client that has seen an empty broker list may never
-/// look for brokers again (librdkafka issue 5301).
+/// New clients replace them after [`LogError::Unavailable`], because a client that has seen an empty broker list may
+/// never look for brokers again (librdkafka issue 5301).
 pub(super) struct Renewable<C> {
     clients: C,
     create: Create<C>,

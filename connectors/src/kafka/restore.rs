@@ -3,8 +3,8 @@
 //! State is restored up to the end of the partition, including records that are not committed yet. Offsets can be
 //! committed while the marker that commits the records of the changelog is still under way. So reading only up to the
 //! last stable offset would lose committed state. The reader first waits until the last stable offset has reached that
-//! end, and then reads. Markers and aborted records are never delivered, so only the end-of-partition event of the client
-//! shows where the partition ends.
+//! end, and then reads. Markers and aborted records are never delivered, so only the end-of-partition event of the
+//! client shows where the partition ends.
 
 use std::time::{Duration, Instant};
 
@@ -140,8 +140,8 @@ impl ChangelogReader {
         }
     }
 
-    /// How many committed records there are from the given offsets to the ends of the partitions, counted up to `most`. This
-    /// is correct only if no partition grows meanwhile, which the caller checks.
+    /// How many committed records there are from the given offsets to the ends of the partitions, counted up to `most`.
+    /// This is correct only if no partition grows meanwhile, which the caller checks.
     pub(super) fn count(&self, starts: &[(BrokerPartition, i64)], most: u64) -> Result<u64, LogError> {
         let what = "counting the records that are left to do";
         let list = offsets::list(

@@ -1,7 +1,7 @@
 //! Against a real broker: the suite that every log has to pass, and what is special about Kafka.
 //!
-//! `TRIBUTARY_KAFKA` has the address of the broker. With `TRIBUTARY_CONFORMANCE`, only those tests of the suite run whose
-//! names contain its value.
+//! `TRIBUTARY_KAFKA` has the address of the broker. With `TRIBUTARY_CONFORMANCE`, only those tests of the suite run
+//! whose names contain its value.
 
 mod group;
 mod outage;

@@ -1,9 +1,9 @@
 //! Transactions of one producer: send, commit, abort, and what to do when one of them fails.
 //!
 //! There are three kinds of failure, because the runtime acts on them differently. *Abortable*: nothing has become
-//! visible, and the producer can continue. *Unavailable*: the commit was not answered, so its outcome is not known. This
-//! producer can do nothing more, and its owner restarts from what the broker says. *Fenced*: another producer has the same
-//! transactional id.
+//! visible, and the producer can continue. *Unavailable*: the commit was not answered, so its outcome is not known.
+//! This producer can do nothing more, and its owner restarts from what the broker says. *Fenced*: another producer has
+//! the same transactional id.
 //!
 //! librdkafka speaks the transaction protocol before KIP-890, in which a delayed request can leak into the next
 //! transaction. So after every timeout the producer is discarded and a new one takes the same id. The new epoch fences
@@ -111,8 +111,8 @@ impl Transactions {
     /// Adds records, and commits the open transaction, with the offsets if there are any.
     ///
     /// While the broker writes the markers of the previous commit, it refuses a new transaction. librdkafka repeats the
-    /// request for offsets after 2 ms (`retry.backoff.ms`), but that for records only after 20 ms. So offsets are sent first
-    /// during that time. Later, records are sent first and both are under way together.
+    /// request for offsets after 2 ms (`retry.backoff.ms`), but that for records only after 20 ms. So offsets are sent
+    /// first during that time. Later, records are sent first and both are under way together.
     pub(super) fn send_and_commit(&mut self, output: &Output, offsets: Option<InputOffsets>) -> Result<(), LogError> {
         let markers_under_way = self.committed.is_some_and(|committed| committed.elapsed() < MARKERS_TIME);
         let offsets_first = markers_under_way && !self.is_open();
@@ -131,9 +131,10 @@ impl Transactions {
         self.commit()
     }
 
-    /// Adds the offsets on a thread of its own, because librdkafka may never return from this call, whatever the timeout.
-    /// This happens when the broker that coordinates the group is down (librdkafka issue 5456), or is removed from the
-    /// broker list during the call (issue 5511). A call that hangs is given up together with its thread and its producer.
+    /// Adds the offsets on a thread of its own, because librdkafka may never return from this call, whatever the
+    /// timeout. This happens when the broker that coordinates the group is down (librdkafka issue 5456), or is removed
+    /// from the broker list during the call (issue 5511). A call that hangs is given up together with its thread and
+    /// its producer.
     fn add_offsets(&mut self, (offsets, member): InputOffsets) -> Result<(), LogError> {
         const CALL: &str = "adding the input offsets to the transaction";
         let timeout = self.configuration.call_timeout();
@@ -204,7 +205,8 @@ impl Transactions {
                 self.producer = None;
                 Err(LogError::fenced(error.describe("aborting the transaction")))
             }
-            // A new epoch ends the transaction in any case. librdkafka can fail here when nothing had reached the broker.
+            // A new epoch ends the transaction in any case. librdkafka can fail here when nothing had reached the
+            // broker.
             Err(_) => self.renew(),
         }
     }
@@ -320,9 +322,10 @@ fn until_done(
 
 /// Creates a producer and takes the transactional id.
 ///
-/// A producer that was killed leaves a transaction open. The broker ends it within milliseconds of the request, but refuses
-/// the request meanwhile, and librdkafka repeats it only after half a second. A new client asks at once, so it replaces
-/// one that got no answer. Each has twice the time of the previous one, because a distant cluster takes longer.
+/// A producer that was killed leaves a transaction open. The broker ends it within milliseconds of the request, but
+/// refuses the request meanwhile, and librdkafka repeats it only after half a second. A new client asks at once, so it
+/// replaces one that got no answer. Each has twice the time of the previous one, because a distant cluster takes
+/// longer.
 fn initialise(configuration: &KafkaConfiguration, id: &str) -> Result<NativeProducer, LogError> {
     // A transaction that the previous producer left open may have to time out first.
     let deadline = Instant::now() + configuration.call_timeout() * 2;
@@ -362,22 +365,22 @@ fn broken() -> LogError {
 fn too_large(name: &str, record: &OutputRecord<'_>) -> LogError {
     let size = record.key.len() + record.value.map_or(0, <[u8]>::len);
     LogError::fatal(format!(
-        "a record of {size} bytes for {name}-{} is larger than Kafka accepts; raise `message.max.bytes` of the producer \
-         and of the topic",
+        "a record of {size} bytes for {name}-{} is larger than Kafka accepts; raise `message.max.bytes` of the \
+         producer and of the topic",
         record.partition
     ))
 }
 
 /// Commits by librdkafka's own function.
 ///
-/// The method of the crate takes at least 100 ms at any load, because its flush waits in steps of that length. librdkafka's
-/// function flushes by itself, in 1 to 5 ms.
+/// The method of the crate takes at least 100 ms at any load, because its flush waits in steps of that length.
+/// librdkafka's function flushes by itself, in 1 to 5 ms.
 #[allow(unsafe_code)]
 fn commit_directly(producer: &NativeProducer, timeout: Duration) -> Result<(), TransactionError> {
     let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the native client lives as long as `producer`, which is borrowed here. The function is thread-safe and
-    // needs another thread that polls, which `ThreadedProducer` has. A null pointer means success. Otherwise the error is
-    // ours: it is read while it is alive, its text is copied, and it is destroyed once.
+    // needs another thread that polls, which `ThreadedProducer` has. A null pointer means success. Otherwise the error
+    // is ours: it is read while it is alive, its text is copied, and it is destroyed once.
     unsafe {
         let raw = bindings::rd_kafka_commit_transaction(producer.client().native_ptr(), milliseconds);
         if raw.is_null() {

@@ -30,8 +30,8 @@ fn a_worker_that_restarts_gets_its_partitions_at_once() {
     }
 }
 
-/// Kills a process with two workers at the moment when the first has to give partitions up and has not done so yet. Then no
-/// member of the group has them.
+/// Kills a process with two workers at the moment when the first has to give partitions up and has not done so yet.
+/// Then no member of the group has them.
 fn die_during_a_rebalance(configuration: &KafkaConfiguration) {
     let open = |slot| KafkaLog::open(configuration, "conformance", slot, &word_count::INBOXES).unwrap();
     let poll = |log: &mut KafkaLog| log.poll(Duration::from_millis(20), 10, &mut |_| {}).unwrap();
