@@ -150,9 +150,7 @@ impl Database {
         }
         let guard = self.read();
         let Some(opened) = guard.as_ref() else {
-            return Err(LogError::unavailable(
-                "the database has to be opened again before it can be synced".to_owned(),
-            ));
+            return Err(LogError::unavailable("the database has to be opened again before it can be synced"));
         };
         opened.database.persist(PersistMode::SyncData).map_err(|error| self.unavailable(error))?;
         let text = format!("{sequence:020}\n");

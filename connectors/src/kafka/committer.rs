@@ -15,7 +15,7 @@ use super::transaction::{InputOffsets, Transactions};
 /// The transactions of one worker.
 pub(super) struct Committer {
     state: State,
-    /// The first commit starts it, and it makes all commits.
+    /// The first commit starts it. All commits use it.
     thread: Option<CallThread<Ended>>,
     /// The output of the previous commit, whose memory serves the next.
     spare: Option<Output>,

@@ -149,7 +149,7 @@ impl Transactions {
         });
         match thread.answers().recv_timeout(timeout + LATE) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => self.recover(CALL, &error),
+            Ok(Err(error)) => self.recover(CALL, error),
             Err(RecvTimeoutError::Timeout) => {
                 events::call_given_up(&self.id, CALL);
                 self.offsets_thread = None;
@@ -170,14 +170,14 @@ impl Transactions {
                 self.committed = Some(Instant::now());
                 Ok(())
             }
-            Err(error) if error.abortable => Err(LogError::abortable(error.describe("committing the transaction"))),
+            Err(error) if error.abortable => Err(error.of_call("committing the transaction", LogError::abortable)),
             Err(error) => {
                 // The broker may or may not have committed. It can say so once a new producer has taken the id.
                 let fenced = error.is_fenced() && !self.is_expired();
                 self.producer = None;
                 self.opened = None;
-                let text = error.describe("the outcome of a commit is not known; state has to be restored");
-                Err(if fenced { LogError::fenced(text) } else { LogError::unavailable(text) })
+                let kind: fn(String) -> LogError = if fenced { LogError::fenced } else { LogError::unavailable };
+                Err(error.of_call("the outcome of a commit is not known; state has to be restored", kind))
             }
         }
     }
@@ -203,7 +203,7 @@ impl Transactions {
             Ok(()) => Ok(()),
             Err(error) if error.is_fenced() && !expired => {
                 self.producer = None;
-                Err(LogError::fenced(error.describe("aborting the transaction")))
+                Err(error.of_call("aborting the transaction", LogError::fenced))
             }
             // A new epoch ends the transaction in any case. librdkafka can fail here when nothing had reached the
             // broker.
@@ -232,7 +232,7 @@ impl Transactions {
             self.renew()?;
         }
         let begun = self.live()?.begin_transaction().map_err(TransactionError::from);
-        begun.or_else(|error| self.recover("beginning a transaction", &error))?;
+        begun.or_else(|error| self.recover("beginning a transaction", error))?;
         self.opened = Some(Instant::now());
         Ok(())
     }
@@ -263,26 +263,25 @@ impl Transactions {
                     return Err(LogError::abortable(format!("sending to {name}: {error}")));
                 }
                 _ => {
-                    let error = TransactionError::from(error);
                     let call = format!("sending to {name}-{}", record.partition);
-                    return self.recover(&call, &error);
+                    return self.recover(&call, error.into());
                 }
             }
         }
     }
 
     /// Handles a failure before the commit itself, when nothing is visible yet.
-    fn recover(&mut self, call: &str, error: &TransactionError) -> Result<(), LogError> {
+    fn recover(&mut self, call: &str, error: TransactionError) -> Result<(), LogError> {
         if error.is_answered_and_abortable() {
-            return Err(LogError::abortable(error.describe(call)));
+            return Err(error.of_call(call, LogError::abortable));
         }
         if error.is_fenced() && !self.is_expired() {
             self.producer = None;
             self.opened = None;
-            return Err(LogError::fenced(error.describe(call)));
+            return Err(error.of_call(call, LogError::fenced));
         }
         self.renew()?;
-        Err(LogError::abortable(error.describe(call)))
+        Err(error.of_call(call, LogError::abortable))
     }
 
     /// Whether a request of this producer may still arrive, in a transaction to which it does not belong.
@@ -354,7 +353,7 @@ fn not_taken(id: &str, error: KafkaError) -> LogError {
         Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
             log_error::from_call(&call, &error)
         }
-        _ => LogError::unavailable(TransactionError::from(error).describe(&call)),
+        _ => TransactionError::from(error).of_call(&call, LogError::unavailable),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use rdkafka::error::{KafkaError, RDKafkaError};
 use rdkafka::types::RDKafkaErrorCode as Code;
+use tributary_runtime::LogError;
 
 /// An error of a transactional call.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{text} ({code:?})")]
 pub(super) struct TransactionError {
     pub(super) code: Code,
     pub(super) text: String,
@@ -31,9 +33,9 @@ impl TransactionError {
         self.abortable && !self.is_local()
     }
 
-    /// The text for the runtime: the call, and what librdkafka said.
-    pub(super) fn describe(&self, call: &str) -> String {
-        format!("{call}: {} ({:?})", self.text, self.code)
+    /// The error for the runtime, of the kind that `kind` makes of a text.
+    pub(super) fn of_call(self, call: &str, kind: fn(String) -> LogError) -> LogError {
+        kind(format!("{call}: {self}")).caused_by(self)
     }
 }
 
