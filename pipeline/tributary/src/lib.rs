@@ -10,6 +10,7 @@ pub mod continuation;
 pub mod demo;
 pub mod failure;
 mod figures;
+pub mod http;
 pub mod log;
 pub mod outbox;
 mod progress;

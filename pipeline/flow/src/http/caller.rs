@@ -1,0 +1,196 @@
+//! Who calls, and what they may do.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::pin::Pin;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::middleware::{FromFnLayer, Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
+
+use super::Problem;
+
+/// A right, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Role(&'static str);
+
+impl Role {
+    /// Looks.
+    pub const VIEWER: Self = Self("viewer");
+    /// Acts, and looks.
+    pub const OPERATOR: Self = Self("operator");
+    /// Sees personal data in dead letters and people; others see `"***"`.
+    pub const DATA: Self = Self("data");
+    /// Reads audits.
+    pub const AUDITOR: Self = Self("auditor");
+
+    /// A role that one flow defines.
+    pub const fn of_flow(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// The name, as in tokens and configuration.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+/// The roles of a caller. `operator` includes `viewer`; no other role includes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roles {
+    /// Every role: mode `none`.
+    All,
+    /// These.
+    Named(BTreeSet<String>),
+}
+
+impl Roles {
+    /// Whether `role` is among them.
+    pub fn contain(&self, role: Role) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => {
+                names.contains(role.name()) || (role == Role::VIEWER && names.contains(Role::OPERATOR.name()))
+            }
+        }
+    }
+}
+
+impl<T: Into<String>> FromIterator<T> for Roles {
+    fn from_iter<I: IntoIterator<Item = T>>(names: I) -> Self {
+        Self::Named(names.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Who sent a request. A handler takes it as an argument; without credentials the request ends with 401.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    name: String,
+    roles: Roles,
+    user_id: Uuid,
+}
+
+impl Caller {
+    /// A caller whose user id is made of the name.
+    pub fn new(name: impl Into<String>, roles: Roles) -> Self {
+        let name = name.into();
+        let user_id = user_id(&name);
+        Self { name, roles, user_id }
+    }
+
+    /// The same caller on behalf of this user.
+    #[must_use]
+    pub fn for_user(mut self, user_id: Uuid) -> Self {
+        self.user_id = user_id;
+        self
+    }
+
+    /// The client's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The user's id: from the token, or made of the name ([`user_id`]).
+    pub fn user_id(&self) -> Uuid {
+        self.user_id
+    }
+
+    /// Whether the caller has `role`.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contain(role)
+    }
+
+    /// Ends a request of a caller who lacks `role`.
+    ///
+    /// # Errors
+    /// A [`Problem`] with status 403.
+    pub fn require(&self, role: Role) -> Result<(), Problem> {
+        if self.has(role) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!("{} does not have the role {role}", self.name)))
+    }
+}
+
+/// The id of a user who is known by `text`: the text itself when it is a UUID, else a UUID version 5 of it in the OID
+/// namespace.
+pub fn user_id(text: &str) -> Uuid {
+    Uuid::try_parse(text).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()))
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(no_credentials)
+    }
+}
+
+fn no_credentials() -> Problem {
+    Problem::unauthenticated("the request carries no credentials: send a token as `Authorization: Bearer TOKEN`")
+}
+
+type CheckRole = fn(State<Role>, Request, Next) -> Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// The layer that [`require`] makes.
+pub type RequireLayer = FromFnLayer<CheckRole, Role, (State<Role>, Request)>;
+
+/// A layer for routes that need `role`: 401 without credentials, 403 without the role.
+///
+/// ```
+/// # use axum::{Router, routing::post};
+/// # use tributary_flow::http::{Role, require};
+/// let router: Router = Router::new().route("/esr/pause", post(|| async {})).route_layer(require(Role::OPERATOR));
+/// ```
+pub fn require(role: Role) -> RequireLayer {
+    let check: CheckRole = |State(role), request, next| Box::pin(check_role(role, request, next));
+    from_fn_with_state(role, check)
+}
+
+async fn check_role(role: Role, request: Request, next: Next) -> Response {
+    let checked = match request.extensions().get::<Caller>() {
+        None => Err(no_credentials()),
+        Some(caller) => caller.require(role),
+    };
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(roles: &[&str]) -> Caller {
+        Caller::new("anna", roles.iter().copied().collect())
+    }
+
+    #[test]
+    fn an_operator_is_a_viewer_and_no_other_role_includes_one() {
+        assert!(caller(&["operator"]).has(Role::VIEWER));
+        assert!(!caller(&["viewer"]).has(Role::OPERATOR));
+        for role in ["viewer", "operator", "data", "auditor"] {
+            for other in [Role::DATA, Role::AUDITOR, Role::of_flow("consumer")] {
+                assert_eq!(caller(&[role]).has(other), role == other.name(), "{role} {other}");
+            }
+        }
+        assert!(Caller::new("local", Roles::All).has(Role::of_flow("consumer")));
+    }
+
+    #[test]
+    fn a_user_id_is_the_uuid_itself_or_version_5_in_the_oid_namespace() {
+        let given = "f81d4fae-7dec-41d0-a765-00a0c91e6bf6";
+        assert_eq!(user_id(given).to_string(), given);
+        // Made by Python: uuid.uuid5(uuid.NAMESPACE_OID, "anna")
+        assert_eq!(user_id("anna").to_string(), "4a4df753-579f-5b27-89c1-5ed6960a5a43");
+    }
+}

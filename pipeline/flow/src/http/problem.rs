@@ -1,0 +1,200 @@
+//! Errors as `application/problem+json` (RFC 9457).
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How long a caller waits before the next attempt when nothing better is known.
+const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
+
+/// The answer to a request that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// A URI for the kind of problem: `urn:tributary:problem:` and the code.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The phrase of the status.
+    title: Cow<'static, str>,
+    /// The HTTP status.
+    status: u16,
+    /// What happened to what, why, and what to do.
+    detail: String,
+    /// A stable name, for programs.
+    #[schema(value_type = String)]
+    code: Cow<'static, str>,
+    /// Under which the log of the server says more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<String>,
+    /// The entries that were refused; present with status 400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<FieldError>>,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+}
+
+/// One entry of a request that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The entry: a path in the body (`notes[0].text`), or the name of a parameter; empty for the request as a whole.
+    pub field: String,
+    /// Why it was refused.
+    pub reason: String,
+}
+
+impl FieldError {
+    /// An entry and why it was refused.
+    pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+}
+
+impl Problem {
+    /// A problem with a status, a stable code in snake case, and a text for people.
+    pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        let code = code.into();
+        Self {
+            kind: format!("urn:tributary:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            correlation_id: None,
+            errors: (status == StatusCode::BAD_REQUEST).then(Vec::new),
+            retry_after: None,
+        }
+    }
+
+    /// 400, with the entries that are wrong.
+    pub fn bad_request(errors: Vec<FieldError>) -> Self {
+        let list: Vec<String> = errors
+            .iter()
+            .map(|error| match error.field.as_str() {
+                "" => error.reason.clone(),
+                field => format!("{field}: {}", error.reason),
+            })
+            .collect();
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_request", list.join("; "));
+        problem.errors = Some(errors);
+        problem
+    }
+
+    /// 401: no credentials, or bad ones.
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    /// 403: the caller is known but may not do this.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// 503: cannot be done now; `retry_after` is rounded up to seconds.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>, retry_after: Duration) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(retry_after)
+    }
+
+    /// When the caller may try again.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The id under which the log of the server says more.
+    #[must_use]
+    pub fn correlated(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The stable name, for programs.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The text for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The id under which the log says more; absent until the server has set it.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
+    }
+
+    /// The entries that were refused.
+    pub fn errors(&self) -> &[FieldError] {
+        self.errors.as_deref().unwrap_or_default()
+    }
+
+    /// The seconds of `Retry-After`: as set, and at least one for 429 and 503.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let is_busy = matches!(self.status, 429 | 503);
+        let after = self.retry_after.or(is_busy.then_some(RETRY_AFTER_DEFAULT))?;
+        Some(after.as_millis().div_ceil(1000).max(1) as u64)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (self.status(), body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == 401 {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // The server adds the correlation id, and may write the problem as the flow's protocol wants it.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_carries_the_members_of_rfc_9457_and_ours() {
+        let problem = Problem::bad_request(vec![FieldError::new("limit", "is not a number")]).correlated("abc");
+        let json: serde_json::Value = serde_json::to_value(&problem).unwrap();
+        let expected = serde_json::json!({
+            "type": "urn:tributary:problem:bad_request", "title": "Bad Request", "status": 400,
+            "detail": "limit: is not a number", "code": "bad_request", "correlation_id": "abc",
+            "errors": [{"field": "limit", "reason": "is not a number"}],
+        });
+        assert_eq!(json, expected);
+        let not_found = serde_json::to_value(Problem::not_found("no case 7")).unwrap();
+        assert_eq!(not_found.get("errors"), None);
+    }
+
+    #[test]
+    fn headers_say_how_to_authenticate_and_when_to_come_back() {
+        let response = Problem::unauthenticated("no token").into_response();
+        assert_eq!(response.headers()[WWW_AUTHENTICATE], "Bearer");
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let busy = Problem::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", "the queue is full").into_response();
+        assert_eq!(busy.headers()[RETRY_AFTER], "1");
+        let away = Problem::unavailable("away", "TCS is away", Duration::from_millis(2_500)).into_response();
+        assert_eq!(away.headers()[RETRY_AFTER], "3");
+        assert_eq!(Problem::not_found("").into_response().headers().get(RETRY_AFTER), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! Who sent a request: by certificate, token, or, on loopback, by word.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use tributary_flow::http::{Caller, Problem, Roles};
+
+use super::HttpError;
+use super::certificates::{Certificates, Subject};
+use super::oidc::Oidc;
+use super::reload::{NamedFile, Reloaded};
+use super::settings::{AuthMode, AuthSettings};
+use super::tokens::Tokens;
+
+/// With mode `none`: the header that names the caller, and the name without it.
+const CLIENT_HEADER: &str = "tributary-client";
+const LOCAL_CLIENT: &str = "local";
+
+/// Longest name in [`CLIENT_HEADER`], in bytes.
+const MAX_CLIENT: usize = 200;
+
+/// Finds out who sent a request.
+pub(super) struct Authenticator {
+    mode: Mode,
+    certificates: Certificates,
+}
+
+enum Mode {
+    None,
+    Tokens(Reloaded<Tokens>),
+    Oidc(Arc<Oidc>),
+}
+
+impl Authenticator {
+    pub(super) fn new(settings: &AuthSettings) -> Result<Self, HttpError> {
+        let certificates = Certificates::new(&settings.certificates)?;
+        let mode = match settings.mode {
+            AuthMode::None => Mode::None,
+            AuthMode::Oidc => Mode::Oidc(Arc::new(Oidc::new(settings)?)),
+            AuthMode::Tokens => {
+                let missing = HttpError::Incomplete { mode: "tokens", entry: "tokens_file" };
+                let path = settings.tokens_file.clone().ok_or(missing)?;
+                let parse = |contents: &[Vec<u8>]| Ok(Tokens::parse(&contents.concat())?);
+                Mode::Tokens(Reloaded::load(vec![NamedFile { path, entry: "auth.tokens_file" }], Box::new(parse))?)
+            }
+        };
+        Ok(Self { mode, certificates })
+    }
+
+    /// Mode `none` lets everybody do everything, so it must not be reachable from outside.
+    pub(super) fn check_address(&self, address: SocketAddr, configured: &str) -> Result<(), HttpError> {
+        if matches!(self.mode, Mode::None) && !address.ip().is_loopback() {
+            return Err(HttpError::NotLoopback { address: configured.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Takes changes of files; blocks.
+    pub(super) fn refresh_files(&self) {
+        if let Mode::Tokens(tokens) = &self.mode {
+            tokens.refresh();
+        }
+    }
+
+    /// What has to be read before the first request needs it.
+    pub(super) async fn prepare(&self) {
+        if let Mode::Oidc(oidc) = &self.mode {
+            Arc::clone(oidc).read_first_keys().await;
+        }
+    }
+
+    /// The caller; `None` without credentials. A certificate goes before a token.
+    ///
+    /// # Errors
+    /// 401 for bad credentials, 503 when they cannot be checked now.
+    pub(super) async fn caller(&self, headers: &HeaderMap, peer: Option<&Subject>) -> Result<Option<Caller>, Problem> {
+        if let Some(caller) = peer.and_then(|subject| self.certificates.caller(subject)) {
+            return Ok(Some(caller.clone()));
+        }
+        match &self.mode {
+            Mode::None => local_caller(headers).map(Some),
+            Mode::Tokens(tokens) => {
+                let Some(token) = token(headers)? else { return Ok(None) };
+                let tokens = tokens.current();
+                let caller = tokens.caller(&token).ok_or_else(|| Problem::unauthenticated("the token is not known"))?;
+                Ok(Some(caller.clone()))
+            }
+            Mode::Oidc(oidc) => match token(headers)? {
+                None => Ok(None),
+                Some(token) => oidc.caller(&token).await.map(Some),
+            },
+        }
+    }
+}
+
+/// The token: a bearer, or the password of HTTP Basic, as webhooks can carry only that.
+fn token(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::unauthenticated("the request has more than one header `Authorization`"));
+    }
+    let wrong = || Problem::unauthenticated("the header `Authorization` must be `Bearer TOKEN` or HTTP Basic");
+    let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(wrong)?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && !credentials.is_empty() {
+        return Ok(Some(credentials.to_owned()));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(wrong());
+    }
+    let decoded = BASE64_STANDARD.decode(credentials).map_err(|_| wrong())?;
+    let text = String::from_utf8(decoded).map_err(|_| wrong())?;
+    let (_, password) = text.split_once(':').ok_or_else(wrong)?;
+    Ok(Some(password.to_owned()))
+}
+
+/// Mode `none`: everybody on this machine, but not a page of another site in somebody's browser.
+fn local_caller(headers: &HeaderMap) -> Result<Caller, Problem> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    if !host.is_none_or(is_local) {
+        return Err(Problem::forbidden("auth.mode is \"none\": only requests to a loopback name are answered"));
+    }
+    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    if !origin.is_none_or(|origin| origin.split_once("://").is_some_and(|(_, host)| is_local(host))) {
+        return Err(Problem::forbidden("auth.mode is \"none\": pages of other sites are not answered"));
+    }
+    let name = match headers.get(CLIENT_HEADER).map(HeaderValue::to_str) {
+        None => LOCAL_CLIENT,
+        Some(Ok(name)) if !name.trim().is_empty() && name.len() <= MAX_CLIENT => name.trim(),
+        Some(_) => return Err(Problem::unauthenticated("the header `Tributary-Client` does not name a client")),
+    };
+    Ok(Caller::new(name, Roles::All))
+}
+
+/// Whether `host[:port]` names this machine.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(entries: &[(&'static str, &'static str)]) -> HeaderMap {
+        let entry = |(name, value): &(&'static str, &'static str)| (name.parse().unwrap(), value.parse().unwrap());
+        entries.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn a_token_is_a_bearer_or_the_password_of_basic() {
+        let token = |value| token(&headers(&[("authorization", value)]));
+        assert_eq!(token("Bearer abc"), Ok(Some("abc".to_owned())));
+        assert_eq!(token("bearer  abc "), Ok(Some("abc".to_owned())));
+        // printf 'hook:a:b' | base64
+        assert_eq!(token("Basic aG9vazphOmI="), Ok(Some("a:b".to_owned())));
+        for wrong in ["abc", "Bearer ", "Digest x", "Basic !", "Basic YWJj"] {
+            assert!(token(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(super::token(&HeaderMap::new()), Ok(None));
+        assert!(super::token(&headers(&[("authorization", "Bearer a"), ("authorization", "Bearer b")])).is_err());
+    }
+
+    #[test]
+    fn without_authentication_a_page_of_another_site_is_refused() {
+        let caller = |entries: &[(&'static str, &'static str)]| local_caller(&headers(entries));
+        assert_eq!(caller(&[("host", "127.0.0.1:8080")]).unwrap().name(), "local");
+        assert_eq!(caller(&[("host", "[::1]:8080"), ("tributary-client", "anna")]).unwrap().name(), "anna");
+        assert!(caller(&[("host", "localhost"), ("origin", "http://localhost:8080")]).is_ok());
+        assert!(caller(&[("host", "evil.example:8080")]).is_err());
+        assert!(caller(&[("host", "127.0.0.1.evil.example")]).is_err());
+        assert!(caller(&[("host", "localhost"), ("origin", "https://evil.example")]).is_err());
+        assert!(caller(&[("host", "localhost"), ("origin", "null")]).is_err());
+        assert!(caller(&[("host", "localhost"), ("tributary-client", " ")]).is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! What every request passes on its way to a handler: limits, authentication, and the log of requests.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use prometheus::IntGauge;
+use tokio::sync::OwnedSemaphorePermit;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use tributary_flow::http::{Correlation, Problem, RenderFault};
+
+use super::certificates::Subject;
+use super::problems;
+use super::site::Shared;
+
+/// When a caller may come back to a server that has no free place.
+const COME_BACK_AFTER: Duration = Duration::from_secs(1);
+
+/// The route in logs and metrics of a request that has none.
+const NO_ROUTE: &str = "none";
+
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Credentials are not looked at.
+    Anybody,
+    /// Credentials may be absent; bad ones are refused.
+    Optional,
+    /// Only with credentials.
+    Required,
+}
+
+/// How some paths are guarded.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub(super) shared: Arc<Shared>,
+    pub(super) access: Access,
+    /// Whether a request needs one of the places; probes do not.
+    pub(super) takes_place: bool,
+    /// Whether requests are worth a line in the log.
+    pub(super) is_logged: bool,
+    pub(super) max_body: usize,
+    pub(super) deadline: Duration,
+    pub(super) render_fault: Option<RenderFault>,
+}
+
+impl Guard {
+    /// The limits of the configuration.
+    pub(super) fn new(shared: &Arc<Shared>, access: Access) -> Self {
+        let (max_body, deadline) = (shared.max_body, shared.deadline);
+        let shared = Arc::clone(shared);
+        Self { shared, access, takes_place: true, is_logged: true, max_body, deadline, render_fault: None }
+    }
+
+    pub(super) fn protect(self, router: Router) -> Router {
+        let max_body = self.max_body;
+        let guard = Arc::new(self);
+        // The last one is the outermost.
+        router
+            .layer(DefaultBodyLimit::disable())
+            .layer(RequestBodyLimitLayer::new(max_body))
+            .layer(from_fn_with_state(Arc::clone(&guard), admit))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn_with_state(guard, observe))
+    }
+
+    fn place(&self) -> Result<Option<Place>, Problem> {
+        if !self.takes_place {
+            return Ok(None);
+        }
+        let full = |_| {
+            let detail = "the server has as many requests in work as it may; try again in a moment";
+            Problem::unavailable("overloaded", detail, COME_BACK_AFTER)
+        };
+        let permit = Arc::clone(&self.shared.places).try_acquire_owned().map_err(full)?;
+        Ok(Some(Place::new(permit, &self.shared.metrics.in_work)))
+    }
+
+    async fn identify(&self, request: &mut Request) -> Result<(), Problem> {
+        if self.access == Access::Anybody {
+            return Ok(());
+        }
+        let peer = request.extensions().get::<Arc<Subject>>().cloned();
+        let caller = self.shared.authenticator.caller(request.headers(), peer.as_deref()).await?;
+        let Some(caller) = caller else {
+            let detail = "the request carries no credentials: send a token as `Authorization: Bearer TOKEN`";
+            let is_needed = self.access == Access::Required;
+            return if is_needed { Err(Problem::unauthenticated(detail)) } else { Ok(()) };
+        };
+        if let Some(client) = request.extensions().get::<Client>() {
+            client.0.get_or_init(|| caller.name().to_owned());
+        }
+        request.extensions_mut().insert(caller);
+        Ok(())
+    }
+}
+
+/// A place among the requests in work, given back when dropped.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    in_work: IntGauge,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, in_work: &IntGauge) -> Self {
+        in_work.inc();
+        Self { _permit: permit, in_work: in_work.clone() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.in_work.dec();
+    }
+}
+
+/// The caller's name for the log, known once the request is identified.
+#[derive(Clone, Default)]
+struct Client(Arc<OnceLock<String>>);
+
+/// Lets a request in if there is a place and the caller may come, and ends it at its deadline.
+async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let place = match guard.place() {
+        Ok(place) => place,
+        Err(problem) => return problem.into_response(),
+    };
+    let work = async {
+        match guard.identify(&mut request).await {
+            Ok(()) => next.run(request).await,
+            Err(problem) => problem.into_response(),
+        }
+    };
+    let done = tokio::time::timeout(guard.deadline, work).await;
+    drop(place);
+    done.unwrap_or_else(|_| {
+        let detail = format!("the request was not done within {} s", guard.deadline.as_secs_f64());
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", detail).into_response()
+    })
+}
+
+/// The text of the panic has been printed by the panic hook; it may hold data of the request.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    let detail = "the request failed by an error of the program";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "panic", detail).into_response()
+}
+
+/// The outermost step: gives the request its id, and the answer its form; counts and logs.
+async fn observe(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let correlation = correlation(request.headers());
+    let client = Client::default();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    request.extensions_mut().insert(correlation.clone());
+    request.extensions_mut().insert(client.clone());
+    let response = next.run(request).await;
+    let response = problems::finish(response, &correlation, guard.render_fault).await;
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
+    let took = started.elapsed();
+    guard.shared.metrics.answered(route, &method, response.status(), took);
+    let client = client.0.get().map_or("-", String::as_str);
+    let entry = Entry { method, route, client, took, correlation: &correlation };
+    entry.write(&response, guard.is_logged);
+    response
+}
+
+/// A line of the log. It names the route, never the address: that may hold anything.
+struct Entry<'a> {
+    method: Method,
+    route: &'a str,
+    client: &'a str,
+    took: Duration,
+    correlation: &'a Correlation,
+}
+
+impl Entry<'_> {
+    fn write(self, response: &Response, is_logged: bool) {
+        let Self { method, route, client, took, correlation } = self;
+        let status = response.status().as_u16();
+        let problem = response.extensions().get::<Problem>();
+        let name = problem.map_or("-", Problem::code);
+        let millis = took.as_millis() as u64;
+        if status >= 500 && is_logged {
+            let detail = problem.map_or("", Problem::detail);
+            tracing::warn!(code = "http_request_failed", %method, route, status, millis, client, problem = name,
+                %correlation, "{detail}");
+        } else if is_logged {
+            tracing::info!(code = "http_request", %method, route, status, millis, client, problem = name, %correlation,
+                "answered");
+        } else {
+            tracing::debug!(code = "http_request", %method, route, status, millis, client, problem = name, %correlation,
+                "answered");
+        }
+    }
+}
+
+fn correlation(headers: &HeaderMap) -> Correlation {
+    let given = headers.get("traceparent").map(HeaderValue::to_str);
+    given.and_then(Result::ok).and_then(Correlation::from_traceparent).unwrap_or_else(Correlation::generate)
+}

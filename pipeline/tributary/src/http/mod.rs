@@ -1,0 +1,30 @@
+//! The one HTTP port of a process: probes, metrics, the description of all paths, administration, and the paths of the
+//! flows.
+//!
+//! [`Server::bind`] takes the address, [`Server::serve`] answers. The flows' paths may come later, by [`Site::mount`]:
+//! until then they answer 503.
+
+mod admin;
+mod auth;
+mod certificates;
+mod error;
+mod guard;
+mod health;
+mod metrics;
+mod oidc;
+mod openapi;
+mod problems;
+mod reload;
+mod server;
+mod settings;
+mod site;
+mod status;
+mod tls;
+mod tokens;
+
+pub use error::HttpError;
+pub use metrics::WorkerCollector;
+pub use server::{Server, announce_listening, announce_ready};
+pub use settings::{AuthMode, AuthSettings, CertificateSettings, DEFAULT_LISTEN, HttpSettings, TlsSettings};
+pub use site::Site;
+pub use status::{FlowState, FlowStatus, PartitionLag, ProcessStatus, StageStatus};
