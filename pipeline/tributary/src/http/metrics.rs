@@ -9,6 +9,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 use tributary_runtime::Metrics;
+use tributary_runtime::metrics::{ALL, Definition, Sample};
 
 /// Put before every name by the registry.
 const PREFIX: &str = "tributary";
@@ -79,25 +80,6 @@ pub struct WorkerCollector {
     descriptions: Vec<Desc>,
 }
 
-/// Name and explanation of each counter of a stage, in the order of [`WorkerCollector::stage_families`].
-const STAGE_COUNTERS: [(&str, &str); 4] = [
-    ("stage_records_in_total", "Records processed by a stage; aborted work counts again."),
-    ("stage_records_out_total", "Records sent by a stage, dead letters included, changelog records not."),
-    ("stage_dead_letters_total", "Records dead-lettered by a stage."),
-    ("stage_busy_seconds_total", "Time spent in processing by a stage, over all workers."),
-];
-
-/// The same for a group of workers.
-const GROUP_COUNTERS: [(&str, &str); 7] = [
-    ("commits_total", "Transactions committed."),
-    ("commit_seconds_total", "Time spent in commits, over all workers."),
-    ("aborts_total", "Transactions aborted."),
-    ("worker_restarts_total", "Times a worker started again with a new log."),
-    ("restored_tasks_total", "Tasks restored."),
-    ("restored_entries_total", "Entries restored, from snapshots and changelogs."),
-    ("restore_seconds_total", "Time spent in restoring, over all workers."),
-];
-
 impl WorkerCollector {
     /// The counters of the workers of `group` of `flow`.
     ///
@@ -105,52 +87,22 @@ impl WorkerCollector {
     /// When a name is not one that Prometheus knows.
     pub fn new(flow: &str, group: &str, metrics: Arc<Metrics>) -> prometheus::Result<Self> {
         let labels = HashMap::from([("flow".to_owned(), flow.to_owned()), ("group".to_owned(), group.to_owned())]);
-        let describe = |(name, help): &(&str, &str), variable: &[&str]| {
-            let variable = variable.iter().map(|&label| label.to_owned()).collect();
-            Desc::new((*name).to_owned(), (*help).to_owned(), variable, labels.clone())
+        let describe = |definition: &&Definition| {
+            let variable = vec!["stage".to_owned()];
+            Desc::new(short_name(definition).to_owned(), definition.help.to_owned(), variable, labels.clone())
         };
-        let stages = STAGE_COUNTERS.iter().map(|counter| describe(counter, &["stage"]));
-        let groups = GROUP_COUNTERS.iter().map(|counter| describe(counter, &[]));
-        let descriptions = stages.chain(groups).collect::<prometheus::Result<_>>()?;
+        let descriptions = ALL.iter().map(describe).collect::<prometheus::Result<_>>()?;
         Ok(Self { flow: flow.to_owned(), group: group.to_owned(), metrics, descriptions })
     }
 
-    fn metric(&self, stage: Option<&str>, value: f64) -> Metric {
+    fn metric(&self, sample: &Sample) -> Metric {
         let mut labels = vec![label("flow", &self.flow), label("group", &self.group)];
-        labels.extend(stage.map(|stage| label("stage", stage)));
+        labels.extend(sample.stage.map(|stage| label("stage", stage)));
         let mut metric = Metric::from_label(labels);
         let mut counter = Counter::default();
-        counter.set_value(value);
+        counter.set_value(sample.value);
         metric.set_counter(counter);
         metric
-    }
-
-    fn stage_families(&self) -> impl Iterator<Item = MetricFamily> {
-        let stages = self.metrics.stages();
-        STAGE_COUNTERS.iter().enumerate().map(move |(index, counter)| {
-            let value = |stage: &tributary_runtime::StageFigures| match index {
-                0 => stage.records_in as f64,
-                1 => stage.records_out as f64,
-                2 => stage.dead_letters as f64,
-                _ => stage.busy.as_secs_f64(),
-            };
-            family(*counter, stages.iter().map(|stage| self.metric(Some(stage.name), value(stage))).collect())
-        })
-    }
-
-    fn group_families(&self) -> impl Iterator<Item = MetricFamily> {
-        let workers = self.metrics.workers();
-        let values = [
-            workers.commits as f64,
-            workers.commit_time.as_secs_f64(),
-            workers.aborts as f64,
-            workers.restarts as f64,
-            workers.restored_tasks as f64,
-            workers.restored_entries as f64,
-            workers.restore_time.as_secs_f64(),
-        ];
-        let pairs = GROUP_COUNTERS.into_iter().zip(values);
-        pairs.map(|(counter, value)| family(counter, vec![self.metric(None, value)]))
     }
 }
 
@@ -160,17 +112,24 @@ impl Collector for WorkerCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.stage_families().chain(self.group_families()).collect()
+        let samples = self.metrics.samples();
+        let family = |definition: &&'static Definition| {
+            let own = samples.iter().filter(|sample| sample.definition == *definition);
+            let mut family = MetricFamily::default();
+            family.set_name(short_name(definition).to_owned());
+            family.set_help(definition.help.to_owned());
+            family.set_field_type(MetricType::COUNTER);
+            family.set_metric(own.map(|sample| self.metric(sample)).collect());
+            family
+        };
+        // A family without a metric cannot be written: the group has no stage.
+        ALL.iter().map(family).filter(|family| !family.get_metric().is_empty()).collect()
     }
 }
 
-fn family((name, help): (&str, &str), metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(MetricType::COUNTER);
-    family.set_metric(metrics);
-    family
+/// The name without what the registry puts before it.
+fn short_name(definition: &Definition) -> &'static str {
+    definition.name.strip_prefix("tributary_").unwrap_or(definition.name)
 }
 
 fn label(name: &str, value: &str) -> LabelPair {
@@ -182,27 +141,43 @@ fn label(name: &str, value: &str) -> LabelPair {
 
 #[cfg(test)]
 mod tests {
-    use tributary_runtime::Topology;
+    use tributary_runtime::{Cleanup, Partitions, Role, Stage, Topic, Topology};
 
     use super::*;
 
+    static INBOX: Topic = Topic {
+        name: "toy.in",
+        partitions: Partitions::Flow,
+        cleanup: Cleanup::Compact,
+        role: Role::Inbox,
+        records: &[],
+    };
+
+    fn topology() -> Topology {
+        let stage = Stage { name: "join", inbox: &INBOX, changelog: None, processor: Box::new(|_| unreachable!()) };
+        Topology { flow: "toy", stages: vec![stage], dead_letters: &INBOX, flow_partitions: 1 }
+    }
+
     #[test]
-    fn every_name_begins_with_tributary_and_groups_stand_side_by_side() {
+    fn every_name_begins_with_tributary_once_and_groups_stand_side_by_side() {
         let registry = registry().unwrap();
         HttpMetrics::register(&registry).unwrap().answered("/livez", &Method::GET, StatusCode::OK, Duration::ZERO);
         for group in ["main", "writer"] {
-            let topology = Topology { flow: "esr", ..empty_topology() };
-            let metrics = Arc::new(Metrics::new(&topology));
-            registry.register(Box::new(WorkerCollector::new("esr", group, metrics).unwrap())).unwrap();
+            let metrics = Arc::new(Metrics::new(&topology()));
+            registry.register(Box::new(WorkerCollector::new("toy", group, metrics).unwrap())).unwrap();
         }
         let (_, text) = text(&registry).unwrap();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
-            assert!(line.starts_with("tributary_"), "{line}");
+            assert!(line.starts_with("tributary_") && !line.contains("tributary_tributary"), "{line}");
         }
-        assert!(text.contains(r#"tributary_commits_total{flow="esr",group="writer"} 0"#), "{text}");
-        assert!(
-            text.contains(r#"tributary_http_requests_total{method="GET",route="/livez",status="200"} 1"#),
-            "{text}"
-        );
+        let expected = [
+            r#"tributary_commits_total{flow="toy",group="writer"} 0"#,
+            r#"tributary_stage_records_in_total{flow="toy",group="main",stage="join"} 0"#,
+            r#"tributary_http_requests_total{method="GET",route="/livez",status="200"} 1"#,
+        ];
+        for line in expected {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+        assert_eq!(text.matches("# TYPE tributary_commits_total counter").count(), 1);
     }
 }

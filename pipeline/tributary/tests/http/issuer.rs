@@ -15,40 +15,40 @@ use serde_json::{Value, json};
 use tributary::http::{AuthMode, AuthSettings};
 
 /// A key that signs, and its public half.
-pub struct Key {
-    pub kid: String,
-    pub algorithm: Algorithm,
-    pub encoding: EncodingKey,
+pub(crate) struct Key {
+    pub(crate) kid: String,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) encoding: EncodingKey,
 }
 
 impl Key {
-    pub fn ec(kid: &str) -> Self {
+    pub(crate) fn ec(kid: &str) -> Self {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let encoding = EncodingKey::from_ec_der(key.serialized_der());
         Self { kid: kid.to_owned(), algorithm: Algorithm::ES256, encoding }
     }
 
-    pub fn rsa(kid: &str) -> Self {
+    pub(crate) fn rsa(kid: &str) -> Self {
         let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
         // PKCS#8 of a key of 2048 bits is PKCS#1 after 26 bytes.
         let encoding = EncodingKey::from_rsa_der(&key.serialized_der()[26..]);
         Self { kid: kid.to_owned(), algorithm: Algorithm::RS256, encoding }
     }
 
-    pub fn jwk(&self) -> Jwk {
+    pub(crate) fn jwk(&self) -> Jwk {
         let mut jwk = Jwk::from_encoding_key(&self.encoding, self.algorithm).unwrap();
         jwk.common.key_id = Some(self.kid.clone());
         jwk
     }
 
-    pub fn sign(&self, claims: &Value) -> String {
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         let header = Header { kid: Some(self.kid.clone()), ..Header::new(self.algorithm) };
         encode(&header, claims, &self.encoding).unwrap()
     }
 }
 
-pub struct Issuer {
-    pub name: String,
+pub(crate) struct Issuer {
+    pub(crate) name: String,
     state: Arc<Published>,
 }
 
@@ -60,7 +60,7 @@ struct Published {
 }
 
 impl Issuer {
-    pub async fn start(keys: &[&Key]) -> Self {
+    pub(crate) async fn start(keys: &[&Key]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let name = format!("http://{}/realms/dis", listener.local_addr().unwrap());
         let state = Arc::new(Published {
@@ -79,27 +79,27 @@ impl Issuer {
         issuer
     }
 
-    pub fn publish(&self, keys: &[&Key]) {
+    pub(crate) fn publish(&self, keys: &[&Key]) {
         let mut published: Vec<Value> = keys.iter().map(|key| serde_json::to_value(key.jwk()).unwrap()).collect();
         // As Keycloak does.
         published.push(json!({"kid": "enc", "kty": "RSA", "alg": "RSA-OAEP", "use": "enc", "n": "AQAB", "e": "AQAB"}));
         *self.state.keys.lock().unwrap() = published;
     }
 
-    pub fn go_away(&self, is_away: bool) {
+    pub(crate) fn go_away(&self, is_away: bool) {
         self.state.is_away.store(is_away, Ordering::Relaxed);
     }
 
-    pub fn rename(&self, name: &str) {
+    pub(crate) fn rename(&self, name: &str) {
         name.clone_into(&mut self.state.name.lock().unwrap());
     }
 
     /// How often the keys were asked for.
-    pub fn reads(&self) -> usize {
+    pub(crate) fn reads(&self) -> usize {
         self.state.reads.load(Ordering::Relaxed)
     }
 
-    pub fn auth(&self) -> AuthSettings {
+    pub(crate) fn auth(&self) -> AuthSettings {
         AuthSettings {
             mode: AuthMode::Oidc,
             issuer: Some(self.name.clone()),
@@ -109,7 +109,7 @@ impl Issuer {
     }
 
     /// Good claims, as Keycloak writes them.
-    pub fn claims(&self) -> Value {
+    pub(crate) fn claims(&self) -> Value {
         json!({
             "iss": self.name, "aud": ["tributary", "account"], "exp": now() + 300, "iat": now(), "typ": "Bearer",
             "azp": "bot", "sub": "f81d4fae-7dec-41d0-a765-00a0c91e6bf6",
@@ -118,14 +118,14 @@ impl Issuer {
     }
 
     /// Good claims but for one.
-    pub fn claims_with(&self, name: &str, value: Value) -> Value {
+    pub(crate) fn claims_with(&self, name: &str, value: Value) -> Value {
         let mut claims = self.claims();
         claims[name] = value;
         claims
     }
 }
 
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 

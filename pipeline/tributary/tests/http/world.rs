@@ -19,13 +19,13 @@ use tributary::http::{
 use tributary_flow::http::{AsOf, Caller, Correlation, JsonBody, List, Mount, Page, Problem, Role, require};
 
 /// How long the tests wait for what must become true.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the port shows of a process that does not exist.
-pub struct Status {
-    pub reason: Mutex<Option<String>>,
+pub(crate) struct Status {
+    pub(crate) reason: Mutex<Option<String>>,
     /// While set, a look at the lag hangs.
-    pub lag_hangs: AtomicBool,
+    pub(crate) lag_hangs: AtomicBool,
 }
 
 impl Status {
@@ -72,35 +72,39 @@ impl ProcessStatus for Status {
     }
 }
 
-pub struct World {
-    pub url: String,
-    pub status: Arc<Status>,
-    pub site: Arc<Site>,
-    pub client: Client,
-    pub shutdown: Option<oneshot::Sender<()>>,
-    pub served: JoinHandle<()>,
+pub(crate) struct World {
+    pub(crate) url: String,
+    pub(crate) status: Arc<Status>,
+    pub(crate) site: Arc<Site>,
+    pub(crate) client: Client,
+    pub(crate) shutdown: Option<oneshot::Sender<()>>,
+    pub(crate) served: JoinHandle<()>,
 }
 
 /// Settings that make a test quick.
-pub fn settings() -> HttpSettings {
+pub(crate) fn settings() -> HttpSettings {
     HttpSettings { deadline: Duration::from_secs(10), ..HttpSettings::default() }
 }
 
-pub fn bind(listen: &str, settings: &HttpSettings, auth: &AuthSettings) -> Result<(Server, Arc<Status>), HttpError> {
+pub(crate) fn bind(
+    listen: &str,
+    settings: &HttpSettings,
+    auth: &AuthSettings,
+) -> Result<(Server, Arc<Status>), HttpError> {
     let status = Arc::new(Status { reason: Mutex::new(None), lag_hangs: AtomicBool::new(false) });
     let port = Arc::clone(&status) as Arc<dyn ProcessStatus>;
     Ok((Server::bind(listen, settings, auth, port, &Handle::current())?, status))
 }
 
 impl World {
-    pub async fn open(settings: &HttpSettings, auth: &AuthSettings) -> Self {
+    pub(crate) async fn open(settings: &HttpSettings, auth: &AuthSettings) -> Self {
         let world = Self::starting(settings, auth).await;
         world.site.mount(mounts()).unwrap();
         world
     }
 
     /// Without the paths of flows.
-    pub async fn starting(settings: &HttpSettings, auth: &AuthSettings) -> Self {
+    pub(crate) async fn starting(settings: &HttpSettings, auth: &AuthSettings) -> Self {
         let (server, status) = bind("127.0.0.1:0", settings, auth).unwrap();
         let (url, site) = (server.url(), server.site());
         let (shutdown, ended) = oneshot::channel();
@@ -112,30 +116,30 @@ impl World {
         Self { url, status, site, client, shutdown: Some(shutdown), served }
     }
 
-    pub async fn plain() -> Self {
+    pub(crate) async fn plain() -> Self {
         Self::open(&settings(), &AuthSettings::default()).await
     }
 
     /// Host and port, for raw connections.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         self.url.split_once("//").unwrap().1
     }
 
-    pub fn get(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.url))
     }
 
-    pub fn post(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.url))
     }
 
-    pub async fn status(&self, path: &str) -> StatusCode {
+    pub(crate) async fn status(&self, path: &str) -> StatusCode {
         self.get(path).send().await.unwrap().status()
     }
 }
 
 /// The problem in an answer, checked for what all have.
-pub async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
+pub(crate) async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status().as_u16(), status);
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
