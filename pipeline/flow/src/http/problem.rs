@@ -1,6 +1,5 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -9,32 +8,37 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// How long a caller waits before the next attempt when nothing better is known.
-const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
+/// Seconds that a caller waits before the next attempt when nothing better is known.
+const RETRY_AFTER_DEFAULT: u32 = 1;
 
-/// The answer to a request that failed.
+/// The answer to a request that failed. It is the error of many functions, so it is kept small.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     /// A URI for the kind of problem: `urn:tributary:problem:` and the code.
     #[serde(rename = "type")]
-    kind: String,
+    #[schema(value_type = String)]
+    kind: Box<str>,
     /// The phrase of the status.
-    title: Cow<'static, str>,
+    #[schema(value_type = String)]
+    title: &'static str,
     /// The HTTP status.
     status: u16,
     /// What happened to what, why, and what to do.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// A stable name, for programs.
     #[schema(value_type = String)]
-    code: Cow<'static, str>,
+    code: &'static str,
     /// Under which the log of the server says more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    correlation_id: Option<Box<str>>,
     /// The entries that were refused; present with status 400.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<FieldError>>,
+    /// In seconds.
     #[serde(skip)]
-    retry_after: Option<Duration>,
+    retry_after: Option<u32>,
 }
 
 /// One entry of a request that was refused.
@@ -55,13 +59,12 @@ impl FieldError {
 
 impl Problem {
     /// A problem with a status, a stable code in snake case, and a text for people.
-    pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        let code = code.into();
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:tributary:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Error").into(),
+            kind: format!("urn:tributary:problem:{code}").into(),
+            title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: detail.into().into(),
             code,
             correlation_id: None,
             errors: (status == StatusCode::BAD_REQUEST).then(Vec::new),
@@ -103,17 +106,18 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(retry_after)
     }
 
-    /// When the caller may try again.
+    /// When the caller may try again; rounded up to seconds.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
-        self.retry_after = Some(after);
+        let seconds = after.as_millis().div_ceil(1000).max(1);
+        self.retry_after = Some(u32::try_from(seconds).unwrap_or(u32::MAX));
         self
     }
 
     /// The id under which the log of the server says more.
     #[must_use]
     pub fn correlated(mut self, id: impl Into<String>) -> Self {
-        self.correlation_id = Some(id.into());
+        self.correlation_id = Some(id.into().into());
         self
     }
 
@@ -123,8 +127,8 @@ impl Problem {
     }
 
     /// The stable name, for programs.
-    pub fn code(&self) -> &str {
-        &self.code
+    pub fn code(&self) -> &'static str {
+        self.code
     }
 
     /// The text for people.
@@ -143,10 +147,9 @@ impl Problem {
     }
 
     /// The seconds of `Retry-After`: as set, and at least one for 429 and 503.
-    pub fn retry_after_seconds(&self) -> Option<u64> {
+    pub fn retry_after_seconds(&self) -> Option<u32> {
         let is_busy = matches!(self.status, 429 | 503);
-        let after = self.retry_after.or(is_busy.then_some(RETRY_AFTER_DEFAULT))?;
-        Some(after.as_millis().div_ceil(1000).max(1) as u64)
+        self.retry_after.or(is_busy.then_some(RETRY_AFTER_DEFAULT))
     }
 }
 

@@ -22,13 +22,13 @@ impl<S: Sync> FromRequestParts<S> for Wait {
 /// A preference that is not understood is ignored, as the RFC asks.
 fn preferred_seconds(headers: &HeaderMap) -> u64 {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    let preferences = values.flat_map(|value| value.split([',', ';']));
+    let mut preferences = values.flat_map(|value| value.split([',', ';']));
     let wait = |preference: &str| {
         let (name, seconds) = preference.split_once('=')?;
         let is_wait = name.trim().eq_ignore_ascii_case("wait");
         is_wait.then(|| seconds.trim().trim_matches('"').parse::<u32>().ok()).flatten()
     };
-    preferences.filter_map(wait).next().map_or(0, u64::from)
+    preferences.find_map(wait).map_or(0, u64::from)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const MAX_TEXT: usize = 4 * 1024;
 pub(super) async fn finish(response: Response, correlation: &Correlation, render: Option<RenderFault>) -> Response {
     let mut response = as_problem(response).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = rendered(problem.correlated(correlation.id()), response, render);
+        response = rendered(problem.correlated(correlation.id()), &response, render);
     }
     // Hexadecimal digits are always a header value.
     if let Ok(id) = HeaderValue::from_str(correlation.id()) {
@@ -27,7 +27,7 @@ pub(super) async fn finish(response: Response, correlation: &Correlation, render
     response
 }
 
-fn rendered(problem: Problem, former: Response, render: Option<RenderFault>) -> Response {
+fn rendered(problem: Problem, former: &Response, render: Option<RenderFault>) -> Response {
     let fault = render.and_then(|render| render(&problem));
     let mut response = fault.unwrap_or_else(|| problem.clone().into_response());
     let headers = response.headers_mut();
@@ -53,7 +53,7 @@ async fn as_problem(response: Response) -> Response {
     let text = to_bytes(body, MAX_TEXT).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text).trim().to_owned();
     let mut response = Response::from_parts(parts, axum::body::Body::empty());
-    response.extensions_mut().insert(problem_of(status, text));
+    response.extensions_mut().insert(problem_of(status, &text));
     response
 }
 
@@ -62,8 +62,8 @@ fn is_plain(response: &Response) -> bool {
     content_type.is_none_or(|value| value.starts_with(b"text/plain"))
 }
 
-fn problem_of(status: StatusCode, text: String) -> Problem {
-    let or = |detail: &str| if text.is_empty() { detail.to_owned() } else { text.clone() };
+fn problem_of(status: StatusCode, text: &str) -> Problem {
+    let or = |detail| if text.is_empty() { detail } else { text };
     match status {
         // What is well formed but does not fit is a bad request here, as in all flows.
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {

@@ -154,6 +154,7 @@ impl AuthSettings {
 }
 
 /// The exact number: the text for people is rounded.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn bytes<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format!("{}B", size.as_u64()))
 }

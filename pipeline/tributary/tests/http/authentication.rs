@@ -12,8 +12,11 @@ use tributary_flow::http::user_id;
 use crate::world::{PATIENCE, World, bind, problem, settings};
 
 fn line(name: &str, roles: &str, token: &str) -> String {
-    let hash: String = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{name} {roles} {hash}\n")
+    let mut line = format!("{name} {roles} ");
+    for byte in Sha256::digest(token.as_bytes()) {
+        line += &format!("{byte:02x}");
+    }
+    line + "\n"
 }
 
 fn with_tokens(file: &Path) -> AuthSettings {
@@ -22,7 +25,7 @@ fn with_tokens(file: &Path) -> AuthSettings {
 
 #[tokio::test]
 async fn on_loopback_a_caller_is_who_it_says_and_may_everything() {
-    let world = World::plain().await;
+    let world = World::plain();
     let who: Value = world.get("/toy/who").send().await.unwrap().json().await.unwrap();
     assert_eq!((&who["name"], &who["roles"]), (&json!("local"), &json!([true, true, true, true])));
     let named = world.get("/toy/who").header("Tributary-Client", "anna").send().await.unwrap();
@@ -37,7 +40,7 @@ async fn a_token_names_its_caller_and_roles() {
     let file = folder.path().join("tokens.txt");
     fs::write(&file, line("anna", "viewer", "a") + &line("bot", "operator,data", "b") + &line("nobody", "-", "n"))
         .unwrap();
-    let world = World::open(&settings(), &with_tokens(&file)).await;
+    let world = World::open(&settings(), &with_tokens(&file));
 
     let who: Value = world.get("/toy/who").bearer_auth("b").send().await.unwrap().json().await.unwrap();
     let expected = json!({"name": "bot", "roles": [true, true, true, false], "user": user_id("bot").to_string()});
@@ -67,7 +70,7 @@ async fn tokens_are_read_again_and_a_broken_file_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tokens.txt");
     fs::write(&file, line("anna", "viewer", "a")).unwrap();
-    let world = World::open(&settings(), &with_tokens(&file)).await;
+    let world = World::open(&settings(), &with_tokens(&file));
     let becomes = async |token: &str, status: u16| {
         let change = async {
             while world.get("/toy/who").bearer_auth(token).send().await.unwrap().status() != status {

@@ -10,7 +10,7 @@ use crate::world::{PATIENCE, World, bind, settings};
 
 #[tokio::test]
 async fn an_idle_connection_does_not_delay_the_end() {
-    let mut world = World::plain().await;
+    let mut world = World::plain();
     assert_eq!(world.status("/livez").await, 200);
     world.shutdown.take().unwrap().send(()).unwrap();
     let started = Instant::now();
@@ -21,7 +21,7 @@ async fn an_idle_connection_does_not_delay_the_end() {
 
 #[tokio::test]
 async fn requests_in_work_that_hang_are_dropped_in_the_end() {
-    let mut world = World::plain().await;
+    let mut world = World::plain();
     let mut hanging = TcpStream::connect(world.address()).await.unwrap();
     hanging.write_all(b"POST /toy/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nabc").await.unwrap();
     let slow = tokio::spawn(world.get("/toy/slow").send());

@@ -10,10 +10,10 @@ use tributary::http::{AuthSettings, HttpSettings};
 
 use crate::world::{PATIENCE, World, problem, settings};
 
-async fn world(change: impl FnOnce(&mut HttpSettings)) -> World {
+fn world(change: impl FnOnce(&mut HttpSettings)) -> World {
     let mut settings = settings();
     change(&mut settings);
-    World::open(&settings, &AuthSettings::default()).await
+    World::open(&settings, &AuthSettings::default())
 }
 
 /// All that the server sends until it closes the connection.
@@ -26,7 +26,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_body_above_the_limit_is_413_whether_announced_or_not() {
-    let world = world(|settings| settings.max_body = ByteSize::b(100)).await;
+    let world = world(|settings| settings.max_body = ByteSize::b(100));
     assert_eq!(world.post("/toy/echo").body("x".repeat(100)).send().await.unwrap().status(), 200);
     problem(world.post("/toy/echo").body("x".repeat(101)), 413, "body_too_large").await;
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
@@ -38,7 +38,7 @@ async fn a_body_above_the_limit_is_413_whether_announced_or_not() {
 
 #[tokio::test]
 async fn a_flow_writes_problems_of_the_server_in_its_own_protocol() {
-    let world = World::plain().await;
+    let world = World::plain();
     let answer = world.post("/soap").body("x".repeat(11)).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (413, &"text/xml".parse().unwrap()));
     assert_eq!(answer.headers()["x-correlation-id"].len(), 32);
@@ -47,13 +47,13 @@ async fn a_flow_writes_problems_of_the_server_in_its_own_protocol() {
 
 #[tokio::test]
 async fn a_request_ends_at_its_deadline() {
-    let world = world(|settings| settings.deadline = Duration::from_millis(200)).await;
+    let world = world(|settings| settings.deadline = Duration::from_millis(200));
     problem(world.get("/toy/slow"), 504, "deadline_exceeded").await;
 }
 
 #[tokio::test]
 async fn a_body_that_never_comes_to_its_end_is_cut_at_the_deadline() {
-    let world = world(|settings| settings.deadline = Duration::from_millis(200)).await;
+    let world = world(|settings| settings.deadline = Duration::from_millis(200));
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     let head = "POST /toy/echo HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 10\r\n\r\nabc";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -62,7 +62,7 @@ async fn a_body_that_never_comes_to_its_end_is_cut_at_the_deadline() {
 
 #[tokio::test]
 async fn a_client_that_sends_no_head_or_half_of_one_is_let_go() {
-    let world = world(|settings| settings.idle = Duration::from_millis(300)).await;
+    let world = world(|settings| settings.idle = Duration::from_millis(300));
     for sent in ["", "GET /livez HT", "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
         let mut stream = TcpStream::connect(world.address()).await.unwrap();
         stream.write_all(sent.as_bytes()).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_client_that_sends_no_head_or_half_of_one_is_let_go() {
 
 #[tokio::test]
 async fn a_full_server_answers_503_at_once_and_still_answers_probes() {
-    let world = world(|settings| settings.max_requests = 1).await;
+    let world = world(|settings| settings.max_requests = 1);
     let slow = tokio::spawn(world.get("/toy/slow").send());
     let busy = async {
         while world.status("/toy/who").await != 503 {
@@ -102,8 +102,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     let world = world(|settings| {
         settings.max_connections = 1;
         settings.idle = Duration::from_millis(500);
-    })
-    .await;
+    });
     let silent = TcpStream::connect(world.address()).await.unwrap();
     // Answered once the silent one was let go.
     assert_eq!(world.status("/livez").await, 200);
@@ -112,7 +111,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
 
 #[tokio::test]
 async fn looks_that_hang_do_not_take_all_threads() {
-    let world = world(|settings| settings.deadline = Duration::from_millis(300)).await;
+    let world = world(|settings| settings.deadline = Duration::from_millis(300));
     world.status.lag_hangs.store(true, Ordering::Relaxed);
     for _ in 0..4 {
         problem(world.get("/api/admin/lag"), 504, "deadline_exceeded").await;

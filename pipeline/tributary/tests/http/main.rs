@@ -1,5 +1,7 @@
 //! The HTTP port, by foreign clients over real connections.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod authentication;
 mod endings;
 mod issuer;

@@ -12,7 +12,7 @@ use crate::world::{PATIENCE, World, problem, settings};
 
 /// A world whose keys have been read.
 async fn world(issuer: &Issuer) -> World {
-    let world = World::open(&settings(), &issuer.auth()).await;
+    let world = World::open(&settings(), &issuer.auth());
     let read = async {
         while issuer.reads() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -150,7 +150,7 @@ async fn a_process_starts_while_the_issuer_is_away_and_recovers() {
     let key = Key::ec("a");
     let issuer = Issuer::start(&[&key]).await;
     issuer.go_away(true);
-    let world = World::open(&settings(), &issuer.auth()).await;
+    let world = World::open(&settings(), &issuer.auth());
     let token = key.sign(&issuer.claims());
     problem(world.get("/toy/who").bearer_auth(&token), 503, "issuer_unavailable").await;
     assert_eq!(world.status("/livez").await, 200);
@@ -168,7 +168,7 @@ async fn the_document_of_another_issuer_is_not_believed() {
     let key = Key::ec("a");
     let issuer = Issuer::start(&[&key]).await;
     issuer.rename("http://127.0.0.1:1/realms/other");
-    let world = World::open(&settings(), &issuer.auth()).await;
+    let world = World::open(&settings(), &issuer.auth());
     problem(world.get("/toy/who").bearer_auth(key.sign(&issuer.claims())), 503, "issuer_unavailable").await;
     assert_eq!(issuer.reads(), 0);
 }

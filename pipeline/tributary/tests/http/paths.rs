@@ -8,7 +8,7 @@ use crate::world::{World, problem, settings};
 
 #[tokio::test]
 async fn probes_say_why_not() {
-    let world = World::plain().await;
+    let world = World::plain();
     for path in ["/livez", "/readyz", "/startupz"] {
         assert_eq!(world.status(path).await, 200);
     }
@@ -21,7 +21,7 @@ async fn probes_say_why_not() {
 
 #[tokio::test]
 async fn paths_of_flows_answer_503_until_they_are_there() {
-    let world = World::starting(&settings(), &AuthSettings::default()).await;
+    let world = World::starting(&settings(), &AuthSettings::default());
     problem(world.get("/toy/who"), 503, "starting").await;
     assert_eq!(world.status("/livez").await, 200);
     world.site.mount(Vec::new()).unwrap();
@@ -30,7 +30,7 @@ async fn paths_of_flows_answer_503_until_they_are_there() {
 
 #[tokio::test]
 async fn metrics_begin_with_tributary() {
-    let world = World::plain().await;
+    let world = World::plain();
     world.status("/livez").await;
     world.status("/toy/items/4711?secret=1").await;
     let answer = world.get("/metrics").send().await.unwrap();
@@ -45,7 +45,7 @@ async fn metrics_begin_with_tributary() {
 
 #[tokio::test]
 async fn administration_shows_flows_and_lag_in_pieces() {
-    let world = World::plain().await;
+    let world = World::plain();
     let flows: Value = world.get("/api/admin/flows").send().await.unwrap().json().await.unwrap();
     assert_eq!(flows["items"][0], json!({"name": "esr", "state": "running", "stages": []}));
     let lag: Value = world.get("/api/admin/lag?limit=2").send().await.unwrap().json().await.unwrap();
@@ -59,7 +59,7 @@ async fn administration_shows_flows_and_lag_in_pieces() {
 
 #[tokio::test]
 async fn the_description_covers_process_and_flows_and_can_be_read_in_a_browser() {
-    let world = World::plain().await;
+    let world = World::plain();
     let document: Value = world.get("/openapi.json").send().await.unwrap().json().await.unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3."));
     for path in ["/livez", "/readyz", "/startupz", "/metrics", "/api/admin/flows", "/api/admin/lag", "/toy/names"] {
@@ -82,7 +82,7 @@ async fn the_description_covers_process_and_flows_and_can_be_read_in_a_browser()
 
 #[tokio::test]
 async fn errors_without_a_form_become_problems() {
-    let world = World::plain().await;
+    let world = World::plain();
     let missing = problem(world.get("/absent/anna@example.org?token=x"), 404, "not_found").await;
     assert!(!missing.to_string().contains("anna"), "{missing}");
     problem(world.get("/toy/items/7"), 404, "not_found").await;
@@ -101,7 +101,7 @@ async fn errors_without_a_form_become_problems() {
 
 #[tokio::test]
 async fn a_view_says_how_old_it_is() {
-    let world = World::plain().await;
+    let world = World::plain();
     let answer = world.get("/toy/names?limit=2").send().await.unwrap();
     assert_eq!(answer.headers()["x-as-of"], "1970-01-01T00:00:00.000Z");
     let list: Value = answer.json().await.unwrap();
@@ -110,7 +110,7 @@ async fn a_view_says_how_old_it_is() {
 
 #[tokio::test]
 async fn a_request_keeps_its_trace() {
-    let world = World::plain().await;
+    let world = World::plain();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");
     let answer = world.get("/toy/trace").header("traceparent", &parent).send().await.unwrap();
@@ -123,7 +123,7 @@ async fn a_request_keeps_its_trace() {
 
 #[tokio::test]
 async fn two_flows_with_one_path_are_refused() {
-    let world = World::plain().await;
+    let world = World::plain();
     let mount = || Mount::new(axum::Router::new().route("/same", axum::routing::get(async || "x")));
     let error = world.site.mount(vec![mount(), mount()]).unwrap_err().to_string();
     assert!(error.contains("/same"), "{error}");

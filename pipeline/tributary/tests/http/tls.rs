@@ -106,7 +106,7 @@ fn client(authority: &Authority, identity: Option<(String, String)>) -> Client {
 async fn a_client_certificate_names_its_caller() {
     let (authority, clients, strangers) = (Authority::new("a"), Authority::new("c"), Authority::new("x"));
     let files = Files::new(&authority, &clients);
-    let mut world = World::open(&files.settings(), &files.auth()).await;
+    let mut world = World::open(&files.settings(), &files.auth());
     assert!(world.url.starts_with("https://127.0.0.1:"), "{}", world.url);
 
     world.client = client(&authority, Some(clients.sign("vp.example")));
@@ -128,7 +128,7 @@ async fn a_client_certificate_names_its_caller() {
 async fn certificates_are_read_again_and_a_broken_file_changes_nothing() {
     let (old, new, clients) = (Authority::new("old"), Authority::new("new"), Authority::new("c"));
     let files = Files::new(&old, &clients);
-    let mut world = World::open(&files.settings(), &files.auth()).await;
+    let mut world = World::open(&files.settings(), &files.auth());
     world.client = client(&old, None);
     assert_eq!(world.status("/livez").await, 200);
     fs::write(files.path("server.key"), "broken").unwrap();
@@ -151,7 +151,7 @@ async fn certificates_are_read_again_and_a_broken_file_changes_nothing() {
 async fn http2_is_spoken_where_the_client_can() {
     let authority = Authority::new("a");
     let files = Files::new(&authority, &authority);
-    let world = World::open(&files.settings(), &files.auth()).await;
+    let world = World::open(&files.settings(), &files.auth());
     // A client that connects and says nothing delays nobody.
     let _silent = TcpStream::connect(world.address()).await.unwrap();
     let mut roots = RootCertStore::empty();

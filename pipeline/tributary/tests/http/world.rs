@@ -97,14 +97,14 @@ pub(crate) fn bind(
 }
 
 impl World {
-    pub(crate) async fn open(settings: &HttpSettings, auth: &AuthSettings) -> Self {
-        let world = Self::starting(settings, auth).await;
+    pub(crate) fn open(settings: &HttpSettings, auth: &AuthSettings) -> Self {
+        let world = Self::starting(settings, auth);
         world.site.mount(mounts()).unwrap();
         world
     }
 
     /// Without the paths of flows.
-    pub(crate) async fn starting(settings: &HttpSettings, auth: &AuthSettings) -> Self {
+    pub(crate) fn starting(settings: &HttpSettings, auth: &AuthSettings) -> Self {
         let (server, status) = bind("127.0.0.1:0", settings, auth).unwrap();
         let (url, site) = (server.url(), server.site());
         let (shutdown, ended) = oneshot::channel();
@@ -116,8 +116,8 @@ impl World {
         Self { url, status, site, client, shutdown: Some(shutdown), served }
     }
 
-    pub(crate) async fn plain() -> Self {
-        Self::open(&settings(), &AuthSettings::default()).await
+    pub(crate) fn plain() -> Self {
+        Self::open(&settings(), &AuthSettings::default())
     }
 
     /// Host and port, for raw connections.
