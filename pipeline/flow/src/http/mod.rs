@@ -1,7 +1,7 @@
 //! What the handlers of a flow need: who calls, what they may do, and answers that look the same in every flow.
 //!
-//! The server itself (port, TLS, authentication, limits) is part of the program. It puts a [`Caller`] and a [`Correlation`]
-//! into every request, and turns each [`Problem`] into the answer that the flow's protocol wants ([`Mount::faults`]).
+//! The server itself (port, TLS, authentication, limits) is part of the program. It puts a [`Caller`] and a
+//! [`Correlation`] into every request, and writes each [`Problem`] as the flow's protocol wants it ([`Mount::faults`]).
 
 mod as_of;
 mod caller;

@@ -14,7 +14,7 @@ const MAX_LIMIT: usize = 1_000;
 /// The longest cursor that is looked at, in bytes.
 const MAX_CURSOR: usize = 1_024;
 
-/// Which piece of a list is asked for: the parameters `limit` and `cursor` of the query. Others are left to the handler.
+/// Which piece of a list is asked for: the parameters `limit` and `cursor` of the query. Others are for the handler.
 #[derive(Debug, Clone, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Page {

@@ -11,7 +11,7 @@ use super::tokens::TokensError;
 /// Why the HTTP port cannot be opened. All of them are wrong usage or configuration: exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The address is no address, or it is in use.
+    /// The address is not valid, or it is in use.
     #[error("cannot listen on {address}: {source}; give another one by --http or http.listen")]
     Listen {
         /// As configured.

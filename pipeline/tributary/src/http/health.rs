@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/startupz`: 200, or 503 with the reason. They need no token and no free place among the requests.
+//! `/livez`, `/readyz`, `/startupz`: 200, or 503 with the reason. They need no token and no free place.
 
 use std::sync::Arc;
 use std::time::Duration;

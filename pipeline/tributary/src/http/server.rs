@@ -102,8 +102,8 @@ impl Server {
         Arc::clone(&self.site)
     }
 
-    /// Serves until `shutdown` is done, then lets the requests in work come to their ends for `drain` at most. Handlers
-    /// that are still at work then are dropped.
+    /// Serves until `shutdown` is done, then lets the requests in work finish for at most `drain`. Handlers that
+    /// are still at work then are dropped, at their next await.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send, drain: Duration) {
         let mut companions = JoinSet::new();
         companions.spawn(refresh_files(Arc::clone(&self.site), self.tls.clone()));

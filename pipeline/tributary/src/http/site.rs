@@ -76,7 +76,7 @@ impl Site {
 
 /// `None`: the flows are still being opened.
 fn assemble(shared: &Arc<Shared>, mounts: Option<Vec<Mount>>) -> Result<Router, HttpError> {
-    // A router tells of paths that do not fit together by a panic only.
+    // A router reports paths that do not fit together only by a panic.
     catch_unwind(AssertUnwindSafe(|| merged(shared, mounts))).map_err(|panic| HttpError::Routes(text_of(&*panic)))
 }
 

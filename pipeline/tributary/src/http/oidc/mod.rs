@@ -67,7 +67,8 @@ impl Oidc {
         Ok(Self { issuer, audience, claims: ClaimNames::new(settings), keys, last_attempt })
     }
 
-    /// Reads the keys before the first token comes, so that they are known if the issuer goes away; tries until it works.
+    /// Reads the keys before the first token comes, so that they are known if the issuer goes away. Tries until it
+    /// works.
     pub(super) async fn read_first_keys(self: Arc<Self>) {
         while self.keys().is_empty() {
             self.refresh().await;
