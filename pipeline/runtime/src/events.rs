@@ -38,7 +38,7 @@ pub(crate) fn partitions_lost(partitions: &[TopicPartition]) {
     tracing::warn!(?partitions, "partitions were lost to another worker");
 }
 
-/// A fault of the log: it handed out a record of a partition that it has not assigned.
+/// A fault of the log: it delivered a record of a partition that it has not assigned.
 pub(crate) fn record_without_task(partition: TopicPartition) {
     let error_code = error_code::UNEXPECTED_RECORD;
     tracing::error!(%partition, error_code, "a record arrived for a partition without a task");

@@ -4,10 +4,11 @@
 //! record. A [`Stage`] is a processor with one inbox; a task is a stage on one partition; a worker runs many tasks with
 //! one consumer and one transactional producer, which together are a [`Log`].
 //!
-//! One record's way: the worker polls it from the log and gives it to the task of its partition; the processor changes
-//! its stores, which note what they replace, and sends to an [`Output`]; at the next commit the outputs, one changelog
-//! record per changed key and the input offsets become visible together. An abort puts back what was replaced. A new owner
-//! of a partition restores the stores from snapshot and changelog before it gets records.
+//! The way of one record: the worker polls it from the log and passes it to the task of its partition. The processor
+//! changes its stores, which keep the values they replace, and sends records to an [`Output`]. The next commit makes
+//! the outputs, one changelog record per changed key and the input offsets visible together. An abort restores the
+//! replaced values. A new owner of a partition restores the stores from snapshot and changelog before it receives
+//! records.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -16,10 +16,10 @@ pub struct Definition {
     pub unit: Unit,
 }
 
-/// What a counter counts.
+/// The unit of a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
+    /// Occurrences.
     Count,
     /// Time, in seconds.
     Seconds,
@@ -63,7 +63,7 @@ definitions! {
     RESTORE_TIME, "tributary_restore_seconds_total", Seconds, "Time spent restoring state, over all workers.";
 }
 
-/// Counters that only rise. Work that was aborted and done again counts again.
+/// Counters that only rise. Records that were aborted and processed again count again.
 #[derive(Debug)]
 pub struct Metrics {
     stages: Vec<StageCounters>,
@@ -119,7 +119,7 @@ pub struct WorkerStatistics {
     pub restore_time: Duration,
 }
 
-/// What one run of records of one stage adds.
+/// The amounts that one run of records of one stage adds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct StageRun {
     pub(crate) records_in: u64,

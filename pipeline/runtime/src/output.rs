@@ -1,4 +1,4 @@
-//! What processors send: records collected in one buffer until the worker hands them to the log.
+//! The output of processors: records collected in one buffer until the worker sends them to the log.
 
 use crate::partitioner::partition_for_key;
 use crate::record::{Headers, TimestampMillis};
@@ -41,7 +41,7 @@ pub struct OutputRecord<'a> {
     pub headers: Headers<'a>,
 }
 
-/// A place in an [`Output`] to return to when a record's processing fails half-way.
+/// A position in an [`Output`] to return to when the processing of a record fails half-way.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     bytes: usize,
@@ -54,7 +54,7 @@ impl Output {
         Self { flow_partitions, timestamp: 0, headers: 0..0, bytes: Vec::new(), entries: Vec::new() }
     }
 
-    /// Sets what following records inherit.
+    /// Sets the timestamp and headers that the following records inherit.
     pub fn inherit(&mut self, timestamp: TimestampMillis, headers: Headers<'_>) {
         self.timestamp = timestamp;
         self.set_headers(headers);
@@ -75,7 +75,7 @@ impl Output {
         Self::new(self.flow_partitions)
     }
 
-    /// Whether `other` is for a flow of as many partitions, so that one can take the place of the other.
+    /// Whether `other` is for a flow with the same number of partitions, so that one can replace the other.
     pub fn is_like(&self, other: &Self) -> bool {
         self.flow_partitions == other.flow_partitions
     }
@@ -146,14 +146,14 @@ impl Output {
         self.bytes.len()
     }
 
-    /// Forgets all records, keeping the memory.
+    /// Forgets all records and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
         self.headers = 0..0;
     }
 
-    /// Where the output stands now.
+    /// The current end of the output, for [`Output::truncate`].
     pub fn mark(&self) -> Mark {
         Mark { bytes: self.bytes.len(), entries: self.entries.len() }
     }

@@ -1,4 +1,4 @@
-//! The pool: worker threads over logs from a factory, restarted when a log fails, inspected from outside.
+//! The pool: worker threads over logs from a factory. It restarts them when a log fails, and can look into them.
 
 mod fencing;
 
@@ -18,15 +18,15 @@ use crate::stage::Topology;
 use crate::worker::{Worker, WorkerConfig, WorkerError};
 use fencing::Fencings;
 
-/// Opens the log of a worker slot; called again with the same number when the log before has failed.
+/// Opens the log of a worker slot; called again with the same number after a log has failed.
 type OpenLog = dyn Fn(usize) -> Result<Box<dyn Log>, LogError> + Send + Sync;
 
-/// After so long without an error, what was before does not count any more.
+/// After this long without an error, the pauses between restarts begin at the shortest again.
 const QUIET: Duration = Duration::from_mins(1);
 
 type Visit = Arc<dyn Fn(&str, i32, &dyn Any) + Send + Sync>;
 
-/// Asks a worker to call `visit` for each of its processors and to answer when done.
+/// Asks a worker to call `visit` for each of its processors and to report when it is done.
 struct Request {
     visit: Visit,
     done: Sender<()>,
@@ -96,7 +96,7 @@ impl WorkerPool {
         self.threads.iter().all(JoinHandle::is_finished)
     }
 
-    /// Ends all workers cleanly: they commit, write snapshots and give up their partitions.
+    /// Ends all workers cleanly: they commit, write snapshots and release their partitions.
     ///
     /// # Errors
     /// The first error that ended a worker.
@@ -138,8 +138,8 @@ pub enum InspectError {
 }
 
 impl Inspector {
-    /// Calls `visit` with stage, partition and processor of every task, at a commit boundary of its worker, and
-    /// collects what it returns. Workers are visited at the same time but not at the same moment.
+    /// Calls `visit` with stage, partition and processor of every task and collects what it returns. Each worker is
+    /// visited at a commit boundary of its own, so the results of several workers are not of one moment.
     ///
     /// # Errors
     /// [`InspectError`] when a worker has ended or does not answer within `timeout`.
@@ -174,7 +174,7 @@ impl Inspector {
     }
 }
 
-/// Runs one slot until the pool stops; replaces the worker when its log fails in a way that may pass.
+/// Runs one slot until the pool stops; replaces the worker after an error that may pass.
 fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
     let (mut attempts, mut fencings) = (0_u32, Fencings::new(Instant::now()));
     while !shared.shutdown.is_triggered() {
@@ -221,7 +221,7 @@ fn run_worker(
         *committed |= worker.has_committed();
         while let Ok(request) = requests.try_recv() {
             worker.inspect(&mut |stage, partition, processor| (request.visit)(stage, partition, processor))?;
-            // Who asked may have given up waiting.
+            // The caller may have stopped waiting.
             let _ = request.done.send(());
         }
         Ok(())
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_begins_anew_after_its_log_was_fenced_or_not_available() {
+    fn a_worker_restarts_after_its_log_was_fenced_or_not_available() {
         let broker = broker_with_lines(10);
         let logs = broker.clone();
         let opened = AtomicUsize::new(0);
@@ -312,7 +312,7 @@ mod tests {
         })
         .unwrap();
         settle(&broker);
-        // Fences the worker without leaving anything behind.
+        // Fences the worker and leaves no transaction open.
         broker.expire(GROUP, "worker-0");
         wait_until("the worker was not replaced", || pool.metrics().workers().restarts >= 2);
         broker.producer("more").publish(&Output::new(PARTITIONS)).unwrap();
@@ -371,7 +371,7 @@ mod tests {
         let topology = word_count::topology(&Arc::default());
         let config = WorkerConfig { instance: "seven".to_owned(), ..WorkerConfig::default() };
         let pool = WorkerPool::start(topology, config, 1, move |slot| {
-            // The other process takes the id at once: every second time before this one has opened its log.
+            // The other process takes the id at once; every second time before this one has opened its log.
             if counter.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
                 return Err(LogError::fenced("newer epoch"));
             }

@@ -6,21 +6,21 @@ use crate::output::Output;
 use crate::record::Record;
 use crate::store::StateStore;
 
-/// The function of one task. It owns its state stores as fields; it has no clock, no randomness and does no I/O.
-/// Time arrives as records. The exception are processors at the edge (writers of files, callers of services), which
-/// run in a worker and a consumer group of their own and answer [`ProcessError::Retry`] when the outside fails.
+/// The function of one task. It owns its state stores as fields; it has no clock, no randomness and does no I/O. Time
+/// arrives as records. Processors at the edge (writers of files, callers of services) are the exception: they run in a
+/// worker and a consumer group of their own, and return [`ProcessError::Retry`] when the outside fails.
 pub trait Processor: Send + Any {
-    /// Takes one record. On an error, state changes and outputs of this record are undone by the runtime.
+    /// Processes one record. After an error, the runtime undoes the state changes and outputs of this record.
     ///
     /// # Errors
-    /// [`ProcessError`] tells the runtime whether to dead-letter the record, to try it again, or to stop.
+    /// A [`ProcessError`] says whether to dead-letter the record, to try it again, or to stop.
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError>;
 
     /// The state stores, always in the same order: the position is the store's number in the changelog.
     fn stores(&mut self) -> Vec<&mut dyn StateStore>;
 }
 
-/// Why a record could not be processed. Three kinds, because three different things must happen next.
+/// Why a record could not be processed, by what has to happen next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProcessError {
     /// The record can never succeed: it goes to the dead-letter topic in the same transaction.
@@ -34,7 +34,7 @@ pub enum ProcessError {
     /// Something outside is not available: the same record is tried again after a pause.
     #[error("will be tried again: {0}")]
     Retry(String),
-    /// Going on would do harm: the process stops with this message.
+    /// To continue would do harm: the process stops with this message.
     #[error("stopped: {0}")]
     Stop(String),
 }

@@ -1,4 +1,4 @@
-//! Records as processors see them: borrowed from the log for as long as one call lasts.
+//! Records as processors see them: borrowed from the log for the duration of one call.
 
 /// Milliseconds since the Unix epoch.
 pub type TimestampMillis = i64;
@@ -10,7 +10,7 @@ pub struct Record<'a> {
     pub origin: crate::TopicPartition,
     /// Its offset there.
     pub offset: i64,
-    /// When what it tells happened; outputs inherit it.
+    /// When the event it reports happened; outputs inherit it.
     pub timestamp: TimestampMillis,
     /// The key's bytes; empty when the producer gave none.
     pub key: &'a [u8],

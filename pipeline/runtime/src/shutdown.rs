@@ -51,8 +51,8 @@ impl Shutdown {
         waited.unwrap_or_else(PoisonError::into_inner).0.triggered
     }
 
-    /// A shutdown that is triggered with this one, and can be triggered without it. It is forgotten, with its callbacks,
-    /// when its last clone is dropped.
+    /// A shutdown that is triggered with this one, and can be triggered without it. It is forgotten, with its
+    /// callbacks, when its last clone is dropped.
     #[must_use]
     pub fn child(&self) -> Self {
         let child = Self::new();
@@ -67,8 +67,8 @@ impl Shutdown {
         child
     }
 
-    /// Calls `callback` once when the shutdown is requested, at once when it already was. It is called by the thread that
-    /// triggers, so it must be quick. It is kept until then: register once, not for each wait.
+    /// Calls `callback` once when the shutdown is requested, at once when it already was. It is called by the thread
+    /// that triggers, so it must be quick. It is kept until then: register once, not for each wait.
     pub fn on_trigger(&self, callback: impl FnOnce() + Send + 'static) {
         let mut state = self.0.lock();
         if state.triggered {

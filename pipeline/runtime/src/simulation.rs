@@ -72,7 +72,7 @@ impl Simulation {
         self.workers.settle(&mut self.rng);
     }
 
-    /// The state as a new worker restores it, on a broker without faults, and what readers see.
+    /// The state that a new worker restores on a broker without faults, and the outputs that readers see.
     fn outcome(mut self) -> Outcome {
         self.workers.end();
         let mut worker = self.workers.start("last");
@@ -120,7 +120,7 @@ fn five_hundred_seeds_of_faults_leave_state_and_outputs_exactly_once() {
         let expected = Outcome::expected(simulation.lines.iter());
         assert_eq!(simulation.outcome(), expected, "seed {seed}");
     }
-    assert!(deaths > 600 && aborts > 600, "the faults must bite: {deaths} deaths, {aborts} aborts");
+    assert!(deaths > 600 && aborts > 600, "too few faults had an effect: {deaths} deaths, {aborts} aborts");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Snapshot files: the state of one task at a commit boundary, with the changelog offset from which it goes on.
+//! Snapshot files: the state of one task at a commit boundary, with the changelog offset to continue from.
 //!
-//! A snapshot only shortens a restart; the changelog is the truth. Whatever is wrong with a file, the answer is to
-//! restore the whole changelog.
+//! A snapshot only shortens a restart; the changelog is the truth. If anything is wrong with a file, the whole
+//! changelog is restored instead.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -13,21 +13,22 @@ use crate::task::Task;
 const MAGIC: &[u8; 8] = b"TRIBSNAP";
 const VERSION: u16 = 1;
 
-/// Where snapshots go, when, and which are believed.
+/// Where snapshots are written, how often, and which are used.
 #[derive(Debug, Clone)]
 pub struct SnapshotConfig {
     /// The folder; created when missing.
     pub folder: PathBuf,
-    /// What names the log, for example cluster id and namespace: a snapshot of another log is not used.
+    /// Identifies the log, for example by cluster id and namespace: a snapshot of another log is not used.
     pub identity: String,
-    /// How often a task that changed is written, at a commit boundary. Besides: when it is given up, and at the end.
+    /// How often a changed task is written, at a commit boundary. It is also written when it is released, and at the
+    /// end.
     pub every: Duration,
-    /// Older files are not used: the log may have forgotten deletions that came after them (`delete.retention.ms`).
+    /// Older files are not used: the log may have forgotten deletions after them (`delete.retention.ms`).
     pub max_age: Duration,
 }
 
 impl SnapshotConfig {
-    /// Snapshots in `folder` every ten minutes, believed for twelve hours.
+    /// Snapshots in `folder` every ten minutes, used for twelve hours.
     pub fn new(folder: PathBuf, identity: impl Into<String>) -> Self {
         let (every, max_age) = (Duration::from_mins(10), Duration::from_hours(12));
         Self { folder, identity: identity.into(), every, max_age }
@@ -46,7 +47,7 @@ pub enum SnapshotError {
         #[source]
         error: io::Error,
     },
-    /// The bytes are not what was written.
+    /// The bytes are not those that were written.
     #[error("snapshot {0} is damaged")]
     Damaged(PathBuf),
     /// Written by another version of the program.
@@ -55,7 +56,7 @@ pub enum SnapshotError {
     /// It belongs to another log, stage or partition.
     #[error("snapshot {0} belongs to another log or stage")]
     Foreign(PathBuf),
-    /// It is too old to be continued from the changelog.
+    /// It is too old to continue from the changelog.
     #[error("snapshot {0} is too old")]
     TooOld(PathBuf),
     /// The state could not be written or read.
@@ -89,7 +90,8 @@ impl<'a> SnapshotFile<'a> {
         Self { config, path, owner: format!("{}\n{flow}\n{stage}\n{partition}", config.identity) }
     }
 
-    /// Writes the state of `task`, which must be the committed one: nothing may be open or on its way. The file appears complete or not at all.
+    /// Writes the state of `task`, which must be the committed one: no transaction may be open, no commit under way.
+    /// The file appears complete or not at all.
     pub(crate) fn write(&self, task: &mut Task, changelog_offset: i64) -> Result<(), SnapshotError> {
         let io_error = |error| SnapshotError::Io { path: self.path.clone(), error };
         fs::create_dir_all(&self.config.folder).map_err(io_error)?;
@@ -135,8 +137,8 @@ impl<'a> SnapshotFile<'a> {
         sink.write_all(&changelog_offset.to_le_bytes())
     }
 
-    /// Fills `task` and returns the changelog offset from which to go on, and the number of entries. `None` when there
-    /// is no file. After an error the task's state is undefined: clear it.
+    /// Fills `task` and returns the changelog offset to continue from, and the number of entries. `None` when there is
+    /// no file. After an error the task's state is undefined: clear it.
     pub(crate) fn read(&self, task: &mut Task) -> Result<Option<(i64, u64)>, SnapshotError> {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,

@@ -21,7 +21,7 @@ pub struct Topology {
     pub flow: &'static str,
     /// All stages.
     pub stages: Vec<Stage>,
-    /// Where records go that can never be processed.
+    /// The topic for records that can never be processed.
     pub dead_letters: &'static Topic,
     /// Number of partitions of topics declared with [`crate::Partitions::Flow`].
     pub flow_partitions: i32,

@@ -1,9 +1,9 @@
-//! State stores: typed maps in memory, and what the open transaction's writes have replaced in them.
+//! State stores: typed maps in memory, with the values that the open transaction's writes have replaced.
 //!
-//! A write changes the map at once, and what was there before is kept until the commit has succeeded, so that an abort can put
-//! it back. While a commit is on its way its writes are *sealed*: what they replaced is kept apart from what later ones do. A
-//! record whose processing fails is undone in the same way. Nothing here writes to a log: the worker asks for the changes and
-//! sends them.
+//! A write changes the map at once. The replaced value is kept until the commit has succeeded, so that an abort can
+//! restore it. While a commit is under way its writes are *sealed*: the values they replaced are kept apart from those
+//! of later writes. A record whose processing fails is undone in the same way. Nothing here writes to a log: the worker
+//! collects the changes and sends them.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -22,11 +22,11 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + 'static> StateData for T {
 #[derive(Debug)]
 pub struct Store<K, V> {
     entries: BTreeMap<K, Slot<V>>,
-    /// What the open transaction has replaced, in the order of its writes.
+    /// The values that the open transaction has replaced, in the order of its writes.
     replaced: Vec<Replaced<K, V>>,
-    /// What the sealed transaction has replaced.
+    /// The values that the sealed transaction has replaced.
     sealed: Vec<Replaced<K, V>>,
-    /// Where in `replaced` the current record begins.
+    /// The position in `replaced` at which the current record begins.
     record: usize,
     /// Number of the open transaction; 0 is none.
     transaction: u64,
@@ -35,11 +35,11 @@ pub struct Store<K, V> {
 #[derive(Debug)]
 struct Slot<V> {
     value: V,
-    /// The transaction that wrote it, as far as it matters: whether it is the open one.
+    /// The transaction that wrote it. Only whether it is the open one matters.
     transaction: u64,
 }
 
-/// What was there before a write.
+/// The value before a write.
 #[derive(Debug)]
 struct Replaced<K, V> {
     key: K,
@@ -105,7 +105,7 @@ impl<K: StateData + Ord, V: StateData> Store<K, V> {
         self.range(..)
     }
 
-    /// Puts back what a write has replaced. Must be called for the last write first.
+    /// Restores the value that a write has replaced. Must be called for the last write first.
     fn put_back(&mut self, Replaced { key, before, is_first }: Replaced<K, V>) {
         let transaction = if is_first { 0 } else { self.transaction };
         match before {
@@ -129,30 +129,30 @@ pub trait StateStore: Send {
     /// Whether the open transaction wrote anything.
     fn has_changes(&self) -> bool;
 
-    /// Calls `each` with key and value (`None` = deleted) of every entry that the open transaction wrote. One that was deleted
-    /// and written again comes once more each time, with the same value.
+    /// Calls `each` with key and value (`None` = deleted) of every entry that the open transaction wrote. An entry that
+    /// was deleted and written again is reported several times, each time with the same value.
     ///
     /// # Errors
     /// [`StateError`] when a key or value cannot be written.
     fn changes(&self, each: EachChange<'_>) -> Result<(), StateError>;
 
-    /// Seals the open transaction's writes: their commit is on its way, and what follows belongs to the next. At most one
-    /// transaction is sealed at a time.
+    /// Seals the open transaction's writes: their commit is under way, and later writes belong to the next transaction.
+    /// At most one transaction is sealed at a time.
     fn seal(&mut self);
 
     /// The commit of the sealed writes has succeeded: they are part of the committed state.
     fn settle(&mut self);
 
-    /// Seals and settles, for a commit of which nothing else is known than that it has succeeded.
+    /// Seals and settles, for a commit that is known to have succeeded.
     fn commit(&mut self) {
         self.seal();
         self.settle();
     }
 
-    /// Drops the open transaction's writes, and those that are sealed.
+    /// Drops the writes of the open transaction and the sealed writes.
     fn discard(&mut self);
 
-    /// Takes one entry of the changelog or of a snapshot.
+    /// Applies one entry of the changelog or of a snapshot.
     ///
     /// # Errors
     /// [`StateError`] when key or value cannot be read.
@@ -178,7 +178,7 @@ pub trait StateStore: Send {
 
 impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
     fn begin_record(&mut self) {
-        // To undo the transaction, the first of the writes to an entry is enough.
+        // To undo the transaction, the first write to each entry is enough.
         let mut kept = self.record;
         for place in self.record..self.replaced.len() {
             if self.replaced[place].is_first {
@@ -218,7 +218,7 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
     }
 
     fn seal(&mut self) {
-        debug_assert!(self.sealed.is_empty(), "a transaction is sealed before the one before has ended");
+        debug_assert!(self.sealed.is_empty(), "a transaction was sealed before the previous one has ended");
         std::mem::swap(&mut self.sealed, &mut self.replaced);
         self.record = 0;
         self.transaction += 1;
@@ -278,7 +278,8 @@ pub enum StateError {
     Decode(#[source] postcard::Error),
     /// An entry of a store that the stage does not have: damage, or state of another version.
     #[error(
-        "state entry cannot be read, it is damaged or of another version: it names a store that this stage does not have"
+        "state entry cannot be read, it is damaged or of another version: it names a store that this stage does not \
+         have"
     )]
     UnknownStore,
 }
@@ -431,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_written_sealed_undone_and_dropped_leaves_what_copies_say() {
+    fn whatever_is_written_sealed_undone_and_dropped_the_store_equals_its_copies() {
         for seed in 0..2_000 {
             let (mut store, mut copies, mut rng) = (Store::new(), Copies::default(), SimulationRng::new(seed));
             let mut is_sealed = false;

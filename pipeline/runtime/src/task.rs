@@ -1,4 +1,4 @@
-//! A task: one stage on one partition, with its processor, its state and its place in the inbox.
+//! A task: one stage on one partition, with its processor, its state and its position in the inbox.
 
 use std::any::Any;
 use std::time::Instant;
@@ -39,7 +39,7 @@ pub(crate) enum Processed {
     Skipped,
 }
 
-/// Why a record holds up its task.
+/// Why a task cannot get past a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Halt {
     Retry(String),
@@ -58,7 +58,7 @@ pub(crate) struct Task {
     processor: Box<dyn Processor>,
     /// The next offset to process; unknown before the first record.
     next: Option<i64>,
-    /// The next offset in the commit that was begun last.
+    /// The next offset in the last commit that was begun.
     sealed: Option<i64>,
     committed: Option<i64>,
     pub(crate) restored: bool,
@@ -88,7 +88,7 @@ impl Task {
         }
     }
 
-    /// Processes one record: all of it or nothing of it is in the stores and in `output` afterwards.
+    /// Processes one record. Afterwards the stores and `output` hold all of its effects, or none.
     pub(crate) fn process(
         &mut self,
         record: &Record<'_>,
@@ -123,13 +123,13 @@ impl Task {
         }
     }
 
-    /// The next offset to read, when it moved since the last commit was begun.
+    /// The next offset to read, if it has moved since the last commit was begun.
     pub(crate) fn progress(&self) -> Option<(TopicPartition, i64)> {
         let next = self.next?;
         (self.sealed != Some(next)).then_some((self.inbox, next))
     }
 
-    /// The next offset to read as it was committed; `None` before the first commit.
+    /// The committed next offset to read; `None` before the first commit.
     pub(crate) fn committed(&self) -> Option<(TopicPartition, i64)> {
         Some((self.inbox, self.committed?))
     }
@@ -165,7 +165,7 @@ impl Task {
         Ok(())
     }
 
-    /// The commit was begun.
+    /// The commit has begun.
     pub(crate) fn seal(&mut self) {
         for store in self.processor.stores() {
             self.changed_since_snapshot |= store.has_changes();
@@ -174,13 +174,13 @@ impl Task {
         self.sealed = self.next;
     }
 
-    /// The commit that was begun has succeeded.
+    /// The commit has succeeded.
     pub(crate) fn settle(&mut self) {
         self.processor.stores().into_iter().for_each(StateStore::settle);
         self.committed = self.sealed;
     }
 
-    /// The open transaction, and the one whose commit is on its way, were aborted.
+    /// The open transaction was aborted, and so was the one whose commit was under way.
     pub(crate) fn discard(&mut self) {
         for store in self.processor.stores() {
             store.discard();
@@ -196,7 +196,7 @@ impl Task {
         }
     }
 
-    /// Takes one record of the changelog.
+    /// Applies one record of the changelog.
     pub(crate) fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
         let (&number, key) = key.split_first().ok_or(StateError::UnknownStore)?;
         let mut stores = self.processor.stores();
@@ -204,7 +204,8 @@ impl Task {
         store.restore(key, value)
     }
 
-    /// Calls `each` with every entry: the store's number, key and value. Between two transactions these are the committed ones.
+    /// Calls `each` with every entry: the store's number, key and value. Between two transactions these are the
+    /// committed ones.
     pub(crate) fn entries(&mut self, each: EachEntry<'_>) -> Result<(), StateError> {
         for (number, store) in self.processor.stores().into_iter().enumerate() {
             store.entries(&mut |key, value| each(number as u8, key, value))?;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// A topic as the flow declares it. Names are logical: a log puts its namespace in front of them.
+/// A topic as the flow declares it. Names are logical: a log adds its namespace as a prefix.
 #[derive(Debug)]
 pub struct Topic {
     /// Logical name, `<flow>.<thing>[.<event>]`.
     pub name: &'static str,
     /// How many partitions it has.
     pub partitions: Partitions,
-    /// What the broker may forget.
+    /// What the broker may delete.
     pub cleanup: Cleanup,
     /// What the topic is for.
     pub role: Role,
@@ -38,7 +38,7 @@ impl Topic {
 /// The number of partitions of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Partitions {
-    /// As many as the flow is configured with.
+    /// The number that the flow is configured with.
     Flow,
     /// Always this many, because the order over all keys matters.
     Fixed(i32),

@@ -1,4 +1,4 @@
-//! Drives the word count over a log under test and collects what came out.
+//! Drives the word count over a log under test and collects its results.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -100,7 +100,7 @@ impl<'a> Harness<'a> {
         }
     }
 
-    /// Steps the workers by turns until nothing is left to do.
+    /// Steps the workers in turn until nothing is left to do.
     pub(super) fn settle(&mut self, workers: &mut [&mut Worker]) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -112,7 +112,7 @@ impl<'a> Harness<'a> {
         }
     }
 
-    /// What came out, with the states of these workers.
+    /// The results, with the states of these workers.
     pub(super) fn outcome(&mut self, workers: &mut [&mut Worker]) -> Outcome {
         let mut outcome = Outcome::default();
         for worker in workers {
@@ -146,7 +146,7 @@ impl<'a> Harness<'a> {
         (0..PARTITIONS).flat_map(|partition| self.factory.read_committed(topic, partition)).collect()
     }
 
-    /// Compares all that came out with a plain loop over the lines. Records may become visible late.
+    /// Compares all results with a plain loop over the lines. Records may become visible late.
     pub(super) fn check(&mut self, workers: &mut [&mut Worker]) {
         let expected = Outcome::expected(self.lines.iter());
         let deadline = Instant::now() + Duration::from_secs(10);

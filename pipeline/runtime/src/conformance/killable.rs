@@ -1,4 +1,4 @@
-//! Logs that end as killed processes do, although the process of the test lives on.
+//! Logs that end as killed processes do, although the process of the test continues.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl Killer {
         Box::new(Killable { log: Some(log), kill, killed })
     }
 
-    /// The log opened last with `id` is killed when it is dropped.
+    /// Makes the last log opened with `id` end as killed when it is dropped.
     ///
     /// # Panics
     /// When no log was opened with `id`.

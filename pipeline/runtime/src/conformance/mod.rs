@@ -21,7 +21,7 @@ pub use simulated::{SimulatedWorkers, without_time};
 
 /// What the suite needs from a log.
 pub trait LogFactory {
-    /// Ends everything of the test before and starts with an empty log, or an unused namespace.
+    /// Ends everything of the previous test and starts with an empty log, or an unused namespace.
     fn reset(&mut self);
 
     /// Creates topics.
@@ -43,17 +43,18 @@ pub trait LogFactory {
     /// group nor aborts its transaction.
     fn kill(&mut self, group: &str, id: &str);
 
-    /// Makes the group and the transaction coordinator give up a killed member at once, or waits until they do.
+    /// Makes the group and the transaction coordinator expel a killed member at once, or waits until they do.
     fn expire(&mut self, group: &str, id: &str);
 
-    /// After all logs were killed and dropped: loses all that is only in memory, as a power cut does. For a log whose
-    /// broker is another process there is nothing to do.
+    /// Loses everything that is only in memory, as a power cut does. Called after all logs were killed and dropped. A
+    /// log whose broker is another process does nothing.
     fn power_cut(&mut self) {}
 
-    /// Makes compaction happen, where that can be asked for.
+    /// Compacts, where compaction can be requested.
     fn compact(&mut self);
 
-    /// Deletes all records that the partitions of a changelog hold now, as retention does. False where that cannot be.
+    /// Deletes all records that the partitions of a changelog hold now, as retention does. False where that is
+    /// impossible.
     fn truncate(&mut self, changelog: &'static Topic) -> bool {
         let _ = changelog;
         false
@@ -89,7 +90,7 @@ pub fn all() -> Vec<(&'static str, ConformanceTest)> {
         ("a_changelog_that_was_truncated_is_refused", recovery::a_changelog_that_was_truncated_is_refused),
         ("a_snapshot_outlives_a_truncated_changelog", recovery::a_snapshot_outlives_a_truncated_changelog),
         ("a_retried_record_is_processed_once", recovery::a_retried_record_is_processed_once),
-        ("a_dead_letter_tells_where_it_came_from", recovery::a_dead_letter_tells_where_it_came_from),
+        ("a_dead_letter_names_its_origin", recovery::a_dead_letter_names_its_origin),
     ]
 }
 

@@ -18,13 +18,13 @@ fn hoarding(harness: &mut Harness<'_>) {
 fn step_until_processed(worker: &mut Worker) {
     let deadline = Instant::now() + PATIENCE;
     while !matches!(step(worker), Step::Processed(_)) {
-        assert!(Instant::now() < deadline, "the worker got nothing to process");
+        assert!(Instant::now() < deadline, "the worker received nothing to process");
     }
 }
 
 pub(super) fn a_crash_after_every_step_changes_nothing(factory: &mut dyn LogFactory) {
     let mut harness = Harness::new(factory);
-    // Few records at a time, so that a life of so many steps ends in as many different places.
+    // Few records at a time, so that lives of different lengths end at different points.
     harness.config.poll_records = 3;
     harness.config.poll_timeout = Duration::from_millis(5);
     harness.config.limits = CommitLimits { time: Duration::from_hours(1), records: 8, bytes: 1 << 30 };
@@ -64,7 +64,7 @@ pub(super) fn state_is_restored_exactly(factory: &mut dyn LogFactory) {
     harness.check(&mut [&mut worker]);
 }
 
-/// A group may take a while to assign partitions to a member that has nothing to read.
+/// Waits for an outcome: a group may take a while to assign partitions to a member that has nothing to read.
 fn wait_for_tasks(harness: &mut Harness<'_>, worker: &mut Worker, expected: &Outcome) {
     let deadline = Instant::now() + PATIENCE;
     while harness.outcome(&mut [worker]) != *expected && Instant::now() < deadline {
@@ -195,14 +195,14 @@ pub(super) fn a_snapshot_newer_than_the_changelog_is_not_used(factory: &mut dyn 
     let mut harness = Harness::new(factory);
     let folder = harness.with_snapshots();
     snapshot_with_tail(&mut harness);
-    // The log is made anew, the snapshots stay behind.
+    // The log is created again; the snapshots stay.
     let mut harness = Harness::new(harness.factory);
     harness.config.snapshots = Some(SnapshotConfig::new(folder, "conformance"));
     harness.publish(&[("line1", Some("all new")), ("lineX", Some("all"))]);
     let mut worker = harness.worker("member");
     harness.settle(&mut [&mut worker]);
     harness.check(&mut [&mut worker]);
-    // Nor is it once the new changelog has grown past it.
+    // It is not used either once the new changelog has grown past it.
     harness.publish_many(200);
     harness.settle(&mut [&mut worker]);
     harness.kill("member", worker);
@@ -242,7 +242,7 @@ pub(super) fn a_changelog_that_was_truncated_is_refused(factory: &mut dyn LogFac
         assert!(!error.can_restart());
         harness.kill("member", worker);
     }
-    assert_eq!(files(), before, "snapshots are all that is left: they are kept");
+    assert_eq!(files(), before, "only the snapshots are left, so they are kept");
     assert!(harness.unread() == 0, "nothing was read with a part of the state");
 }
 
@@ -254,7 +254,7 @@ pub(super) fn a_snapshot_outlives_a_truncated_changelog(factory: &mut dyn LogFac
     harness.settle(&mut [&mut worker]);
     worker.close().expect("close");
     drop(worker);
-    // The snapshots are of the end of the changelog, so nothing that is gone is missed.
+    // The snapshots go up to the end of the changelog, so none of the deleted records is missing.
     if !harness.factory.truncate(&COUNT_CHANGELOG) {
         return;
     }
@@ -282,7 +282,7 @@ pub(super) fn a_retried_record_is_processed_once(factory: &mut dyn LogFactory) {
     harness.check(&mut [&mut worker]);
 }
 
-pub(super) fn a_dead_letter_tells_where_it_came_from(factory: &mut dyn LogFactory) {
+pub(super) fn a_dead_letter_names_its_origin(factory: &mut dyn LogFactory) {
     let mut harness = Harness::new(factory);
     harness.publish(&[("line1", Some("good")), ("line1", Some("sent poison never")), ("line1", Some("good"))]);
     let mut worker = harness.worker("member");

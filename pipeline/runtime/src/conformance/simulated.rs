@@ -1,4 +1,4 @@
-//! Workers of one group on a broker in memory, one of which does one thing at a time, in an order that a seed decides.
+//! Workers of one group on a broker in memory. One of them at a time does one thing; a seed decides the order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::{Lag, Log, Metrics, Step, Topic, Topology, Worker, WorkerConfig};
 
 const MOST_TURNS: u32 = 100_000;
 
-/// A configuration with which time decides nothing: what it leaves open is what a seed may decide.
+/// A configuration in which nothing depends on time. What it leaves open, a seed may decide.
 pub fn without_time() -> WorkerConfig {
     let mut config = WorkerConfig {
         poll_timeout: Duration::ZERO,
@@ -33,7 +33,7 @@ pub struct SimulatedWorkers {
 }
 
 impl SimulatedWorkers {
-    /// So many workers, all of them down.
+    /// This many workers, all of them down.
     pub fn new(broker: Broker, topology: Arc<Topology>, config: WorkerConfig, count: u64) -> Self {
         let metrics = Arc::new(Metrics::new(&topology));
         let inboxes = topology.stages.iter().map(|stage| stage.inbox).collect();
@@ -41,12 +41,12 @@ impl SimulatedWorkers {
         Self { broker, topology, metrics, config, inboxes, workers, deaths: 0, traced: false }
     }
 
-    /// Tells each step on standard error.
+    /// Reports each step on standard error.
     pub fn trace(&mut self) {
         self.traced = true;
     }
 
-    /// The counters of all workers that there were.
+    /// The counters of all workers so far.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -74,7 +74,7 @@ impl SimulatedWorkers {
         let step = worker.step();
         self.tell(slot, &step);
         match step {
-            // The simulated process is gone: its log answers nothing any more.
+            // The simulated process is gone: its log no longer responds.
             Ok(Step::Unavailable(_)) if rng.chance(0.2) => self.deaths += 1,
             Ok(_) => self.workers[slot] = Some(worker),
             Err(error) => {
@@ -90,7 +90,7 @@ impl SimulatedWorkers {
         }
     }
 
-    /// Lets the workers go on until nothing is left to read.
+    /// Runs the workers until nothing is left to read.
     pub fn settle(&mut self, rng: &mut SimulationRng) {
         let lag = self.broker.lag(self.inboxes.iter().map(|inbox| (self.topology.flow.to_owned(), *inbox)).collect());
         let mut turns = 0;
@@ -101,14 +101,14 @@ impl SimulatedWorkers {
         }
     }
 
-    /// Ends all workers and the faults: no transaction is open then, and no answer is late.
+    /// Ends all workers and the faults. Afterwards no transaction is open and no response is late.
     pub fn end(&mut self) {
         self.workers.iter_mut().for_each(|worker| *worker = None);
         self.broker.stop_faults();
         (0..self.workers.len()).for_each(|slot| self.broker.expire(self.topology.flow, &name(slot)));
     }
 
-    /// A worker that is none of the others.
+    /// A worker besides the others.
     pub fn start(&self, id: &str) -> Worker {
         let log: Box<dyn Log> = Box::new(self.broker.open(self.topology.flow, id, &self.inboxes).unwrap());
         Worker::new(Arc::clone(&self.topology), self.config.clone(), log, Arc::clone(&self.metrics))

@@ -9,7 +9,7 @@ use super::word_count::{COUNTS, GROUP, INBOXES, LINES, PARTITIONS, TOPICS};
 use crate::memory::OwnedRecord;
 use crate::{Headers, Log, LogError, Output, Poll, Topic, TopicPartition, append_header};
 
-/// Long enough that what should not appear would have appeared.
+/// Long enough for a record that should not appear to appear.
 const QUIET: Duration = Duration::from_millis(300);
 
 fn start(factory: &mut dyn LogFactory) {
@@ -48,15 +48,15 @@ fn read_until(factory: &mut dyn LogFactory, topic: &'static Topic, count: usize)
     }
 }
 
-/// A record that was polled: its place and its value.
+/// A record that was polled: its position and its value.
 type Polled = (TopicPartition, i64, String);
 
-/// Polls until `count` records came, answering events as a worker does.
+/// Polls until `count` records arrived, and handles events as a worker does.
 fn poll_records(log: &mut dyn Log, count: usize) -> Vec<Polled> {
     let mut polled = Vec::new();
     let deadline = Instant::now() + PATIENCE;
     while polled.len() < count {
-        assert!(Instant::now() < deadline, "only {} of {count} records came", polled.len());
+        assert!(Instant::now() < deadline, "only {} of {count} records arrived", polled.len());
         poll_once(log, &mut polled);
     }
     polled
@@ -199,17 +199,17 @@ pub(super) fn a_zombie_is_fenced(factory: &mut dyn LogFactory) {
     zombie.send(&output(&COUNTS, &[("a", "of the zombie")])).expect("send");
     let mut heir = factory.open(GROUP, "member", &INBOXES);
     let refused = zombie.commit(&next_offsets(&polled));
-    assert!(refused.is_err(), "a fenced producer has committed");
-    // Its clean-up must not touch its heir of the same name.
+    assert!(refused.is_err(), "a fenced producer committed");
+    // Its clean-up must not touch its successor of the same name.
     drop(zombie);
     let mut again = poll_records(&mut *heir, 4);
     again.sort();
     let mut polled = polled;
     polled.sort();
-    assert_eq!(again, polled, "the heir gets what the zombie did not commit");
-    heir.send(&output(&COUNTS, &[("a", "of the heir")])).expect("send");
+    assert_eq!(again, polled, "the successor receives what the zombie did not commit");
+    heir.send(&output(&COUNTS, &[("a", "of the successor")])).expect("send");
     heir.commit(&next_offsets(&again)).expect("commit");
-    assert_eq!(values(&read_until(factory, &COUNTS, 1)), ["of the heir"]);
+    assert_eq!(values(&read_until(factory, &COUNTS, 1)), ["of the successor"]);
 }
 
 pub(super) fn lag_is_zero_only_when_settled(factory: &mut dyn LogFactory) {

@@ -1,7 +1,7 @@
-//! A small flow of two stages, and what it must give, computed by a plain loop.
+//! A small flow of two stages, and its expected results, computed by a plain loop.
 //!
-//! `split` keeps the lines and sends their words to `count`, which counts them. A word with `-` before it is
-//! forgotten. The line `poison` can never be processed, a line that starts with `flaky` needs the outside.
+//! `split` keeps the lines and sends their words to `count`, which counts them. A word with `-` before it is forgotten.
+//! The line `poison` can never be processed. A line that starts with `flaky` fails until something outside responds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub struct Split {
 pub struct Count {
     /// The words.
     pub words: Store<String, u64>,
-    /// The words by length, to have a second store.
+    /// The words by length: a second store.
     pub by_length: Store<(u32, String), ()>,
 }
 
@@ -67,7 +67,7 @@ impl Processor for Split {
         let seen = self.lines.get(&line).copied().unwrap_or(0);
         self.lines.put(line, seen + 1);
         for word in value.split_whitespace() {
-            // Words before these were already sent and must be taken back.
+            // Words before it were already sent and must be dropped.
             if word == "poison" {
                 return Err(ProcessError::dead_letter("POISON", format!("line {seen} is poison")));
             }
@@ -117,7 +117,7 @@ fn take_failure(outside: &AtomicU32) -> bool {
     outside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }
 
-/// The flow. `outside` is how often a flaky line fails before it succeeds.
+/// The flow. `outside` is the number of times that a flaky line fails before it succeeds.
 pub fn topology(outside: &Arc<AtomicU32>) -> Arc<Topology> {
     let outside = Arc::clone(outside);
     let split = Stage {
@@ -136,7 +136,7 @@ pub fn topology(outside: &Arc<AtomicU32>) -> Arc<Topology> {
     Arc::new(Topology { flow: GROUP, stages, dead_letters, flow_partitions: PARTITIONS })
 }
 
-/// What came out, or must come out: states, the full sequence of counts by word, and dead letters.
+/// The results, actual or expected: states, the full sequence of counts by word, and dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// State of `split`.
@@ -150,8 +150,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What the flow must give for lines (key and text, `None` for a tombstone), by a plain loop. Words that are
-    /// forgotten must belong to one line only, since words of different lines may come in any order.
+    /// The expected results for lines (key and text, `None` for a tombstone), by a plain loop. A forgotten word must
+    /// belong to one line only, since words of different lines may arrive in any order.
     pub fn expected<'a>(lines: impl Iterator<Item = &'a (String, Option<String>)>) -> Self {
         let mut outcome = Self::default();
         for (key, value) in lines {

@@ -17,10 +17,10 @@ use crate::record::{Headers, TimestampMillis};
 use crate::store::EachChange;
 use crate::topic::{Topic, TopicPartition};
 
-/// How long [`Broker`] waits for another's open transaction before a restore.
+/// How long [`Broker`] waits before a restore for the open transaction of another producer.
 const STABLE_WAIT: Duration = Duration::from_secs(10);
 
-/// What stays in memory.
+/// Which records stay in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
     /// Everything, for tests.
@@ -31,17 +31,17 @@ pub enum Retention {
     Unread,
 }
 
-/// How a broker behaves.
+/// The configuration of a broker.
 #[derive(Debug, Clone, Copy)]
 pub struct BrokerConfig {
-    /// What stays in memory.
+    /// Which records stay in memory.
     pub retention: Retention,
     /// Whether each transaction leaves a control record, so that offsets have gaps as in Kafka.
     pub control_records: bool,
     /// Whether an open transaction holds back later records of its partitions, as in Kafka.
     pub stable_offsets: bool,
-    /// Whether a member reads its last inbox first, and others only when that has nothing. With stages in the order of the
-    /// flow this keeps little on its way: what has begun is finished before more is taken in.
+    /// Whether a member reads its last inbox first, and others only when that one is empty. With stages in the order of
+    /// the flow this keeps few records in flight: what has begun is finished before more is read.
     pub last_inbox_first: bool,
     /// Faults to inject.
     #[cfg(any(test, feature = "conformance"))]
@@ -61,7 +61,7 @@ impl BrokerConfig {
         }
     }
 
-    /// Without what one process does not need, for the embedded log.
+    /// For the embedded log: without the parts of Kafka's behaviour that one process does not need.
     pub fn embedded(retention: Retention) -> Self {
         Self {
             retention,
@@ -76,14 +76,14 @@ impl BrokerConfig {
 
 /// Adds durability to a broker.
 pub trait Durability: Send + Sync {
-    /// Writes a batch atomically. Called outside of the broker's mutex, by several threads at once, with offsets
-    /// already given; the batch becomes visible when this returns `Ok`. After an `Err` it never does.
+    /// Writes a batch atomically. Called without the broker's mutex, by several threads at once, when the records have
+    /// their offsets. The batch becomes visible when this returns `Ok`; after an `Err` it never does.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] or [`LogError::Fatal`], handed to the one who commits.
+    /// [`LogError::Unavailable`] or [`LogError::Fatal`], returned to the caller of the commit.
     fn write(&self, batch: &Batch) -> Result<(), LogError>;
 
-    /// Serves [`crate::Log::restore`] from what was written. `None` lets the broker's memory answer.
+    /// Serves [`crate::Log::restore`] from what was written. `None` to read from the broker's memory instead.
     fn restore(&self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Option<Result<i64, LogError>> {
         let _ = (changelog, from, each);
         None
@@ -102,8 +102,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits a batch: offsets are given under the mutex, the durable write happens outside, and readers are kept
-    /// back until it succeeded; in partitions after the first `prompt` ones even longer.
+    /// Commits a batch. Records get their offsets under the mutex, and are written durably without it. Readers do not
+    /// see them before that has succeeded; in partitions after the first `prompt` ones they see them even later.
     pub(super) fn commit(&self, mut batch: Batch, producer: u64, prompt: usize) -> Result<(), LogError> {
         let Some(durability) = &self.durability else {
             let mut state = self.lock();
@@ -141,7 +141,7 @@ impl Shared {
         Ok(stable)
     }
 
-    /// Waits until the partition has no open transaction, then shares its chunks.
+    /// Waits until the partition has no open transaction, then returns its chunks, shared.
     fn stable_chunks(&self, partition: TopicPartition, from: i64) -> Result<(Vec<Chunk>, i64), LogError> {
         let deadline = Instant::now() + STABLE_WAIT;
         let mut state = self.lock();
@@ -224,7 +224,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Sets the next offset that a partition gives, at start.
+    /// Sets the next offset of a partition, at start.
     ///
     /// # Errors
     /// [`LogError::Fatal`] when the partition does not exist.

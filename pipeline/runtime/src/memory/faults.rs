@@ -7,32 +7,32 @@ use super::injection::Fault;
 pub struct Faults {
     /// Decides everything.
     pub seed: u64,
-    /// The process dies in `commit`, nothing became visible.
+    /// The process dies in `commit`; nothing became visible.
     pub crash_before_commit: f64,
-    /// The process dies in `commit`; whether it became visible is decided when the transactional id comes back.
+    /// The process dies in `commit`; whether it became visible is decided when the transactional id returns.
     pub crash_during_commit: f64,
-    /// The process dies in `commit`, all of it is visible.
+    /// The process dies in `commit`; everything became visible.
     pub crash_after_commit: f64,
     /// The process dies in `poll`.
     pub crash_in_poll: f64,
-    /// `send` or `commit` answers that the transaction must be aborted.
+    /// `send` or `commit` returns that the transaction must be aborted.
     pub abort: f64,
-    /// Another takes over the transactional id.
+    /// Another producer takes over the transactional id.
     pub fence: f64,
     /// Partitions move between the members of a group.
     pub rebalance: f64,
-    /// The member is expelled from its group, its partitions are lost.
+    /// A member is expelled from the group and loses its partitions.
     pub expel: f64,
-    /// Records handed out since the last commit are handed out again.
+    /// Records delivered since the last commit are delivered again.
     pub redeliver: f64,
     /// A committed batch becomes visible late in some partitions.
     pub delay: f64,
-    /// A commit reaches the broker late, or its answer comes late.
+    /// A commit reaches the broker late, or its response is late.
     pub slow_commit: f64,
-    /// A poll hands out one to three records only.
+    /// A poll returns only one to three records.
     pub few_records: f64,
-    /// The process dies at this moment and at no other: [`super::Broker::moments`] counts from 1 what changes something at
-    /// the broker, or in a process that the broker has answered.
+    /// The process dies at this moment and at no other. [`super::Broker::moments`] counts them from 1: each change at
+    /// the broker, and each response that changes something in a process.
     pub die_at: Option<u64>,
 }
 
@@ -57,7 +57,7 @@ impl Faults {
         }
     }
 
-    /// Every kind of fault, often enough that a short run meets most.
+    /// Every kind of fault, often enough for a short run to meet most of them.
     pub fn all(seed: u64) -> Self {
         Self {
             seed,

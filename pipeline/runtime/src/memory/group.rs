@@ -1,6 +1,6 @@
-//! Consumer groups: who reads which partition, and how that changes.
+//! Consumer groups: which member reads which partition, and how that changes.
 //!
-//! A partition belongs to one member until that member releases it or is expelled; only then another gets it.
+//! A partition belongs to one member until that member releases it or is expelled; only then is it assigned to another.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ pub(super) struct Group {
     pub(super) members: BTreeMap<String, Member>,
     /// The next offset to read.
     pub(super) offsets: FxHashMap<Place, i64>,
-    /// Progress that a transaction without outcome will set or not: nobody may start there before it is decided.
+    /// Partitions whose offsets depend on a transaction without outcome: they are assigned to nobody before it is
+    /// decided.
     pub(super) undecided: Vec<Place>,
     /// Moves partitions on a forced rebalance.
     shift: usize,
@@ -32,7 +33,7 @@ pub(super) struct Member {
     revoking: Vec<Place>,
 }
 
-/// What a member has to be told next.
+/// The change that a member has to learn of next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     None,
@@ -41,14 +42,14 @@ pub(super) enum Change {
 }
 
 impl Group {
-    /// Adds a member, or replaces the one of the same name at once, as static membership does.
+    /// Adds a member, or at once replaces the member of the same name, as static membership does.
     pub(super) fn join(&mut self, name: &str, token: u64, topics: Vec<usize>, partitions: impl Fn(usize) -> i32) {
         let member = Member { token, topics, target: Vec::new(), owned: Vec::new(), revoking: Vec::new() };
         self.members.insert(name.to_owned(), member);
         self.assign(partitions);
     }
 
-    /// The partitions that others have, when `name` is not a member.
+    /// The partitions that others own, when `name` is not a member.
     pub(super) fn held_by_others(&self, name: &str) -> Vec<Place> {
         if self.members.contains_key(name) {
             return Vec::new();
@@ -85,7 +86,7 @@ impl Group {
         }
     }
 
-    /// Takes the next change for a member: first what it must give up, then what it gains.
+    /// Takes the next change for a member: first the partitions it must release, then those it gains.
     pub(super) fn next_change(&mut self, name: &str) -> Change {
         let Some(member) = self.members.get_mut(name) else { return Change::None };
         let keeps = |place: &Place| member.target.contains(place);
@@ -110,14 +111,14 @@ impl Group {
         !self.undecided.contains(&place) && !self.members.values().any(|member| member.holds(place))
     }
 
-    /// Ends a member's hold on partitions that it was told to give up or gives up itself.
+    /// Ends a member's hold on partitions that were revoked, or that it releases by itself.
     pub(super) fn release(&mut self, name: &str, places: &[Place]) {
         let Some(member) = self.members.get_mut(name) else { return };
         member.revoking.retain(|place| !places.contains(place));
         member.owned.retain(|place| !places.contains(place));
     }
 
-    /// Whether this very member holds the partition.
+    /// Whether the member with this token holds the partition.
     pub(super) fn holds(&self, name: &str, token: u64, place: Place) -> bool {
         self.members.get(name).is_some_and(|member| member.token == token && member.holds(place))
     }

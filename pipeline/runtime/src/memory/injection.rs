@@ -1,5 +1,5 @@
-//! Where the broker asks whether a fault happens now. Without the feature `conformance` none ever does, and the questions
-//! cost nothing.
+//! Where the broker asks whether a fault happens now. Without the feature `conformance` none ever does, and the
+//! questions cost nothing.
 
 #[cfg(not(any(test, feature = "conformance")))]
 pub(super) use absent::Injection;

@@ -40,7 +40,7 @@ pub struct MemoryLog {
     shared: Arc<Shared>,
     config: MemberConfig,
     topics: Vec<usize>,
-    /// What others had when this member was not one yet.
+    /// The partitions that others owned before this worker joined the group.
     elsewhere: Vec<TopicPartition>,
     token: u64,
     producer: u64,
@@ -54,7 +54,7 @@ pub struct MemoryLog {
     pub(super) dead: bool,
 }
 
-/// Records of one partition to hand out: the chunk and the range of its entries.
+/// Records of one partition to pass on: the chunk and the range of its entries.
 type Slice = (TopicPartition, Chunk, std::ops::Range<usize>);
 
 impl MemoryLog {
@@ -105,11 +105,11 @@ impl MemoryLog {
         Ok(())
     }
 
-    /// What a worker must not do while a commit is on its way.
+    /// Refuses a call that is not allowed while a commit is under way.
     fn check_no_commit(&self) -> Result<(), LogError> {
         match self.slow_commit {
             None => Ok(()),
-            Some(_) => Err(LogError::fatal("a commit is on its way")),
+            Some(_) => Err(LogError::fatal("a commit is under way")),
         }
     }
 
@@ -118,7 +118,7 @@ impl MemoryLog {
         LogError::unavailable("the process was killed by the simulation")
     }
 
-    /// What has to be told before records: lost, revoked or assigned partitions.
+    /// The event to return before any records: lost, revoked or assigned partitions.
     fn next_event(&mut self, state: &mut State) -> Option<Poll> {
         let group = state.groups.get(&self.config.group)?;
         if group.members.get(&self.config.id).is_none_or(|member| member.token != self.token) {
@@ -155,7 +155,7 @@ impl MemoryLog {
         }
     }
 
-    /// Takes what can be read now, sharing the chunks, so that it is handed out without the mutex.
+    /// Takes what can be read now and shares the chunks, so that records are passed on without the mutex.
     fn take_slices(&mut self, state: &mut State, max_records: usize) -> Vec<Slice> {
         let mut left = max_records;
         let mut slices = Vec::new();
@@ -187,7 +187,7 @@ impl MemoryLog {
         slices
     }
 
-    /// Faults that a poll can meet.
+    /// Injects the faults that a poll can meet.
     fn inject_in_poll(&mut self, state: &mut State, max_records: &mut usize) -> Result<(), LogError> {
         if !state.injection.is_active() {
             return Ok(());
@@ -243,7 +243,7 @@ impl MemoryLog {
         Ok(())
     }
 
-    /// A moment has come: the process goes on, or dies of a fault.
+    /// A moment at which the process may die: an error if it does.
     fn moment(&mut self, state: &mut State, what: &str) -> Result<(), LogError> {
         if state.injection.dies(|| format!("{}: {what}", self.config.id)) { Err(self.die()) } else { Ok(()) }
     }
@@ -271,7 +271,7 @@ impl Log for MemoryLog {
             let slices = self.take_slices(&mut state, max_records);
             let now = Instant::now();
             if !slices.is_empty() {
-                self.moment(&mut state, "records are handed out")?;
+                self.moment(&mut state, "records are delivered")?;
             }
             if !slices.is_empty() || now >= deadline {
                 break slices;
@@ -388,7 +388,7 @@ impl Log for MemoryLog {
     fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
-        // As with Kafka, anybody may ask: this does not tell whether the caller has been replaced.
+        // As with Kafka, anybody may ask: the answer does not show whether the caller was replaced.
         self.moment(&mut state, "a snapshot will be written")?;
         let place = state.place(changelog)?;
         Ok(state.partition(place).end)
@@ -432,7 +432,7 @@ mod tests {
         let mut output = Output::new(2);
         output.send(&COUNTS, b"zombie", |buffer| buffer.push(1));
         old.send(&output).unwrap();
-        old.commit(&[(moved[0], 1)]).expect("until it is released, the partition is ours");
+        old.commit(&[(moved[0], 1)]).expect("the partition is ours until it is released");
         old.release(&moved).unwrap();
         old.send(&output).unwrap();
         assert!(matches!(old.commit(&[(moved[0], 2)]), Err(LogError::Abortable(_))));
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_inbox_is_read_first_where_that_is_wanted() {
+    fn the_last_inbox_is_read_first_where_that_is_configured() {
         let config = BrokerConfig { last_inbox_first: true, ..BrokerConfig::like_kafka() };
         let broker = Broker::new(config);
         broker.create_topics(&TOPICS, 2);

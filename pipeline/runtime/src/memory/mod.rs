@@ -1,7 +1,7 @@
 //! The memory log: an in-process broker with topics, transactions and consumer groups, shared by several [`Log`]s.
 //!
-//! It is the core of the embedded log, which adds a [`Durability`]. It also serves tests: the feature `conformance` adds
-//! seeded faults and control over what happens when. Without that feature neither can be reached.
+//! It is the core of the embedded log, which adds a [`Durability`]. It also serves tests: the feature `conformance`
+//! adds seeded faults and control over what happens when. Without that feature neither can be reached.
 //!
 //! [`Log`]: crate::Log
 

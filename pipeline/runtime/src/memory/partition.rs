@@ -1,4 +1,5 @@
-//! Records of one partition in memory: chunks of records that share one buffer, and what keeps readers back.
+//! Records of one partition in memory: chunks of records that share a buffer, and the transactions that hold back
+//! readers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::record::{Headers, TimestampMillis};
 pub struct StoredRecord<'a> {
     /// Its offset in the partition.
     pub offset: i64,
-    /// When what it tells happened.
+    /// When the event it reports happened.
     pub timestamp: TimestampMillis,
     /// The key's bytes.
     pub key: &'a [u8],
@@ -23,7 +24,7 @@ pub struct StoredRecord<'a> {
     pub headers: Headers<'a>,
 }
 
-/// Where a record lies in its buffer: key, value and headers; the key ends where the value starts.
+/// The positions of key, value and headers of a record in its buffer. The key ends where the value starts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) offset: i64,
@@ -50,7 +51,7 @@ impl Entry {
     }
 }
 
-/// Appends records to one buffer. A run of records with the same headers keeps them once.
+/// Appends records to one buffer. A run of records with the same headers stores them once.
 #[derive(Debug, Default)]
 pub(super) struct BufferWriter {
     pub(super) bytes: Vec<u8>,
@@ -105,7 +106,7 @@ impl Chunk {
     }
 }
 
-/// Keeps the last stable offset of a partition back while a transaction is open or being made visible.
+/// Holds back the last stable offset of a partition while a transaction is open or is being made visible.
 #[derive(Debug, Clone, Copy)]
 struct Pin {
     producer: u64,
@@ -120,10 +121,10 @@ pub(super) struct PartitionLog {
     chunks: VecDeque<Chunk>,
     /// Records below are gone.
     pub(super) start: i64,
-    /// The next offset to give.
+    /// The next offset to assign.
     pub(super) end: i64,
     pins: Vec<Pin>,
-    /// Records kept after the last compaction and added since, to compact when that halves them.
+    /// Records kept by the last compaction, and added since: the next compaction is due when it can halve them.
     compacted: usize,
     added: usize,
 }
@@ -158,7 +159,7 @@ impl PartitionLog {
         self.pins.iter().map(|pin| pin.offset).min().unwrap_or(self.end).min(self.end)
     }
 
-    /// Gives `count` offsets and returns the first.
+    /// Reserves `count` offsets and returns the first.
     pub(super) fn reserve(&mut self, count: usize) -> i64 {
         let base = self.end;
         self.end += count as i64;
@@ -193,7 +194,7 @@ impl PartitionLog {
         self.start = self.start.max(offset.min(self.end));
     }
 
-    /// Forgets the records below `offset`, also those of a chunk that goes on after it.
+    /// Forgets the records below `offset`, also those of a chunk that extends beyond it.
     #[cfg(any(test, feature = "conformance"))]
     pub(super) fn delete_below(&mut self, offset: i64) {
         self.drop_below(offset);
@@ -203,7 +204,7 @@ impl PartitionLog {
         }
     }
 
-    /// Forgets the records at and after `end`, which is the next offset to give again.
+    /// Forgets the records at and after `end`, which becomes the next offset to assign.
     #[cfg(any(test, feature = "conformance"))]
     pub(super) fn cut(&mut self, end: i64) {
         self.end = self.end.min(end.max(self.start));
@@ -217,15 +218,15 @@ impl PartitionLog {
         }
     }
 
-    /// Compacts what is stable when that may free half of the records.
+    /// Compacts the stable records when that may free half of them.
     pub(super) fn compact_if_worthwhile(&mut self, tick: u64) {
         if self.added > 1024 && self.added > self.compacted {
             self.compact(tick);
         }
     }
 
-    /// Keeps the newest record of each key among the stable ones, tombstones included, in one chunk with a buffer of its
-    /// own. Later chunks stay as they are: those of open transactions are still to come between them.
+    /// Keeps the newest stable record of each key, tombstones included, in one chunk with a buffer of its own. Later
+    /// chunks stay as they are: chunks of open transactions are still to be inserted between them.
     pub(super) fn compact(&mut self, tick: u64) {
         let stable = self.stable(tick);
         let later = self.chunks.split_off(self.chunks.partition_point(|chunk| chunk.last() < stable));
@@ -247,7 +248,7 @@ impl PartitionLog {
     }
 }
 
-/// A record on its way into a transaction, before it has an offset.
+/// A record for a transaction, before it has an offset.
 pub(super) fn without_offset<'a>(record: &OutputRecord<'a>) -> StoredRecord<'a> {
     StoredRecord {
         offset: 0,
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_that_ends_after_a_compaction_comes_at_its_place() {
+    fn a_transaction_that_ends_after_a_compaction_keeps_its_position() {
         let mut log = PartitionLog::new();
         let early = log.reserve(2);
         log.insert(chunk(early, &["a", "a"]));

@@ -1,4 +1,4 @@
-//! What the broker guards with its one mutex: topics, groups, producers and the injection of faults.
+//! The state that the broker guards with its one mutex: topics, groups, producers and the injection of faults.
 
 use rustc_hash::FxHashMap;
 
@@ -22,9 +22,9 @@ pub(super) struct TopicState {
 pub(super) struct ProducerState {
     /// Number of the transactional id, names it in pins.
     pub(super) id: u64,
-    /// Rises with each producer that takes the id: older ones are fenced.
+    /// Rises with each producer that takes over the id: older ones are fenced.
     pub(super) epoch: u64,
-    /// A commit whose outcome the dead producer never learnt, and the outcome, unless it is left to chance.
+    /// A commit whose outcome the dead producer never learned, and the outcome; `None` leaves it to chance.
     pub(super) undecided: Option<(Batch, Option<bool>)>,
 }
 
@@ -103,7 +103,7 @@ impl State {
         change(self.groups.entry(name.to_owned()).or_default(), &partitions);
     }
 
-    /// Gives a transactional id to a new producer: fences older ones and decides what they left open.
+    /// Passes a transactional id to a new producer: fences older ones and decides the transactions they left open.
     pub(super) fn take_transactional_id(&mut self, id: &str) -> (u64, u64) {
         self.end_transactions_of(id);
         let number = self.next_number();
@@ -137,7 +137,7 @@ impl State {
         }
     }
 
-    /// Gives offsets to the records of a batch and keeps readers back until it is published.
+    /// Assigns offsets to the records of a batch, and holds back readers until it is published.
     pub(super) fn reserve(&mut self, batch: &mut Batch, producer: u64) -> Result<(), LogError> {
         let marker = usize::from(self.control_records);
         for part in &batch.parts {
@@ -155,7 +155,8 @@ impl State {
         Ok(())
     }
 
-    /// Makes a batch visible, with the progress of its group: at once in the first `prompt` partitions, late in the others.
+    /// Makes a batch visible, with the progress of its group: at once in the first `prompt` partitions, late in the
+    /// others.
     pub(super) fn publish(&mut self, batch: Batch, producer: u64, prompt: usize) {
         if let Some(group) = batch.group.clone() {
             self.set_offsets(&group, &batch.offsets);

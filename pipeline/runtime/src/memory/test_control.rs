@@ -1,4 +1,5 @@
-//! What tests see of a broker and do to it: compaction, deletions, expulsions and rebalances at a moment of their choice.
+//! What tests see of a broker and do to it: compaction, deletions, expulsions and rebalances at a moment of their
+//! choice.
 
 use super::broker::{Broker, OwnedRecord};
 use super::faults::Faults;
@@ -54,14 +55,14 @@ impl Broker {
         self.0.changed.notify_all();
     }
 
-    /// Ends the injection of faults; delays that are under way end too.
+    /// Stops the injection of faults, and ends the delays that are under way.
     pub fn stop_faults(&self) {
         let mut state = self.0.lock();
         state.injection.faults = None;
         state.tick += 1000;
     }
 
-    /// Begins the injection of faults again.
+    /// Starts the injection of faults again.
     pub fn start_faults(&self, faults: Faults) {
         self.0.lock().injection.faults = Some(faults);
     }
@@ -82,8 +83,8 @@ impl Broker {
         self.0.changed.notify_all();
     }
 
-    /// Deletes the records below `before`, as retention and `kafka-delete-records.sh` do. Unlike compaction, this moves the
-    /// partition's start.
+    /// Deletes the records below `before`, as retention and `kafka-delete-records.sh` do. Unlike compaction, this moves
+    /// the partition's start.
     ///
     /// # Errors
     /// [`LogError::Fatal`] when the partition does not exist.
@@ -107,7 +108,7 @@ impl Broker {
 }
 
 impl MemoryLog {
-    /// Ends as a killed process does: the group still counts the member in, the transaction stays open.
+    /// Ends as a killed process does: it stays a member of its group, and its transaction stays open.
     pub fn kill(mut self) {
         self.dead = true;
     }

@@ -26,7 +26,7 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// An empty transaction that expects about as much as the one before.
+    /// An empty transaction with room for about this many bytes.
     pub(super) fn with_capacity(bytes: usize) -> Self {
         Self { buffer: BufferWriter::with_capacity(bytes), ..Self::default() }
     }
@@ -41,11 +41,11 @@ impl Transaction {
 
     /// Copies the records of `output`.
     pub(super) fn append(&mut self, output: &Output) -> Result<(), LogError> {
-        // Entries name places in the buffer with 32 bits. The worker's commit limits stay far below.
+        // Entries store positions in the buffer in 32 bits. The worker's commit limits stay far below that.
         if self.byte_size() + 3 * output.byte_size() + 64 * output.len() > u32::MAX as usize / 2 {
             return Err(LogError::fatal("one transaction holds more than 2 GiB"));
         }
-        // In one step: growing bit by bit would copy a large transaction several times.
+        // In one step: growing little by little would copy a large transaction several times.
         self.buffer.bytes.reserve(output.byte_size());
         for record in output.records() {
             let entry = self.buffer.push(without_offset(&record));
@@ -56,7 +56,7 @@ impl Transaction {
     }
 
     fn place(&mut self, topic: &'static Topic, partition: i32) -> usize {
-        // The address stands for the topic: it is one static. Two statics of one name would only make two parts.
+        // The address identifies the topic, which is one static. Two statics of one name would only make two parts.
         let address = std::ptr::from_ref(topic) as usize;
         *self.places.entry((address, partition)).or_insert_with(|| {
             self.parts.push(Part { topic, partition, entries: Vec::new() });
@@ -89,7 +89,7 @@ impl Batch {
         self.parts.iter().map(|part| BatchPart { bytes: &self.bytes, part })
     }
 
-    /// The consumer group whose progress this is, when there are offsets.
+    /// The consumer group whose offsets these are, when there are offsets.
     pub fn group(&self) -> Option<&str> {
         self.group.as_deref()
     }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Only fencings within this time count together. Two processes of one name fence each other about once a second. A broker
-/// that froze makes a member fence itself, because it joins twice then, but only once each time.
+/// Only fencings within this time count together. Two processes of one name fence each other about once a second. A
+/// broker that froze makes a member fence itself, because it joins twice then, but only once each time.
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// How long after its start a process counts as the newcomer.
@@ -28,7 +28,7 @@ impl Fencings {
         Self { started, seen: Vec::new() }
     }
 
-    /// Counts a fencing at `now`. Whether there were so many that another process must have this instance name.
+    /// Counts a fencing at `now`. Whether the limit is reached: another process must have this instance name.
     pub(super) fn count(&mut self, now: Instant) -> bool {
         self.seen.retain(|earlier| now.duration_since(*earlier) < WINDOW);
         self.seen.push(now);

@@ -10,7 +10,7 @@ use crate::record::Headers;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
-/// A transaction with no more records than this is no sign of load.
+/// A transaction with no more records than this does not count as load.
 const FEW_RECORDS: usize = 8;
 
 /// Where the worker's transaction is after a step that may have had to abort it.
@@ -68,8 +68,8 @@ impl Worker {
         Ok(self.log.abort()?)
     }
 
-    /// Under load: whether the limits are reached. A transaction of offsets alone waits ten times longer, because the
-    /// broker is slow with those; it is committed with later output or when there is nothing to read.
+    /// Whether the limits are reached under load. A transaction of offsets alone may grow ten times larger, because the
+    /// broker is slow with those. It is committed with later output, or when there is nothing to read.
     pub(super) fn is_commit_due(&mut self) -> bool {
         let limits = self.config.limits;
         let Uncommitted { since: Some(since), records, bytes, .. } = self.uncommitted else { return false };
@@ -112,7 +112,7 @@ impl Worker {
         self.committing = Some(Committing { since: started, records });
         let transaction = self.poll_commit()?;
         if transaction == Transaction::Committed {
-            // Its end is known at once, so readers see at once what it made visible.
+            // It ended at once, so readers see its records at once, and the next commit need not linger.
             self.commit_ended = None;
         }
         Ok(transaction)
@@ -151,7 +151,7 @@ impl Worker {
         Ok(transaction)
     }
 
-    /// For how long the next commit waits for more although there is nothing to read.
+    /// How much longer the next commit waits for more input although there is nothing to read.
     pub(super) fn linger_left(&self) -> Duration {
         self.commit_ended.map_or(Duration::ZERO, |ended| self.config.linger.saturating_sub(ended.elapsed()))
     }
@@ -189,7 +189,7 @@ mod tests {
     use crate::worker::{CommitLimits, Step, WorkerConfig};
     use crate::{Metrics, Output, ProcessError, Processor, Producer, Record, Stage, StateStore, Topology};
 
-    /// Sends a record for each that is not empty.
+    /// Sends a record for each record that is not empty.
     struct Echo;
 
     impl Processor for Echo {
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    /// A worker that reads one record per poll, and what it counts; `value` is that of each of ten records.
+    /// A worker that reads one record per poll, and its counters. There are ten records, each with this `value`.
     fn worker(limits: CommitLimits, value: &[u8]) -> (Worker, Arc<Metrics>) {
         let processor = Box::new(|_| -> Box<dyn Processor> { Box::new(Echo) });
         let stages = vec![Stage { name: "echo", inbox: &LINES, changelog: None, processor }];

@@ -30,7 +30,7 @@ use retry::Retry;
 use timer::RunTimer;
 use warm_up::WarmUp;
 
-/// How much a transaction collects under load. When there is nothing to read, it is committed at once.
+/// How much a transaction collects under load. It is committed at once when there is nothing to read.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitLimits {
     /// Time since its first record.
@@ -47,27 +47,28 @@ impl Default for CommitLimits {
     }
 }
 
-/// How a worker works.
+/// The configuration of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
     /// How much a transaction collects.
     pub limits: CommitLimits,
     /// How long a poll waits for records when nothing is uncommitted.
     pub poll_timeout: Duration,
-    /// For so long after a commit that took time the next one waits for more, even when there is nothing to read: readers see
-    /// late what was committed, and what this worker reads of it itself should not wait for one commit more. A commit of a few
-    /// records is no sign of load, and nothing is waited for.
+    /// After a commit under load, how long the next commit waits for more input, even when there is nothing to read.
+    /// Readers see committed records with a delay, and records that this worker sent to itself should not have to wait
+    /// for another commit. Commits of a few records are not a sign of load and do not linger.
     pub linger: Duration,
     /// The name of this process among those that share the log, for the message when another process has the same.
     pub instance: String,
-    /// Most records of one poll.
+    /// The most records of one poll.
     pub poll_records: usize,
-    /// How long the log may be unavailable before it is given up for a new one.
+    /// How long the log may be unavailable before the worker restarts with a new one.
     pub unavailable: Duration,
-    /// Snapshot files; none without.
+    /// Where and when to write snapshot files; `None` for none.
     pub snapshots: Option<SnapshotConfig>,
-    /// A worker that joins a group in which others are at work first reads state of their partitions, up to so many entries:
-    /// what comes to it then stands still for a moment only. It takes memory until its own partitions are restored. None with 0.
+    /// How many entries of state a worker reads before it joins a group with other members. A partition that moves to
+    /// it then stops only for a moment. The entries take memory until the worker's own partitions are restored. 0 reads
+    /// none.
     pub warm_up_entries: u64,
 }
 
@@ -89,15 +90,15 @@ impl Default for WorkerConfig {
 /// What one step did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Processed this many records; none, when something is still to be committed.
+    /// Processed this many records; 0 when there is only something left to commit.
     Processed(usize),
     /// Nothing to read; all is committed.
     Idle,
-    /// Partitions came or went.
+    /// Partitions were assigned, revoked or lost, or state was read.
     Rebalanced,
-    /// The transaction was aborted and will be done again.
+    /// The transaction was aborted; its records are processed again.
     Aborted,
-    /// A record is to be tried again after this pause.
+    /// A record is tried again after this pause.
     Retry(Duration),
     /// The log did not answer; try again after this pause.
     Unavailable(Duration),
@@ -129,7 +130,7 @@ pub enum WorkerError {
         origin: TopicPartition,
         /// The offset of the record.
         offset: i64,
-        /// What the processor said.
+        /// The processor's reason.
         text: String,
     },
     /// State could not be written or restored.
@@ -143,12 +144,12 @@ pub enum WorkerError {
         #[source]
         error: StateError,
     },
-    /// Records of the changelog were deleted, and no snapshot has what was in them: to go on with the rest would give wrong
+    /// Records of the changelog were deleted, and no snapshot covers them. Processing with the rest would give wrong
     /// outputs.
     #[error(
-        "state of stage {stage}, partition {partition}, cannot be restored: {text}. Records were deleted, by retention or by \
-         hand; compaction does not do that. Put back the folder of snapshots or the topic from a copy, or load the data \
-         again into another namespace"
+        "state of stage {stage}, partition {partition}, cannot be restored: {text}. Records were deleted, by retention or \
+         by hand; compaction does not do that. Restore the folder of snapshots or the topic from a backup, or load the \
+         data again into another namespace"
     )]
     Truncated {
         /// The stage.
@@ -176,13 +177,13 @@ impl WorkerError {
         }
     }
 
-    /// Whether a new log and restored tasks may go on where this worker ended.
+    /// Whether a worker with a new log and restored tasks may continue from the last commit.
     pub fn can_restart(&self) -> bool {
         matches!(self, Self::Log(LogError::Abortable(_) | LogError::Unavailable(_) | LogError::Fenced(_)))
     }
 }
 
-/// What is uncommitted.
+/// The transaction that still collects.
 #[derive(Debug, Default)]
 struct Uncommitted {
     since: Option<Instant>,
@@ -191,7 +192,7 @@ struct Uncommitted {
     timestamp: TimestampMillis,
 }
 
-/// A commit that is on its way.
+/// A commit that is under way.
 #[derive(Debug, Clone, Copy)]
 struct Committing {
     since: Instant,
@@ -205,13 +206,13 @@ pub struct Worker {
     log: Box<dyn Log>,
     metrics: Arc<Metrics>,
     tasks: Vec<Task>,
-    /// State of partitions that may come.
+    /// State of partitions that this worker may be assigned.
     warm_up: WarmUp,
     output: Output,
     uncommitted: Uncommitted,
-    /// The commit that is on its way. Nothing is sent until it has ended.
+    /// The commit that is under way. Nothing is sent until it has ended.
     committing: Option<Committing>,
-    /// When a commit under load has ended, if the last one was one.
+    /// When the last commit ended, if it was one under load.
     commit_ended: Option<Instant>,
     retry: Option<Retry>,
     aborts: u32,
@@ -228,7 +229,7 @@ struct HaltAt {
 }
 
 impl Worker {
-    /// A worker without tasks: the log assigns them.
+    /// A worker without tasks; the log assigns partitions.
     pub fn new(topology: Arc<Topology>, config: WorkerConfig, log: Box<dyn Log>, metrics: Arc<Metrics>) -> Self {
         let output = Output::new(topology.flow_partitions);
         Self {
@@ -252,7 +253,8 @@ impl Worker {
     /// Does one thing: restores, polls, processes, commits when it is time.
     ///
     /// # Errors
-    /// [`WorkerError`] ends the worker: drop it. [`WorkerError::can_restart`] tells whether a new one may go on.
+    /// A [`WorkerError`] ends the worker: drop it. [`WorkerError::can_restart`] says whether a new one may take its
+    /// place.
     pub fn step(&mut self) -> Result<Step, WorkerError> {
         if self.warm_up() {
             return Ok(Step::Rebalanced);
@@ -288,8 +290,8 @@ impl Worker {
         }
     }
 
-    /// Steps until the shutdown, then ends cleanly: commits, writes snapshots, gives up its partitions. Calls `between`
-    /// before each step, and often during a pause.
+    /// Steps until the shutdown, then ends cleanly: commits, writes snapshots, releases its partitions. Calls `between`
+    /// before each step, and repeatedly during a pause.
     pub(crate) fn run(
         &mut self,
         shutdown: &Shutdown,
@@ -314,7 +316,7 @@ impl Worker {
         self.close()
     }
 
-    /// Ends cleanly: commits, writes snapshots, gives up all partitions.
+    /// Ends cleanly: commits, writes snapshots, releases all partitions.
     ///
     /// # Errors
     /// [`WorkerError`], when the log fails.
@@ -447,7 +449,7 @@ impl Worker {
         for &partition in partitions {
             let number = self.topology.stages.iter().position(|stage| stage.inbox.name == partition.topic);
             let Some(number) = number else {
-                return Err(LogError::fatal(format!("assigned {partition}, which no stage reads")).into());
+                return Err(LogError::fatal(format!("{partition} was assigned, but no stage reads it")).into());
             };
             self.tasks.retain(|task| task.inbox != partition);
             let task = self.task_for(number, partition);
@@ -462,7 +464,7 @@ impl Worker {
         let covered = self.covered_by(|task| partitions.contains(&task.inbox));
         let mut leaving = self.take_tasks(partitions);
         self.log.release(partitions)?;
-        // The partitions are on their way meanwhile.
+        // After the release, so that the new owners need not wait for it.
         self.write_covered(&mut leaving, &covered);
         Ok(Step::Rebalanced)
     }

@@ -12,24 +12,24 @@ use crate::stage::Topology;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
-/// How far the restoring of tasks is.
+/// The progress of restoring tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Restoring {
     /// All tasks are restored.
     Done,
-    /// There are more to restore.
+    /// Some tasks are still to be restored.
     More,
     /// A changelog cannot be read yet, for this reason.
     Unavailable(String),
 }
 
-/// After so many entries the partitions that are restored go on, before others are restored. Tasks with little state go on
+/// After this many entries the restored partitions resume, before others are restored. Tasks with little state resume
 /// together, so that none of them runs ahead of the others.
 const ENTRIES_IN_ONE_STEP: u64 = 10_000;
 
 impl Worker {
-    /// Restores tasks that are not restored yet, and lets their records flow. The last stages come first: what the stages before
-    /// have sent them goes on, while those are restored.
+    /// Restores tasks that are not restored yet, and resumes their partitions. The last stages come first: they process
+    /// what earlier stages have sent them while those are restored.
     pub(super) fn restore_some(&mut self) -> Result<Restoring, WorkerError> {
         let mut waiting: Vec<usize> = (0..self.tasks.len()).filter(|number| !self.tasks[*number].restored).collect();
         waiting.sort_by_key(|number| std::cmp::Reverse(self.tasks[*number].stage));
@@ -53,7 +53,7 @@ impl Worker {
                 break;
             }
         }
-        match self.let_flow(&restored) {
+        match self.resume_restored(&restored) {
             Err(WorkerError::Log(LogError::Unavailable(reason))) => return Ok(Restoring::Unavailable(reason.into())),
             flowing => flowing?,
         }
@@ -68,7 +68,7 @@ impl Worker {
         })
     }
 
-    fn let_flow(&mut self, restored: &[usize]) -> Result<(), WorkerError> {
+    fn resume_restored(&mut self, restored: &[usize]) -> Result<(), WorkerError> {
         let inboxes: Vec<TopicPartition> = restored.iter().map(|number| self.tasks[*number].inbox).collect();
         self.log.resume(&inboxes)?;
         for &number in restored {
@@ -78,7 +78,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What tasks are restored from, and the tasks.
+    /// The source to restore from, and the tasks.
     fn source(&mut self) -> (Source<'_>, &mut [Task]) {
         let Self { log, topology, config, tasks, .. } = self;
         (Source { log: &mut **log, topology, snapshots: config.snapshots.as_ref() }, tasks)
@@ -93,7 +93,8 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Fills a task from snapshot and changelog, or reads on where it was read to before. Returns how many entries were read.
+    /// Fills a task from snapshot and changelog, or continues from the offset up to which it was read before. Returns
+    /// the number of entries read.
     pub(super) fn restore(&mut self, task: &mut Task) -> Result<u64, WorkerError> {
         let Some(changelog) = task.changelog else { return Ok(0) };
         if task.restored_to > 0 {
@@ -120,8 +121,8 @@ impl Source<'_> {
         }
     }
 
-    /// Fills a task from its snapshot, if there is a good one. Returns where in the changelog to go on, and how many entries
-    /// there were.
+    /// Fills a task from its snapshot, if there is a valid one. Returns the changelog offset to continue from, and the
+    /// number of entries.
     fn read_snapshot(&self, task: &mut Task) -> (i64, u64) {
         task.clear();
         let Some(file) = self.snapshot_file(task) else { return (0, 0) };
@@ -135,8 +136,8 @@ impl Source<'_> {
         }
     }
 
-    /// Removes the snapshot of a task: it is ahead of a changelog that has lost its end, and would seem to fit once the
-    /// changelog has grown past it again.
+    /// Removes the snapshot of a task: it is ahead of a changelog that lost its end, and would seem to fit again as
+    /// soon as the changelog has grown past it.
     fn forget_snapshot(&self, task: &Task) -> Result<(), LogError> {
         let Some(file) = self.snapshot_file(task) else { return Ok(()) };
         file.remove().map_err(|error| LogError::unavailable(error.to_string()).caused_by(error))
@@ -147,7 +148,7 @@ impl Source<'_> {
         Some(SnapshotFile::new(self.snapshots?, self.topology.flow, stage, task.inbox.partition))
     }
 
-    /// Brings a task up to the end of its changelog. Returns how many entries were read.
+    /// Brings a task up to the end of its changelog. Returns the number of entries read.
     fn read_changelog(&mut self, task: &mut Task, changelog: TopicPartition, from: i64) -> Result<u64, WorkerError> {
         let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
         let mut failed = None;
@@ -199,7 +200,7 @@ mod tests {
         Worker::new(topology, config, log, metrics)
     }
 
-    /// The words that a new worker holds when nothing is left to read. It leaves snapshots behind.
+    /// The words that a new worker holds once nothing is left to read. It writes snapshots at its end.
     fn words(broker: &Broker, snapshots: Option<&SnapshotConfig>) -> Result<BTreeMap<String, u64>, WorkerError> {
         settle(broker, &mut worker(broker, "worker", snapshots))
     }
@@ -242,7 +243,7 @@ mod tests {
         let left = words(&broker, None).unwrap();
         assert!(!left.is_empty() && left.len() < 10, "{left:?}");
         assert_eq!(words(&broker, Some(&snapshots)).unwrap(), left);
-        // Nor does it come back once the changelog has grown past it.
+        // It is not used either once the changelog has grown past it.
         publish(&broker, 20..40);
         let grown = words(&broker, None).unwrap();
         assert_eq!(grown.len(), left.len() + 20);
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changelog_that_has_lost_its_start_is_no_state_unless_a_snapshot_has_what_is_gone() {
+    fn a_changelog_without_its_start_is_refused_unless_a_snapshot_covers_the_deleted_records() {
         let folder = tempfile::tempdir().unwrap();
         let (broker, snapshots) = broker_with_snapshots(&folder);
         let end = broker.read_committed(CHANGELOG.topic, 0).last().unwrap().offset + 1;
@@ -271,13 +272,13 @@ mod tests {
     }
 
     #[test]
-    fn who_has_lost_a_partition_without_knowing_writes_no_snapshot_of_it() {
+    fn a_worker_that_lost_a_partition_without_noticing_writes_no_snapshot_of_it() {
         let folder = tempfile::tempdir().unwrap();
         let (broker, snapshots) = broker_with_snapshots(&folder);
         let mut paused = worker(&broker, "worker", Some(&snapshots));
         publish(&broker, 20..30);
         read_all(&broker, &mut paused).unwrap();
-        // It is silent for too long: another goes on, and then it is back, about to write its snapshots.
+        // It is silent for too long, so another worker takes over. Then it returns, about to write its snapshots.
         broker.expire(GROUP, "worker");
         publish(&broker, 40..50);
         let now = settle(&broker, &mut worker(&broker, "other", None)).unwrap();

@@ -1,4 +1,4 @@
-//! Records that are tried again until they succeed: a processor could not do without something that is not there now.
+//! Records that are tried again until they succeed, because something that the processor needs is not available.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(super) struct Retry {
 }
 
 impl Worker {
-    /// Commits what came before the record, and returns to it: the log hands it out again.
+    /// Commits everything before the record, and returns to it: the log delivers it again.
     pub(super) fn pause_for_retry(
         &mut self,
         stage: usize,

@@ -1,4 +1,4 @@
-//! Writes snapshots of tasks: one in a while, all at the end, and those of partitions that are given up.
+//! Writes snapshots of tasks: one from time to time, all at the end, and those of partitions that are released.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::snapshot::SnapshotFile;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
-/// The inboxes of tasks whose snapshots are to be written, and the offset of the changelog that the state of each covers.
+/// The inboxes of tasks whose snapshots are to be written, each with the changelog offset up to which its state goes.
 pub(super) type Covered = Vec<(TopicPartition, i64)>;
 
 impl Worker {
@@ -35,8 +35,8 @@ impl Worker {
         self.tasks = tasks;
     }
 
-    /// What the state of changed tasks that `wanted` picks covers. Must be called between two transactions, by their owner.
-    /// Nothing when that is not known; then no snapshot is written.
+    /// The changelog offsets up to which the state of changed tasks goes, for those that `wanted` picks. Must be called
+    /// between two transactions, by their owner. Empty when the offsets are not known; no snapshot is written then.
     pub(super) fn covered_by(&mut self, wanted: impl Fn(&Task) -> bool) -> Covered {
         if self.config.snapshots.is_none() {
             return Covered::new();
@@ -58,15 +58,15 @@ impl Worker {
             covered.push((task.inbox, offset));
             committed.extend(task.committed());
         }
-        // After a pause there may be another owner, which has written what this state does not have. Only an owner can
-        // commit, so nobody else was one when the ends were asked for.
+        // After a pause another worker may own the partitions and may have written changes that this state lacks. Only
+        // an owner can commit, so a commit proves that there was no other owner when the end offsets were read.
         if !committed.is_empty() {
             log.commit(&committed)?;
         }
         Ok(covered)
     }
 
-    /// Writes snapshots of tasks, which need not be this worker's any more: what they hold stays true of that offset.
+    /// Writes snapshots of tasks. This worker need not own them any more: their state stays true of that offset.
     pub(super) fn write_covered(&self, tasks: &mut [Task], covered: &Covered) {
         let Some(config) = &self.config.snapshots else { return };
         for (inbox, offset) in covered {
@@ -83,7 +83,7 @@ impl Worker {
     }
 }
 
-/// Whether a task has state that its last snapshot does not have.
+/// Whether a task has state that its last snapshot lacks.
 fn is_changed(task: &Task) -> bool {
     task.restored && task.changed_since_snapshot && task.changelog.is_some()
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::metrics::{Metrics, StageRun};
 use crate::task::Processed;
 
-/// Times runs of records of one stage, so that the clock is not read per record.
+/// Measures runs of records of one stage, so that the clock is not read for each record.
 pub(super) struct RunTimer<'a> {
     metrics: &'a Metrics,
     stage: Option<usize>,

@@ -1,8 +1,8 @@
-//! Reads the state of partitions that others have before this worker joins their group.
+//! Reads the state of partitions that other members own, before this worker joins their group.
 //!
-//! A partition that moves stands still from the moment at which its owner gives it up until its new owner has the state. No
-//! member knows beforehand which partitions it will get, so a newcomer reads the state of all of them, up to a limit, and what
-//! was written meanwhile once more. What moves then lacks only the last changes.
+//! A partition that moves is not processed from the moment its owner releases it until its new owner has the state. No
+//! member knows beforehand which partitions it will be assigned. A newcomer therefore reads the state of all of them,
+//! up to a limit, and then what was written in the meantime. A partition that moves to it lacks only the last changes.
 
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,20 @@ use crate::events;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
-/// A newcomer reads again what was written while it read, until it was no more than this.
+/// A newcomer reads the changes written while it was reading, again and again until there are no more than this.
 const FEW_ENTRIES: u64 = 10_000;
 
-/// How often a newcomer reads again at most: others may write faster than it reads.
+/// The most rounds of reading: others may write faster than a newcomer reads.
 const MOST_ROUNDS: u32 = 5;
 
-/// A newcomer joins after this time, whatever it has read: a partition whose owner ends meanwhile has nobody else.
+/// A newcomer joins after this time, however much it has read: if an owner ends in the meantime, nobody else has its
+/// partitions.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// For how long the state of partitions that have not come is kept.
+/// How long the state of partitions that were not assigned is kept.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// State of partitions that others have.
+/// State of partitions that others own.
 #[derive(Default)]
 pub(super) struct WarmUp {
     progress: Progress,
@@ -33,22 +34,22 @@ pub(super) struct WarmUp {
 
 #[derive(Default)]
 enum Progress {
-    /// The log has not been asked what others have.
+    /// The log has not been asked what others own.
     #[default]
     NotBegun,
     Reading(Reading),
-    /// Everything is read that will be.
+    /// Reading has ended.
     Read {
         at: Instant,
     },
-    /// Nothing is kept any more.
+    /// The state was used or dropped.
     Over,
 }
 
-/// How far the reading is.
+/// The progress of reading.
 struct Reading {
     since: Instant,
-    /// Number of the task that is read next.
+    /// Number of the task to read next.
     next: usize,
     round: u32,
     /// Entries of this round.
@@ -58,23 +59,23 @@ struct Reading {
 }
 
 impl Worker {
-    /// Reads the state of one partition that others have. Whether there is more to read before the group is joined.
+    /// Reads the state of one partition that others own. Whether there is more to read before joining the group.
     pub(super) fn warm_up(&mut self) -> bool {
         match &mut self.warm_up.progress {
-            Progress::NotBegun => self.begin_to_warm_up(),
+            Progress::NotBegun => self.begin_warm_up(),
             Progress::Reading(_) => self.read_on(),
             Progress::Read { .. } | Progress::Over => false,
         }
     }
 
-    /// The task of a partition that has come: with state, if it was read before.
+    /// The task of a partition that was assigned: with its state, if that was read before.
     pub(super) fn task_for(&mut self, stage: usize, inbox: TopicPartition) -> Task {
         let found = self.warm_up.tasks.iter().position(|task| task.inbox == inbox);
         let warm = found.map(|place| self.warm_up.tasks.swap_remove(place));
         warm.unwrap_or_else(|| Task::new(stage, &self.topology.stages[stage], inbox))
     }
 
-    /// Forgets the state of partitions that have not come, once those that have are restored.
+    /// Forgets the state of partitions that were not assigned, once the assigned ones are restored.
     pub(super) fn end_warm_up(&mut self) {
         if let Progress::Read { at } = self.warm_up.progress
             && (!self.tasks.is_empty() || at.elapsed() > KEPT)
@@ -83,7 +84,7 @@ impl Worker {
         }
     }
 
-    fn begin_to_warm_up(&mut self) -> bool {
+    fn begin_warm_up(&mut self) -> bool {
         self.warm_up.progress = Progress::Over;
         if self.config.warm_up_entries == 0 {
             return false;
@@ -115,7 +116,7 @@ impl Worker {
         match read {
             Ok(entries) => reading.count(entries),
             Err(error) => {
-                // Whatever it was will come up again when the partition has come, if it does.
+                // If the partition is assigned to this worker, its restore meets the same error and reports it.
                 events::warm_up_of_task_skipped(task.inbox, &error);
                 self.warm_up.tasks.remove(reading.next);
             }
@@ -192,7 +193,7 @@ mod tests {
         (Worker::new(topology, config, log, Arc::clone(&metrics)), metrics)
     }
 
-    /// Until all is done, and each worker has partitions and their state.
+    /// Steps until nothing is left to do, and each worker has partitions with their state.
     fn settle(broker: &Broker, workers: &mut [&mut Worker]) {
         let lag = broker.lag(INBOXES.iter().map(|inbox| (GROUP.to_owned(), *inbox)).collect());
         loop {
@@ -217,8 +218,8 @@ mod tests {
         words
     }
 
-    /// A newcomer beside a worker with 400 words. 40 words more are counted after it has begun to read. Returns how many
-    /// entries it had still to read when partitions had come to it.
+    /// A newcomer joins a worker with 400 words. 40 more words are counted after it has begun to read. Returns how many
+    /// entries it still had to read after partitions were assigned to it.
     fn entries_after_joining(warm_up_entries: u64) -> u64 {
         let broker = broker_with_words(400);
         let (mut old, _) = worker(&broker, "old", 0);
@@ -235,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_joining_is_not_read_again_and_what_came_meanwhile_is() {
+    fn a_newcomer_reads_after_joining_only_what_was_written_since_it_read_the_state() {
         let cold = entries_after_joining(0);
         let warm = entries_after_joining(1_000_000);
         assert!(cold > 100 && warm < cold / 4, "{warm} of {cold}");
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn state_of_partitions_that_did_not_come_is_forgotten() {
+    fn state_of_partitions_that_were_not_assigned_is_forgotten() {
         let broker = broker_with_words(40);
         let (mut old, _) = worker(&broker, "old", 0);
         settle(&broker, &mut [&mut old]);

@@ -1,4 +1,4 @@
-//! The commit of a member: what can go wrong at each point of it, and answers that come late.
+//! The commit of a member, with what can go wrong at each point, and late responses.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use crate::memory::state::State;
 use crate::memory::transaction::Batch;
 use crate::topic::TopicPartition;
 
-/// A commit whose answer is late.
+/// A commit whose response is late.
 pub(super) enum SlowCommit {
-    /// It has not reached the broker yet, with these offsets.
+    /// It has not reached the broker yet; it has these offsets.
     OnItsWay(Vec<(TopicPartition, i64)>),
     /// The broker has answered.
     Answered(Result<(), LogError>),
 }
 
 impl MemoryLog {
-    /// Commits, unless a fault lets the broker or its answer be slow: the outcome is told later then.
+    /// Commits, unless a fault makes the broker or its response slow: the outcome is reported later then.
     pub(super) fn commit_now_or_later(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
@@ -36,7 +36,7 @@ impl MemoryLog {
         Ok(())
     }
 
-    /// The outcome of the commit that was begun last, if it is known.
+    /// The outcome of the last commit, if it is known.
     pub(super) fn slow_outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
         let slow = self.slow_commit.take();
         if slow.is_some() && !wait && self.shared.lock().injection.chance(0.7) {
@@ -61,8 +61,8 @@ impl MemoryLog {
         batch
     }
 
-    /// The moments while a commit becomes visible in one partition after the other: how many have seen it when the
-    /// process dies.
+    /// A commit becomes visible in one partition after another. How many show it when the process dies; `None` when it
+    /// does not die.
     fn moments_of_markers(&self, state: &mut State) -> Option<usize> {
         let partitions = self.transaction.parts.len();
         (partitions.min(1)..=partitions).find(|seen| {
@@ -72,7 +72,7 @@ impl MemoryLog {
         })
     }
 
-    /// Dies with the transaction prepared: the broker decides when the transactional id comes back.
+    /// Dies with the transaction prepared: the broker decides its outcome when the transactional id returns.
     fn die_undecided(
         &mut self,
         state: &mut State,
