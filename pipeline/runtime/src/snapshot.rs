@@ -90,8 +90,8 @@ impl<'a> SnapshotFile<'a> {
         Self { config, path, owner: format!("{}\n{flow}\n{stage}\n{partition}", config.identity) }
     }
 
-    /// Writes the state of `task`, which must be the committed one: no transaction may be open, no commit under way.
-    /// The file appears complete or not at all.
+    /// Writes the state of `task`, which must be the committed one: nothing may be open or on its way. The file appears
+    /// complete or not at all.
     pub(crate) fn write(&self, task: &mut Task, changelog_offset: i64) -> Result<(), SnapshotError> {
         let io_error = |error| SnapshotError::Io { path: self.path.clone(), error };
         fs::create_dir_all(&self.config.folder).map_err(io_error)?;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "faults"))]
 use super::faults::Faults;
 use super::injection::Injection;
 use super::member::{MemberConfig, MemoryLog};
@@ -44,7 +44,7 @@ pub struct BrokerConfig {
     /// the flow this keeps few records in flight: what has begun is finished before more is read.
     pub last_inbox_first: bool,
     /// Faults to inject.
-    #[cfg(any(test, feature = "conformance"))]
+    #[cfg(any(test, feature = "faults"))]
     pub faults: Option<Faults>,
 }
 
@@ -56,7 +56,7 @@ impl BrokerConfig {
             control_records: true,
             stable_offsets: true,
             last_inbox_first: false,
-            #[cfg(any(test, feature = "conformance"))]
+            #[cfg(any(test, feature = "faults"))]
             faults: None,
         }
     }
@@ -68,7 +68,7 @@ impl BrokerConfig {
             control_records: false,
             stable_offsets: false,
             last_inbox_first: true,
-            #[cfg(any(test, feature = "conformance"))]
+            #[cfg(any(test, feature = "faults"))]
             faults: None,
         }
     }
@@ -187,9 +187,9 @@ impl Broker {
     }
 
     fn build(config: BrokerConfig, durability: Option<Box<dyn Durability>>) -> Self {
-        #[cfg(any(test, feature = "conformance"))]
+        #[cfg(any(test, feature = "faults"))]
         let injection = Injection::new(config.faults);
-        #[cfg(not(any(test, feature = "conformance")))]
+        #[cfg(not(any(test, feature = "faults")))]
         let injection = Injection;
         let state = Mutex::new(State::new(config.retention, config.control_records, injection));
         Self(Arc::new(Shared { config, durability, state, changed: Condvar::new() }))

@@ -1,9 +1,9 @@
-//! Where the broker asks whether a fault happens now. Without the feature `conformance` none ever does, and the
+//! Where the broker asks whether a fault happens now. Without the feature `faults` none ever does, and the
 //! questions cost nothing.
 
-#[cfg(not(any(test, feature = "conformance")))]
+#[cfg(not(any(test, feature = "faults")))]
 pub(super) use absent::Injection;
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "faults"))]
 pub(super) use present::Injection;
 
 /// A fault that may happen at the place in the code that asks for it.
@@ -23,7 +23,7 @@ pub(super) enum Fault {
     FewRecords,
 }
 
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "faults"))]
 mod present {
     use super::Fault;
     use crate::memory::faults::{Faults, SimulationRng};
@@ -76,7 +76,7 @@ mod present {
     }
 }
 
-#[cfg(not(any(test, feature = "conformance")))]
+#[cfg(not(any(test, feature = "faults")))]
 mod absent {
     use super::Fault;
 

@@ -195,7 +195,7 @@ impl PartitionLog {
     }
 
     /// Forgets the records below `offset`, also those of a chunk that extends beyond it.
-    #[cfg(any(test, feature = "conformance"))]
+    #[cfg(any(test, feature = "faults"))]
     pub(super) fn delete_below(&mut self, offset: i64) {
         self.drop_below(offset);
         if let Some(chunk) = self.chunks.front_mut() {
@@ -205,7 +205,7 @@ impl PartitionLog {
     }
 
     /// Forgets the records at and after `end`, which becomes the next offset to assign.
-    #[cfg(any(test, feature = "conformance"))]
+    #[cfg(any(test, feature = "faults"))]
     pub(super) fn cut(&mut self, end: i64) {
         self.end = self.end.min(end.max(self.start));
         while let Some(mut chunk) = self.chunks.pop_back() {
