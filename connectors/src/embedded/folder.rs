@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tributary_runtime::{remove_abandoned, write_atomically};
 
 /// The layout of state folders that this program writes, and the newest that it can read.
 pub const FORMAT_VERSION: u32 = 1;
@@ -95,6 +96,7 @@ impl StateFolder {
     pub fn open(path: &Path) -> Result<Self, StateFolderError> {
         fs::create_dir_all(path).map_err(|source| io_error("create", path, source))?;
         let lock = take_lock(path)?;
+        remove_abandoned(path).map_err(|source| io_error("remove temporary files from", path, source))?;
         let is_new = check_format(path)?;
         Ok(Self { path: path.to_owned(), is_new, _lock: lock })
     }
@@ -192,15 +194,9 @@ fn check_format(folder: &Path) -> Result<bool, StateFolderError> {
     Ok(!folder.join(DATABASE_FOLDER).exists())
 }
 
-/// Writes the format file whole or not at all.
 fn write_format(folder: &Path) -> io::Result<()> {
     let format = Format { format: FORMAT_VERSION, program: env!("CARGO_PKG_VERSION").to_owned() };
-    let temporary = folder.join(format!(".{FORMAT_FILE}"));
-    let mut file = File::create(&temporary)?;
-    file.write_all(serde_json::to_string(&format)?.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, folder.join(FORMAT_FILE))?;
-    File::open(folder)?.sync_all()
+    write_atomically(&folder.join(FORMAT_FILE), &serde_json::to_vec(&format)?)
 }
 
 fn io_error(action: &'static str, path: &Path, source: io::Error) -> StateFolderError {

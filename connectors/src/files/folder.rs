@@ -1,19 +1,14 @@
 //! A folder of the file system as a [`FileStore`].
 
 use std::fs::{self, File};
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use tributary_runtime::write_atomically;
 
 use super::{FileEntry, FileError, FileStore};
 
 const ARCHIVE: &str = "archive";
-
-/// Marks temporary names. It starts at random, so that two processes, also on two machines with one folder, never write
-/// to one temporary file.
-static NEXT_MARK: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
 
 /// A folder of the file system. It is created when the first file is written.
 #[derive(Debug, Clone)]
@@ -60,28 +55,8 @@ impl Folder {
     /// # Errors
     /// [`FileError`] when the folder is there and cannot be read, or such a file cannot be removed.
     pub fn remove_abandoned(&self) -> Result<(), FileError> {
-        let entries = match fs::read_dir(&self.path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(failed("list", &self.path, error)),
-        };
-        for entry in entries {
-            let entry = entry.map_err(|source| failed("list", &self.path, source))?;
-            if entry.file_name().to_str().is_some_and(is_temporary) && is_unlocked(&entry.path()) {
-                remove(&entry.path()).map_err(|source| failed("remove", &entry.path(), source))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write_whole(&self, temporary: &Path, place: &Path, content: &[u8]) -> io::Result<()> {
-        let mut file = File::create(temporary)?;
-        // Where files cannot be locked, nobody finds this one unlocked either, and it is not removed.
-        let _ = file.try_lock();
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(temporary, place)?;
-        File::open(&self.path)?.sync_all()
+        let failed = |source| failed("remove temporary files from", &self.path, source);
+        tributary_runtime::remove_abandoned(&self.path).map_err(failed)
     }
 
     fn move_to_archive(&self, name: &str, place: &Path) -> io::Result<()> {
@@ -118,39 +93,12 @@ impl FileStore for Folder {
     fn write(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
         let place = self.place(name)?;
         fs::create_dir_all(&self.path).map_err(|source| failed("create", &self.path, source))?;
-        let temporary = self.path.join(temporary_name(name));
-        self.write_whole(&temporary, &place, content).map_err(|source| {
-            // What is left of it only takes room; the error that counts is the first.
-            let _ = fs::remove_file(&temporary);
-            failed("write", &place, source)
-        })
+        write_atomically(&place, content).map_err(|source| failed("write", &place, source))
     }
 
     fn archive(&self, name: &str) -> Result<(), FileError> {
         let place = self.place(name)?;
         self.move_to_archive(name, &place).map_err(|source| failed("archive", &place, source))
-    }
-}
-
-fn temporary_name(name: &str) -> String {
-    format!(".{name}.{:016x}.part", NEXT_MARK.fetch_add(1, Ordering::Relaxed))
-}
-
-fn is_temporary(name: &str) -> bool {
-    let hidden = name.strip_prefix('.').and_then(|name| name.strip_suffix(".part"));
-    let mark = hidden.and_then(|name| name.rsplit_once('.')).map(|(_, mark)| mark);
-    mark.is_some_and(|mark| mark.len() == 16 && mark.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-fn is_unlocked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock().is_ok())
-}
-
-/// Removes a file, unless somebody was faster.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        removed => removed,
     }
 }
 
@@ -192,44 +140,30 @@ mod tests {
     #[test]
     fn d54_temporary_files_and_folders_are_not_listed() {
         let parent = tempfile::tempdir().unwrap();
-        fs::write(parent.path().join(temporary_name("a.DAT")), "x").unwrap();
+        fs::write(parent.path().join(".a.DAT.0123456789abcdef.part"), "x").unwrap();
         fs::create_dir(parent.path().join("archive")).unwrap();
         fs::write(parent.path().join("a.DAT"), "x").unwrap();
         assert_eq!(names(&Folder::new(parent.path())), ["a.DAT"]);
     }
 
     #[test]
-    fn temporary_names_differ_and_those_of_the_dead_are_removed() {
+    fn only_temporary_files_of_this_program_are_removed_as_abandoned() {
         let parent = tempfile::tempdir().unwrap();
         let path = |name: &str| parent.path().join(name);
-        let [dead, living] = [temporary_name("a.DAT"), temporary_name("a.DAT")];
-        assert_ne!(dead, living);
-        for name in [&dead, &living, ".a.DAT.part", ".a.DAT.backup-of-mine-1.part", "a.DAT"] {
+        let abandoned = ".a.DAT.0123456789abcdef.part";
+        for name in [abandoned, ".a.DAT.part", ".a.DAT.backup-of-mine-1.part", "a.DAT"] {
             fs::write(path(name), "x").unwrap();
         }
-        let writes = File::open(path(&living)).unwrap();
-        writes.lock().unwrap();
         Folder::new(parent.path()).remove_abandoned().unwrap();
-        assert!(!path(&dead).exists() && path(&living).exists());
-        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 4, "files of others stay");
-        drop(writes);
-        Folder::new(parent.path()).remove_abandoned().unwrap();
-        assert!(!path(&living).exists());
+        assert!(!path(abandoned).exists());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 3, "files of others stay");
         Folder::new(path("missing")).remove_abandoned().unwrap();
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_explained_and_the_file_does_not_appear() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = Folder::new(parent.path());
-        // What is written to this device meets a full disk.
-        let temporary = parent.path().join(".a.DAT.part");
-        std::os::unix::fs::symlink("/dev/full", &temporary).unwrap();
-        let place = parent.path().join("a.DAT");
-        let error = folder.write_whole(&temporary, &place, b"x").unwrap_err();
-        assert!(failed("write", &place, error).to_string().ends_with("make room on that disk"));
-        assert_eq!(names(&folder), Vec::<String>::new());
+    fn a_full_disk_is_explained() {
+        let error = failed("write", Path::new("a.DAT"), ErrorKind::StorageFull.into()).to_string();
+        assert!(error.ends_with("make room on that disk"), "{error}");
     }
 
     #[test]

@@ -5,12 +5,13 @@
 //! snapshot is published, and must be written after all of it is on the disk; then it never says too much.
 
 use std::cell::Cell;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest, Sha256};
+use tributary_runtime::{remove_durably, write_atomically};
 
 use crate::snapshot::Kind;
 
@@ -29,10 +30,9 @@ impl KnownLines {
     /// # Errors
     /// When it cannot be removed.
     pub fn take(path: &Path) -> io::Result<Self> {
-        let Ok(bytes) = fs::read(path) else { return Ok(Self::default()) };
-        fs::remove_file(path)?;
-        sync_folder(path)?;
-        Ok(Self::parse(&bytes).unwrap_or_default())
+        let bytes = fs::read(path);
+        remove_durably(path)?;
+        Ok(bytes.ok().and_then(|bytes| Self::parse(&bytes)).unwrap_or_default())
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
@@ -65,21 +65,12 @@ impl KnownLines {
         }
         let hash = Sha256::digest(&content);
         content.extend_from_slice(&hash);
-        let temporary = path.with_extension("part");
-        let mut file = File::create(&temporary)?;
-        file.write_all(&content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        sync_folder(path)
+        write_atomically(path, &content)
     }
 
     fn id(&self, kind: Kind, hash: u128) -> Option<i64> {
         self.0.get(&(kind, hash)).copied()
     }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// Compares the lines of one file with those known, and collects what will be known after it.

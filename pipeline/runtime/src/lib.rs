@@ -10,6 +10,7 @@
 //! replaced values. A new owner of a partition restores the stores from snapshot and changelog before it receives
 //! records.
 
+mod atomic_file;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod error_code;
@@ -33,6 +34,7 @@ mod task;
 mod topic;
 mod worker;
 
+pub use atomic_file::{AtomicFile, remove_abandoned, remove_durably, write_atomically};
 pub use log::{Lag, Log, Poll, Producer};
 pub use log_error::{LogError, Reason};
 pub use metrics::{Metrics, StageStatistics, WorkerStatistics};

@@ -3,11 +3,12 @@
 //! A snapshot only shortens a restart; the changelog is the truth. If anything is wrong with a file, the whole
 //! changelog is restored instead.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::atomic_file::{AtomicFile, remove_durably};
 use crate::task::Task;
 
 const MAGIC: &[u8; 8] = b"TRIBSNAP";
@@ -95,20 +96,7 @@ impl<'a> SnapshotFile<'a> {
     pub(crate) fn write(&self, task: &mut Task, changelog_offset: i64) -> Result<(), SnapshotError> {
         let io_error = |error| SnapshotError::Io { path: self.path.clone(), error };
         fs::create_dir_all(&self.config.folder).map_err(io_error)?;
-        // Two workers may write the same task after a lost partition: each needs a temporary name of its own.
-        let thread = format!("{:?}", std::thread::current().id()).replace(['(', ')'], "");
-        let temporary = self.path.with_extension(format!("{}-{thread}.tmp", std::process::id()));
-        let result = self.write_file(task, changelog_offset, &temporary);
-        if result.is_err() {
-            // The write's own error says more than a failing removal could add.
-            let _ = fs::remove_file(&temporary);
-        }
-        result
-    }
-
-    fn write_file(&self, task: &mut Task, changelog_offset: i64, temporary: &Path) -> Result<(), SnapshotError> {
-        let io_error = |error| SnapshotError::Io { path: self.path.clone(), error };
-        let mut sink = Checked { inner: BufWriter::new(File::create(temporary).map_err(io_error)?), crc: 0 };
+        let mut sink = Checked { inner: AtomicFile::create(&self.path).map_err(io_error)?, crc: 0 };
         self.write_header(&mut sink, changelog_offset).map_err(io_error)?;
         let mut failed = None;
         let mut write = |store: u8, key: &[u8], value: &[u8]| {
@@ -122,10 +110,7 @@ impl<'a> SnapshotFile<'a> {
         }
         let crc = sink.crc;
         sink.write_all(&crc.to_le_bytes()).map_err(io_error)?;
-        let file = sink.inner.into_inner().map_err(|error| io_error(error.into_error()))?;
-        file.sync_all().map_err(io_error)?;
-        fs::rename(temporary, &self.path).map_err(io_error)?;
-        File::open(&self.config.folder).and_then(|folder| folder.sync_all()).map_err(io_error)
+        sink.inner.commit().map_err(io_error)
     }
 
     fn write_header(&self, sink: &mut impl Write, changelog_offset: i64) -> io::Result<()> {
@@ -162,11 +147,7 @@ impl<'a> SnapshotFile<'a> {
 
     /// Removes the file, for good: it does not come back after a power cut.
     pub(crate) fn remove(&self) -> Result<(), SnapshotError> {
-        let removed = match fs::remove_file(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other.and_then(|()| File::open(&self.config.folder)?.sync_all()),
-        };
-        removed.map_err(|error| SnapshotError::Io { path: self.path.clone(), error })
+        remove_durably(&self.path).map_err(|error| SnapshotError::Io { path: self.path.clone(), error })
     }
 
     /// Verifies everything around the entries.

@@ -2,11 +2,11 @@
 //! another one under new file numbers.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tributary_runtime::{remove_durably, write_atomically};
 
 use crate::batch::BatchRequest;
 use crate::failure::Failure;
@@ -47,13 +47,14 @@ impl Continuation {
             include_late: request.include_late,
             first_event: next_event,
         };
-        // What cannot be read is that of another version, or torn by a power cut: then the batch begins anew.
+        // What cannot be read was written by another version: then this batch is another one.
         let found: Option<Begun> = fs::read(&path).ok().and_then(|content| serde_json::from_slice(&content).ok());
-        if let Some(found) = found.filter(|found| found.is_same(&begins)) {
-            return Ok(Self { continues: true, first_event: found.first_event });
-        }
-        write(&path, &begins)?;
-        Ok(Self { continues: false, first_event: next_event })
+        let found = found.filter(|found| found.is_same(&begins));
+        let continues = found.is_some();
+        let begun = found.unwrap_or(begins);
+        // Also what was found: who wrote it may have been killed before it was on the disk.
+        write(&path, &begun)?;
+        Ok(Self { continues, first_event: begun.first_event })
     }
 
     /// Notes that the batch is done and its summary delivered: the next one is another one, also as of the same moment.
@@ -62,10 +63,7 @@ impl Continuation {
     /// [`Failure::Unfinished`] when the state folder cannot be written.
     pub fn end(settings: &Settings) -> Result<(), Failure> {
         let path = path(settings);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(cannot_write(&path, &error)),
-            _ => Ok(()),
-        }
+        remove_durably(&path).map_err(|error| cannot_write(&path, &error))
     }
 }
 
@@ -81,8 +79,7 @@ fn path(settings: &Settings) -> PathBuf {
 
 fn write(path: &Path, begun: &Begun) -> Result<(), Failure> {
     let content = serde_json::to_vec(begun).map_err(Failure::unfinished)?;
-    let partial = path.with_extension("new");
-    fs::write(&partial, content).and_then(|()| fs::rename(&partial, path)).map_err(|error| cannot_write(path, &error))
+    write_atomically(path, &content).map_err(|error| cannot_write(path, &error))
 }
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {

@@ -11,6 +11,7 @@ use tributary_esr::flow;
 use tributary_esr::writer::FileSink;
 use tributary_runtime::{
     Inspector, Lag, LogError, Metrics, Output, Producer, SnapshotConfig, Topic, Topology, WorkerConfig, WorkerPool,
+    remove_abandoned,
 };
 
 use crate::base_line;
@@ -366,6 +367,9 @@ fn start(log: &OpenLog, settings: &Settings, topology: Topology, workers: usize)
     let group = topology.flow;
     let inboxes: Vec<&'static Topic> = topology.stages.iter().map(|stage| stage.inbox).collect();
     let snapshots = SnapshotConfig::new(settings.folders.state.join("snapshots"), log.identity());
+    if let Err(error) = remove_abandoned(&snapshots.folder) {
+        tracing::warn!(%error, "temporary files of an earlier run stay in {}", snapshots.folder.display());
+    }
     let defaults = WorkerConfig::default();
     // Each worker reads for itself. On the embedded log all workers are of this process, which restores everything anyhow.
     let warm_up_entries = match log {

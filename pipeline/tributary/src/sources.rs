@@ -1,7 +1,6 @@
 //! What this process brings into the flow: files of the inbox, the snapshot of TIS, decisions of an operator.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -12,7 +11,7 @@ use tributary_connectors::tis::{Held, KnownLines, Load, LoadError, LoadReport};
 use tributary_esr::configuration::After;
 use tributary_esr::inbound::{Inbound, LedgerEntry, LedgerStatus};
 use tributary_esr::{tis, topics};
-use tributary_runtime::{Headers, Output, TimestampMillis, Topic};
+use tributary_runtime::{Headers, Output, TimestampMillis, Topic, remove_durably, write_atomically};
 use tributary_schemas::records::esr::{Decision, FileDecision};
 
 use crate::base_line;
@@ -163,8 +162,13 @@ impl Sources {
             base_line::note_loading(&mut output, is_loading);
             return flow.publish(&output);
         }
-        let noted =
-            if is_loading { fs::write(&self.base_line_marker, b"") } else { fs::remove_file(&self.base_line_marker) };
+        let noted = if is_loading {
+            write_atomically(&self.base_line_marker, b"")
+        } else {
+            // Without the marker, what a power cut takes of the baseline would come back as changes (D1).
+            flow.sync()?;
+            remove_durably(&self.base_line_marker)
+        };
         noted.map_err(|error| self.marker_failure(&error))
     }
 

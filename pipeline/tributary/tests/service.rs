@@ -112,13 +112,20 @@ fn a_file_that_cannot_be_written_is_written_once_it_can_be() {
 #[test]
 fn what_a_killed_process_left_of_a_file_is_removed() {
     let world = service_world();
-    fs::create_dir(world.path("outbox")).unwrap();
-    let left = world.path("outbox").join(".DE_EOE_RTC_20261121_00000001.DAT.0123456789abcdef.part");
-    fs::write(left, "HDR").unwrap();
+    let left = [
+        "outbox/.DE_EOE_RTC_20261121_00000001.DAT.0123456789abcdef.part",
+        "state/.snapshot-lines.0123456789abcdef.part",
+        "state/snapshots/.esr.post-1.snapshot.0123456789abcdef.part",
+    ];
+    for path in left.map(|left| world.path(left)) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "HDR").unwrap();
+    }
     let service = world.service();
     wait_for(&world, "DE_EOE_RTC_20261121_00000001.DAT");
     assert_eq!(end(service, "-TERM").0, Some(0));
     assert_eq!(world.outbox_names(), ["DE_EOE_RTC_20261121_00000001.DAT"]);
+    assert!(left.iter().all(|left| !world.path(left).exists()));
 }
 
 #[test]

@@ -2,13 +2,13 @@
 //! they come; the same content keeps its number. With a path it is one small JSON file, replaced as a whole.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tributary_runtime::write_atomically;
 
 use super::{RegisteredSchema, Registry, RegistryError};
 use crate::compatibility;
@@ -134,16 +134,11 @@ impl Contents {
         }
     }
 
-    /// Writes beside the file and renames, so that a crash leaves the old or the new contents.
     fn write(&self, path: &Path) -> std::io::Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder)?;
-        let beside = path.with_extension("json.new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        File::open(folder)?.sync_all()
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        write_atomically(path, &serde_json::to_vec(self)?)
     }
 
     fn schema(&self, id: u32) -> Option<&Value> {
