@@ -1,10 +1,7 @@
-//! Everything outside: logs, files, snapshots and registries.
+//! Everything outside: logs, files and snapshots of TIS. It names no flow.
 
-pub mod compatibility;
 pub mod embedded;
 mod events;
 pub mod files;
-pub mod inbox;
 pub mod kafka;
-pub mod snapshot;
 pub mod tis;

@@ -23,5 +23,7 @@ pub use codec::{Codec, Framed};
 pub use codec_builder::CodecBuilder;
 pub use error::{DecodeError, EncodeError, Fault, Malformed};
 pub use records::{AvroRecord, RecordType, RecordVisitor};
-pub use registry::{ConfluentRegistry, ConfluentSettings, LocalRegistry, Registry, RegistryError};
+#[cfg(feature = "client")]
+pub use registry::{ConfluentRegistry, ConfluentSettings};
+pub use registry::{LocalRegistry, Registry, RegistryError};
 pub use types::Date;

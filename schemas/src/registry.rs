@@ -1,14 +1,20 @@
 //! The port to a schema registry, and what a registry is asked.
 //!
-//! [`LocalRegistry`] lives in this process, for the embedded log and for tests; [`ConfluentRegistry`] calls a server.
+//! [`LocalRegistry`] lives in this process, for the embedded log and for tests; `ConfluentRegistry`, of the feature `client`, calls a server.
 //! Subjects follow the `TopicRecordName` strategy, since an inbox holds several record types.
 
+#[cfg(feature = "client")]
 mod confluent;
+#[cfg(feature = "client")]
+mod levels;
 mod local;
 
 use std::path::PathBuf;
 
+#[cfg(feature = "client")]
 pub use confluent::{ConfluentRegistry, ConfluentSettings};
+#[cfg(feature = "client")]
+pub use levels::{Compatibility, CompatibilityError, LevelChange};
 pub use local::LocalRegistry;
 
 use crate::records::RecordType;

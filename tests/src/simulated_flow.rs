@@ -10,16 +10,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tributary_connectors::inbox::{Fingerprint, Inbox};
-use tributary_connectors::snapshot::Snapshot;
-use tributary_connectors::tis::{Held as Ids, KnownLines, Load};
-use tributary_esr::configuration::EsrSettings;
+use tributary_connectors::tis::snapshot::Snapshot;
+use tributary_connectors::tis::{Deletions, Held as Ids, KnownLines, Load, Topics};
+use tributary_esr::baseline::BASELINE_HEADER;
+use tributary_esr::configuration::{EsrSettings, SnapshotContent};
 use tributary_esr::context::Context;
-use tributary_esr::flow;
+use tributary_esr::flow::{DECLARATION, Processors};
 use tributary_esr::inbound::Inbound;
+use tributary_esr::inbox::{Fingerprint, Inbox};
 use tributary_esr::report::{Event, Report};
 use tributary_esr::topics;
-use tributary_esr::writer::FileSink;
+use tributary_flow::whole_file::FileSink;
 use tributary_oracle::Batch;
 use tributary_runtime::memory::{Broker, BrokerConfig, Faults, SimulationRng};
 use tributary_runtime::{
@@ -75,7 +76,7 @@ pub struct SimulatedFlow {
     workers: Vec<(usize, Option<Worker>)>,
     outbox: Arc<Outbox>,
     inbox: Inbox,
-    base_line: bool,
+    baseline: bool,
     /// Lines of the last snapshot, which a process keeps until it ends.
     known_lines: KnownLines,
     /// How many events had been reported when the flow was last looked at.
@@ -98,23 +99,25 @@ impl SimulatedFlow {
         let mut rng = SimulationRng::new(seed ^ 0xf10e);
         let partitions = 1 + rng.below(4) as i32;
         let broker = Broker::new(BrokerConfig { faults: trouble.faults, ..BrokerConfig::like_kafka() });
-        broker.create_topics(&topics::ALL, partitions);
+        broker.create_topics(&DECLARATION.topics(), partitions);
         let registry = Arc::new(LocalRegistry::in_memory());
-        let codec = CodecBuilder::new(registry).topics(topics::ALL).build().unwrap();
+        let codec = CodecBuilder::new(registry).topics(DECLARATION.topics()).build().unwrap();
         let settings = Arc::new(EsrSettings::load(None, &|_| Err("no files here".to_owned())).unwrap());
         let served: Vec<_> = offices.iter().map(|office| office.parse().unwrap()).collect();
         let configured = settings.configuration.offices.keys().copied().collect();
         let context = Context::new(codec, settings, offices.iter().map(|&office| office.to_owned()).collect());
         let outbox = Arc::new(Outbox::default());
         let sink: Arc<dyn FileSink> = Arc::clone(&outbox) as Arc<dyn FileSink>;
-        let stages = flow::topology(&context, partitions);
-        let writer = flow::writer_topology(&context, &sink, partitions);
+        let processors = Processors::new(context.clone(), sink);
         let compacted = rng.chance(0.5);
         let snapshots = rng.chance(0.1).then(Snapshots::new);
-        let groups = [stages, writer]
-            .into_iter()
-            .map(|topology| {
-                let topology = Arc::new(topology);
+        let groups = DECLARATION
+            .groups
+            .iter()
+            .map(|group| {
+                let processors = processors.clone();
+                let processor = move |stage, partition| processors.processor(stage, partition);
+                let topology = Arc::new(group.topology(DECLARATION.dead_letters, partitions, processor));
                 let metrics = Arc::new(Metrics::new(&topology));
                 (topology, metrics, worker_config(&mut rng, snapshots.as_ref()))
             })
@@ -130,7 +133,7 @@ impl SimulatedFlow {
             workers,
             outbox,
             inbox,
-            base_line: true,
+            baseline: true,
             known_lines: KnownLines::default(),
             events_before: 0,
             ids: Ids::default(),
@@ -205,15 +208,21 @@ impl SimulatedFlow {
         }
         let load = Load {
             codec: &self.context.codec,
-            settings: &settings,
+            topics: Topics { posts: &topics::TIS_POST, placements: &topics::TIS_PLACEMENT, people: &topics::TIS_PERSON },
+            deletions: Deletions {
+                from_full_snapshots: settings.content == SnapshotContent::Full,
+                refuse_percent: settings.refuse_deletions_percent,
+                refuse_count: settings.refuse_deletions_count,
+                setting: "esr.snapshot.refuse_deletions_percent",
+            },
             flow_partitions: self.partitions,
-            base_line: self.base_line,
+            header: self.baseline.then_some(BASELINE_HEADER),
             now,
             known: &self.known_lines,
         };
         let report = load.run(&snapshot, &self.ids, sink).unwrap();
         self.known_lines = report.known;
-        self.base_line = false;
+        self.baseline = false;
     }
 
     /// The files written so far.

@@ -1,6 +1,6 @@
 //! Reading topics outside any group: their records and their ends.
 
-use tributary_runtime::{EachChange, LogError, Topic};
+use tributary_runtime::{EachChange, LogError, Topic, TopicReader};
 
 use super::configuration::KafkaConfiguration;
 use super::offsets::BrokerPartition;
@@ -21,27 +21,21 @@ impl KafkaReader {
         Ok(Self { reader: ChangelogReader::new(configuration, group)?, configuration: configuration.clone() })
     }
 
-    /// Calls `each` with key and value of every committed record of a topic, one partition after another.
-    ///
-    /// # Errors
-    /// [`LogError`] when the broker cannot be asked.
-    pub fn read(&self, topic: &Topic, flow_partitions: i32, each: EachChange<'_>) -> Result<(), LogError> {
+    fn partitions(&self, topic: &Topic, flow_partitions: i32) -> Vec<BrokerPartition> {
+        let name = self.configuration.name(topic.name);
+        (0..topic.partition_count(flow_partitions)).map(|partition| (name.clone(), partition)).collect()
+    }
+}
+
+impl TopicReader for KafkaReader {
+    fn read(&self, topic: &Topic, flow_partitions: i32, each: EachChange<'_>) -> Result<(), LogError> {
         for partition in self.partitions(topic, flow_partitions) {
             self.reader.restore(&partition, 0, each)?;
         }
         Ok(())
     }
 
-    /// The end of each partition of a topic, in order.
-    ///
-    /// # Errors
-    /// [`LogError`] when the broker cannot be asked.
-    pub fn ends(&self, topic: &Topic, flow_partitions: i32) -> Result<Vec<i64>, LogError> {
+    fn ends(&self, topic: &Topic, flow_partitions: i32) -> Result<Vec<i64>, LogError> {
         self.reader.ends(&self.partitions(topic, flow_partitions))
-    }
-
-    fn partitions(&self, topic: &Topic, flow_partitions: i32) -> Vec<BrokerPartition> {
-        let name = self.configuration.name(topic.name);
-        (0..topic.partition_count(flow_partitions)).map(|partition| (name.clone(), partition)).collect()
     }
 }

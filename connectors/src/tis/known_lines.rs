@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sha2::{Digest, Sha256};
 use tributary_runtime::{remove_durably, write_atomically};
 
-use crate::snapshot::Kind;
+use super::snapshot::Kind;
 
 /// Form of the file and release of the program: another release may read more from the same line.
 const HEADING: &str = concat!("tributary-known-lines 1 ", env!("CARGO_PKG_VERSION"), "\n");

@@ -1,22 +1,21 @@
 //! Brings a snapshot of TIS into the `tis.*` topics: each object as a record, each object that is gone as a tombstone.
 //!
-//! How a snapshot is read is the matter of [`crate::snapshot`]; that unchanged objects cause nothing, of the `tis` stage.
+//! [`snapshot`] reads the files. The caller says which topics the objects go to, which header they carry, and how many
+//! objects a snapshot may delete.
 
 mod known_lines;
 mod record;
+pub mod snapshot;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::ScopedJoinHandle;
 
 use rustc_hash::FxHashSet;
-use tributary_esr::configuration::{Snapshot as SnapshotSettings, SnapshotContent};
-use tributary_esr::tis::BASE_LINE_HEADER;
-use tributary_esr::topics;
 use tributary_runtime::{Headers, LogError, Output, Producer, TimestampMillis, Topic, append_header};
 use tributary_schemas::{AvroRecord, Codec, EncodeError};
 
-use crate::snapshot::{Kind, KindReport, Snapshot, SnapshotError};
 use known_lines::{Comparison, Seen};
+use snapshot::{Kind, KindReport, Snapshot, SnapshotError};
 
 pub use known_lines::KnownLines;
 
@@ -29,7 +28,48 @@ const PUBLICATION_BYTES: usize = 4 << 20;
 /// Publications that may wait for the log while the next is being read.
 const PUBLICATIONS_AHEAD: usize = 2;
 
-/// Ids of the objects that the `tis` stages hold.
+/// The topics that the objects go to, keyed by their id as decimal text.
+#[derive(Debug, Clone, Copy)]
+pub struct Topics {
+    /// Posts.
+    pub posts: &'static Topic,
+    /// Placements.
+    pub placements: &'static Topic,
+    /// People.
+    pub people: &'static Topic,
+}
+
+impl Topics {
+    fn of(&self, kind: Kind) -> &'static Topic {
+        match kind {
+            Kind::Posts => self.posts,
+            Kind::Placements => self.placements,
+            Kind::People => self.people,
+        }
+    }
+}
+
+/// What a snapshot deletes by not naming it, and when that is too much.
+#[derive(Debug, Clone, Copy)]
+pub struct Deletions {
+    /// Whether a complete file names all objects of its kind, so that the others are deleted.
+    pub from_full_snapshots: bool,
+    /// More deletions than this share of a kind (in percent) are refused, if they are also more than the count.
+    pub refuse_percent: u32,
+    /// More deletions than this of a kind are refused, if they are also more than the share.
+    pub refuse_count: u64,
+    /// The setting that allows more, for messages.
+    pub setting: &'static str,
+}
+
+impl Deletions {
+    fn are_refused(&self, deleted: usize, held: usize) -> bool {
+        let share = deleted as u128 * 100 > held as u128 * u128::from(self.refuse_percent);
+        share && deleted as u64 > self.refuse_count
+    }
+}
+
+/// Ids of the objects that are held.
 #[derive(Debug, Default)]
 pub struct Held {
     /// Posts.
@@ -60,12 +100,14 @@ impl Held {
 pub struct Load<'a> {
     /// Encodes the records.
     pub codec: &'a Codec,
-    /// What a snapshot holds, and when its deletions are refused (D2).
-    pub settings: &'a SnapshotSettings,
+    /// Where the objects go.
+    pub topics: Topics,
+    /// What a snapshot deletes.
+    pub deletions: Deletions,
     /// Number of partitions of the flow.
     pub flow_partitions: i32,
-    /// Whether what is loaded belongs to the base line (D1).
-    pub base_line: bool,
+    /// The header that each record carries, if one.
+    pub header: Option<&'static str>,
     /// The time of the records.
     pub now: TimestampMillis,
     /// Lines of the snapshot before, whose objects are held just so.
@@ -79,7 +121,7 @@ pub struct LoadReport {
     pub files: Vec<(Kind, KindReport)>,
     /// Objects deleted because the snapshot does not name them any more.
     pub deleted: Vec<(Kind, u64)>,
-    /// Why nothing of the snapshot was taken (D2).
+    /// Why nothing of the snapshot was taken.
     pub refused: Option<String>,
     /// The lines by which unchanged objects will be known, once all of this is on the disk.
     pub known: KnownLines,
@@ -123,7 +165,7 @@ impl Load<'_> {
     /// Publishes what `snapshot` holds, people first, and tombstones for what of `held` it does not name any more.
     ///
     /// # Errors
-    /// [`LoadError`]; what was published before it stays published, and a second attempt goes on from there.
+    /// [`LoadError`]; what was published before it stays published, and a second attempt continues from there.
     pub fn run(&self, snapshot: &Snapshot, held: &Held, producer: &mut dyn Producer) -> Result<LoadReport, LoadError> {
         let (sender, receiver) = sync_channel(PUBLICATIONS_AHEAD);
         std::thread::scope(|scope| {
@@ -137,8 +179,7 @@ impl Load<'_> {
     }
 
     fn read(&self, snapshot: &Snapshot, held: &Held, sender: &SyncSender<Output>) -> Result<LoadReport, LoadError> {
-        // A snapshot may be refused as a whole once it is known what it deletes (D2), so nothing may leave before
-        // that; where nothing is held, nothing can be deleted.
+        // A snapshot may be refused as a whole once it is known what it deletes, so nothing may leave before that; where nothing is held, nothing can be deleted.
         let loaded = if held.is_empty() {
             ORDER.into_iter().map(|kind| self.read_kind(kind, snapshot, held, Some(sender))).collect()
         } else {
@@ -150,8 +191,8 @@ impl Load<'_> {
         for loaded in loaded? {
             let (kind, held) = (loaded.kind, held.of(loaded.kind));
             if let Some(missing) = loaded.missing {
-                if self.settings.refuses(missing.len() as u64, held.len() as u64) {
-                    report.refused = Some(refusal(kind, missing.len(), held.len()));
+                if self.deletions.are_refused(missing.len(), held.len()) {
+                    report.refused = Some(refusal(kind, missing.len(), held.len(), self.deletions.setting));
                 }
                 report.deleted.push((kind, missing.len() as u64));
                 gone.push((kind, missing));
@@ -196,7 +237,7 @@ impl Load<'_> {
         let mut seen = Seen::expecting(held.len());
         let file = publications.load(snapshot, &Comparison::new(kind, self.known, held), kind, &mut seen)?;
         publications.turn()?;
-        let is_complete = self.settings.content == SnapshotContent::Full && file.allows_deletions();
+        let is_complete = self.deletions.from_full_snapshots && file.allows_deletions();
         let missing = is_complete.then(|| {
             let mut missing: Vec<i64> = held.difference(&seen.ids).copied().collect();
             missing.sort_unstable();
@@ -207,8 +248,8 @@ impl Load<'_> {
 
     fn output(&self) -> Output {
         let mut headers = Vec::new();
-        if self.base_line {
-            append_header(&mut headers, BASE_LINE_HEADER, b"1");
+        if let Some(header) = self.header {
+            append_header(&mut headers, header, b"1");
         }
         let mut output = Output::new(self.flow_partitions);
         output.inherit(self.now, Headers::from_bytes(&headers));
@@ -216,15 +257,15 @@ impl Load<'_> {
     }
 }
 
-fn refusal(kind: Kind, gone: usize, held: usize) -> String {
+fn refusal(kind: Kind, gone: usize, held: usize, setting: &str) -> String {
     format!(
         "the snapshot is refused as a whole: {} no longer names {gone} of {held} objects, which is more than it may \
-         delete; if that is right, raise snapshot.refuse_deletions_percent for one run (D2)",
+         delete; if that is right, raise {setting} for one run",
         kind.file_name()
     )
 }
 
-/// What a thread gives; its panic goes on here.
+/// What a thread returns. Its panic continues here.
 fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
@@ -240,7 +281,7 @@ fn publish_all(receiver: &Receiver<Output>, producer: &mut dyn Producer) -> Resu
 struct Loaded<'a> {
     kind: Kind,
     file: KindReport,
-    /// Objects that are held and that the file does not name, where it names all (D2).
+    /// Objects that are held and that the file does not name, where it names all.
     missing: Option<Vec<i64>>,
     seen: Seen,
     publications: Publications<'a>,
@@ -269,6 +310,7 @@ impl<'a> Publications<'a> {
         kind: Kind,
         seen: &mut Seen,
     ) -> Result<KindReport, LoadError> {
+        let topic = self.load.topics.of(kind);
         let seen = std::cell::RefCell::new(seen);
         let is_unchanged = |line: &[u8]| {
             let Some(id) = comparison.unchanged(line) else { return false };
@@ -278,15 +320,15 @@ impl<'a> Publications<'a> {
         match kind {
             Kind::Posts => snapshot.changed_posts(is_unchanged, |post| {
                 seen.borrow_mut().add(post.id, comparison.key());
-                self.put(&topics::TIS_POST, post.id, &record::post(post))
+                self.put(topic, post.id, &record::post(post))
             }),
             Kind::Placements => snapshot.changed_placements(is_unchanged, |placement| {
                 seen.borrow_mut().add(placement.id, comparison.key());
-                self.put(&topics::TIS_PLACEMENT, placement.id, &record::placement(placement))
+                self.put(topic, placement.id, &record::placement(placement))
             }),
             Kind::People => snapshot.changed_people(is_unchanged, |person| {
                 seen.borrow_mut().add(person.id, comparison.key());
-                self.put(&topics::TIS_PERSON, person.id, &record::person(person))
+                self.put(topic, person.id, &record::person(person))
             }),
         }
     }
@@ -300,11 +342,7 @@ impl<'a> Publications<'a> {
     }
 
     fn tombstone(&mut self, kind: Kind, id: i64) -> Result<(), LoadError> {
-        let topic = match kind {
-            Kind::Posts => &topics::TIS_POST,
-            Kind::Placements => &topics::TIS_PLACEMENT,
-            Kind::People => &topics::TIS_PERSON,
-        };
+        let topic = self.load.topics.of(kind);
         self.current.tombstone(topic, id.to_string().as_bytes());
         self.turn_when_full()
     }

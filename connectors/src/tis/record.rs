@@ -5,7 +5,7 @@ use tributary_schemas::records;
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
-use crate::snapshot;
+use super::snapshot;
 
 pub(super) fn post(post: snapshot::Post) -> records::tis::Post {
     records::tis::Post {

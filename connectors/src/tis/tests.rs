@@ -4,13 +4,23 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use tributary_esr::configuration::EsrConfiguration;
+use tributary_runtime::{Cleanup, Partitions, Role};
 use tributary_schemas::CodecBuilder;
 use tributary_schemas::LocalRegistry;
 
 use super::*;
 
-/// Topic, key, whether it is a tombstone, whether it is of the base line.
+const HEADER: &str = "baseline";
+
+const fn topic(name: &'static str, records: &'static [&'static str]) -> Topic {
+    Topic { name, partitions: Partitions::Flow, cleanup: Cleanup::Compact, role: Role::Inbox, records }
+}
+
+static POSTS: Topic = topic("tis.post", &["tis.Post"]);
+static PLACEMENTS: Topic = topic("tis.placement", &["tis.Placement"]);
+static PEOPLE: Topic = topic("tis.person", &["tis.Person"]);
+
+/// Topic, key, whether it is a tombstone, whether it carries the header.
 type Sent = (&'static str, String, bool, bool);
 
 #[derive(Default)]
@@ -20,8 +30,8 @@ impl Producer for Collected {
     fn publish(&mut self, output: &Output) -> Result<(), LogError> {
         for record in output.records() {
             let key = String::from_utf8_lossy(record.key).into_owned();
-            let base_line = record.headers.get(BASE_LINE_HEADER).is_some();
-            self.0.push((record.topic.name, key, record.value.is_none(), base_line));
+            let marked = record.headers.get(HEADER).is_some();
+            self.0.push((record.topic.name, key, record.value.is_none(), marked));
         }
         Ok(())
     }
@@ -34,21 +44,34 @@ fn posts(folder: &Path, ids: impl Iterator<Item = i64>) {
     fs::write(folder.join("posts.jsonl"), lines.concat()).unwrap();
 }
 
-fn load(folder: &Path, held: &Held, base_line: bool) -> (LoadReport, Vec<Sent>) {
-    load_beside(folder, held, base_line, &KnownLines::default())
+fn load(folder: &Path, held: &Held, marked: bool) -> (LoadReport, Vec<Sent>) {
+    load_beside(folder, held, marked, &KnownLines::default())
 }
 
-fn load_beside(folder: &Path, held: &Held, base_line: bool, known: &KnownLines) -> (LoadReport, Vec<Sent>) {
-    let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(topics::ALL).build().unwrap();
-    let settings = EsrConfiguration::load(None).unwrap().snapshot;
-    let load = Load { codec: &codec, settings: &settings, flow_partitions: 4, base_line, now: 5, known };
+fn load_beside(folder: &Path, held: &Held, marked: bool, known: &KnownLines) -> (LoadReport, Vec<Sent>) {
+    let codec =
+        CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics([&POSTS, &PLACEMENTS, &PEOPLE]).build().unwrap();
+    let load = Load {
+        codec: &codec,
+        topics: Topics { posts: &POSTS, placements: &PLACEMENTS, people: &PEOPLE },
+        deletions: Deletions {
+            from_full_snapshots: true,
+            refuse_percent: 20,
+            refuse_count: 50,
+            setting: "snapshot.refuse_deletions_percent",
+        },
+        flow_partitions: 4,
+        header: marked.then_some(HEADER),
+        now: 5,
+        known,
+    };
     let mut producer = Collected::default();
     let report = load.run(&Snapshot::open(folder).unwrap(), held, &mut producer).unwrap();
     (report, producer.0)
 }
 
 #[test]
-fn d1_objects_of_the_base_line_are_marked_and_people_come_first() {
+fn records_carry_the_header_and_people_come_first() {
     let folder = tempfile::tempdir().unwrap();
     posts(folder.path(), 1..=2);
     fs::write(folder.path().join("people.jsonl"), "{\"id\":9,\"contactDetails\":{\"surname\":\"Testcase\"}}\n")
@@ -118,4 +141,13 @@ fn an_id_with_several_lines_is_always_read() {
     fs::write(folder.path().join("posts.jsonl"), line("one")).unwrap();
     let held = Held { posts: [1].into_iter().collect(), ..Held::default() };
     assert_eq!(load_beside(folder.path(), &held, false, &known).1.len(), 1);
+}
+
+#[test]
+fn a_snapshot_is_refused_above_both_limits() {
+    let rule = Deletions { from_full_snapshots: true, refuse_percent: 20, refuse_count: 50, setting: "" };
+    assert!(rule.are_refused(51, 100));
+    assert!(!rule.are_refused(50, 100), "not more than 50");
+    assert!(!rule.are_refused(60, 300), "exactly 20 %");
+    assert!(rule.are_refused(61, 300));
 }

@@ -1,9 +1,14 @@
 //! Applicant records: how a placement, its person and a position become the columns of an APP row (5.3, 5.4).
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 use tributary_runtime::ProcessError;
 use tributary_schemas::records::esr::{Applicant, PositionPlacement};
 use tributary_schemas::records::tis::Person;
 use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use crate::context::Context;
 use crate::format::maps::ValueMap;
@@ -19,9 +24,56 @@ pub(crate) struct PositionFacts<'a> {
     pub(crate) position_number: &'a str,
 }
 
-/// Key of an applicant record on the exports topic: its identity is placement, position and trainee (D27).
-pub(crate) fn export_key(office: &str, placement: i64, position: i64, trainee: i64) -> String {
-    format!("{office}/applicant/{placement}/{position}/{trainee}")
+/// Identity of an applicant record within an office (D27). Its text form is the key on the exports topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ApplicantKey {
+    /// The office.
+    pub office: String,
+    /// The placement.
+    pub placement: PlacementId,
+    /// The position.
+    pub position: PositionId,
+    /// The trainee.
+    pub trainee: PersonId,
+}
+
+impl ApplicantKey {
+    /// What sorts before every key of an office.
+    pub(crate) fn first_of(office: &str) -> Self {
+        let (placement, position, trainee) = (PlacementId(i64::MIN), PositionId(i64::MIN), PersonId(i64::MIN));
+        Self { office: office.to_owned(), placement, position, trainee }
+    }
+}
+
+/// `<office>/applicant/<placement>/<position>/<trainee>`
+impl fmt::Display for ApplicantKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{KEY_WORD}/{}/{}/{}", self.office, self.placement, self.position, self.trainee)
+    }
+}
+
+const KEY_WORD: &str = "applicant";
+
+/// A text that is not the key of an applicant record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not the key of an applicant record, <office>/applicant/<placement>/<position>/<trainee>")]
+pub struct ApplicantKeyError(pub String);
+
+impl FromStr for ApplicantKey {
+    type Err = ApplicantKeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || ApplicantKeyError(text.to_owned());
+        let parts: Vec<&str> = text.split('/').collect();
+        let &[office, KEY_WORD, placement, position, trainee] = parts.as_slice() else { return Err(wrong()) };
+        let id = |text: &str| text.parse::<i64>().map_err(|_| wrong());
+        Ok(Self {
+            office: office.to_owned(),
+            placement: PlacementId(id(placement)?),
+            position: PositionId(id(position)?),
+            trainee: PersonId(id(trainee)?),
+        })
+    }
 }
 
 /// Builds the record of a placement for a position.
@@ -126,5 +178,25 @@ impl Mapper<'_> {
             self.warnings.push(format!("postcode {value:?} is not a UK postcode: left blank"));
         }
         checked.text().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d27_the_key_of_an_applicant_record_reads_back_as_it_was_written() {
+        let key = ApplicantKey {
+            office: "EOE".to_owned(),
+            placement: PlacementId(1),
+            position: PositionId(-2),
+            trainee: PersonId(3),
+        };
+        assert_eq!(key.to_string(), "EOE/applicant/1/-2/3");
+        assert_eq!(key.to_string().parse(), Ok(key));
+        for wrong in ["", "EOE/applicant/1/2", "EOE/applicant/1/2/3/4", "EOE/run/1/2/3", "EOE/applicant/1/2/x"] {
+            assert_eq!(wrong.parse::<ApplicantKey>(), Err(ApplicantKeyError(wrong.to_owned())));
+        }
     }
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use tributary_flow::framed;
 use tributary_runtime::{Output, ProcessError, Record, Topic, partition_for_key};
-use tributary_schemas::records::tributary::{Alert, FileEvent, Severity};
+use tributary_schemas::records::tributary::{FileEvent, Severity};
 use tributary_schemas::{AvroRecord, Codec, Date, Framed};
 
+use crate::applicant::ApplicantKey;
+use crate::baseline::Baseline;
 use crate::configuration::EsrSettings;
 use crate::format::{InboundLayouts, Templates};
 use crate::topics;
@@ -19,6 +22,8 @@ pub struct Context {
     pub settings: Arc<EsrSettings>,
     /// Offices that this flow serves, in the order in which they take file numbers (D50).
     pub offices: Arc<[String]>,
+    /// What belongs to the baseline (D1).
+    pub baseline: Arc<Baseline>,
     pub(crate) inbound_layouts: Arc<InboundLayouts>,
     pub(crate) templates: Arc<Templates>,
 }
@@ -29,31 +34,32 @@ impl Context {
         Self {
             codec,
             offices: offices.into(),
+            baseline: Arc::default(),
             inbound_layouts: Arc::new(settings.inbound_layouts()),
             templates: Arc::new(settings.templates()),
             settings,
         }
     }
 
+    /// The same with a baseline that others have written.
+    #[must_use]
+    pub fn with_baseline(self, baseline: Arc<Baseline>) -> Self {
+        Self { baseline, ..self }
+    }
+
     /// Opens the value of a record.
     pub(crate) fn open<'a>(&self, record: &Record<'a>) -> Result<Framed<'a>, ProcessError> {
-        let Some(value) = record.value else {
-            return Err(ProcessError::dead_letter("unexpected-tombstone", "a tombstone has no meaning on this topic"));
-        };
-        Ok(self.codec.open(value)?)
+        framed::open(&self.codec, record)
     }
 
     /// Sends a record to the partition of its key.
     pub(crate) fn send<R: AvroRecord>(&self, output: &mut Output, topic: &'static Topic, key: &[u8], record: &R) {
-        output.send(topic, key, |buffer| self.write(record, buffer));
+        framed::send(&self.codec, output, topic, key, record);
     }
 
-    /// Appends the framed record. Every record type that the stages send is declared on a topic (a test of `topics` proves
-    /// it); if one were not, its empty value would end in the dead letters of the stage that reads it.
+    /// Appends the framed record.
     pub(crate) fn write<R: AvroRecord>(&self, record: &R, buffer: &mut Vec<u8>) {
-        if let Err(error) = self.codec.encode(record, buffer) {
-            tracing::error!(record_type = R::TYPE.full_name(), %error, "record cannot be encoded");
-        }
+        framed::write(&self.codec, record, buffer);
     }
 
     /// Sends a record of the exports topic to the partition of an office.
@@ -62,10 +68,10 @@ impl Context {
         output.send_to(&topics::EXPORTS, partition, key.as_bytes(), |buffer| self.write(record, buffer));
     }
 
-    /// Withdraws a record of the exports topic.
-    pub(crate) fn withdraw_export(output: &mut Output, office: &str, key: &str) {
-        let partition = Self::office_partition(output, office);
-        output.tombstone_to(&topics::EXPORTS, partition, key.as_bytes());
+    /// Withdraws an applicant record.
+    pub(crate) fn withdraw_export(output: &mut Output, key: &ApplicantKey) {
+        let partition = Self::office_partition(output, &key.office);
+        output.tombstone_to(&topics::EXPORTS, partition, key.to_string().as_bytes());
     }
 
     /// Exports are partitioned by office, whatever other offices there are: an office keeps its partition when the
@@ -76,7 +82,7 @@ impl Context {
 
     /// Raises an alert.
     pub(crate) fn alert(&self, output: &mut Output, severity: Severity, code: &str, subject: &str, text: String) {
-        let alert = Alert { severity, code: code.to_owned(), subject: subject.to_owned(), text };
+        let alert = framed::alert(severity, code, subject, text);
         self.send(output, &topics::EVENT, subject.as_bytes(), &alert);
     }
 
@@ -95,12 +101,6 @@ impl Context {
         let applicants = &self.settings.configuration.applicants;
         applicants.min_days as i32..applicants.max_weeks as i32 * 7
     }
-}
-
-/// A record type that does not belong on this topic.
-pub(crate) fn unexpected(framed: &Framed<'_>) -> ProcessError {
-    let text = format!("{} does not belong on this topic", framed.record_type().full_name());
-    ProcessError::dead_letter("unexpected-record-type", text)
 }
 
 /// The London date of an instant: all windows use it (10.1).
@@ -122,29 +122,6 @@ fn london() -> jiff::tz::TimeZone {
 /// The form of a DPN by which it is matched: trimmed, ASCII letters in upper case (R1).
 pub fn fold_deanery_number(text: &str) -> String {
     text.trim().to_ascii_uppercase()
-}
-
-/// The id in a key that is decimal text, as the `tis.*` topics have it.
-pub(crate) fn id_from_text_key(record: &Record<'_>) -> Result<i64, ProcessError> {
-    std::str::from_utf8(record.key).ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
-        let key = String::from_utf8_lossy(record.key);
-        ProcessError::dead_letter("key-not-an-id", format!("the key must be the TIS id as decimal text, it is {key:?}"))
-    })
-}
-
-/// The key as text.
-pub(crate) fn text_key<'a>(record: &Record<'a>) -> Result<&'a str, ProcessError> {
-    std::str::from_utf8(record.key).map_err(|_| {
-        let key = String::from_utf8_lossy(record.key);
-        ProcessError::dead_letter("key-not-text", format!("the key must be UTF-8 text, it is {key:?}"))
-    })
-}
-
-/// The id in a key of eight big-endian bytes, as the internal inboxes have it.
-pub(crate) fn id_from_key(record: &Record<'_>) -> Result<i64, ProcessError> {
-    record.key.try_into().map(i64::from_be_bytes).map_err(|_| {
-        ProcessError::dead_letter("key-not-an-id", format!("the key must be 8 bytes, it has {}", record.key.len()))
-    })
 }
 
 /// A digest by which two contents are told apart.

@@ -6,6 +6,9 @@ mod notifications;
 mod rows;
 mod state;
 
+use serde::{Deserialize, Serialize};
+use tributary_flow::framed::unexpected;
+use tributary_flow::key;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::records::esr::{Applicant, ExportRun, FileKind, Notification, NotificationCutDone};
 use tributary_schemas::records::tributary::FileWritten;
@@ -13,32 +16,76 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 use tributary_schemas::{Date, RecordType};
 
-use crate::context::{Context, text_key, unexpected};
+use crate::context::Context;
+use crate::format::FileName;
+use crate::format::name::FileNameError;
 
 pub use state::{ApplicantState, Status};
 
-/// Identity of an applicant record within an office (D27).
-pub type ApplicantKey = (String, PlacementId, PositionId, PersonId);
+pub use crate::applicant::ApplicantKey;
 
-/// A row of a file that is being built: the record, and its dates as exported.
-type ExportedRow = (ApplicantKey, (Date, Option<Date>));
+/// A record that waits for its window. Sorted by office and start, as runs choose (D25).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct WaitingKey {
+    office: String,
+    start: Date,
+    placement: PlacementId,
+    position: PositionId,
+    trainee: PersonId,
+}
 
-/// Key of a notification row: run, office, then the order of rows in the file (D40).
-type RowKey = (i64, String, String, i32, PlacementId, u32);
+/// A row of a file that is being built, by its place in the file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct PendingKey {
+    file_name: String,
+    row: u32,
+}
+
+/// The record of such a row, and its dates as exported.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct ExportedRow {
+    key: ApplicantKey,
+    date_from: Date,
+    date_to: Option<Date>,
+}
+
+/// Key of a notification row: run and office, then the order of rows in the file (D40).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct RowKey {
+    run: i64,
+    office: String,
+    dpn: String,
+    notification_type: i32,
+    placement: PlacementId,
+    /// Tells equal rows apart.
+    at: u32,
+}
+
+/// A notification run of an office that waits for all partitions of the post stage.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct OpenRunKey {
+    run: i64,
+    office: String,
+}
+
+/// Such a run with the name of its file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct OpenRun {
+    name: FileName,
+    run: ExportRun,
+}
 
 /// The processor of one partition.
 pub struct Exporter {
     context: Context,
     applicants: Store<ApplicantKey, ApplicantState>,
-    /// Records that wait for their window, by start (D25).
-    waiting: Store<(String, Date, PlacementId, PositionId, PersonId), ()>,
+    waiting: Store<WaitingKey, ()>,
     /// Records that have changed since the office's last applicant run.
     touched: Store<ApplicantKey, ()>,
     /// Rows of files that are not yet at their destination.
-    pending: Store<(String, u32), ExportedRow>,
+    pending: Store<PendingKey, ExportedRow>,
     notifications: Store<RowKey, Notification>,
-    /// Notification runs of offices that wait for all partitions of the post stage.
-    open_runs: Store<(i64, String), ExportRun>,
+    open_runs: Store<OpenRunKey, OpenRun>,
     /// Partitions of the post stage that have sent all rows of a run.
     cuts_done: Store<i64, Vec<i32>>,
 }
@@ -63,28 +110,32 @@ impl Exporter {
         self.applicants.iter()
     }
 
-    fn run(&mut self, run: ExportRun, output: &mut Output) {
+    fn run(&mut self, run: ExportRun, output: &mut Output) -> Result<(), ProcessError> {
+        let name: FileName = run.file_name.parse().map_err(|error: FileNameError| {
+            ProcessError::dead_letter("not-a-file-name", format!("run {} of {}: {error}", run.run, run.office))
+        })?;
         if run.kind == FileKind::App {
-            self.export_applicants(&run, output);
-            return;
+            self.export_applicants(&run, &name, output);
+            return Ok(());
         }
         let id = run.run;
-        self.open_runs.put((run.run, run.office.clone()), run);
+        self.open_runs.put(OpenRunKey { run: id, office: run.office.clone() }, OpenRun { name, run });
         self.export_notifications(id, output);
+        Ok(())
     }
 }
 
 impl Processor for Exporter {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         if record.value.is_none() {
-            return self.withdrawn(text_key(record)?);
+            return self.withdrawn(key::text(record)?);
         }
         let framed = self.context.open(record)?;
         match framed.record_type() {
             RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, record.timestamp),
             RecordType::EsrNotification => self.keep_row(framed.read()?),
             RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output),
-            RecordType::EsrExportRun => self.run(framed.read()?, output),
+            RecordType::EsrExportRun => self.run(framed.read()?, output)?,
             RecordType::TributaryFileWritten => self.written(&framed.read::<FileWritten>()?, output),
             _ => return Err(unexpected(&framed)),
         }

@@ -1,9 +1,12 @@
-//! The flow as topologies: which stage reads which inbox.
+//! The flow: what it declares, and the processors of its stages.
 
 use std::sync::Arc;
 
-use tributary_runtime::{Processor, Stage, Topic, Topology};
+use tributary_flow::declaration::{Declaration, Group, StageDeclaration, View, Workers};
+use tributary_flow::whole_file::{FileSink, Writer, WriterSettings};
+use tributary_runtime::{Processor, Topic};
 
+use crate::configuration::DEFAULTS;
 use crate::context::Context;
 use crate::exporter::Exporter;
 use crate::inbound::Inbound;
@@ -14,55 +17,135 @@ use crate::schedule::Schedule;
 use crate::tis;
 use crate::topics;
 use crate::trainee::Trainee;
-use crate::writer::{FileSink, Writer};
 
-/// Name of the flow: the consumer group of its stages.
-pub const FLOW: &str = "esr";
+/// The exchange as static data.
+pub static DECLARATION: Declaration = Declaration {
+    name: "esr",
+    about: "The exchange between TIS and ESR",
+    groups: &[MAIN, WRITER],
+    outputs: &[&topics::POSITION, &topics::POSITION_RECONCILED, &topics::BASELINE],
+    dead_letters: &topics::DEAD_LETTER,
+    leader: Some(&topics::INBOUND),
+    views: &[View { name: "files" }, View { name: "offices" }],
+    defaults: DEFAULTS,
+    former_tables: &[
+        "version",
+        "layouts",
+        "value_maps",
+        "applicants",
+        "notifications",
+        "inbound",
+        "snapshot",
+        "outbound",
+        "schedule",
+        "office",
+    ],
+    serves_requests: false,
+};
 
-/// Name of the writer's group: it waits for the outside, so it has workers of its own.
-pub const WRITER_FLOW: &str = "esr-writer";
+const MAIN: Group = Group {
+    name: "esr",
+    workers: Workers::Configured,
+    stages: &[
+        stage("tis-post", &topics::TIS_POST, &topics::TIS_POST_CHANGELOG),
+        stage("tis-placement", &topics::TIS_PLACEMENT, &topics::TIS_PLACEMENT_CHANGELOG),
+        stage("tis-person", &topics::TIS_PERSON, &topics::TIS_PERSON_CHANGELOG),
+        stage("inbound", &topics::INBOUND, &topics::INBOUND_CHANGELOG),
+        stage("trainee", &topics::TRAINEE, &topics::TRAINEE_CHANGELOG),
+        stage("position", &topics::POSITION_INBOX, &topics::POSITION_CHANGELOG),
+        stage("post", &topics::POST, &topics::POST_CHANGELOG),
+        stage("schedule", &topics::SCHEDULE, &topics::SCHEDULE_CHANGELOG),
+        stage("exporter", &topics::EXPORTS, &topics::EXPORTER_CHANGELOG),
+        stage("report", &topics::EVENT, &topics::REPORT_CHANGELOG),
+    ],
+};
 
-/// The stages of the flow.
-pub fn topology(context: &Context, flow_partitions: i32) -> Topology {
-    let c = context;
-    let stages = vec![
-        stage("tis-post", &topics::TIS_POST, &topics::TIS_POST_CHANGELOG, c, |c, _| Box::new(tis::Posts::new(c))),
-        stage("tis-placement", &topics::TIS_PLACEMENT, &topics::TIS_PLACEMENT_CHANGELOG, c, |c, _| {
-            Box::new(tis::Placements::new(c))
-        }),
-        stage("tis-person", &topics::TIS_PERSON, &topics::TIS_PERSON_CHANGELOG, c, |c, _| {
-            Box::new(tis::People::new(c))
-        }),
-        stage("inbound", &topics::INBOUND, &topics::INBOUND_CHANGELOG, c, |c, _| Box::new(Inbound::new(c))),
-        stage("trainee", &topics::TRAINEE, &topics::TRAINEE_CHANGELOG, c, |c, _| Box::new(Trainee::new(c))),
-        stage("position", &topics::POSITION_INBOX, &topics::POSITION_CHANGELOG, c, |c, partition| {
-            Box::new(Positions::new(c, partition))
-        }),
-        stage("post", &topics::POST, &topics::POST_CHANGELOG, c, |c, partition| Box::new(Posts::new(c, partition))),
-        stage("schedule", &topics::SCHEDULE, &topics::SCHEDULE_CHANGELOG, c, |c, _| Box::new(Schedule::new(c))),
-        stage("exporter", &topics::EXPORTS, &topics::EXPORTER_CHANGELOG, c, |c, _| Box::new(Exporter::new(c))),
-        stage("report", &topics::EVENT, &topics::REPORT_CHANGELOG, c, |c, _| Box::new(Report::new(c))),
-    ];
-    Topology { flow: FLOW, stages, dead_letters: &topics::DEAD_LETTER, flow_partitions }
+/// The writer waits for the outside, so it has a group and a worker of its own.
+const WRITER: Group = Group {
+    name: "esr-writer",
+    workers: Workers::Fixed(1),
+    stages: &[stage("writer", &topics::WRITER, &topics::WRITER_CHANGELOG)],
+};
+
+const fn stage(name: &'static str, inbox: &'static Topic, changelog: &'static Topic) -> StageDeclaration {
+    StageDeclaration { name, inbox, changelog: Some(changelog) }
 }
 
-/// The writer, with the place where files go.
-pub fn writer_topology(context: &Context, sink: &Arc<dyn FileSink>, flow_partitions: i32) -> Topology {
-    let sink = Arc::clone(sink);
-    let writer = stage("writer", &topics::WRITER, &topics::WRITER_CHANGELOG, context, move |context, _| {
-        Box::new(Writer::new(context, Arc::clone(&sink)))
-    });
-    Topology { flow: WRITER_FLOW, stages: vec![writer], dead_letters: &topics::DEAD_LETTER, flow_partitions }
+/// Makes the processors of all stages.
+#[derive(Clone)]
+pub struct Processors {
+    context: Context,
+    sink: Arc<dyn FileSink>,
 }
 
-fn stage(
-    name: &'static str,
-    inbox: &'static Topic,
-    changelog: &'static Topic,
-    context: &Context,
-    make: impl Fn(Context, i32) -> Box<dyn Processor> + Send + Sync + 'static,
-) -> Stage {
-    let context = context.clone();
-    let processor = Box::new(move |partition| make(context.clone(), partition));
-    Stage { name, inbox, changelog: Some(changelog), processor }
+impl Processors {
+    /// Stages with these settings, whose files go to `sink`.
+    pub fn new(context: Context, sink: Arc<dyn FileSink>) -> Self {
+        Self { context, sink }
+    }
+
+    /// The processor of a declared stage and a partition, without state yet.
+    ///
+    /// # Panics
+    /// For a stage that [`DECLARATION`] does not name.
+    pub fn processor(&self, stage: &str, partition: i32) -> Box<dyn Processor> {
+        let context = self.context.clone();
+        match stage {
+            "tis-post" => Box::new(tis::Posts::new(context)),
+            "tis-placement" => Box::new(tis::Placements::new(context)),
+            "tis-person" => Box::new(tis::People::new(context)),
+            "inbound" => Box::new(Inbound::new(context)),
+            "trainee" => Box::new(Trainee::new(context)),
+            "position" => Box::new(Positions::new(context, partition)),
+            "post" => Box::new(Posts::new(context, partition)),
+            "schedule" => Box::new(Schedule::new(context)),
+            "exporter" => Box::new(Exporter::new(context)),
+            "report" => Box::new(Report::new(context)),
+            "writer" => Box::new(self.writer()),
+            other => unreachable!("the exchange declares no stage {other}"),
+        }
+    }
+
+    fn writer(&self) -> Writer {
+        let settings = WriterSettings {
+            line_end: self.context.templates.line_end.as_str(),
+            // Header and trailer.
+            frame_lines: 2,
+            events: &topics::EVENT,
+            acknowledgements: &topics::EXPORTS,
+        };
+        Writer::new(self.context.codec.clone(), settings, Arc::clone(&self.sink))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness;
+
+    /// An outbox that takes everything.
+    struct Nowhere;
+
+    impl FileSink for Nowhere {
+        fn write(&self, _: &str, _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn each_declared_stage_has_a_processor() {
+        let processors = Processors::new(harness::context(), Arc::new(Nowhere));
+        for stage in DECLARATION.stages() {
+            processors.processor(stage.name, 0);
+        }
+    }
+
+    #[test]
+    fn topics_are_declared_once() {
+        let mut names: Vec<&str> = DECLARATION.topics().iter().map(|topic| topic.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!((names.len(), count), (26, 26));
+    }
 }

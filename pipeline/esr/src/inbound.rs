@@ -4,6 +4,7 @@
 mod ledger;
 mod lines;
 
+use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::RecordType;
 use tributary_schemas::records::esr::{
@@ -11,11 +12,12 @@ use tributary_schemas::records::esr::{
 };
 use tributary_schemas::records::tributary::{FileEvent, FileStatus, RecordCount, RejectedLine, Severity};
 
-use crate::context::{Context, unexpected};
-use crate::format::{self, Envelope, FileName, Line, rtc};
+use crate::context::Context;
+use crate::format::{Envelope, FileName, Line, rtc};
 use crate::outgoing::{OutgoingFile, RunTimes};
 use crate::topics;
 
+use ledger::LineKey;
 pub use ledger::{Counts, LedgerEntry, LedgerStatus};
 
 /// Rejected lines that an event names; the others are in the RTC and among the dead letters.
@@ -25,7 +27,7 @@ const NAMED_LINES: usize = 1_000;
 pub struct Inbound {
     context: Context,
     ledger: Store<String, LedgerEntry>,
-    verdicts: Store<(String, i32), LineVerdict>,
+    verdicts: Store<LineKey, LineVerdict>,
     /// The file that each RTC name confirms (D12).
     confirmations: Store<String, String>,
     /// When the last RTC of an office was written (D51).
@@ -213,7 +215,7 @@ impl Inbound {
 
     /// Writes the RTC of a file, or holds it back when another file's has its name (D12): ESR would get one of them only.
     fn confirm(&mut self, name: &FileName, file_name: &str, entry: &mut LedgerEntry, now: i64, output: &mut Output) {
-        let confirmation = name.with_kind(format::FileKind::Rtc).to_string();
+        let confirmation = name.with_kind(FileKind::Rtc).to_string();
         let other = self.confirmations.get(&confirmation).filter(|confirmed| *confirmed != file_name);
         if let Some(other) = other {
             entry.confirmation_held = true;
@@ -276,26 +278,25 @@ impl Inbound {
     }
 
     fn write_confirmation(&mut self, name: &FileName, rows: Vec<String>, now: i64, output: &mut Output) {
-        let name = name.with_kind(format::FileKind::Rtc);
+        let name = name.with_kind(FileKind::Rtc);
         let office = name.office.as_str().to_owned();
         let times = RunTimes { now, previous: self.last_confirmation.get(&office).copied() };
         let mut file = OutgoingFile::start(&self.context, &name, times, output);
         for row in rows {
             file.row(row, output);
         }
-        file.close(&name, FileKind::Rtc, output);
+        file.close(FileKind::Rtc, output);
         self.last_confirmation.put(office, now);
     }
 
     fn verdicts_of(&self, file_name: &str) -> impl Iterator<Item = &LineVerdict> {
-        let first = (file_name.to_owned(), i32::MIN);
-        let last = (file_name.to_owned(), i32::MAX);
-        self.verdicts.range(first..=last).map(|(_, verdict)| verdict)
+        let key = |line| LineKey { file_name: file_name.to_owned(), line };
+        self.verdicts.range(key(i32::MIN)..=key(i32::MAX)).map(|(_, verdict)| verdict)
     }
 
     /// One row per line (D53): a second verdict joins the first, and the more serious one counts.
     fn add_verdict(&mut self, file_name: &str, verdict: LineVerdict) {
-        let key = (file_name.to_owned(), verdict.line);
+        let key = LineKey { file_name: file_name.to_owned(), line: verdict.line };
         let joined = match self.verdicts.get(&key) {
             None => verdict,
             Some(first) => LineVerdict {
@@ -329,11 +330,7 @@ fn as_row(verdict: &LineVerdict) -> rtc::Verdict<'_> {
         id: verdict.id,
         dpn: &verdict.deanery_number,
         accepted: verdict.accepted,
-        severity: match verdict.severity {
-            Severity::Info => rtc::Severity::Info,
-            Severity::Warning => rtc::Severity::Warning,
-            Severity::Error => rtc::Severity::Error,
-        },
+        severity: verdict.severity,
         text: &verdict.text,
     }
 }

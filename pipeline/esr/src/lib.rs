@@ -4,6 +4,7 @@
 //! domain: R1-R12 reconciliation, A1-A14 applicants, T1a-T1h notifications, D1-D54 decisions.
 
 mod applicant;
+pub mod baseline;
 pub mod configuration;
 pub mod context;
 pub mod exporter;
@@ -12,6 +13,7 @@ pub mod format;
 #[cfg(test)]
 mod harness;
 pub mod inbound;
+pub mod inbox;
 mod outgoing;
 pub mod position;
 pub mod post;
@@ -20,4 +22,3 @@ pub mod schedule;
 pub mod tis;
 pub mod topics;
 pub mod trainee;
-pub mod writer;

@@ -1,19 +1,26 @@
-//! Sending a whole outgoing file to the writer: rows one per record, then a closing record with their count and hash.
+//! Files for ESR on their way to the writer: header, rows, trailer.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use tributary_flow::whole_file::{self, Closing};
 use tributary_runtime::Output;
 use tributary_schemas::records::esr::FileKind;
-use tributary_schemas::records::tributary::{FileClose, FileRow};
+use tributary_schemas::records::tributary::Severity;
 
 use crate::context::{Context, london_time};
-use crate::format::FileName;
+use crate::format::{FileName, WriteWarning, WriteWarningKind, WrittenLine};
 use crate::topics;
+
+/// Alerts of one kind that a run raises one by one; the others are counted in one more.
+pub(crate) const SINGLE_ALERTS: usize = 100;
 
 /// A file on its way to the writer.
 pub(crate) struct OutgoingFile<'a> {
     context: &'a Context,
-    file_name: String,
-    rows: i32,
-    checksum: u32,
+    name: FileName,
+    file: whole_file::OutgoingFile<'a>,
+    lost: LostValues,
 }
 
 /// When a file is created, and the run before it (D51).
@@ -27,44 +34,83 @@ impl<'a> OutgoingFile<'a> {
     /// Starts a file with its header.
     pub(crate) fn start(context: &'a Context, name: &FileName, times: RunTimes, output: &mut Output) -> Self {
         let header = context.templates.header(name, times.previous.map(london_time), london_time(times.now));
-        let mut file = Self { context, file_name: name.to_string(), rows: 0, checksum: 0 };
-        file.line(header, output);
+        let file = whole_file::OutgoingFile::start(&context.codec, &topics::WRITER, name.to_string());
+        let mut file = Self { context, name: *name, file, lost: LostValues::default() };
+        file.written_row(&"the header", header, output);
         file
     }
 
     /// Adds a row.
     pub(crate) fn row(&mut self, line: String, output: &mut Output) {
-        self.line(line, output);
+        self.file.line(line, output);
     }
 
-    /// Ends the file with its trailer.
-    pub(crate) fn close(mut self, name: &FileName, kind: FileKind, output: &mut Output) {
-        let records = u64::from(self.rows.unsigned_abs()).saturating_sub(1);
-        self.line(self.context.templates.trailer(records), output);
-        let close = FileClose {
-            file_name: self.file_name.clone(),
-            party: name.office.as_str().to_owned(),
+    /// Adds a row about `subject`, and remembers what was lost of its values.
+    pub(crate) fn written_row(&mut self, subject: &dyn Display, line: WrittenLine, output: &mut Output) {
+        self.lost.add(subject, line.warnings);
+        self.row(line.text, output);
+    }
+
+    /// Counts the last row as one of this type.
+    pub(crate) fn count(&mut self, row_type: &str) {
+        self.file.count(row_type);
+    }
+
+    /// Ends the file with its trailer, and raises alerts about lost values.
+    pub(crate) fn close(mut self, kind: FileKind, output: &mut Output) {
+        let records = u64::from(self.file.lines().unsigned_abs()).saturating_sub(1);
+        self.written_row(&"the trailer", self.context.templates.trailer(records), output);
+        self.lost.raise(self.context, &self.name.to_string(), output);
+        let closing = Closing {
+            party: self.name.office.as_str().to_owned(),
             kind: kind.to_string(),
-            number: name.number as i64,
-            rows: self.rows,
-            crc32c: i64::from(self.checksum),
+            number: self.name.number as i64,
+            // Nobody waits for a confirmation: what it confirms is done when it is sent.
             acknowledged: kind != FileKind::Rtc,
-            counts: Vec::new(),
         };
-        self.context.send(output, &topics::WRITER, self.file_name.as_bytes(), &close);
-    }
-
-    fn line(&mut self, line: String, output: &mut Output) {
-        self.checksum = checksum(self.checksum, &line);
-        let row = FileRow { file_name: self.file_name.clone(), row: self.rows, line };
-        self.context.send(output, &topics::WRITER, self.file_name.as_bytes(), &row);
-        self.rows += 1;
+        self.file.close(closing, output);
     }
 }
 
-/// CRC32C of lines, each followed by LF.
-pub(crate) fn checksum(before: u32, line: &str) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c_append(before, line.as_bytes()), b"\n")
+/// Values of a file that could not be written as they were.
+#[derive(Default)]
+struct LostValues {
+    columns: BTreeMap<(String, WriteWarningKind), LostInColumn>,
+}
+
+/// What a column has lost in one way.
+#[derive(Default)]
+struct LostInColumn {
+    /// Whose values they were, the first [`SINGLE_ALERTS`] of them.
+    subjects: Vec<String>,
+    total: usize,
+}
+
+impl LostValues {
+    fn add(&mut self, subject: &dyn Display, warnings: Vec<WriteWarning>) {
+        for WriteWarning { column, kind } in warnings {
+            let lost = self.columns.entry((column, kind)).or_default();
+            lost.total += 1;
+            if lost.subjects.len() < SINGLE_ALERTS {
+                lost.subjects.push(subject.to_string());
+            }
+        }
+    }
+
+    /// One alert for each value, as far as [`SINGLE_ALERTS`]; a column that has lost more has one with their number.
+    fn raise(&self, context: &Context, file_name: &str, output: &mut Output) {
+        for ((column, kind), lost) in &self.columns {
+            for subject in &lost.subjects {
+                let text = format!("{column} of {subject} {kind} in {file_name}: correct it in TIS");
+                let about = format!("{subject}/{column}");
+                context.alert(output, Severity::Warning, kind.code(), &about, text);
+            }
+            if lost.total > lost.subjects.len() {
+                let text = format!("{column} of {} rows of {file_name} {kind}: correct it in TIS", lost.total);
+                context.alert(output, Severity::Warning, kind.code(), &format!("{file_name}/{column}"), text);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

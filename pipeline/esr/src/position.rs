@@ -5,6 +5,8 @@
 mod lines;
 mod state;
 
+use tributary_flow::framed::unexpected;
+use tributary_flow::key;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::RecordType;
 use tributary_schemas::records::esr::{
@@ -14,19 +16,20 @@ use tributary_schemas::records::esr::{
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
-use crate::applicant::{self, PositionFacts, export_key};
-use crate::context::{Context, fold_deanery_number, id_from_key, london_date, unexpected};
+use crate::applicant::{self, PositionFacts};
+use crate::context::{Context, fold_deanery_number, london_date};
 use crate::topics;
 
-pub use state::{Pair, StoredPosition};
+use state::LineKey;
+pub use state::{Pair, PairKey, StoredPosition};
 
 /// The processor of one partition.
 pub struct Positions {
     context: Context,
     partition: i32,
     stored: Store<PositionId, StoredPosition>,
-    pairs: Store<(PositionId, PlacementId, PersonId), Pair>,
-    verdicts: Store<(String, i32), LineVerdict>,
+    pairs: Store<PairKey, Pair>,
+    verdicts: Store<LineKey, LineVerdict>,
 }
 
 impl Positions {
@@ -85,7 +88,7 @@ impl Positions {
             waiting: self
                 .pairs_of(id)
                 .filter(|(_, pair)| pair.exported.is_none())
-                .map(|((_, one, _), _)| *one)
+                .map(|(key, _)| key.placement)
                 .collect(),
         };
         if new_number {
@@ -97,11 +100,11 @@ impl Positions {
     /// A number that the position takes must know what was exported before (D34); because this comes before the
     /// subscription, it is told from an export under that number.
     fn tell_exports(&self, id: PositionId, number: &str, output: &mut Output) {
-        for ((_, placement_id, trainee_id), pair) in self.pairs_of(id) {
+        for (key, pair) in self.pairs_of(id) {
             if let Some((date_from, date_to)) = pair.exported {
                 let exported = PlacementExported {
-                    placement_id: *placement_id,
-                    trainee_id: *trainee_id,
+                    placement_id: key.placement,
+                    trainee_id: key.trainee,
                     position_id: id,
                     date_from,
                     date_to,
@@ -130,9 +133,9 @@ impl Positions {
         self.context.send(output, &topics::POSITION_RECONCILED, &id.0.to_be_bytes(), &reconciled);
     }
 
-    fn pairs_of(&self, id: PositionId) -> impl Iterator<Item = (&(PositionId, PlacementId, PersonId), &Pair)> {
-        let first = (id, PlacementId(i64::MIN), PersonId(i64::MIN));
-        let last = (id, PlacementId(i64::MAX), PersonId(i64::MAX));
+    fn pairs_of(&self, id: PositionId) -> impl Iterator<Item = (&PairKey, &Pair)> {
+        let first = PairKey { position: id, placement: PlacementId(i64::MIN), trainee: PersonId(i64::MIN) };
+        let last = PairKey { position: id, placement: PlacementId(i64::MAX), trainee: PersonId(i64::MAX) };
         self.pairs.range(first..=last)
     }
 
@@ -140,8 +143,7 @@ impl Positions {
     fn withdraw_pairs(&mut self, id: PositionId, office: &str, output: &mut Output) {
         let open: Vec<_> = self.pairs_of(id).filter(|(_, pair)| pair.is_open()).map(|(key, _)| *key).collect();
         for key in open {
-            let export_key = export_key(office, key.1.0, id.0, key.2.0);
-            Context::withdraw_export(output, office, &export_key);
+            Context::withdraw_export(output, &key.applicant(office));
             self.pairs.put(key, Pair { exported: None, withdrawn: true });
         }
     }
@@ -174,7 +176,7 @@ impl Positions {
         let Some(position) = self.current(id, placement.version).filter(StoredPosition::is_live) else {
             return Ok(());
         };
-        let key = (id, placement.placement_id, placement.trainee_id);
+        let key = PairKey { position: id, placement: placement.placement_id, trainee: placement.trainee_id };
         let pair = self.pairs.get(&key);
         if pair.is_some_and(|pair| pair.exported.is_some()) {
             return Ok(());
@@ -190,7 +192,7 @@ impl Positions {
             position_number: position.position_number.as_deref().unwrap_or_default(),
         };
         let applicant = applicant::build(placement, facts, &self.context)?;
-        let export_key = export_key(&position.office, placement.placement_id.0, id.0, placement.trainee_id.0);
+        let export_key = key.applicant(&position.office).to_string();
         self.context.send_export(output, &position.office, &export_key, &applicant);
         self.pairs.put(key, Pair { exported: None, withdrawn: false });
         Ok(())
@@ -200,16 +202,15 @@ impl Positions {
         // It may cross a new subscription to the same number: the answer to that one no longer names the placement.
         let still_meant = |position: &&StoredPosition| position.number_version <= gone.version;
         let Some(position) = self.stored.get(&id).filter(still_meant).cloned() else { return };
-        let key = (id, gone.placement_id, gone.trainee_id);
+        let key = PairKey { position: id, placement: gone.placement_id, trainee: gone.trainee_id };
         if self.pairs.get(&key).is_some_and(Pair::is_open) {
-            let export_key = export_key(&position.office, gone.placement_id.0, id.0, gone.trainee_id.0);
-            Context::withdraw_export(output, &position.office, &export_key);
+            Context::withdraw_export(output, &key.applicant(&position.office));
             self.pairs.put(key, Pair { exported: None, withdrawn: true });
         }
     }
 
     fn exported(&mut self, id: PositionId, exported: &ApplicantExported, output: &mut Output) {
-        let key = (id, exported.placement_id, exported.trainee_id);
+        let key = PairKey { position: id, placement: exported.placement_id, trainee: exported.trainee_id };
         let dates = (exported.date_from, exported.date_to);
         self.pairs.put(key, Pair { exported: Some(dates), withdrawn: false });
         let Some(position) = self.stored.get(&id).filter(|position| !position.deanery_number.is_empty()) else {
@@ -235,7 +236,7 @@ impl Processor for Positions {
             self.file_done(&end, output);
             return Ok(());
         }
-        let id = PositionId(id_from_key(record)?);
+        let id = PositionId(key::id(record)?);
         match framed.record_type() {
             RecordType::EsrPositionLine => {
                 self.position_line(&framed.read()?, output);

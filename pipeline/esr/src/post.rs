@@ -10,6 +10,8 @@ mod partners;
 mod rows;
 mod state;
 
+use tributary_flow::framed::unexpected;
+use tributary_flow::key;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::records::esr::{
     PlacementAtPost, PlacementExported, PlacementGone, PositionPlacement, PositionPlacementGone, PositionSubscription,
@@ -19,7 +21,7 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 use tributary_schemas::{Date, RecordType};
 
-use crate::context::{Context, london_date, text_key, unexpected};
+use crate::context::{Context, london_date};
 use crate::topics;
 use state::{
     Export, Identity, Number, OfficeState, PlacementHistory, PlacementKey, PlacementState, PostEntry, PostNumber,
@@ -104,7 +106,7 @@ impl Posts {
             None => PostEntry {
                 id: arrived.post_id,
                 status: arrived.status,
-                base_line: arrived.base_line,
+                baseline: arrived.baseline,
                 renumbered: arrived.renumbered,
                 since_cut: true,
             },
@@ -158,8 +160,8 @@ impl Posts {
                 history
             }
             None => PlacementHistory {
-                base_line: new.base_line,
-                started_before: new.base_line && new.date_from < self.first_start(today),
+                baseline: new.baseline,
+                started_before: new.baseline && new.date_from < self.first_start(today),
                 ..PlacementHistory::default()
             },
         };
@@ -336,7 +338,7 @@ impl Processor for Posts {
             self.cut(&framed.read()?, output);
             return Ok(());
         }
-        let number = text_key(record)?;
+        let number = key::text(record)?;
         let today = london_date(record.timestamp);
         match framed.record_type() {
             RecordType::EsrPostAtNumber => self.post_arrived(number, &framed.read()?, output),

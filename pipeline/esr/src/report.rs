@@ -1,11 +1,12 @@
 //! The `report` stage: keeps the newest events about files and the newest alerts, in one order.
 
 use serde::{Deserialize, Serialize};
+use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::RecordType;
 use tributary_schemas::records::tributary::{Alert, FileEvent};
 
-use crate::context::{Context, unexpected};
+use crate::context::Context;
 
 /// How many events are kept.
 const KEPT: i64 = 20_000;

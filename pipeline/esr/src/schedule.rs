@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunRequested};
 use tributary_schemas::records::tributary::{Clock, Severity};
 use tributary_schemas::{Date, RecordType};
 
-use crate::context::{Context, london_date, london_time, unexpected};
-use crate::format::{self, FileName, Office};
+use crate::context::{Context, london_date, london_time};
+use crate::format::{FileName, Office};
 use crate::topics;
 
 /// What the schedule remembers.
@@ -85,8 +86,7 @@ impl Schedule {
         for office in &request.offices {
             let Some(office_code) = Office::from_bytes(office.as_bytes()) else { continue };
             let number = state.next_number(&self.context, request.kind);
-            let kind = format_kind(request.kind);
-            let Some(name) = FileName::new(office_code, kind, today.to_civil(), number) else {
+            let Some(name) = FileName::new(office_code, request.kind, today.to_civil(), number) else {
                 let text = format!("number {number} does not fit into eight digits: restart the counter with ESR");
                 self.context.alert(output, Severity::Error, "file-numbers-used-up", request.kind.symbol(), text);
                 continue;
@@ -133,13 +133,9 @@ fn ticks(last: Option<Date>, today: Date) -> Vec<Date> {
     (first.0..=today.0).map(Date).collect()
 }
 
-fn format_kind(kind: FileKind) -> format::FileKind {
-    if kind == FileKind::App { format::FileKind::App } else { format::FileKind::Dnc }
-}
-
 impl ScheduleState {
     fn next_number(&mut self, context: &Context, kind: FileKind) -> u64 {
-        let first = context.settings.configuration.outbound.first_number.of(format_kind(kind));
+        let first = context.settings.configuration.outbound.first_number.of(kind);
         let next = self.numbers.entry(kind).or_insert(first);
         let number = *next;
         *next += 1;

@@ -1,9 +1,10 @@
 //! The `tis` stage: drops what has not changed and follows changed foreign keys.
 //!
-//! Three tasks per partition, one for each topic of TIS; they share no state. A record whose header `base-line` is set
-//! is of the base line (D1).
+//! Three tasks per partition, one for each topic of TIS; they share no state.
 
 use serde::{Deserialize, Serialize};
+use tributary_flow::framed::unexpected;
+use tributary_flow::key;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::records::esr::{
     PersonRemoved, PostAtNumber, PostGone, SentBefore, TraineePlacement, TraineePlacementRemoved,
@@ -13,11 +14,8 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 use tributary_schemas::{AvroRecord, RecordType};
 
-use crate::context::{Context, digest, fold_deanery_number, id_from_text_key, unexpected};
+use crate::context::{Context, digest, fold_deanery_number};
 use crate::topics;
-
-/// Header of records that belong to the base line (D1).
-pub const BASE_LINE_HEADER: &str = "base-line";
 
 /// Posts: a changed number is a departure and an arrival (D27).
 pub struct Posts {
@@ -29,8 +27,8 @@ pub struct Posts {
 struct KnownPost {
     number: String,
     status: PostStatus,
-    /// It stays of the base line under another number (D1).
-    base_line: bool,
+    /// It stays of the baseline under another number (D1).
+    baseline: bool,
 }
 
 impl Posts {
@@ -44,12 +42,12 @@ impl Posts {
         self.known.iter().map(|(id, _)| id.0)
     }
 
-    fn changed(&mut self, post: &Post, base_line: bool, output: &mut Output) {
+    fn changed(&mut self, post: &Post, baseline: bool, output: &mut Output) {
         let number = fold_deanery_number(&post.national_post_number);
         let known = self.known.get(&post.id);
         let renumbered = known.is_some_and(|known| known.number != number);
-        let base_line = known.map_or(base_line, |known| known.base_line);
-        let new = KnownPost { number, status: post.status, base_line };
+        let baseline = known.map_or(baseline, |known| known.baseline);
+        let new = KnownPost { number, status: post.status, baseline };
         if known == Some(&new) {
             return;
         }
@@ -57,7 +55,7 @@ impl Posts {
             let gone = PostGone { post_id: post.id, renumbered };
             self.context.send(output, &topics::POST, old.number.as_bytes(), &gone);
         }
-        let arrived = PostAtNumber { post_id: post.id, status: post.status, base_line, renumbered };
+        let arrived = PostAtNumber { post_id: post.id, status: post.status, baseline, renumbered };
         self.context.send(output, &topics::POST, new.number.as_bytes(), &arrived);
         self.known.put(post.id, new);
     }
@@ -72,9 +70,12 @@ impl Posts {
 
 impl Processor for Posts {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
-        let id = PostId(id_from_text_key(record)?);
+        let id = PostId(key::decimal_id(record)?);
         match read::<Post>(&self.context, record)? {
-            Some(post) => self.changed(&Post { id, ..post }, is_base_line(record), output),
+            Some(post) => {
+                let is_baseline = enter(&self.context, record, output);
+                self.changed(&Post { id, ..post }, is_baseline, output);
+            }
             None => self.removed(id, output),
         }
         Ok(())
@@ -117,7 +118,7 @@ impl Placements {
         self.known.iter().map(|(id, _)| id.0)
     }
 
-    fn changed(&mut self, placement: Placement, base_line: bool, output: &mut Output) {
+    fn changed(&mut self, placement: Placement, baseline: bool, output: &mut Output) {
         let mut body = Vec::new();
         placement.encode(&mut body);
         let digest = digest(&body);
@@ -137,7 +138,7 @@ impl Placements {
             .collect();
         self.known.put(placement.id, KnownPlacement { digest, trainee_id: placement.trainee_id, sent });
         let trainee_id = placement.trainee_id;
-        let arrived = TraineePlacement { placement, base_line, sent_before };
+        let arrived = TraineePlacement { placement, baseline, sent_before };
         self.context.send(output, &topics::TRAINEE, &trainee_id.0.to_be_bytes(), &arrived);
     }
 
@@ -169,9 +170,12 @@ fn remember_exports(sent: &mut Vec<Sent>, placement: &Placement) {
 
 impl Processor for Placements {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
-        let id = PlacementId(id_from_text_key(record)?);
+        let id = PlacementId(key::decimal_id(record)?);
         match read::<Placement>(&self.context, record)? {
-            Some(placement) => self.changed(Placement { id, ..placement }, is_base_line(record), output),
+            Some(placement) => {
+                let is_baseline = enter(&self.context, record, output);
+                self.changed(Placement { id, ..placement }, is_baseline, output);
+            }
             None => self.removed(id, output),
         }
         Ok(())
@@ -202,7 +206,7 @@ impl People {
 
 impl Processor for People {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
-        let id = PersonId(id_from_text_key(record)?);
+        let id = PersonId(key::decimal_id(record)?);
         let Some(person) = read::<Person>(&self.context, record)? else {
             if self.known.get(&id).is_some() {
                 let removed = PersonRemoved { person_id: id };
@@ -227,8 +231,13 @@ impl Processor for People {
     }
 }
 
-fn is_base_line(record: &Record<'_>) -> bool {
-    record.headers.get(BASE_LINE_HEADER).is_some()
+/// Whether a record belongs to the baseline (D1). One that others wrote before the first start counts from that moment,
+/// however old it is, and so does everything that it causes.
+fn enter(context: &Context, record: &Record<'_>, output: &mut Output) -> bool {
+    if context.baseline.precedes(record) {
+        output.inherit(context.baseline.time(), record.headers);
+    }
+    context.baseline.holds(record)
 }
 
 /// The value as `R`, or `None` for a tombstone.
@@ -243,9 +252,6 @@ fn read<R: AvroRecord>(context: &Context, record: &Record<'_>) -> Result<Option<
     }
     Ok(Some(framed.read::<R>()?))
 }
-
-#[cfg(test)]
-pub(crate) mod keyed;
 
 #[cfg(test)]
 mod tests;

@@ -88,6 +88,15 @@ pub static POSITION: Topic = output("esr.position", Cleanup::Compact, &["esr.Pos
 /// Pairings of positions and posts, and their ends.
 pub static POSITION_RECONCILED: Topic =
     output("esr.position.reconciled", Cleanup::Compact, &["esr.PositionReconciled"]);
+/// Notes about the baseline (D1), as text: `time` = when the first start was, in milliseconds since 1970; `tis.post-0` =
+/// the end of that partition then; `snapshot` = `loading` while a snapshot is loaded as baseline.
+pub static BASELINE: Topic = Topic {
+    name: "esr.baseline",
+    partitions: Partitions::Fixed(1),
+    cleanup: Cleanup::Compact,
+    role: Role::Output,
+    records: &[],
+};
 /// Records and lines that can never be processed, raw, with the reason in their headers.
 pub static DEAD_LETTER: Topic = output("esr.dead-letter", Cleanup::Delete(YEAR), &[]);
 
@@ -113,32 +122,3 @@ pub static EXPORTER_CHANGELOG: Topic = changelog("esr.exporter-changelog", Parti
 pub static WRITER_CHANGELOG: Topic = changelog("esr.writer-changelog", Partitions::Flow);
 /// Changelog of `report`.
 pub static REPORT_CHANGELOG: Topic = changelog("esr.report-changelog", Partitions::Fixed(1));
-
-/// All topics of the flow.
-pub static ALL: [&Topic; 25] = [
-    &TIS_POST,
-    &TIS_PLACEMENT,
-    &TIS_PERSON,
-    &INBOUND,
-    &POSITION_INBOX,
-    &TRAINEE,
-    &POST,
-    &SCHEDULE,
-    &EXPORTS,
-    &WRITER,
-    &EVENT,
-    &POSITION,
-    &POSITION_RECONCILED,
-    &DEAD_LETTER,
-    &TIS_POST_CHANGELOG,
-    &TIS_PLACEMENT_CHANGELOG,
-    &TIS_PERSON_CHANGELOG,
-    &INBOUND_CHANGELOG,
-    &TRAINEE_CHANGELOG,
-    &POSITION_CHANGELOG,
-    &POST_CHANGELOG,
-    &SCHEDULE_CHANGELOG,
-    &EXPORTER_CHANGELOG,
-    &WRITER_CHANGELOG,
-    &REPORT_CHANGELOG,
-];

@@ -1,6 +1,8 @@
 //! The `trainee` stage, keyed by person id: puts the person, and where else the trainee is, beside each placement.
 
 use serde::{Deserialize, Serialize};
+use tributary_flow::framed::unexpected;
+use tributary_flow::key;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::RecordType;
 use tributary_schemas::records::esr::{
@@ -10,7 +12,7 @@ use tributary_schemas::records::esr::{
 use tributary_schemas::records::tis::{LifecycleState, Person};
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
-use crate::context::{Context, fold_deanery_number, id_from_key, unexpected};
+use crate::context::{Context, fold_deanery_number};
 use crate::topics;
 
 /// The processor of one partition.
@@ -128,7 +130,7 @@ impl Trainee {
             grade: placement.grade_abbreviation.clone(),
             counted: self.context.counts(&placement.placement_type),
             approved: placement.lifecycle_state == LifecycleState::Approved,
-            base_line: source.base_line,
+            baseline: source.baseline,
             sent_before: source.sent_before.clone(),
             last_name: last_name(person, placement.trainee_last_name.as_deref()),
             first_name: first_name(person, placement.trainee_first_name.as_deref()),
@@ -195,7 +197,7 @@ fn first_given<const N: usize>(candidates: [Option<&str>; N]) -> String {
 
 impl Processor for Trainee {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
-        let trainee_id = PersonId(id_from_key(record)?);
+        let trainee_id = PersonId(key::id(record)?);
         let framed = self.context.open(record)?;
         match framed.record_type() {
             RecordType::TisPerson => {

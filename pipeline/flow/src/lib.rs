@@ -1,3 +1,25 @@
 //! The contract of a flow, and what every flow needs. It names no flow and no connector.
 
+pub mod configuration;
+#[cfg(feature = "edge")]
+mod contract;
+pub mod declaration;
+mod failure;
+pub mod framed;
+#[cfg(feature = "edge")]
 pub mod http;
+pub mod key;
+#[cfg(feature = "edge")]
+pub mod process;
+pub mod progress;
+pub mod statistics;
+pub mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod whole_file;
+
+#[cfg(feature = "edge")]
+pub use contract::{BatchRequest, ConfiguredFlow, Flow, Host, LogInWords, Round, RunningFlow, Site};
+pub use failure::{Failure, log_failure, print};
+#[cfg(feature = "edge")]
+pub use process::Process;

@@ -26,6 +26,20 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Creates the folder at `path`, unless it is there. Its parent must be there. After `Ok` it outlasts a power cut, with
+/// what is brought to the disk in it.
+///
+/// # Errors
+/// What the file system says, without the path.
+pub fn create_folder_durably(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        created => created?,
+    }
+    // Also when it was there: who created it may have been killed before the sync.
+    sync_folder(path)
+}
+
 /// Removes the file at `path`, if it is there. After `Ok` it does not come back after a power cut.
 ///
 /// # Errors
@@ -170,6 +184,19 @@ mod tests {
 
     fn place_of_parent() -> Option<PathBuf> {
         std::env::var_os(PLACE_VARIABLE).map(PathBuf::from)
+    }
+
+    #[test]
+    fn a_folder_is_created_once_and_not_in_place_of_a_file() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("esr");
+        create_folder_durably(&folder).unwrap();
+        create_folder_durably(&folder).unwrap();
+        assert!(folder.is_dir());
+        let file = folder.join("file");
+        fs::write(&file, "x").unwrap();
+        assert_eq!(create_folder_durably(&file).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert!(create_folder_durably(&parent.path().join("absent/esr")).is_err());
     }
 
     #[test]

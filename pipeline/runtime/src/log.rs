@@ -7,7 +7,7 @@ use crate::log_error::LogError;
 use crate::output::Output;
 use crate::record::Record;
 use crate::store::EachChange;
-use crate::topic::TopicPartition;
+use crate::topic::{Topic, TopicPartition};
 
 /// The consumer and the transactional producer of one worker, as one object.
 ///
@@ -92,6 +92,16 @@ pub trait Log: Send {
 pub trait Producer: Send {
     /// Publishes all records of `output`, or none.
     fn publish(&mut self, output: &Output) -> Result<(), LogError>;
+}
+
+/// Reads topics outside any group.
+#[allow(clippy::missing_errors_doc, reason = "each kind of LogError says what has to happen next")]
+pub trait TopicReader: Send {
+    /// Calls `each` with key and value of every committed record of a topic, one partition after the other.
+    fn read(&self, topic: &Topic, flow_partitions: i32, each: EachChange<'_>) -> Result<(), LogError>;
+
+    /// The offset after the last record of each partition of a topic, in order.
+    fn ends(&self, topic: &Topic, flow_partitions: i32) -> Result<Vec<i64>, LogError>;
 }
 
 /// What is left to do in a flow.

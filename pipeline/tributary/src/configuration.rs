@@ -1,68 +1,76 @@
-//! The configuration file: the tables of this process, and what the ESR flow reads from the same file.
+//! The configuration file: the tables of the process, and a table for each flow.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tributary_esr::configuration::{EsrSettings, Source, read_over};
+use tributary_flow::Failure;
+use tributary_flow::configuration::{
+    ConfigurationError, ConfigurationFile, Override, Source, nearest, read, top_level_keys,
+};
 
-use crate::command_line::LogKind;
-use crate::failure::Failure;
+use crate::cli::LogKind;
+use crate::flows::FLOWS;
+use crate::http::{AuthSettings, HttpSettings};
 
-/// Top-level tables of this process; everything else in a file is for the flow.
-const OWN_TABLES: &[&str] = &["log", "embedded", "kafka", "service"];
+/// Top-level tables of the process.
+const OWN_TABLES: &[&str] = &["log", "embedded", "kafka", "service", "http", "auth"];
 
 const DEFAULTS: &str = include_str!("../config/tributary.toml");
 
 /// The configuration in effect.
 #[derive(Debug, Clone)]
-pub struct Configuration {
+pub(crate) struct Configuration {
+    /// The file, for the flows, which read their tables from it.
+    pub(crate) file: ConfigurationFile,
     /// How the process runs.
-    pub process: ProcessConfiguration,
-    /// What the flow does.
-    pub esr: Arc<EsrSettings>,
+    pub(crate) process: ProcessConfiguration,
 }
 
 /// How the process runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ProcessConfiguration {
+pub(crate) struct ProcessConfiguration {
     /// Where records travel.
-    pub log: LogTable,
+    pub(crate) log: LogTable,
     /// How the embedded log works.
-    pub embedded: EmbeddedTable,
+    pub(crate) embedded: EmbeddedTable,
     /// Where Kafka is.
-    pub kafka: KafkaTable,
+    pub(crate) kafka: KafkaTable,
     /// How the service works.
-    pub service: ServiceTable,
+    pub(crate) service: ServiceTable,
+    /// The HTTP port.
+    #[serde(default)]
+    pub(crate) http: HttpSettings,
+    /// Who may call it.
+    #[serde(default)]
+    pub(crate) auth: AuthSettings,
 }
 
 /// Where records travel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LogTable {
+pub(crate) struct LogTable {
     /// Which log.
-    pub kind: LogKind,
+    pub(crate) kind: LogKind,
     /// Partitions of the flow's topics; 0 for the log's default.
-    pub partitions: u16,
+    pub(crate) partitions: u16,
     /// Worker threads; 0 for one per core.
-    pub workers: u16,
+    pub(crate) workers: u16,
 }
 
 /// How the embedded log works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EmbeddedTable {
+pub(crate) struct EmbeddedTable {
     /// When commits reach the disk.
-    pub fsync: FsyncKind,
+    pub(crate) fsync: FsyncKind,
 }
 
 /// When the commits of the embedded log reach the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum FsyncKind {
+pub(crate) enum FsyncKind {
     /// Several times a second, and before anything leaves that rests on them.
     Interval,
     /// Each one before it counts.
@@ -72,58 +80,68 @@ pub enum FsyncKind {
 /// Where Kafka is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KafkaTable {
+pub(crate) struct KafkaTable {
     /// Brokers to start from.
-    pub bootstrap: String,
+    pub(crate) bootstrap: String,
     /// URL of the schema registry.
-    pub registry: String,
+    pub(crate) registry: String,
     /// Prefix of names.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// What tells this process from others.
-    pub instance: String,
+    pub(crate) instance: String,
     /// Replicas of new topics.
-    pub replication: u16,
+    pub(crate) replication: u16,
     /// Whether missing topics are created at start.
-    pub create_topics: bool,
+    pub(crate) create_topics: bool,
     /// librdkafka properties of all clients.
-    pub client: BTreeMap<String, String>,
+    pub(crate) client: BTreeMap<String, String>,
     /// librdkafka properties of consumers.
-    pub consumer: BTreeMap<String, String>,
+    pub(crate) consumer: BTreeMap<String, String>,
     /// librdkafka properties of producers.
-    pub producer: BTreeMap<String, String>,
+    pub(crate) producer: BTreeMap<String, String>,
 }
 
 /// How the service works.
+#[expect(clippy::struct_field_names, reason = "the unit stands in the name of the setting")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ServiceTable {
-    /// How often folders are looked at.
-    pub poll_seconds: u64,
-    /// How often the schedule is told the time.
-    pub clock_seconds: u64,
-    /// How long a batch waits without getting on.
-    pub give_up_seconds: u64,
+pub(crate) struct ServiceTable {
+    /// How often sources are read.
+    pub(crate) poll_seconds: u64,
+    /// How often the time is published.
+    pub(crate) clock_seconds: u64,
+    /// How long a batch waits without progress.
+    pub(crate) give_up_seconds: u64,
 }
 
 impl Configuration {
-    /// The built-in configuration, with the entries of `file` laid over it.
+    /// The built-in configuration, with the entries of `path` laid over it. The tables of all flows are checked, also of
+    /// those that are not run.
     ///
     /// # Errors
     /// [`Failure::Refused`] with the first wrong entry, with file and line.
-    pub fn load(file: Option<&Path>) -> Result<Self, Failure> {
-        let user = file.map(read_source).transpose()?;
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, Failure> {
+        let file = ConfigurationFile::read(path).map_err(Failure::refused)?;
         let defaults = Source::new("tributary.toml", DEFAULTS);
-        let own = user.clone().map(|user| user.only(OWN_TABLES));
-        let process = read_over(&defaults, own.as_ref()).map_err(Failure::refused)?;
-        let folder = file.and_then(Path::parent).unwrap_or(Path::new(""));
-        let read_file = |name: &str| fs::read_to_string(folder.join(name)).map_err(|error| error.to_string());
-        let rest = user.map(|user| user.without(OWN_TABLES));
-        let esr = EsrSettings::load(rest.as_ref(), &read_file).map_err(Failure::refused)?;
-        Ok(Self { process, esr: Arc::new(esr) })
+        if let Some(user) = &file.source {
+            check_tables(user).map_err(Failure::refused)?;
+        }
+        let own = file.source.clone().map(|user| user.only(OWN_TABLES));
+        let mut process: ProcessConfiguration =
+            read(&defaults, own.as_ref(), Override::SingleKeys).map_err(Failure::refused)?;
+        process.http = process.http.in_folder(&file.folder);
+        process.auth = process.auth.in_folder(&file.folder);
+        for flow in FLOWS {
+            flow.effective_configuration(&file).map_err(Failure::refused)?;
+        }
+        Ok(Self { file, process })
     }
 
     /// The settings in effect as TOML. Values that look like secrets are not shown.
-    pub fn to_toml(&self) -> String {
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when a flow's table is wrong.
+    pub(crate) fn to_toml(&self) -> Result<String, Failure> {
         let mut process = self.process.clone();
         for properties in [&mut process.kafka.client, &mut process.kafka.consumer, &mut process.kafka.producer] {
             for (key, value) in properties.iter_mut() {
@@ -132,21 +150,39 @@ impl Configuration {
                 }
             }
         }
-        let own = toml::to_string_pretty(&process).unwrap_or_default();
-        // The flow's keys come first: it has some outside of any table.
-        format!("{}\n{own}", self.esr.configuration.to_toml())
+        let mut text = toml::to_string_pretty(&process).map_err(Failure::refused)?;
+        for flow in FLOWS {
+            text.push('\n');
+            text.push_str(&flow.effective_configuration(&self.file).map_err(Failure::refused)?);
+        }
+        Ok(text)
     }
 }
 
 /// The built-in settings with their explanations.
-pub fn explained_defaults() -> String {
-    format!("{}\n{}", tributary_esr::configuration::DEFAULTS, DEFAULTS)
+pub(crate) fn explained_defaults() -> String {
+    let flows = FLOWS.iter().map(|flow| flow.declaration().defaults);
+    [DEFAULTS].into_iter().chain(flows).collect::<Vec<_>>().join("\n")
 }
 
-fn read_source(path: &Path) -> Result<Source, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::refused(format!("cannot read the configuration file {}: {error}", path.display())))?;
-    Ok(Source::new(path.display().to_string(), text))
+/// Refuses top-level tables that nobody reads, and names the one that is meant.
+fn check_tables(user: &Source) -> Result<(), ConfigurationError> {
+    let flows = || FLOWS.iter().map(|flow| flow.declaration());
+    let known = || OWN_TABLES.iter().copied().chain(flows().map(|flow| flow.name));
+    for (key, offset) in top_level_keys(user)? {
+        if known().any(|name| name == key) {
+            continue;
+        }
+        if let Some(flow) = flows().find(|flow| flow.former_tables.contains(&key.as_str())) {
+            let problem = format!("expected `{}.{key}`, which is what `{key}` is called now", flow.name);
+            return Err(user.error_at(offset, problem));
+        }
+        let names: Vec<String> = known().map(|name| format!("`{name}`")).collect();
+        let hint = nearest(&key, known()).map(|name| format!("; `{name}` is the nearest")).unwrap_or_default();
+        let problem = format!("expected one of {}, found the unknown entry `{key}`{hint}", names.join(", "));
+        return Err(user.error_at(offset, problem));
+    }
+    Ok(())
 }
 
 fn is_secret(key: &str) -> bool {
@@ -156,6 +192,8 @@ fn is_secret(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn load(text: &str) -> Result<Configuration, Failure> {
@@ -169,19 +207,35 @@ mod tests {
     fn the_built_in_settings_are_right_and_can_be_given_back() {
         let built_in = Configuration::load(None).unwrap();
         let explained = load(&explained_defaults()).unwrap();
-        assert_eq!((&explained.process, &explained.esr), (&built_in.process, &built_in.esr));
-        let shown = load(&built_in.to_toml()).unwrap();
-        assert_eq!((shown.process, shown.esr), (built_in.process, built_in.esr));
+        assert_eq!(explained.process, built_in.process);
+        assert_eq!(explained.to_toml(), built_in.to_toml());
+        let shown = load(&built_in.to_toml().unwrap()).unwrap();
+        assert_eq!(shown.to_toml(), built_in.to_toml());
     }
 
     #[test]
     fn one_file_holds_settings_of_process_and_flow() {
         let text =
-            "[applicants]\nmax_rows_per_post = 3\n[log]\nworkers = 5\n[kafka.client]\n\"sasl.password\" = \"x\"\n";
+            "[esr.applicants]\nmax_rows_per_post = 3\n[log]\nworkers = 5\n[kafka.client]\n\"sasl.password\" = \"x\"\n";
         let configuration = load(text).unwrap();
         assert_eq!(configuration.process.log.workers, 5);
-        assert_eq!(configuration.esr.configuration.applicants.max_rows_per_post, 3);
-        assert!(configuration.to_toml().contains("\"sasl.password\" = \"(not shown)\""));
+        let shown = configuration.to_toml().unwrap();
+        assert!(shown.contains("max_rows_per_post = 3"), "{shown}");
+        assert!(shown.contains("\"sasl.password\" = \"(not shown)\""));
+    }
+
+    #[test]
+    fn a_table_under_its_former_name_is_refused_with_the_new_one() {
+        let error = load("[log]\n[inbound]\nafter = \"keep\"\n").unwrap_err().to_string();
+        assert!(error.ends_with("my.toml:2: expected `esr.inbound`, which is what `inbound` is called now"), "{error}");
+        let error = load("[office.EOE]\n").unwrap_err().to_string();
+        assert!(error.contains(":1: expected `esr.office`"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_table_is_refused_with_the_nearest_known_one() {
+        let error = load("[kafak]\n").unwrap_err().to_string();
+        assert!(error.contains(":1: ") && error.ends_with("`kafka` is the nearest"), "{error}");
     }
 
     #[test]

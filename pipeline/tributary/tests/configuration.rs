@@ -1,6 +1,7 @@
 //! `tributary config`, usage errors and help.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../tests/esr/e2e/world/mod.rs"]
 mod world;
 
 use std::fs;
@@ -22,8 +23,8 @@ fn check(text: &str) -> Answer {
 #[test]
 fn config_check_names_file_line_and_what_is_expected() {
     for (text, expected) in [
-        ("[applicants]\nmin_days = \"two\"\n", "my.toml:2: expected a whole number, found string \"two\""),
-        ("\n[outbound]\nline_end = \"cr\"\n", "my.toml:3: expected"),
+        ("[esr.applicants]\nmin_days = \"two\"\n", "my.toml:2: expected a whole number, found string \"two\""),
+        ("\n[esr.outbound]\nline_end = \"cr\"\n", "my.toml:3: expected"),
         ("[log]\nkind = \"pigeon\"\n", "my.toml:2: expected"),
         ("[kafka]\nbrokers = \"x\"\n", "my.toml:2: expected"),
         ("[service]\n\nport = 1\n", "my.toml:3: expected"),
@@ -36,7 +37,7 @@ fn config_check_names_file_line_and_what_is_expected() {
     }
     let answer = check("layouts = \"absent.toml\"\n");
     assert!(answer.code == 2 && answer.stderr.contains("absent.toml"), "{answer:?}");
-    assert_eq!(check("[applicants]\nmin_days = 3\n").code, 0);
+    assert_eq!(check("[esr.applicants]\nmin_days = 3\n").code, 0);
 }
 
 #[test]

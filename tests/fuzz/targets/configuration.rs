@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tributary_esr::configuration::{EsrSettings, Source};
+use tributary_esr::configuration::EsrSettings;
+use tributary_flow::configuration::Source;
 
 fuzz_target!(|text: &str| {
     // The same text serves as the files that it may name.

@@ -6,7 +6,7 @@ mod memory_folder;
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use tributary_connectors::snapshot::{Snapshot, SnapshotError};
+use tributary_connectors::tis::snapshot::{Snapshot, SnapshotError};
 
 use memory_folder::FOLDER;
 

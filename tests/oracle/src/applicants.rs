@@ -180,16 +180,16 @@ impl Oracle {
 
     /// Base-line placements that had begun (D1), and placements that ended before their record came up or came back (D25).
     fn has_no_record(&self, key: &RecordKey, placement: &Placement, today: Date) -> bool {
-        if self.began_before_base_line(placement.id, placement.trainee, &placement.dpn) {
+        if self.began_before_baseline(placement.id, placement.trainee, &placement.dpn) {
             return true;
         }
         let waiting = self.records.get(key).is_some_and(|record| record.status != Status::DeletedBeforeExport);
         placement.ended_before(today) && !waiting
     }
 
-    pub(crate) fn began_before_base_line(&self, placement: u64, trainee: u64, dpn: &str) -> bool {
+    pub(crate) fn began_before_baseline(&self, placement: u64, trainee: u64, dpn: &str) -> bool {
         let key = (placement, trainee, dpn.to_owned());
-        self.base_line.as_ref().is_some_and(|line| line.placements.get(&key).copied().unwrap_or(false))
+        self.baseline.as_ref().is_some_and(|line| line.placements.get(&key).copied().unwrap_or(false))
     }
 
     /// R4, D6, D26: what no longer holds and was not exported.
@@ -231,7 +231,7 @@ impl Oracle {
 
     /// Whether a placement counts as exported for types 2 and 4 on a DPN of an office (D34).
     pub(crate) fn sent_as_applicant(&self, office: &str, dpn: &str, placement: u64, trainee: u64) -> bool {
-        if self.began_before_base_line(placement, trainee, dpn) {
+        if self.began_before_baseline(placement, trainee, dpn) {
             return true;
         }
         let carries = |position: u64| {

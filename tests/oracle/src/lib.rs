@@ -107,9 +107,9 @@ pub struct OfficeCounts {
     pub notifications: BTreeMap<u8, usize>,
 }
 
-/// The base line (D1).
+/// The baseline (D1).
 #[derive(Clone, Debug)]
-struct BaseLine {
+struct Baseline {
     /// Run that brought it.
     run: u32,
     posts: BTreeSet<u64>,
@@ -126,7 +126,7 @@ pub struct Oracle {
     world: World,
     /// The world at the end of the last run.
     base: World,
-    base_line: Option<BaseLine>,
+    baseline: Option<Baseline>,
     last_date: Option<Date>,
     intake: intake::Ledger,
     /// Last number of each file type (2.3, D50).
@@ -175,7 +175,7 @@ impl Oracle {
             run: 0,
             world: World::default(),
             base: World::default(),
-            base_line: None,
+            baseline: None,
             last_date: None,
             intake: intake::Ledger::default(),
             numbers: BTreeMap::new(),
@@ -205,7 +205,7 @@ impl Oracle {
         for office in self.offices.clone() {
             self.write_notifications(&office, &clock, &mut outcome);
         }
-        self.leave_base_line();
+        self.leave_baseline();
         self.remember_versions();
         self.count(&mut outcome);
         self.base = self.world.clone();
@@ -243,10 +243,10 @@ impl Oracle {
         outcome.files.insert(name.to_owned(), text);
     }
 
-    /// A placement that has left its number or trainee is not of the base line when it comes back.
-    fn leave_base_line(&mut self) {
+    /// A placement that has left its number or trainee is not of the baseline when it comes back.
+    fn leave_baseline(&mut self) {
         let world = &self.world;
-        if let Some(line) = &mut self.base_line {
+        if let Some(line) = &mut self.baseline {
             line.placements.retain(|(id, trainee, dpn), _| {
                 world.placements.get(id).is_some_and(|now| now.trainee == *trainee && now.dpn == *dpn)
             });

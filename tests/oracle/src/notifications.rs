@@ -189,11 +189,11 @@ impl Oracle {
     /// D32: the number became reconciled since the last run, other than by an RMF, a move between offices or the base
     /// line.
     fn is_late(&self, office: &str, dpn: &str) -> bool {
-        let is_base_line = self.base_line.as_ref().is_some_and(|line| line.run == self.run);
+        let is_baseline = self.baseline.as_ref().is_some_and(|line| line.run == self.run);
         let Some(post) = self.world.preferred(dpn) else {
             return false;
         };
-        if is_base_line {
+        if is_baseline {
             return false;
         }
         // D13: another preferred post is as R6.
@@ -232,10 +232,10 @@ impl Oracle {
         let Some(post) = self.world.preferred(scene.dpn) else {
             return;
         };
-        let in_base_line = self.base_line.as_ref().is_some_and(|line| line.posts.contains(&post.id));
+        let in_baseline = self.baseline.as_ref().is_some_and(|line| line.posts.contains(&post.id));
         let moved = self.moved_posts.get(scene.dpn) == Some(&post.id);
         let told = self.new_posts_sent.contains(&(scene.office.to_owned(), post.id));
-        if !in_base_line && !moved && !told {
+        if !in_baseline && !moved && !told {
             let row = Row::new(5, scene.office, &scene.dpn_text);
             findings.others.push((5, post.id, row));
         }
@@ -311,7 +311,7 @@ impl<'a> Scene<'a> {
 
     /// T1d, D33.
     fn created(&self, findings: &mut Findings, placement: &'a Placement) {
-        if self.oracle.base_line.as_ref().is_some_and(|line| line.run == self.oracle.run) {
+        if self.oracle.baseline.as_ref().is_some_and(|line| line.run == self.oracle.run) {
             return;
         }
         if placement.covers(self.today) {

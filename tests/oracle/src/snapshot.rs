@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use crate::world::{Person, Placement, Post, fold};
-use crate::{BaseLine, Oracle, Snapshot};
+use crate::{Baseline, Oracle, Snapshot};
 
 const COUNTED_TYPES: [&str; 7] = [
     "In post",
@@ -140,19 +140,19 @@ impl Oracle {
         apply(&mut self.world.posts, &gone_posts, posts);
         apply(&mut self.world.placements, &gone_placements, placements);
         apply(&mut self.world.people, &gone_people, people);
-        self.draw_base_line(today);
+        self.draw_baseline(today);
         self.see_events();
     }
 
     /// D1: the first run that brings TIS data.
-    fn draw_base_line(&mut self, today: Date) {
+    fn draw_baseline(&mut self, today: Date) {
         let world = &self.world;
         let empty = world.posts.is_empty() && world.placements.is_empty() && world.people.is_empty();
-        if self.base_line.is_some() || empty {
+        if self.baseline.is_some() || empty {
             return;
         }
         let soon = crate::applicants::window_start(today);
-        self.base_line = Some(BaseLine {
+        self.baseline = Some(Baseline {
             run: self.run,
             posts: world.posts.keys().copied().collect::<BTreeSet<u64>>(),
             placements: world

@@ -56,10 +56,10 @@ impl Held {
     pub(super) fn add(&mut self, processor: &dyn Any, ids: &mut Ids, first_event: i64) {
         if let Some(exporter) = processor.downcast_ref::<Exporter>() {
             self.records.extend(exporter.applicants().map(|(key, state)| Record {
-                office: key.0.clone(),
-                placement_id: key.1.0,
-                position_id: key.2.0,
-                trainee_id: key.3.0,
+                office: key.office.clone(),
+                placement_id: key.placement.0,
+                position_id: key.position.0,
+                trainee_id: key.trainee.0,
                 status: state.status.as_str().to_owned(),
                 file: state.file.clone(),
             }));

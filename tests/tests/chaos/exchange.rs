@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan};
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaProducer, TopicPlan};
-use tributary_esr::{flow, topics};
+use tributary_esr::flow::DECLARATION;
+use tributary_esr::topics;
 use tributary_oracle::{Batch, Oracle, Snapshot, scenario};
-use tributary_runtime::{Headers, Output, Producer as _, Role, Topic};
+use tributary_runtime::{Headers, Output, Producer as _, Topic};
 use tributary_schemas::records::esr::{FileKind, RunRequested};
 use tributary_schemas::{Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings};
 use tributary_tests::comparison::{comparable, difference};
@@ -79,19 +80,17 @@ impl Exchange {
     fn start(seed: u64, services: &Services, first: &Batch, plan: Plan, deadline: Instant) -> Self {
         let (offices, namespace) = (scenario::offices(seed), fresh_namespace("chaos-exchange"));
         let configuration = KafkaConfiguration::new(&services.kafka, &namespace, "chaos");
-        TopicPlan::compare(&configuration, &topics::ALL, PARTITIONS, 1).unwrap().apply().unwrap();
+        TopicPlan::compare(&configuration, &DECLARATION.topics(), PARTITIONS, 1).unwrap().apply().unwrap();
         let registry = Arc::new(ConfluentRegistry::connect(ConfluentSettings::new(&services.registry)).unwrap());
-        let codec = CodecBuilder::new(registry).namespace(&configuration.name("")).topics(topics::ALL);
+        let codec = CodecBuilder::new(registry).namespace(&configuration.name("")).topics(DECLARATION.topics());
         let outbox = Outbox::new();
         let mut folders = Folders::new(services, &namespace, PARTITIONS, outbox.path(), &offices);
         folders.put(first);
         let processes = Processes::new(folders.service());
-        let (main, writer) = topics::ALL
-            .into_iter()
-            .filter(|topic| topic.role == Role::Inbox)
-            .partition(|topic| topic.name != topics::WRITER.name);
-        let lag = KafkaLag::open(&configuration, &[(flow::FLOW, main), (flow::WRITER_FLOW, writer)], PARTITIONS);
-        let members = Members::new(services, &namespace, &[(flow::FLOW, 1), (flow::WRITER_FLOW, 1)]);
+        let inboxes: Vec<_> = DECLARATION.groups.iter().map(|group| (group.name, group.inboxes())).collect();
+        let lag = KafkaLag::open(&configuration, &inboxes, PARTITIONS);
+        let members: Vec<_> = DECLARATION.groups.iter().map(|group| (group.name, group.workers.count(1))).collect();
+        let members = Members::new(services, &namespace, &members);
         let work = Work { processes, outbox: Some(outbox.clone()), lag: lag.unwrap(), members };
         Self {
             place: format!("seed {seed}"),

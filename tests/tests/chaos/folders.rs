@@ -16,9 +16,9 @@ use crate::processes::Program;
 
 /// As little waiting as possible, and no runs by the clock: today's are over when a service starts.
 const CONFIGURATION: &str = r#"
-inbound.settle_seconds = 1
-schedule.applicants = "00:00"
-schedule.notifications = "00:00"
+esr.inbound.settle_seconds = 1
+esr.schedule.applicants = "00:00"
+esr.schedule.notifications = "00:00"
 service.clock_seconds = 1
 "#;
 

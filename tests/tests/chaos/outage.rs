@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, TopicPlan};
-use tributary_esr::{flow, topics};
+use tributary_esr::flow::DECLARATION;
+use tributary_esr::topics;
 use tributary_runtime::{Lag, Output, Producer as _};
 use tributary_tests::services::{Services, fresh_namespace};
 
@@ -21,7 +22,7 @@ fn what_is_left_to_do_is_known_with_the_first_answer_after_an_outage() {
     let mut output = Output::new(1);
     output.send(&topics::SCHEDULE, b"", |buffer| buffer.push(0));
     producer(&configuration).publish(&output).unwrap();
-    let lag = KafkaLag::open(&configuration, &[(flow::FLOW, vec![&topics::SCHEDULE])], 1).unwrap();
+    let lag = KafkaLag::open(&configuration, &[(DECLARATION.name, vec![&topics::SCHEDULE])], 1).unwrap();
     assert_eq!(lag.lag(), Ok(1));
     proxy.refuse(true);
     // Each time the client loses its last connection, it has that to tell.

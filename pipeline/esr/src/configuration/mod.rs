@@ -1,7 +1,6 @@
 //! The settings of the ESR flow: built-in values, and a user's file over them. Reading files is left to the caller.
 
 pub mod entry;
-pub mod source;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::{Encoding, FileKind, InboundLayouts, Layouts, LineEnd, Office, Templates, ValueMaps};
 pub use entry::RunTime;
-pub use source::{ConfigurationError, Source, read_over};
+use tributary_flow::configuration::{self, ConfigurationError, Source};
+
+/// The top-level table of the flow.
+const TABLE: &str = "esr";
 
 /// The built-in settings as a file with explanations.
 pub const DEFAULTS: &str = include_str!("../../config/esr.toml");
@@ -156,14 +158,6 @@ pub struct Snapshot {
     pub refuse_deletions_count: u64,
 }
 
-impl Snapshot {
-    /// Whether deleting `deleted` of `held` objects of a kind is to be refused.
-    pub fn refuses(&self, deleted: u64, held: u64) -> bool {
-        let share = u128::from(deleted) * 100 > u128::from(held) * u128::from(self.refuse_deletions_percent);
-        share && deleted > self.refuse_deletions_count
-    }
-}
-
 /// What a snapshot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -247,12 +241,12 @@ impl EsrConfiguration {
     /// The first wrong entry, with file and line.
     pub fn load(user: Option<&Source>) -> Result<Self, ConfigurationError> {
         let defaults = Source::new("esr.toml", DEFAULTS);
-        source::read(&defaults, user, source::Override::SingleKeys)
+        configuration::read_table(TABLE, &defaults, user)
     }
 
     /// The configuration in effect, as a file that could be given as one.
     pub fn to_toml(&self) -> String {
-        toml::to_string_pretty(self).unwrap_or_default()
+        toml::to_string_pretty(&BTreeMap::from([(TABLE, self)])).unwrap_or_default()
     }
 }
 

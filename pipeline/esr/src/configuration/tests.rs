@@ -32,18 +32,9 @@ fn a8_types_are_compared_without_regard_to_case() {
 }
 
 #[test]
-fn d2_a_snapshot_is_refused_above_both_limits() {
-    let snapshot = EsrConfiguration::load(None).unwrap().snapshot;
-    assert!(snapshot.refuses(51, 100));
-    assert!(!snapshot.refuses(50, 100), "not more than 50");
-    assert!(!snapshot.refuses(60, 300), "exactly 20 %");
-    assert!(snapshot.refuses(61, 300));
-}
-
-#[test]
 fn a_user_file_overrides_single_entries() {
     let configuration = load(
-        "[applicants]\nmin_days = 3\n[office.XYZ]\nregion = \"Test\"\nlocal_offices = []\ndesignated_bodies = []\n",
+        "[esr.applicants]\nmin_days = 3\n[esr.office.XYZ]\nregion = \"Test\"\nlocal_offices = []\ndesignated_bodies = []\n",
     )
     .unwrap();
     assert_eq!((configuration.applicants.min_days, configuration.applicants.max_weeks), (3, 13));
@@ -52,41 +43,45 @@ fn a_user_file_overrides_single_entries() {
 
 #[test]
 fn what_is_shown_can_be_given_as_configuration() {
-    let configuration =
-        load("[schedule]\napplicants = \"06:30\"\n[outbound]\nline_end = \"crlf\"\nencoding = \"ascii-translit\"\n")
-            .unwrap();
+    let configuration = load(
+        "[esr.schedule]\napplicants = \"06:30\"\n[esr.outbound]\nline_end = \"crlf\"\nencoding = \"ascii-translit\"\n",
+    )
+    .unwrap();
     assert_eq!(load(&configuration.to_toml()), Ok(configuration));
 }
 
 #[test]
 fn a_wrong_entry_is_reported_with_file_line_and_expectation() {
     for (text, message) in [
-        ("\n[applicants]\nmin_days = 999\n", "my.toml:3: expected a number from 0 to 366, found 999"),
-        ("[applicants]\nmin_days = \"two\"\n", "my.toml:2: expected a whole number, found string \"two\""),
-        ("[inbound]\nafter = \"delete\"\n", "my.toml:2: expected `keep` or `archive`, found `delete`"),
-        ("[schedule]\napplicants = \"2pm\"\n", "my.toml:2: expected a time of day such as \"14:00\", found \"2pm\""),
+        ("\n[esr.applicants]\nmin_days = 999\n", "my.toml:3: expected a number from 0 to 366, found 999"),
+        ("[esr.applicants]\nmin_days = \"two\"\n", "my.toml:2: expected a whole number, found string \"two\""),
+        ("[esr.inbound]\nafter = \"delete\"\n", "my.toml:2: expected `keep` or `archive`, found `delete`"),
         (
-            "[notifications]\n\nreason = \"3\"\n",
+            "[esr.schedule]\napplicants = \"2pm\"\n",
+            "my.toml:2: expected a time of day such as \"14:00\", found \"2pm\"",
+        ),
+        (
+            "[esr.notifications]\n\nreason = \"3\"\n",
             "my.toml:3: expected `withdrawal_reason`, found the unknown entry `reason`",
         ),
-        ("version = 2\n", "my.toml:1: expected version 1, found 2"),
-        ("[outbound.first_number]\nAPP = 0\n", "my.toml:2: expected a number from 1 to 99999999, found 0"),
+        ("esr.version = 2\n", "my.toml:1: expected version 1, found 2"),
+        ("[esr.outbound.first_number]\nAPP = 0\n", "my.toml:2: expected a number from 1 to 99999999, found 0"),
         (
-            "[applicants]\nplacement_types = []\n",
+            "[esr.applicants]\nplacement_types = []\n",
             "my.toml:2: expected at least one text and no blank one, found a blank",
         ),
     ] {
         assert_eq!(load(text).unwrap_err().to_string(), message);
     }
-    let error = load("\n[office.eoe]\nregion = \"x\"\nlocal_offices = []\ndesignated_bodies = []\n").unwrap_err();
+    let error = load("\n[esr.office.eoe]\nregion = \"x\"\nlocal_offices = []\ndesignated_bodies = []\n").unwrap_err();
     assert_eq!(error.to_string(), "my.toml:2: expected an office code of three upper-case letters, found `eoe`");
-    let error = load("\n[office.EOX]\nregion = \"x\"\n").unwrap_err();
+    let error = load("\n[esr.office.EOX]\nregion = \"x\"\n").unwrap_err();
     assert_eq!(error.to_string(), "my.toml:2: expected the entry `local_offices`, found none");
 }
 
 #[test]
 fn layouts_and_maps_come_from_the_files_that_the_configuration_names() {
-    let user = Source::new("my.toml", "value_maps = \"maps.toml\"\n");
+    let user = Source::new("my.toml", "esr.value_maps = \"maps.toml\"\n");
     let settings = EsrSettings::load(Some(&user), &|name| {
         assert_eq!(name, "maps.toml");
         Ok("[map.title]\nBaron = \"BARON\"\n".to_owned())

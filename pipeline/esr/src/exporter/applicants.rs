@@ -7,25 +7,25 @@ use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind};
 use tributary_schemas::records::tributary::{FileWritten, Severity};
 use tributary_schemas::types::esr::PositionId;
-use tributary_schemas::types::tis::{PersonId, PlacementId};
+use tributary_schemas::types::tis::PlacementId;
 
 use super::state::{ApplicantState, Status, content_digest, missing_field};
-use super::{ApplicantKey, Exporter, rows};
+use super::{ApplicantKey, ExportedRow, Exporter, PendingKey, WaitingKey, rows};
+use crate::applicant::ApplicantKeyError;
 use crate::context::{fold_deanery_number, london_date};
 use crate::format::FileName;
-use crate::outgoing::{OutgoingFile, RunTimes};
+use crate::outgoing::{OutgoingFile, RunTimes, SINGLE_ALERTS};
 use crate::topics;
-
-/// Alerts of one kind that a run raises one by one; beyond them it tells the number.
-const SINGLE_ALERTS: usize = 100;
-
-type WaitingKey = (String, Date, PlacementId, PositionId, PersonId);
 
 impl Exporter {
     /// A new or changed record (A3).
     pub(super) fn changed(&mut self, applicant: Applicant, timestamp: i64) {
-        let key: ApplicantKey =
-            (applicant.office.clone(), applicant.placement_id, applicant.position_id, applicant.trainee_id);
+        let key = ApplicantKey {
+            office: applicant.office.clone(),
+            placement: applicant.placement_id,
+            position: applicant.position_id,
+            trainee: applicant.trainee_id,
+        };
         let digest = content_digest(&applicant);
         let old = self.applicants.get(&key).cloned();
         let sent_before = applicant.sent_before.is_some();
@@ -60,10 +60,9 @@ impl Exporter {
 
     /// A tombstone: the record is withdrawn (R4, D26), or forgotten when no run has seen it.
     pub(super) fn withdrawn(&mut self, key: &str) -> Result<(), ProcessError> {
-        let Some(key) = parse_key(key) else {
-            let text = format!("{key:?} is not the key of an applicant record");
-            return Err(ProcessError::dead_letter("key-not-an-applicant", text));
-        };
+        let key: ApplicantKey = key
+            .parse()
+            .map_err(|error: ApplicantKeyError| ProcessError::dead_letter("key-not-an-applicant", error.to_string()))?;
         if self.applicants.get(&key).is_some_and(|old| !old.is_decided()) {
             self.withdraw(&key);
         }
@@ -96,21 +95,21 @@ impl Exporter {
     }
 
     /// One run of one office: chooses the rows and sends the file (A5, A10-A12, D24, D25).
-    pub(super) fn export_applicants(&mut self, run: &ExportRun, output: &mut Output) {
-        let Ok(name) = run.file_name.parse::<FileName>() else { return };
+    pub(super) fn export_applicants(&mut self, run: &ExportRun, name: &FileName, output: &mut Output) {
         self.forget_ended(run);
         self.believe_tis(run, output);
         let chosen = self.choose(run, output);
         let times = RunTimes { now: run.now, previous: run.previous_run };
         let context = self.context.clone();
-        let mut file = OutgoingFile::start(&context, &name, times, output);
+        let mut file = OutgoingFile::start(&context, name, times, output);
         let mut left_blank = Vec::new();
         for (row, key) in chosen.into_iter().enumerate() {
             let Some(mut state) = self.applicants.get(&key).cloned() else { continue };
             let Some(applicant) = state.applicant.take() else { continue };
-            file.row(rows::applicant(&context.templates, &applicant, state.effective_date), output);
+            let line = rows::applicant(&context.templates, &applicant, state.effective_date);
+            file.written_row(&format_args!("placement {}", key.placement), line, output);
             if let Some(reason) = &state.reason {
-                left_blank.push((key.1, reason.clone()));
+                left_blank.push((key.placement, reason.clone()));
             }
             self.waiting.delete(waiting_key(&key, applicant.projected_hire_date));
             state.status = Status::Pending;
@@ -118,7 +117,7 @@ impl Exporter {
             self.remember_row(&run.file_name, row as u32, &key, &applicant);
             self.applicants.put(key, state);
         }
-        file.close(&name, FileKind::App, output);
+        file.close(FileKind::App, output);
         self.warn_of_blanks(run, &left_blank, output);
         self.note_run(&run.office);
     }
@@ -152,34 +151,32 @@ impl Exporter {
             state.status = Status::Exported;
             state.file = applicant.sent_before.clone().filter(|file| !file.is_empty());
             state.reason = Some("TIS remembers that it was sent before (D14)".to_owned());
-            let dates = (applicant.projected_hire_date, applicant.projected_end_date);
-            let file_name = state.file.clone().unwrap_or_default();
-            self.tell_position(&key, dates, file_name, output);
+            let row = exported_row(&key, &applicant);
+            self.tell_position(&row, state.file.clone().unwrap_or_default(), output);
             self.applicants.put(key, state);
         }
     }
 
-    fn tell_position(
-        &self,
-        key: &ApplicantKey,
-        (date_from, date_to): (Date, Option<Date>),
-        file_name: String,
-        output: &mut Output,
-    ) {
-        let exported = ApplicantExported { placement_id: key.1, trainee_id: key.3, date_from, date_to, file_name };
-        self.context.send(output, &topics::POSITION_INBOX, &key.2.0.to_be_bytes(), &exported);
+    fn tell_position(&self, row: &ExportedRow, file_name: String, output: &mut Output) {
+        let exported = ApplicantExported {
+            placement_id: row.key.placement,
+            trainee_id: row.key.trainee,
+            date_from: row.date_from,
+            date_to: row.date_to,
+            file_name,
+        };
+        self.context.send(output, &topics::POSITION_INBOX, &row.key.position.0.to_be_bytes(), &exported);
     }
 
     fn touched_of(&self, office: &str) -> impl Iterator<Item = &ApplicantKey> {
-        let first = (office.to_owned(), PlacementId(i64::MIN), PositionId(i64::MIN), PersonId(i64::MIN));
         let office = office.to_owned();
-        self.touched.range(first..).map(|(key, ())| key).take_while(move |(of, ..)| *of == office)
+        let first = ApplicantKey::first_of(&office);
+        self.touched.range(first..).map(|(key, ())| key).take_while(move |key| key.office == office)
     }
 
     /// Remembers the row until the file is at its destination.
     fn remember_row(&mut self, file_name: &str, row: u32, key: &ApplicantKey, applicant: &Applicant) {
-        let dates = (applicant.projected_hire_date, applicant.projected_end_date);
-        self.pending.put((file_name.to_owned(), row), (key.clone(), dates));
+        self.pending.put(PendingKey { file_name: file_name.to_owned(), row }, exported_row(key, applicant));
     }
 
     fn choose(&mut self, run: &ExportRun, output: &mut Output) -> Vec<ApplicantKey> {
@@ -194,8 +191,8 @@ impl Exporter {
         let policy = self.context.settings.configuration.applicants.missed_window;
         let include_late = run.include_late || policy == crate::configuration::MissedWindow::Send;
         let mut missed = Vec::new();
-        for (office, start, placement, position, trainee) in due {
-            let key = (office, placement, position, trainee);
+        for WaitingKey { office, start, placement, position, trainee } in due {
+            let key = ApplicantKey { office, placement, position, trainee };
             let Some(state) = self.applicants.get(&key) else { continue };
             if start < first && !include_late {
                 if state.status != Status::MissedWindow {
@@ -221,9 +218,9 @@ impl Exporter {
             if at < SINGLE_ALERTS {
                 let text = format!(
                     "placement {} starts too soon to be exported for position {} in {}: tell the trust, or export late records",
-                    key.1, key.2, key.0
+                    key.placement, key.position, key.office
                 );
-                self.context.alert(output, Severity::Error, "missed-window", &key.1.to_string(), text);
+                self.context.alert(output, Severity::Error, "missed-window", &key.placement.to_string(), text);
             }
             self.applicants.put(key, state);
         }
@@ -262,25 +259,32 @@ impl Exporter {
 
     /// The file is at its destination: its records are exported, and their positions hear of it.
     pub(super) fn written(&mut self, written: &FileWritten, output: &mut Output) {
-        let rows: Vec<_> = self
+        let place = |row| PendingKey { file_name: written.file_name.clone(), row };
+        let rows: Vec<(PendingKey, ExportedRow)> = self
             .pending
-            .range((written.file_name.clone(), 0)..=(written.file_name.clone(), u32::MAX))
-            .map(|(row, pending)| (row.clone(), pending.clone()))
+            .range(place(0)..=place(u32::MAX))
+            .map(|(place, pending)| (place.clone(), pending.clone()))
             .collect();
-        for (row, (key, dates)) in rows {
-            self.pending.delete(row);
-            let Some(mut state) = self.applicants.get(&key).cloned() else { continue };
+        for (place, row) in rows {
+            self.pending.delete(place);
+            let Some(mut state) = self.applicants.get(&row.key).cloned() else { continue };
             state.status = Status::Exported;
-            self.tell_position(&key, dates, written.file_name.clone(), output);
-            self.applicants.put(key, state);
+            self.tell_position(&row, written.file_name.clone(), output);
+            self.applicants.put(row.key, state);
         }
     }
 }
 
+/// A chosen record with its DPN as it stands in the file. Sorted as the file is (D40).
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct ChosenRow {
+    dpn: String,
+    key: ApplicantKey,
+}
+
 /// The rows of a file, chosen in order of start, placement and position.
 struct Choice {
-    /// Chosen records, each with its DPN.
-    rows: Vec<(ApplicantKey, String)>,
+    rows: Vec<ChosenRow>,
     cap: usize,
     of_number: BTreeMap<String, usize>,
     people: BTreeSet<(String, PositionId)>,
@@ -302,7 +306,7 @@ impl Choice {
 
     /// D24: the same person for the same position once; A10: at most so many rows for one DPN.
     fn offer(&mut self, key: ApplicantKey, applicant: &Applicant) {
-        let person = (person_identity(applicant), key.2);
+        let person = (person_identity(applicant), key.position);
         if self.people.contains(&person) {
             self.duplicates.push(key);
             return;
@@ -315,15 +319,13 @@ impl Choice {
         }
         *rows += 1;
         self.people.insert(person);
-        self.rows.push((key, applicant.deanery_number.clone()));
+        self.rows.push(ChosenRow { dpn: applicant.deanery_number.clone(), key });
     }
 
     /// D40: by DPN as it stands in the file, then placement id.
     fn in_order_of_the_file(mut self) -> Vec<ApplicantKey> {
-        self.rows.sort_by(|(one, of_one), (other, of_other)| {
-            of_one.cmp(of_other).then_with(|| (one.1, one.2, one.3).cmp(&(other.1, other.2, other.3)))
-        });
-        self.rows.into_iter().map(|(key, _)| key).collect()
+        self.rows.sort();
+        self.rows.into_iter().map(|row| row.key).collect()
     }
 
     fn warn(&self, run: &ExportRun, context: &crate::context::Context, output: &mut Output) {
@@ -337,9 +339,9 @@ impl Choice {
         for key in self.duplicates.iter().take(SINGLE_ALERTS) {
             let text = format!(
                 "placement {} waits for the next run: {} holds the same person for position {} (D24)",
-                key.1, run.file_name, key.2
+                key.placement, run.file_name, key.position
             );
-            context.alert(output, Severity::Warning, "duplicate-applicant", &key.1.to_string(), text);
+            context.alert(output, Severity::Warning, "duplicate-applicant", &key.placement.to_string(), text);
         }
     }
 }
@@ -356,21 +358,14 @@ fn person_identity(applicant: &Applicant) -> String {
 }
 
 fn waiting_key(key: &ApplicantKey, start: Date) -> WaitingKey {
-    (key.0.clone(), start, key.1, key.2, key.3)
+    let ApplicantKey { office, placement, position, trainee } = key.clone();
+    WaitingKey { office, start, placement, position, trainee }
 }
 
 fn lowest(office: &str, start: Date) -> WaitingKey {
-    (office.to_owned(), start, PlacementId(i64::MIN), PositionId(i64::MIN), PersonId(i64::MIN))
+    waiting_key(&ApplicantKey::first_of(office), start)
 }
 
-/// Reads `<office>/applicant/<placement>/<position>/<trainee>`.
-fn parse_key(key: &str) -> Option<ApplicantKey> {
-    let mut parts = key.split('/');
-    let office = parts.next()?.to_owned();
-    if parts.next()? != "applicant" {
-        return None;
-    }
-    let mut id = || parts.next()?.parse::<i64>().ok();
-    let key = (office, PlacementId(id()?), PositionId(id()?), PersonId(id()?));
-    parts.next().is_none().then_some(key)
+fn exported_row(key: &ApplicantKey, applicant: &Applicant) -> ExportedRow {
+    ExportedRow { key: key.clone(), date_from: applicant.projected_hire_date, date_to: applicant.projected_end_date }
 }

@@ -1,11 +1,10 @@
 //! Notification rows: kept until every partition of the post stage has sent its part of a run, then written in order.
 
 use tributary_runtime::Output;
-use tributary_schemas::records::esr::{ExportRun, FileKind, Notification, NotificationCutDone};
+use tributary_schemas::records::esr::{FileKind, Notification, NotificationCutDone};
 use tributary_schemas::types::tis::PlacementId;
 
-use super::{Exporter, RowKey, rows};
-use crate::format::FileName;
+use super::{Exporter, OpenRun, OpenRunKey, RowKey, rows};
 use crate::outgoing::{OutgoingFile, RunTimes};
 
 /// Runs for which the answers of the post stage are remembered.
@@ -37,36 +36,59 @@ impl Exporter {
         if answered < output.partition_count(&crate::topics::POST) as usize {
             return;
         }
-        let runs: Vec<ExportRun> = self
+        let first = |run| OpenRunKey { run, office: String::new() };
+        let runs: Vec<(OpenRunKey, OpenRun)> = self
             .open_runs
-            .range((run, String::new())..(run + 1, String::new()))
-            .map(|(_, export_run)| export_run.clone())
+            .range(first(run)..first(run + 1))
+            .map(|(key, open_run)| (key.clone(), open_run.clone()))
             .collect();
-        for export_run in runs {
-            self.write_notifications(&export_run, output);
-            self.open_runs.delete((run, export_run.office));
+        for (key, open_run) in runs {
+            self.write_notifications(&open_run, output);
+            self.open_runs.delete(key);
         }
     }
 
-    fn write_notifications(&mut self, run: &ExportRun, output: &mut Output) {
-        let Ok(name) = run.file_name.parse::<FileName>() else { return };
+    fn write_notifications(&mut self, open_run: &OpenRun, output: &mut Output) {
+        let OpenRun { name, run } = open_run;
+        let first = RowKey {
+            run: run.run,
+            office: run.office.clone(),
+            dpn: String::new(),
+            notification_type: i32::MIN,
+            placement: PlacementId(i64::MIN),
+            at: 0,
+        };
         let kept: Vec<(RowKey, Notification)> = self
             .notifications
-            .range((run.run, run.office.clone(), String::new(), 0, PlacementId(i64::MIN), 0)..)
-            .take_while(|(key, _)| key.0 == run.run && key.1 == run.office)
+            .range(first..)
+            .take_while(|(key, _)| key.run == run.run && key.office == run.office)
             .map(|(key, row)| (key.clone(), row.clone()))
             .collect();
         let times = RunTimes { now: run.now, previous: run.previous_run };
         let context = self.context.clone();
-        let mut file = OutgoingFile::start(&context, &name, times, output);
+        let mut file = OutgoingFile::start(&context, name, times, output);
         for (key, row) in kept {
-            file.row(rows::notification(&context.templates, &row), output);
+            let line = rows::notification(&context.templates, &row);
+            // A new post (type 5) has no placement.
+            if row.placement_id == PlacementId::default() {
+                file.written_row(&row.deanery_number, line, output);
+            } else {
+                file.written_row(&format_args!("placement {}", row.placement_id), line, output);
+            }
+            file.count(&row.notification_type.to_string());
             self.notifications.delete(key);
         }
-        file.close(&name, FileKind::Dnc, output);
+        file.close(FileKind::Dnc, output);
     }
 }
 
 fn key_of(row: &Notification, at: u32) -> RowKey {
-    (row.run, row.office.clone(), row.deanery_number.clone(), row.notification_type, row.placement_id, at)
+    RowKey {
+        run: row.run,
+        office: row.office.clone(),
+        dpn: row.deanery_number.clone(),
+        notification_type: row.notification_type,
+        placement: row.placement_id,
+        at,
+    }
 }

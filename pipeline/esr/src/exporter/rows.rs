@@ -3,62 +3,47 @@
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Applicant, Notification};
 
-use crate::format::{Templates, Value};
+use crate::format::{ApplicantRow, NotificationRow, Templates, Value, WrittenLine};
 
-/// An APP row. Values stand in the order of [`crate::format::rows::APPLICANT_COLUMNS`].
-pub(super) fn applicant(templates: &Templates, applicant: &Applicant, effective_date: Date) -> String {
-    let bodies = professional_bodies(applicant);
-    let [first, second] = &bodies;
-    let values = [
-        Value::Empty,
-        Value::Empty,
-        Value::Text(&applicant.deanery_number),
-        Value::Number(applicant.position_id.0),
-        Value::Text(&applicant.position_number),
-        date(Some(effective_date)),
-        date(Some(applicant.projected_hire_date)),
-        date(applicant.projected_end_date),
-        Value::Text(&applicant.title),
-        Value::Text(&applicant.last_name),
-        Value::Text(&applicant.first_name),
-        Value::Empty,
-        Value::Text(&applicant.previous_last_name),
-        date(applicant.date_of_birth),
-        Value::Text(&applicant.gender),
-        Value::Text(&applicant.marital_status),
-        Value::Text(&applicant.email),
-        Value::Text(&applicant.home_telephone),
-        Value::Text(&applicant.mobile_telephone),
-        Value::Text(&applicant.address1),
-        Value::Text(&applicant.address2),
-        Value::Text(&applicant.address3),
-        Value::Text(&applicant.town),
-        Value::Empty,
-        Value::Text(&applicant.postcode),
-        Value::Text(&applicant.country),
-        Value::Text(&applicant.ethnic_origin),
-        Value::Text(&applicant.nationality),
-        Value::Empty,
-        Value::Text(&applicant.national_insurance_number),
-        Value::Empty,
-        Value::Text(&applicant.religious_belief),
-        Value::Text(&applicant.sexual_orientation),
-        Value::Text(&applicant.disability),
-        Value::Text(first.name),
-        Value::Text(first.number),
-        date(first.expiry),
-        Value::Text(second.name),
-        Value::Text(second.number),
-        date(second.expiry),
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-    ];
-    let mut line = String::with_capacity(512);
-    templates.applicant.write(templates.encoding, &values, &mut line);
-    line
+/// An APP row.
+pub(super) fn applicant(templates: &Templates, applicant: &Applicant, effective_date: Date) -> WrittenLine {
+    let [first, second] = professional_bodies(applicant);
+    templates.applicant(&ApplicantRow {
+        dpn: Value::Text(&applicant.deanery_number),
+        position_id: Value::Number(applicant.position_id.0),
+        position_number: Value::Text(&applicant.position_number),
+        effective_date: date(Some(effective_date)),
+        projected_hire_date: date(Some(applicant.projected_hire_date)),
+        projected_end_date: date(applicant.projected_end_date),
+        title: Value::Text(&applicant.title),
+        last_name: Value::Text(&applicant.last_name),
+        first_name: Value::Text(&applicant.first_name),
+        previous_last_name: Value::Text(&applicant.previous_last_name),
+        date_of_birth: date(applicant.date_of_birth),
+        gender: Value::Text(&applicant.gender),
+        marital_status: Value::Text(&applicant.marital_status),
+        email: Value::Text(&applicant.email),
+        home_telephone: Value::Text(&applicant.home_telephone),
+        mobile_telephone: Value::Text(&applicant.mobile_telephone),
+        address_1: Value::Text(&applicant.address1),
+        address_2: Value::Text(&applicant.address2),
+        address_3: Value::Text(&applicant.address3),
+        town: Value::Text(&applicant.town),
+        postcode: Value::Text(&applicant.postcode),
+        country: Value::Text(&applicant.country),
+        ethnic_origin: Value::Text(&applicant.ethnic_origin),
+        nationality: Value::Text(&applicant.nationality),
+        national_insurance_number: Value::Text(&applicant.national_insurance_number),
+        religious_belief: Value::Text(&applicant.religious_belief),
+        sexual_orientation: Value::Text(&applicant.sexual_orientation),
+        disability: Value::Text(&applicant.disability),
+        professional_body_1: Value::Text(first.name),
+        registration_number_1: Value::Text(first.number),
+        registration_expiry_1: date(first.expiry),
+        professional_body_2: Value::Text(second.name),
+        registration_number_2: Value::Text(second.number),
+        registration_expiry_2: date(second.expiry),
+    })
 }
 
 #[derive(Clone, Copy, Default)]
@@ -78,48 +63,34 @@ fn professional_bodies(applicant: &Applicant) -> [Registration<'_>; 2] {
     [held.next().unwrap_or_default(), held.next().unwrap_or_default()]
 }
 
-/// A NOT row. Values stand in the order of [`crate::format::rows::NOTIFICATION_COLUMNS`].
-pub(super) fn notification(templates: &Templates, row: &Notification) -> String {
-    let values = [
-        Value::Number(i64::from(row.notification_type)),
-        Value::Empty,
-        Value::Text(&row.deanery_number),
-        Value::Text(&row.office),
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        Value::Text(&row.current_trainee_last_name),
-        Value::Text(&row.current_trainee_first_name),
-        Value::Text(&row.current_trainee_gmc_number),
-        date(row.current_trainee_projected_end_date),
-        Value::Text(&row.current_trainee_vpd_for_next_placement),
-        Value::Text(&row.current_trainee_working_hours_indicator),
-        Value::Text(&row.next_trainee_last_name),
-        Value::Text(&row.next_trainee_first_name),
-        Value::Text(&row.next_trainee_gmc_number),
-        Value::Text(&row.next_trainee_current_placement_vpd),
-        date(row.next_trainee_projected_start_date),
-        Value::Text(&row.next_trainee_email_address),
-        Value::Text(&row.next_trainee_grade),
-        Value::Text(&row.withdrawn_trainee_last_name),
-        Value::Text(&row.withdrawn_trainee_first_name),
-        Value::Text(&row.withdrawn_trainee_gmc_number),
-        Value::Text(&row.withdrawal_reason),
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        date(row.change_of_projected_hire_date),
-        date(row.change_of_projected_end_date),
-        Value::Empty,
-        Value::Text(&row.working_hour_indicator),
-        Value::Text(if row.post_vacant_at_next_rotation { "Y" } else { "N" }),
-        Value::Empty,
-    ];
-    let mut line = String::with_capacity(512);
-    templates.notification.write(templates.encoding, &values, &mut line);
-    line
+/// A NOT row.
+pub(super) fn notification(templates: &Templates, row: &Notification) -> WrittenLine {
+    templates.notification(&NotificationRow {
+        notification_type: Value::Number(i64::from(row.notification_type)),
+        dpn: Value::Text(&row.deanery_number),
+        managing_office: Value::Text(&row.office),
+        current_last_name: Value::Text(&row.current_trainee_last_name),
+        current_first_name: Value::Text(&row.current_trainee_first_name),
+        current_gmc_number: Value::Text(&row.current_trainee_gmc_number),
+        current_projected_end_date: date(row.current_trainee_projected_end_date),
+        current_next_site: Value::Text(&row.current_trainee_vpd_for_next_placement),
+        current_working_hours: Value::Text(&row.current_trainee_working_hours_indicator),
+        next_last_name: Value::Text(&row.next_trainee_last_name),
+        next_first_name: Value::Text(&row.next_trainee_first_name),
+        next_gmc_number: Value::Text(&row.next_trainee_gmc_number),
+        next_current_site: Value::Text(&row.next_trainee_current_placement_vpd),
+        next_projected_start_date: date(row.next_trainee_projected_start_date),
+        next_email: Value::Text(&row.next_trainee_email_address),
+        next_grade: Value::Text(&row.next_trainee_grade),
+        withdrawn_last_name: Value::Text(&row.withdrawn_trainee_last_name),
+        withdrawn_first_name: Value::Text(&row.withdrawn_trainee_first_name),
+        withdrawn_gmc_number: Value::Text(&row.withdrawn_trainee_gmc_number),
+        withdrawal_reason: Value::Text(&row.withdrawal_reason),
+        change_of_hire_date: date(row.change_of_projected_hire_date),
+        change_of_end_date: date(row.change_of_projected_end_date),
+        next_working_hours: Value::Text(&row.working_hour_indicator),
+        vacant_at_next_rotation: Value::Text(if row.post_vacant_at_next_rotation { "Y" } else { "N" }),
+    })
 }
 
 fn date(date: Option<Date>) -> Value<'static> {

@@ -5,9 +5,8 @@ use tributary_schemas::records::tributary::{FileRow, FileWritten};
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
-use super::{Exporter, Status};
-use crate::applicant::export_key;
-use crate::harness::{Harness, NOW, date, millis};
+use super::{ApplicantKey, Exporter, Status};
+use crate::harness::{Harness, NOW, date, millis, stage};
 
 mod files;
 
@@ -28,7 +27,8 @@ fn applicant(placement: i64, position: i64, start: &str) -> Applicant {
 }
 
 fn key(applicant: &Applicant) -> String {
-    export_key("EOE", applicant.placement_id.0, applicant.position_id.0, applicant.trainee_id.0)
+    let (placement, position, trainee) = (applicant.placement_id, applicant.position_id, applicant.trainee_id);
+    ApplicantKey { office: "EOE".to_owned(), placement, position, trainee }.to_string()
 }
 
 fn give(exporter: &mut Harness<Exporter>, applicant: &Applicant) {
@@ -57,12 +57,12 @@ fn run(exporter: &mut Harness<Exporter>, number: i64) -> usize {
 
 fn status(exporter: &Harness<Exporter>, placement: i64) -> Option<Status> {
     let mut all = exporter.processor.applicants();
-    all.find(|(key, _)| key.1.0 == placement).map(|(_, state)| state.status)
+    all.find(|(key, _)| key.placement.0 == placement).map(|(_, state)| state.status)
 }
 
 #[test]
 fn a5_a6_the_window_is_from_two_days_to_less_than_thirteen_weeks() {
-    let mut exporter = Harness::new(Exporter::new);
+    let mut exporter = stage(Exporter::new);
     for (placement, start) in [(1, "2026-11-21"), (2, "2026-11-22"), (3, "2027-02-18"), (4, "2027-02-19")] {
         give(&mut exporter, &applicant(placement, 7, start));
     }
@@ -74,7 +74,7 @@ fn a5_a6_the_window_is_from_two_days_to_less_than_thirteen_weeks() {
 
 #[test]
 fn a3_what_was_exported_is_not_exported_again() {
-    let mut exporter = Harness::new(Exporter::new);
+    let mut exporter = stage(Exporter::new);
     give(&mut exporter, &applicant(1, 7, "2026-12-01"));
     assert_eq!(run(&mut exporter, 1), 1);
     give(&mut exporter, &applicant(1, 7, "2026-12-02"));
@@ -83,7 +83,7 @@ fn a3_what_was_exported_is_not_exported_again() {
 
 #[test]
 fn a10_at_most_forty_rows_of_a_number_the_rest_waits() {
-    let mut exporter = Harness::new(Exporter::new);
+    let mut exporter = stage(Exporter::new);
     for placement in 1..=41 {
         give(&mut exporter, &applicant(placement, 7, "2026-12-01"));
     }
@@ -94,7 +94,7 @@ fn a10_at_most_forty_rows_of_a_number_the_rest_waits() {
 
 #[test]
 fn d24_a_person_goes_once_for_a_position() {
-    let mut exporter = Harness::new(Exporter::new);
+    let mut exporter = stage(Exporter::new);
     for (placement, start) in [(1, "2026-12-02"), (2, "2026-12-01")] {
         give(&mut exporter, &Applicant { gmc_number: "7000001".to_owned(), ..applicant(placement, 7, start) });
     }
@@ -104,7 +104,7 @@ fn d24_a_person_goes_once_for_a_position() {
 
 #[test]
 fn r4_withdrawn_records_are_deleted_before_export_or_forgotten_when_no_run_saw_them() {
-    let mut exporter = Harness::new(Exporter::new);
+    let mut exporter = stage(Exporter::new);
     let (seen, unseen) = (applicant(1, 7, "2027-06-01"), applicant(2, 7, "2027-06-01"));
     give(&mut exporter, &seen);
     run(&mut exporter, 1);
@@ -116,7 +116,7 @@ fn r4_withdrawn_records_are_deleted_before_export_or_forgotten_when_no_run_saw_t
 
 #[test]
 fn a_record_without_a_mandatory_field_is_invalid_until_it_is_corrected() {
-    let mut exporter = Harness::new(Exporter::new);
+    let mut exporter = stage(Exporter::new);
     give(&mut exporter, &Applicant { date_of_birth: None, ..applicant(1, 7, "2026-12-01") });
     assert_eq!(run(&mut exporter, 1), 0);
     assert_eq!(status(&exporter, 1), Some(Status::InvalidData));
@@ -126,7 +126,7 @@ fn a_record_without_a_mandatory_field_is_invalid_until_it_is_corrected() {
 
 #[test]
 fn d14_what_tis_remembers_is_exported_without_a_row_at_the_first_run() {
-    let mut exporter = Harness::new(Exporter::new);
+    let mut exporter = stage(Exporter::new);
     give(&mut exporter, &Applicant { sent_before: Some("OLD.DAT".to_owned()), ..applicant(1, 7, "2026-12-01") });
     assert_eq!(status(&exporter, 1), Some(Status::ToExport));
     assert_eq!(run(&mut exporter, 1), 0);

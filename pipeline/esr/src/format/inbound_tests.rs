@@ -8,7 +8,7 @@ use super::inbound::{Indicator, Note, Parsed, Rejection, parse_line};
 use super::layout::{Layouts, RecordType};
 use super::read::Line;
 use super::{InboundLayouts, LineParser, LineReader, Office};
-use crate::configuration::Source;
+use tributary_flow::configuration::Source;
 
 static LAYOUTS: LazyLock<InboundLayouts> = LazyLock::new(|| InboundLayouts::new(&Layouts::load(None).unwrap(), 8192));
 

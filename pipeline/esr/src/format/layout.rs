@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::configuration::source::{ConfigurationError, Override, Source, read};
+use tributary_flow::configuration::{ConfigurationError, Override, Source, read};
 
 /// The type of a record, the first column of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::configuration::source::{ConfigurationError, Override, Source, read};
+use tributary_flow::configuration::{ConfigurationError, Override, Source, read};
 
 /// What a map says about a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,71 +6,10 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use tributary_schemas::records::esr::FileKind;
 
 use super::office::Office;
 use super::value::{parse_date, push_date};
-
-/// What a file is, in the order in which files of one date and number are taken in (D9: RMF first).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum FileKind {
-    /// Full snapshot of positions and trainees, from ESR.
-    Rmf,
-    /// Changes since the last RMF or RMC, from ESR.
-    Rmc,
-    /// Confirmation of one RMF or RMC, to ESR.
-    Rtc,
-    /// Applicants, to ESR.
-    App,
-    /// Confirmation of an APP file, from ESR.
-    Apc,
-    /// Full set of notifications, to ESR.
-    Dnf,
-    /// Changed notifications, to ESR.
-    Dnc,
-    /// Confirmation of a DNF or DNC file, from ESR.
-    Dcc,
-}
-
-impl FileKind {
-    /// All kinds, in their order.
-    pub const ALL: [Self; 8] = [Self::Rmf, Self::Rmc, Self::Rtc, Self::App, Self::Apc, Self::Dnf, Self::Dnc, Self::Dcc];
-
-    /// The three letters in the file name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rmf => "RMF",
-            Self::Rmc => "RMC",
-            Self::Rtc => "RTC",
-            Self::App => "APP",
-            Self::Apc => "APC",
-            Self::Dnf => "DNF",
-            Self::Dnc => "DNC",
-            Self::Dcc => "DCC",
-        }
-    }
-
-    /// Whether ESR sends files of this kind to us.
-    pub const fn is_inbound(self) -> bool {
-        matches!(self, Self::Rmf | Self::Rmc | Self::Apc | Self::Dcc)
-    }
-}
-
-impl fmt::Display for FileKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.as_str())
-    }
-}
-
-impl FromStr for FileKind {
-    type Err = FileNameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
-            FileNameError::new(text, "the file type is not one of RMF, RMC, RTC, APP, APC, DNF, DNC, DCC")
-        })
-    }
-}
 
 /// A parsed file name. Sorts as files are taken in (D9): date, number, kind, office.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,6 +35,8 @@ pub struct FileNameError {
     /// What is wrong with it.
     pub reason: &'static str,
 }
+
+const UNKNOWN_KIND: &str = "the file type is not one of RMF, RMC, RTC, APP, APC, DNF, DNC, DCC";
 
 impl FileNameError {
     fn new(name: &str, reason: &'static str) -> Self {
@@ -157,7 +98,7 @@ impl FromStr for FileName {
             return Err(wrong("it does not start with DE"));
         }
         let office = office.parse().map_err(|_| wrong("the office is not three upper-case letters"))?;
-        let kind = kind.parse().map_err(|error: FileNameError| wrong(error.reason))?;
+        let kind = FileKind::from_symbol(kind).ok_or_else(|| wrong(UNKNOWN_KIND))?;
         let date = parse_date(date).ok_or_else(|| wrong("the date is not a date in the form YYYYMMDD"))?;
         let all_digits = number.bytes().all(|byte| byte.is_ascii_digit());
         if !all_digits || !matches!(number.len(), 7 | 8) {

@@ -1,30 +1,10 @@
 //! Rows of an RTC, the confirmation of one RMF or RMC (3.4, D53): a RECORD row for each line that deserves a word, and
 //! a SUMMARY row with the counts of each record type. Accepted lines without a note get no row.
 
-use super::rows::Templates;
+use tributary_schemas::records::tributary::Severity;
+
+use super::rows::{ConfirmationRow, Templates};
 use super::write::Value;
-
-/// How serious a verdict is, the least serious first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Noted.
-    Info,
-    /// Accepted, but something is odd.
-    Warning,
-    /// Not accepted.
-    Error,
-}
-
-impl Severity {
-    /// The word in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "INFO",
-            Self::Warning => "WARNING",
-            Self::Error => "ERROR",
-        }
-    }
-}
 
 /// What became of one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,33 +49,29 @@ pub fn rows(templates: &Templates, verdicts: &[Verdict<'_>], counts: &[Count<'_>
 
 /// The row of one line that was rejected, warned of or noted.
 pub fn record_row(templates: &Templates, verdict: &Verdict<'_>) -> String {
-    let values = [
-        Value::Text("RECORD"),
-        Value::Text(verdict.record_type),
-        number(verdict.line),
-        Value::from(verdict.id),
-        Value::Text(verdict.dpn),
-        Value::Text(if verdict.accepted { "SUCCESS" } else { "FAIL" }),
-        Value::Text(verdict.severity.as_str()),
-        Value::Text(verdict.text),
-    ];
+    let values = ConfirmationRow {
+        row_kind: Value::Text("RECORD"),
+        confirmed_type: Value::Text(verdict.record_type),
+        line_number: number(verdict.line),
+        record_id: Value::from(verdict.id),
+        dpn: Value::Text(verdict.dpn),
+        status: Value::Text(if verdict.accepted { "SUCCESS" } else { "FAIL" }),
+        severity: Value::Text(verdict.severity.symbol()),
+        text: Value::Text(verdict.text),
+        ..ConfirmationRow::default()
+    };
     row(templates, &values)
 }
 
 /// The row with the counts of one record type.
 pub fn summary_row(templates: &Templates, count: &Count<'_>) -> String {
-    let values = [
-        Value::Text("SUMMARY"),
-        Value::Text(count.record_type),
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        Value::Empty,
-        number(count.received),
-        number(count.accepted),
-    ];
+    let values = ConfirmationRow {
+        row_kind: Value::Text("SUMMARY"),
+        confirmed_type: Value::Text(count.record_type),
+        received: number(count.received),
+        accepted: number(count.accepted),
+        ..ConfirmationRow::default()
+    };
     row(templates, &values)
 }
 
@@ -117,11 +93,10 @@ fn number(count: u64) -> Value<'static> {
     i64::try_from(count).map_or(Value::Empty, Value::Number)
 }
 
-fn row(templates: &Templates, values: &[Value<'_>]) -> String {
-    let mut out = String::with_capacity(128);
-    // The only warning possible here is a text cut at 200 characters, as D53 wants it.
-    templates.confirmation.write(templates.encoding, values, &mut out);
-    out
+/// What does not fit into a confirmation is cut without an alert, as D53 wants it: it repeats a line of ESR, which is
+/// kept as it came.
+fn row(templates: &Templates, values: &ConfirmationRow<'_>) -> String {
+    templates.confirmation(values).text
 }
 
 #[cfg(test)]

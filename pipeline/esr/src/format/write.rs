@@ -43,9 +43,10 @@ pub enum Encoding {
 }
 
 /// A value for a column. A text is also taken for numbers (digits) and dates (`YYYYMMDD` or `YYYY-MM-DD`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Value<'a> {
     /// Nothing.
+    #[default]
     Empty,
     /// A text, or anything in the form of one.
     Text(&'a str),
@@ -106,7 +107,7 @@ pub struct WriteWarning {
 }
 
 /// What happened to a value on its way into the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WriteWarningKind {
     /// Longer than the column, cut.
     Cut,
@@ -116,15 +117,42 @@ pub enum WriteWarningKind {
     MandatoryBlank,
 }
 
+impl WriteWarningKind {
+    /// The code of its alert.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Cut => "value-cut",
+            Self::WrongKind => "value-not-written",
+            Self::MandatoryBlank => "mandatory-value-blank",
+        }
+    }
+}
+
+/// What follows the name of the column in a sentence.
+impl fmt::Display for WriteWarningKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Cut => "was too long and has been cut",
+            Self::WrongKind => "does not fit the kind of the column and is blank",
+            Self::MandatoryBlank => "is mandatory and blank",
+        })
+    }
+}
+
 impl fmt::Display for WriteWarning {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            WriteWarningKind::Cut => "was too long and has been cut",
-            WriteWarningKind::WrongKind => "does not fit the kind of the column and is blank",
-            WriteWarningKind::MandatoryBlank => "is mandatory and blank",
-        };
-        write!(formatter, "{} {what}", self.column)
+        write!(formatter, "{} {}", self.column, self.kind)
     }
+}
+
+/// A line without its line end, and what could not be written as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct WrittenLine {
+    /// The line.
+    pub text: String,
+    /// What was lost, in the order of the columns.
+    pub warnings: Vec<WriteWarning>,
 }
 
 /// Asked for a column that no layout of that record type can have.
@@ -196,6 +224,7 @@ impl LineTemplate {
 
     /// Appends one record without its line end. `values` stand in the order of the names given to [`Self::new`];
     /// what is missing at the end is blank.
+    #[must_use = "what could not be written as it was must reach a person"]
     pub fn write(&self, encoding: Encoding, values: &[Value<'_>], out: &mut String) -> Vec<WriteWarning> {
         debug_assert!(values.len() <= self.values, "{} takes {} values", self.record_type, self.values);
         let mut warnings = Vec::new();

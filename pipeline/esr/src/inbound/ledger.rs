@@ -27,6 +27,13 @@ pub struct LedgerEntry {
     pub(super) unnamed_examples: Vec<i64>,
 }
 
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct LineKey {
+    pub(super) file_name: String,
+    pub(super) line: i32,
+}
+
 /// How far a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LedgerStatus {

@@ -8,7 +8,7 @@ use tributary_schemas::records::tributary::{Alert, FileEvent, FileRow, FileStatu
 
 use super::{Inbound, LedgerStatus};
 use crate::context::digest;
-use crate::tis::keyed::{Keyed, Sent};
+use crate::harness::{Harness, Sent, stage};
 
 const RMC: &str = "DE_EOE_RMC_20261120_00000017.DAT";
 const RMF: &str = "DE_EOE_RMF_20261120_00000017.DAT";
@@ -17,8 +17,8 @@ const RTC: &str = "DE_EOE_RTC_20261120_00000017.DAT";
 const POS: &str = r#"POS,7000001,,"C","30000001","Medical and Dental","Specialty Registrar","300","General Medicine","EOE/R1F01/300/STR/001","EOE","R1F","NHS","MS02","Specialty Registrar ST3","""#;
 const POR: &str = r#"POR,7000002,,"C","30000002","Specialty Registrar","EOE/R1F01/300/STR/001","EOE","Host Employer","R1F","0234","Sample NHS Trust","Sample Hospital""#;
 
-fn inbound() -> Keyed<Inbound> {
-    Keyed::new(Inbound::new)
+fn inbound() -> Harness<Inbound> {
+    stage(Inbound::new)
 }
 
 /// A whole file with these lines between header and trailer.
@@ -69,28 +69,28 @@ fn done(name: &str, verdicts: Vec<LineVerdict>) -> PositionFileDone {
 }
 
 /// Everything that is sent when a file comes and the one position partition answers without a verdict.
-fn take_in(inbound: &mut Keyed<Inbound>, name: &str, content: &[u8]) -> Vec<Sent> {
+fn take_in(inbound: &mut Harness<Inbound>, name: &str, content: &[u8]) -> Vec<Sent> {
     let mut sent = inbound.give("", &arrived(name, content));
     sent.extend(inbound.give("", &chunk(name, content)));
     sent.extend(inbound.give("", &done(name, Vec::new())));
     sent
 }
 
-fn statuses(inbound: &Keyed<Inbound>, sent: &[Sent]) -> Vec<FileStatus> {
+fn statuses(inbound: &Harness<Inbound>, sent: &[Sent]) -> Vec<FileStatus> {
     inbound.read::<FileEvent>(sent).iter().map(|event| event.status).collect()
 }
 
-fn alerts(inbound: &Keyed<Inbound>, sent: &[Sent]) -> Vec<(Severity, String)> {
+fn alerts(inbound: &Harness<Inbound>, sent: &[Sent]) -> Vec<(Severity, String)> {
     inbound.read::<Alert>(sent).into_iter().map(|alert| (alert.severity, alert.code)).collect()
 }
 
 /// Rows of the confirmation that is sent, header and trailer included.
-fn confirmation(inbound: &Keyed<Inbound>, sent: &[Sent]) -> Vec<String> {
+fn confirmation(inbound: &Harness<Inbound>, sent: &[Sent]) -> Vec<String> {
     let rows = inbound.read::<FileRow>(sent);
     assert!(rows.iter().all(|row| row.file_name == RTC), "2.1: date and number of the file that is confirmed");
     rows.into_iter().map(|row| row.line).collect()
 }
 
-fn status(inbound: &Keyed<Inbound>, name: &str) -> LedgerStatus {
+fn status(inbound: &Harness<Inbound>, name: &str) -> LedgerStatus {
     inbound.processor.ledger().find(|(one, _)| *one == name).map(|(_, entry)| entry.status).unwrap()
 }

@@ -3,18 +3,19 @@
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use tributary_runtime::{Headers, Output, Processor, Record, StateStore, TopicPartition};
+use tributary_runtime::{Headers, Output, Record, StateStore, TopicPartition};
 use tributary_schemas::records::esr::FileKind;
 use tributary_schemas::records::tributary::FileClose;
 use tributary_schemas::{Codec, CodecBuilder, LocalRegistry, RecordType};
 
 use super::{OutgoingFile, RunTimes};
-use crate::configuration::{EsrSettings, Source};
+use crate::configuration::EsrSettings;
 use crate::context::Context;
+use crate::flow::Processors;
 use crate::format::{Envelope, FileName, InboundLayouts, LineReader};
 use crate::harness::millis;
-use crate::topics;
-use crate::writer::{FileSink, Writer};
+use tributary_flow::configuration::Source;
+use tributary_flow::whole_file::FileSink;
 
 /// Files that were written, in order.
 #[derive(Default)]
@@ -34,7 +35,10 @@ fn name() -> FileName {
 }
 
 fn context(configuration: &str) -> Context {
-    let codec: Codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(topics::ALL).build().unwrap();
+    let codec: Codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory()))
+        .topics(crate::flow::DECLARATION.topics())
+        .build()
+        .unwrap();
     let user = Source::new("mine.toml", configuration);
     let settings = EsrSettings::load(Some(&user), &|_| Err("no files here".to_owned())).unwrap();
     Context::new(codec, Arc::new(settings), vec!["EOE".to_owned()])
@@ -48,7 +52,7 @@ fn written(context: &Context, times: RunTimes, rows: &[String]) -> String {
     for row in rows {
         file.row(row.clone(), &mut output);
     }
-    file.close(&name(), FileKind::App, &mut output);
+    file.close(FileKind::App, &mut output);
     let shelf = Arc::new(Shelf::default());
     write_all(context, &output, &shelf);
     let mut files = shelf.files.lock().unwrap();
@@ -58,7 +62,7 @@ fn written(context: &Context, times: RunTimes, rows: &[String]) -> String {
 }
 
 fn write_all(context: &Context, sent: &Output, shelf: &Arc<Shelf>) {
-    let mut writer = Writer::new(context.clone(), Arc::clone(shelf) as Arc<dyn FileSink>);
+    let mut writer = Processors::new(context.clone(), Arc::clone(shelf) as Arc<dyn FileSink>).processor("writer", 0);
     let mut answers = Output::new(1);
     for (offset, record) in (0..).zip(sent.records()) {
         let record = Record {
@@ -97,7 +101,7 @@ fn d51_golden_file_with_header_and_trailer() {
 
 #[test]
 fn a_file_with_crlf_is_whole_for_the_reader() {
-    let context = context("[outbound]\nline_end = \"crlf\"\n");
+    let context = context("[esr.outbound]\nline_end = \"crlf\"\n");
     let text = written(&context, first_run(), &["APP,1".to_owned()]);
     assert!(text.ends_with("\r\nAPP,1\r\nTRL,3\r\n"), "{text}");
     assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
@@ -108,7 +112,7 @@ fn a_file_with_crlf_is_whole_for_the_reader() {
 fn a_closed_file_is_announced_with_the_count_and_hash_of_all_its_lines() {
     let context = context("");
     let mut output = Output::new(1);
-    OutgoingFile::start(&context, &name(), first_run(), &mut output).close(&name(), FileKind::App, &mut output);
+    OutgoingFile::start(&context, &name(), first_run(), &mut output).close(FileKind::App, &mut output);
     let last = output.records().last().unwrap();
     let framed = context.codec.open(last.value.unwrap()).unwrap();
     assert_eq!(framed.record_type(), RecordType::TributaryFileClose);
@@ -125,7 +129,7 @@ proptest! {
         rows in prop::collection::vec("APP,[^\\p{Cc}\u{2028}\u{2029}\u{FEFF}]{0,20}", 0..30),
         crlf in any::<bool>(),
     ) {
-        let context = context(if crlf { "[outbound]\nline_end = \"crlf\"\n" } else { "" });
+        let context = context(if crlf { "[esr.outbound]\nline_end = \"crlf\"\n" } else { "" });
         let text = written(&context, first_run(), &rows);
         let layouts = InboundLayouts::new(&context.settings.layouts, 8192);
         prop_assert_eq!(Envelope::of(text.as_bytes()).check(&name(), &layouts), Ok(()));

@@ -5,7 +5,7 @@ use tributary_schemas::records::esr::{FileEnd, LineVerdict, PositionFileDone, Po
 use tributary_schemas::records::tributary::Severity;
 use tributary_schemas::types::esr::PositionId;
 
-use super::state::Description;
+use super::state::{Description, LineKey};
 use super::{Positions, StoredPosition};
 use crate::context::fold_deanery_number;
 use crate::format::{FileKind, FileName};
@@ -96,15 +96,18 @@ impl Positions {
             column: kind.deanery_number_column,
             text: text.to_owned(),
         };
-        self.verdicts.put((line.file_name.clone(), line.line), verdict);
+        self.verdicts.put(LineKey { file_name: line.file_name.clone(), line: line.line }, verdict);
         known
     }
 
     /// Answers the end of a file with the verdicts of this partition and the report of D8.
     pub(super) fn file_done(&mut self, end: &FileEnd, output: &mut Output) {
-        let keys = (end.file_name.clone(), i32::MIN)..=(end.file_name.clone(), i32::MAX);
-        let verdicts: Vec<((String, i32), LineVerdict)> =
-            self.verdicts.range(keys).map(|(key, verdict)| (key.clone(), verdict.clone())).collect();
+        let key = |line| LineKey { file_name: end.file_name.clone(), line };
+        let verdicts: Vec<(LineKey, LineVerdict)> = self
+            .verdicts
+            .range(key(i32::MIN)..=key(i32::MAX))
+            .map(|(key, verdict)| (key.clone(), verdict.clone()))
+            .collect();
         let unnamed = self.unnamed(end);
         let done = PositionFileDone {
             file_name: end.file_name.clone(),

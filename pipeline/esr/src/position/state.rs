@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Position, ReconciliationStatus};
 use tributary_schemas::types::esr::PositionId;
-use tributary_schemas::types::tis::PostId;
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
+
+use crate::applicant::ApplicantKey;
 
 /// A position, merged from POS and POR lines (D7).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +56,33 @@ pub struct Description {
     pub esr_organisation: String,
 }
 
-/// An applicant record of a position, by placement and trainee.
+/// A position with a placement and its trainee: with another trainee it is another pair (D27).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PairKey {
+    /// The position.
+    pub position: PositionId,
+    /// The placement.
+    pub placement: PlacementId,
+    /// The trainee.
+    pub trainee: PersonId,
+}
+
+impl PairKey {
+    /// The key of its applicant record.
+    pub(super) fn applicant(self, office: &str) -> ApplicantKey {
+        let Self { position, placement, trainee } = self;
+        ApplicantKey { office: office.to_owned(), placement, position, trainee }
+    }
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct LineKey {
+    pub(super) file_name: String,
+    pub(super) line: i32,
+}
+
+/// An applicant record of a position.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
     /// Dates with which it was exported, once it was.

@@ -8,7 +8,7 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::Positions;
-use crate::harness::{Harness, date};
+use crate::harness::{Harness, date, stage};
 
 mod pairing;
 
@@ -39,7 +39,7 @@ fn offer(version: i64) -> PositionPlacement {
 
 /// A position with a post and one applicant record.
 fn paired() -> Harness<Positions> {
-    let mut positions = Harness::new(|context| Positions::new(context, 0));
+    let mut positions = stage(|context| Positions::new(context, 0));
     positions.give(KEY, &line(2, DPN));
     assert_eq!(positions.take::<PositionSubscription>().len(), 1);
     positions.give(KEY, &PostMatch { version: 1, post_id: Some(PostId(1)) });
@@ -81,7 +81,7 @@ fn d9_a_placement_that_goes_while_the_position_subscribes_anew_is_withdrawn() {
 
 #[test]
 fn d5_an_empty_number_rejects_an_unknown_position_and_unpairs_a_known_one() {
-    let mut positions = Harness::new(|context| Positions::new(context, 0));
+    let mut positions = stage(|context| Positions::new(context, 0));
     positions.give(KEY, &line(2, ""));
     positions.give(KEY, &line(3, DPN));
     positions.give(KEY, &line(4, ""));

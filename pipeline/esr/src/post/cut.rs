@@ -257,12 +257,12 @@ fn noted(
         (Reported::Never, Reported::Never) | (Reported::Unchanged, Reported::Unchanged)
     );
     let gone = state.now.is_none();
-    if same && !gone && !history.base_line && history.exports.iter().all(|export| !export.since_cut) {
+    if same && !gone && !history.baseline && history.exports.iter().all(|export| !export.since_cut) {
         return None;
     }
     let exports = history.exports.iter().map(|export| Export { since_cut: false, ..export.clone() }).collect();
     let started_before = history.started_before && !gone;
-    Some(PlacementHistory { reported, base_line: false, started_before, exports })
+    Some(PlacementHistory { reported, baseline: false, started_before, exports })
 }
 
 fn put_if_changed<K, V>(store: &mut Store<K, V>, key: K, value: V)

@@ -98,7 +98,7 @@ impl<'a> Facts<'a> {
     fn change(&self, state: PlacementState<'a>) -> Change<'a> {
         let old = match &state.history.reported {
             Reported::Never => {
-                let created = state.approved(self.preferred).filter(|_| !state.history.base_line);
+                let created = state.approved(self.preferred).filter(|_| !state.history.baseline);
                 return created.map_or(Change::Nothing, Change::Created);
             }
             Reported::Unchanged => return self.unless_renumbered(state, Change::Nothing),
@@ -387,7 +387,7 @@ impl<'a> Office<'a> {
             return false;
         }
         if post.since_cut {
-            return !post.base_line || post.renumbered;
+            return !post.baseline || post.renumbered;
         }
         other_post || self.facts.number.preferred_at_cut.is_none() || self.came_by_change_file()
     }
@@ -407,7 +407,7 @@ impl<'a> Office<'a> {
     pub(super) fn is_new_post(&self) -> Option<PostId> {
         let post = self.facts.number.preferred()?;
         let told = self.state.new_post_sent.contains(&post.id);
-        (!post.base_line && !self.facts.number.comes_silently() && !told).then_some(post.id)
+        (!post.baseline && !self.facts.number.comes_silently() && !told).then_some(post.id)
     }
 
     /// D32: type 5 and one type 1 per pair of current and next, leftovers included.

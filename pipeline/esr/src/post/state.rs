@@ -29,7 +29,7 @@ pub(super) struct PostNumber {
 pub(super) struct PostEntry {
     pub(super) id: PostId,
     pub(super) status: PostStatus,
-    pub(super) base_line: bool,
+    pub(super) baseline: bool,
     /// Whether it came here by getting another number (D27).
     pub(super) renumbered: bool,
     /// Whether it came here since the last run.
@@ -86,9 +86,9 @@ pub(super) struct PlacementState<'a> {
 pub(super) struct PlacementHistory {
     /// What the last run took note of.
     pub(super) reported: Reported,
-    /// Whether it is of the base line (D1) and no run has taken note of it yet.
-    pub(super) base_line: bool,
-    /// Base line, and started before T + 2 days: no applicant record, and counts as exported (D1).
+    /// Whether it is of the baseline (D1) and no run has taken note of it yet.
+    pub(super) baseline: bool,
+    /// Baseline, and started before T + 2 days: no applicant record, and counts as exported (D1).
     pub(super) started_before: bool,
     /// Positions for which it was exported.
     pub(super) exports: Vec<Export>,

@@ -9,7 +9,7 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::Posts;
-use crate::harness::{Harness, date, millis};
+use crate::harness::{Harness, date, millis, stage};
 
 mod notifications;
 mod reconciliation;
@@ -18,7 +18,7 @@ const DPN: &str = "EOE/RGT01/300/STR/001";
 const TODAY: &str = "2026-11-20";
 
 fn post(id: i64, status: PostStatus) -> PostAtNumber {
-    PostAtNumber { post_id: PostId(id), status, base_line: true, renumbered: false }
+    PostAtNumber { post_id: PostId(id), status, baseline: true, renumbered: false }
 }
 
 fn position(id: i64, file: &str) -> PositionSubscription {
@@ -52,7 +52,7 @@ fn placement(id: i64, from: &str, to: &str) -> PlacementAtPost {
 
 /// A number with its post and a live position, known to a run of the day before.
 fn number() -> Harness<Posts> {
-    let mut posts = Harness::new(|context| Posts::new(context, 0));
+    let mut posts = stage(|context| Posts::new(context, 0));
     posts.give(DPN, &post(1, PostStatus::Current));
     posts.give(DPN, &position(7, "DE_EOE_RMF_20261119_00000001.DAT"));
     posts
@@ -88,9 +88,9 @@ fn t1d_d33_a_new_placement_is_the_next_one_or_the_current_one_by_its_start() {
 }
 
 #[test]
-fn d1_objects_of_the_base_line_are_no_news() {
+fn d1_objects_of_the_baseline_are_no_news() {
     let mut posts = number();
-    posts.give(DPN, &PlacementAtPost { base_line: true, ..placement(1, "2026-12-11", "") });
+    posts.give(DPN, &PlacementAtPost { baseline: true, ..placement(1, "2026-12-11", "") });
     assert_eq!(run(&mut posts, 1, TODAY), [""; 0]);
 }
 
@@ -105,11 +105,11 @@ fn a7_a8_drafts_and_types_that_do_not_count_say_nothing() {
 #[test]
 fn t1a_t1b_t1c_day_ticks_pair_by_d37() {
     let mut posts = number();
-    let base_line = |one: PlacementAtPost| PlacementAtPost { base_line: true, ..one };
-    posts.give(DPN, &base_line(placement(1, "2026-05-01", "2026-11-19")));
-    posts.give(DPN, &base_line(placement(2, "2026-06-01", "2026-11-19")));
-    posts.give(DPN, &base_line(placement(3, "2026-11-20", "2026-12-01")));
-    posts.give(DPN, &base_line(placement(4, "2027-02-19", "2027-02-20")));
+    let baseline = |one: PlacementAtPost| PlacementAtPost { baseline: true, ..one };
+    posts.give(DPN, &baseline(placement(1, "2026-05-01", "2026-11-19")));
+    posts.give(DPN, &baseline(placement(2, "2026-06-01", "2026-11-19")));
+    posts.give(DPN, &baseline(placement(3, "2026-11-20", "2026-12-01")));
+    posts.give(DPN, &baseline(placement(4, "2027-02-19", "2027-02-20")));
     let rows = run(&mut posts, 1, TODAY);
     assert_eq!(rows, ["1 Sample2|Sample3| N", "1 Sample3|Sample4| N"]);
     assert_eq!(run(&mut posts, 2, TODAY), [""; 0], "D36: a second run minus what was sent");
@@ -176,7 +176,7 @@ fn d34_other_dates_of_a_placement_that_was_not_exported_send_its_type_1_again() 
 #[test]
 fn t1g_a_deleted_placement_gives_types_1_and_2_of_the_others_only() {
     let mut posts = exported();
-    posts.give(DPN, &PlacementAtPost { base_line: true, ..placement(2, "2026-12-20", "") });
+    posts.give(DPN, &PlacementAtPost { baseline: true, ..placement(2, "2026-12-20", "") });
     let gone = PlacementGone { placement_id: PlacementId(1), trainee_id: PersonId(1001), sent_before: Vec::new() };
     posts.give(DPN, &gone);
     let rows = run(&mut posts, 2, TODAY);
@@ -192,8 +192,8 @@ fn d27_a_renumbered_post_withdraws_alone_and_d13_not_what_still_counts_there() {
 
 #[test]
 fn d32_a_position_that_comes_late_by_rmc_gets_the_full_set() {
-    let mut posts = Harness::new(|context| Posts::new(context, 0));
-    posts.give(DPN, &PostAtNumber { base_line: false, ..post(1, PostStatus::Current) });
+    let mut posts = stage(|context| Posts::new(context, 0));
+    posts.give(DPN, &PostAtNumber { baseline: false, ..post(1, PostStatus::Current) });
     posts.give(DPN, &placement(1, "2026-05-01", "2026-12-10"));
     posts.give(DPN, &placement(2, "2026-12-11", ""));
     assert_eq!(run(&mut posts, 1, TODAY), [""; 0], "6.7: not reconciled");
@@ -215,8 +215,8 @@ fn d35_nothing_is_told_of_what_had_ended_and_has_ended() {
 fn a1_d1_positions_hear_of_what_can_be_exported() {
     let mut posts = number();
     posts.take::<PositionPlacement>();
-    posts.give(DPN, &PlacementAtPost { base_line: true, ..placement(1, "2026-11-21", "") });
-    assert_eq!(posts.take::<PositionPlacement>().len(), 0, "it had started at the base line");
-    posts.give(DPN, &PlacementAtPost { base_line: true, ..placement(2, "2026-11-22", "") });
+    posts.give(DPN, &PlacementAtPost { baseline: true, ..placement(1, "2026-11-21", "") });
+    assert_eq!(posts.take::<PositionPlacement>().len(), 0, "it had started at the baseline");
+    posts.give(DPN, &PlacementAtPost { baseline: true, ..placement(2, "2026-11-22", "") });
     assert_eq!(posts.take::<PositionPlacement>().len(), 1);
 }

@@ -3,13 +3,13 @@
 use tributary_schemas::records::tributary::{Alert, FileEvent, FileRow, Severity};
 
 use super::{Event, KEPT, Report};
-use crate::tis::keyed::Keyed;
+use crate::harness::{Harness, stage};
 
 fn alert(text: &str) -> Alert {
     Alert { severity: Severity::Warning, code: "sample".to_owned(), subject: "7".to_owned(), text: text.to_owned() }
 }
 
-fn texts(report: &Keyed<Report>, since: i64) -> Vec<String> {
+fn texts(report: &Harness<Report>, since: i64) -> Vec<String> {
     let events = report.processor.events_since(since).map(|event| match event {
         Event::Alert(alert) => alert.text.clone(),
         Event::File(file) => file.file_name.clone(),
@@ -19,7 +19,7 @@ fn texts(report: &Keyed<Report>, since: i64) -> Vec<String> {
 
 #[test]
 fn events_are_kept_in_the_order_in_which_they_came_each_with_the_next_number() {
-    let mut report = Keyed::new(Report::new);
+    let mut report = stage(Report::new);
     assert_eq!(report.processor.next_sequence(), 0);
     report.give("b", &alert("first"));
     report.give("a", &FileEvent { file_name: "second".to_owned(), ..FileEvent::default() });
@@ -32,7 +32,7 @@ fn events_are_kept_in_the_order_in_which_they_came_each_with_the_next_number() {
 
 #[test]
 fn equal_events_are_two_and_what_is_no_event_is_a_dead_letter() {
-    let mut report = Keyed::new(Report::new);
+    let mut report = stage(Report::new);
     report.give("a", &alert("again"));
     report.give("a", &alert("again"));
     assert_eq!(texts(&report, 0), ["again", "again"]);
@@ -42,7 +42,7 @@ fn equal_events_are_two_and_what_is_no_event_is_a_dead_letter() {
 
 #[test]
 fn the_oldest_events_make_room_and_numbers_go_on() {
-    let mut report = Keyed::new(Report::new);
+    let mut report = stage(Report::new);
     for number in 0..KEPT + 2 {
         report.give("a", &alert(&number.to_string()));
     }

@@ -4,6 +4,7 @@ use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunR
 use tributary_schemas::records::tributary::{Alert, Clock};
 
 use super::{Harness, Schedule, millis, run};
+use crate::harness::stage;
 
 fn tick(schedule: &mut Harness<Schedule>, now: &str) -> Vec<(FileKind, i64)> {
     schedule.at(now);
@@ -13,7 +14,7 @@ fn tick(schedule: &mut Harness<Schedule>, now: &str) -> Vec<(FileKind, i64)> {
 
 #[test]
 fn a_run_is_due_once_on_each_london_date_when_its_time_has_come() {
-    let mut schedule = Harness::new(Schedule::new);
+    let mut schedule = stage(Schedule::new);
     assert_eq!(tick(&mut schedule, "2026-11-20T08:00:00Z"), []);
     let mut of_the_day = Vec::new();
     for hour in 9..24 {
@@ -27,7 +28,7 @@ fn a_run_is_due_once_on_each_london_date_when_its_time_has_come() {
 
 #[test]
 fn a_service_that_starts_after_the_time_of_a_run_takes_the_next_day_first() {
-    let mut schedule = Harness::new(Schedule::new);
+    let mut schedule = stage(Schedule::new);
     assert_eq!(tick(&mut schedule, "2026-11-20T23:00:00Z"), []);
     assert_eq!(tick(&mut schedule, "2026-11-20T23:30:00Z"), []);
     assert_eq!(tick(&mut schedule, "2026-11-21T23:30:00Z").len(), 2);
@@ -35,7 +36,7 @@ fn a_service_that_starts_after_the_time_of_a_run_takes_the_next_day_first() {
 
 #[test]
 fn d36_a_run_that_was_missed_on_several_dates_takes_place_once() {
-    let mut schedule = Harness::new(Schedule::new);
+    let mut schedule = stage(Schedule::new);
     tick(&mut schedule, "2026-11-20T08:00:00Z");
     assert_eq!(tick(&mut schedule, "2026-11-24T08:00:00Z").len(), 2);
     assert_eq!(tick(&mut schedule, "2026-11-24T08:01:00Z"), []);
@@ -44,7 +45,7 @@ fn d36_a_run_that_was_missed_on_several_dates_takes_place_once() {
 
 #[test]
 fn d36_a_second_run_on_a_day_ticks_that_day_again() {
-    let mut schedule = Harness::new(Schedule::new);
+    let mut schedule = stage(Schedule::new);
     let mut ticks = |now: &str| {
         schedule.give("run", &RunRequested { now: millis(now), kind: FileKind::Dnc, ..RunRequested::default() });
         let cut = schedule.take::<NotificationCut>().remove(0);
@@ -57,7 +58,7 @@ fn d36_a_second_run_on_a_day_ticks_that_day_again() {
 
 #[test]
 fn d36_d50_a_refused_run_raises_an_alert_and_takes_no_number() {
-    let mut schedule = Harness::new(Schedule::new);
+    let mut schedule = stage(Schedule::new);
     run(&mut schedule, "2026-11-20T14:00:00Z", FileKind::App);
     let earlier = "2026-11-20T13:59:59Z";
     let request = RunRequested { now: millis(earlier), kind: FileKind::Dnc, ..RunRequested::default() };
@@ -69,7 +70,7 @@ fn d36_d50_a_refused_run_raises_an_alert_and_takes_no_number() {
 
 #[test]
 fn d51_a_run_names_the_last_one_of_its_type_and_office() {
-    let mut schedule = Harness::new(Schedule::new);
+    let mut schedule = stage(Schedule::new);
     let mut previous = |now: &str, kind: FileKind, office: &str| {
         let offices = vec![office.to_owned()];
         schedule.give("run", &RunRequested { now: millis(now), kind, offices, include_late: false });
@@ -83,7 +84,7 @@ fn d51_a_run_names_the_last_one_of_its_type_and_office() {
 
 #[test]
 fn d50_file_names_have_the_london_date_and_the_number_of_the_run() {
-    let mut schedule = Harness::new(Schedule::new);
+    let mut schedule = stage(Schedule::new);
     let request = RunRequested {
         now: millis("2026-06-20T23:30:00Z"),
         kind: FileKind::App,

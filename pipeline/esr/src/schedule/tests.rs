@@ -3,7 +3,7 @@
 use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunRequested};
 
 use super::Schedule;
-use crate::harness::{Harness, millis};
+use crate::harness::{Harness, millis, stage};
 
 mod clock_tests;
 
@@ -16,7 +16,7 @@ fn run(schedule: &mut Harness<Schedule>, now: &str, kind: FileKind) -> Vec<i64> 
 
 #[test]
 fn d50_each_type_has_one_counter_without_gaps_and_each_office_takes_a_number() {
-    let mut schedule = Harness::new(Schedule::new);
+    let mut schedule = stage(Schedule::new);
     assert_eq!(run(&mut schedule, "2026-11-20T14:00:00Z", FileKind::App), [1, 2]);
     assert_eq!(run(&mut schedule, "2026-11-20T15:00:00Z", FileKind::Dnc), [1, 2]);
     assert_eq!(run(&mut schedule, "2026-11-21T14:00:00Z", FileKind::App), [3, 4]);
@@ -24,7 +24,7 @@ fn d50_each_type_has_one_counter_without_gaps_and_each_office_takes_a_number() {
 
 #[test]
 fn d36_missed_dates_are_ticked_in_order_and_a_run_before_the_last_is_refused() {
-    let mut schedule = Harness::new(Schedule::new);
+    let mut schedule = stage(Schedule::new);
     run(&mut schedule, "2026-11-20T15:00:00Z", FileKind::Dnc);
     let now = "2026-11-23T15:00:00Z";
     let request =

@@ -7,8 +7,7 @@ use tributary_schemas::records::tis::{LifecycleState, Person, Placement};
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use super::Trainee;
-use crate::harness::date;
-use crate::tis::keyed::{Keyed, Sent};
+use crate::harness::{Harness, Sent, date, stage};
 use crate::topics;
 
 const KEY: [u8; 8] = 9_i64.to_be_bytes();
@@ -27,7 +26,7 @@ fn placement(id: i64, from: &str) -> TraineePlacement {
         lifecycle_state: LifecycleState::Approved,
         ..Placement::default()
     };
-    TraineePlacement { placement, base_line: false, sent_before: Vec::new() }
+    TraineePlacement { placement, baseline: false, sent_before: Vec::new() }
 }
 
 fn person() -> Person {
@@ -44,7 +43,7 @@ fn person() -> Person {
 }
 
 /// What is told when the note to itself comes, if one was sent.
-fn told(trainee: &mut Keyed<Trainee>, sent: &[Sent]) -> Vec<PlacementAtPost> {
+fn told(trainee: &mut Harness<Trainee>, sent: &[Sent]) -> Vec<PlacementAtPost> {
     let notes = trainee.read::<TraineeChanged>(sent);
     assert!(notes.len() <= 1, "one note is enough");
     notes
@@ -56,7 +55,7 @@ fn told(trainee: &mut Keyed<Trainee>, sent: &[Sent]) -> Vec<PlacementAtPost> {
         .collect()
 }
 
-fn give_and_tell(trainee: &mut Keyed<Trainee>, one: &TraineePlacement) -> Vec<PlacementAtPost> {
+fn give_and_tell(trainee: &mut Harness<Trainee>, one: &TraineePlacement) -> Vec<PlacementAtPost> {
     let sent = trainee.give(KEY, one);
     told(trainee, &sent)
 }
@@ -67,7 +66,7 @@ fn others(placement: &PlacementAtPost) -> Vec<i64> {
 
 #[test]
 fn a_burst_of_changes_is_told_once_per_placement() {
-    let mut trainee = Keyed::new(Trainee::new);
+    let mut trainee = stage(Trainee::new);
     let mut sent = trainee.give(KEY, &person());
     for id in 1..=3 {
         sent.extend(trainee.give(KEY, &placement(id, "2026-12-01")));
@@ -83,7 +82,7 @@ fn a_burst_of_changes_is_told_once_per_placement() {
 
 #[test]
 fn the_note_goes_to_the_same_trainee_and_placements_go_to_their_numbers() {
-    let mut trainee = Keyed::new(Trainee::new);
+    let mut trainee = stage(Trainee::new);
     let mut one = placement(1, "2026-12-01");
     one.placement.national_post_number = " eoe/1 ".to_owned();
     let sent = trainee.give(KEY, &one);
@@ -95,7 +94,7 @@ fn the_note_goes_to_the_same_trainee_and_placements_go_to_their_numbers() {
 
 #[test]
 fn a_change_that_the_other_placements_do_not_see_is_told_of_that_placement_alone() {
-    let mut trainee = Keyed::new(Trainee::new);
+    let mut trainee = stage(Trainee::new);
     for id in 1..=2 {
         give_and_tell(&mut trainee, &placement(id, "2026-12-01"));
     }
@@ -108,7 +107,7 @@ fn a_change_that_the_other_placements_do_not_see_is_told_of_that_placement_alone
 
 #[test]
 fn a_person_who_comes_after_the_placements_completes_them() {
-    let mut trainee = Keyed::new(Trainee::new);
+    let mut trainee = stage(Trainee::new);
     let before = give_and_tell(&mut trainee, &placement(1, "2026-12-01")).remove(0);
     assert_eq!([&before.last_name, &before.first_name, &before.gmc_number], ["Placed", "Pat", "7000009"]);
     assert_eq!(before.person, None);
@@ -121,7 +120,7 @@ fn a_person_who_comes_after_the_placements_completes_them() {
 
 #[test]
 fn a_person_who_is_deleted_leaves_what_the_placement_says() {
-    let mut trainee = Keyed::new(Trainee::new);
+    let mut trainee = stage(Trainee::new);
     let mut sent = trainee.give(KEY, &person());
     sent.extend(trainee.give(KEY, &placement(1, "2026-12-01")));
     assert_eq!(told(&mut trainee, &sent)[0].last_name, "Legal");
@@ -133,7 +132,7 @@ fn a_person_who_is_deleted_leaves_what_the_placement_says() {
 
 #[test]
 fn d23_the_number_unknown_is_none() {
-    let mut trainee = Keyed::new(Trainee::new);
+    let mut trainee = stage(Trainee::new);
     trainee.give(KEY, &Person { gmc_number: Some(" unknown ".to_owned()), ..person() });
     trainee.give(KEY, &placement(1, "2026-12-01"));
     let sent = trainee.give(KEY, &TraineeChanged { person_id: PersonId(9) });
@@ -142,7 +141,7 @@ fn d23_the_number_unknown_is_none() {
 
 #[test]
 fn d38_a_placement_names_the_other_approved_ones_that_count() {
-    let mut trainee = Keyed::new(Trainee::new);
+    let mut trainee = stage(Trainee::new);
     let mut draft = placement(3, "2027-01-01");
     draft.placement.lifecycle_state = LifecycleState::Draft;
     let mut out_of_programme = placement(4, "2027-01-01");
@@ -162,7 +161,7 @@ fn d38_a_placement_names_the_other_approved_ones_that_count() {
 
 #[test]
 fn a_placement_that_is_deleted_is_gone_at_its_number_and_from_the_others() {
-    let mut trainee = Keyed::new(Trainee::new);
+    let mut trainee = stage(Trainee::new);
     for id in 1..=2 {
         give_and_tell(&mut trainee, &placement(id, "2026-12-01"));
     }
@@ -179,7 +178,7 @@ fn a_placement_that_is_deleted_is_gone_at_its_number_and_from_the_others() {
 
 #[test]
 fn d27_a_placement_that_moves_to_another_number_is_gone_at_the_old_one() {
-    let mut trainee = Keyed::new(Trainee::new);
+    let mut trainee = stage(Trainee::new);
     give_and_tell(&mut trainee, &placement(1, "2026-12-01"));
     let mut moved = placement(1, "2026-12-01");
     moved.placement.national_post_number = "EOE/2".to_owned();

@@ -12,7 +12,7 @@ use tributary_flow::http::{List, Page, Problem, Role, require};
 
 use super::metrics;
 use super::site::Shared;
-use super::status::{FlowStatus, PartitionLag};
+use super::status::{FlowLag, FlowStatus};
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -44,12 +44,12 @@ pub(super) async fn flows(State(shared): State<Arc<Shared>>, page: Page) -> Resu
 
 /// How far the flows are behind.
 #[utoipa::path(get, path = "/api/admin/lag", tag = "administration", params(Page),
-    responses((status = 200, description = "By flow, group, topic and partition", body = List<PartitionLag>),
+    responses((status = 200, description = "By flow", body = List<FlowLag>),
         (status = 503, description = "Why the log does not say", body = Problem)))]
-pub(super) async fn lag(State(shared): State<Arc<Shared>>, page: Page) -> Result<Json<List<PartitionLag>>, Problem> {
+pub(super) async fn lag(State(shared): State<Arc<Shared>>, page: Page) -> Result<Json<List<FlowLag>>, Problem> {
     let status = Arc::clone(&shared.status);
     let mut lag = look(&shared, move || status.lag()).await?;
-    let place = |it: &PartitionLag| (it.flow.clone(), it.group.clone(), it.topic.clone(), it.partition);
+    let place = |it: &FlowLag| it.flow.clone();
     lag.sort_by_cached_key(place);
     page.of(lag).map(Json)
 }

@@ -27,4 +27,4 @@ pub use metrics::WorkerCollector;
 pub use server::{Server, announce_listening, announce_ready};
 pub use settings::{AuthMode, AuthSettings, CertificateSettings, DEFAULT_LISTEN, HttpSettings, TlsSettings};
 pub use site::Site;
-pub use status::{FlowState, FlowStatus, PartitionLag, ProcessStatus, StageStatus};
+pub use status::{FlowLag, FlowState, FlowStatus, ProcessStatus, StageStatus};

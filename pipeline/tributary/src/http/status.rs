@@ -31,7 +31,7 @@ pub trait ProcessStatus: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why the log does not say.
-    fn lag(&self) -> Result<Vec<PartitionLag>, String>;
+    fn lag(&self) -> Result<Vec<FlowLag>, String>;
 }
 
 /// A flow of this process.
@@ -75,17 +75,11 @@ pub struct StageStatus {
     pub dead_letters: u64,
 }
 
-/// How far a flow is behind the end of one partition.
+/// How far a flow is behind the ends of its inboxes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct PartitionLag {
+pub struct FlowLag {
     /// The flow.
     pub flow: String,
-    /// The group of workers.
-    pub group: String,
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// Records that are committed and not yet processed.
+    /// Records that are committed and not yet processed, over all its inboxes.
     pub records: u64,
 }

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tributary::http::{
-    AuthSettings, FlowState, FlowStatus, HttpError, HttpSettings, PartitionLag, ProcessStatus, Server, Site,
+    AuthSettings, FlowLag, FlowState, FlowStatus, HttpError, HttpSettings, ProcessStatus, Server, Site,
 };
 use tributary_flow::http::{AsOf, Caller, Correlation, JsonBody, List, Mount, Page, Problem, Role, require};
 
@@ -57,18 +57,12 @@ impl ProcessStatus for Status {
         vec![flow("toy"), flow("esr")]
     }
 
-    fn lag(&self) -> Result<Vec<PartitionLag>, String> {
+    fn lag(&self) -> Result<Vec<FlowLag>, String> {
         while self.lag_hangs.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(20));
         }
-        let lag = |partition| PartitionLag {
-            flow: "toy".to_owned(),
-            group: "main".to_owned(),
-            topic: "toy.in".to_owned(),
-            partition,
-            records: 7,
-        };
-        Ok([2, 0, 1].map(lag).to_vec())
+        let lag = |flow: &str| FlowLag { flow: flow.to_owned(), records: 7 };
+        Ok(["toy", "esr", "other"].map(lag).to_vec())
     }
 }
 

@@ -25,7 +25,7 @@ fn a5_the_window_is_from_two_days_to_less_than_13_weeks() {
 }
 
 #[test]
-fn d1_a_base_line_placement_that_begins_before_two_days_has_no_record_also_when_moved() {
+fn d1_a_baseline_placement_that_begins_before_two_days_has_no_record_also_when_moved() {
     let (mut oracle, outcome) = first_day(&[placement(21, 1, A, "2026-06-02", "2026-12-31")]);
     assert!(outcome.records.is_empty());
     let moved = tis(&[post(10, A)], &[placement(21, 1, A, "2026-07-02", "2026-12-31")]);

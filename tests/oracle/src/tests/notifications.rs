@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Position 1 of A; the placements stand in the base line.
+/// Position 1 of A; the placements stand in the baseline.
 fn first_day(placements: &[Value]) -> (Oracle, Outcome) {
     let mut oracle = oracle();
     let outcome = run(&mut oracle, DAY_1, vec![rmf(&[pos(1, "C", A)])], tis(&[post(10, A)], placements));
@@ -46,7 +46,7 @@ fn t1a_on_its_first_day_the_next_follows_the_one_who_left() {
 }
 
 #[test]
-fn t1b_a_start_in_exactly_13_weeks_also_on_the_base_line() {
+fn t1b_a_start_in_exactly_13_weeks_also_on_the_baseline() {
     let (_, outcome) = first_day(&[holder(1), placement(22, 2, A, "2026-08-31", "2026-12-31")]);
     assert_eq!(told(&outcome), ["1:P1>P2"]);
     let (_, outcome) = first_day(&[holder(1), placement(22, 2, A, "2026-09-01", "2026-12-31")]);

@@ -7,7 +7,7 @@ use super::{
     LedgerStatus, POR, POS, RMC, RMF, RTC, alerts, arrived, chunk, confirmation, done, inbound, status, statuses,
     take_in, whole,
 };
-use crate::harness::millis;
+use crate::harness::{Harness, millis};
 use crate::topics;
 
 fn verdict(line: i32, accepted: bool, severity: Severity, text: &str) -> LineVerdict {
@@ -123,7 +123,7 @@ fn the_rtc_waits_for_every_position_partition() {
 #[test]
 fn d51_the_header_names_this_run_and_the_last_rtc_of_the_office() {
     let mut inbound = inbound();
-    let header = |inbound: &mut crate::tis::keyed::Keyed<super::Inbound>, name: &str, now: &str| {
+    let header = |inbound: &mut Harness<super::Inbound>, name: &str, now: &str| {
         inbound.now = millis(now);
         let sent = take_in(inbound, name, &whole(name, &[]));
         inbound.read::<tributary_schemas::records::tributary::FileRow>(&sent).remove(0).line

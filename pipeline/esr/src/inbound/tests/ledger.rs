@@ -9,6 +9,7 @@ use super::{
     LedgerStatus, POR, POS, RMC, RTC, alerts, arrived, chunk, confirmation, done, hash, inbound, status, statuses,
     take_in, whole,
 };
+use crate::harness::Harness;
 use crate::topics;
 
 fn decide(decision: Decision) -> FileDecision {
@@ -80,7 +81,7 @@ fn d10_a_parked_file_that_is_refused_has_an_rtc_with_one_fail_row_and_its_name_i
     assert_eq!(inbound.dead_letter("", &decide(Decision::Accept)), "decision-does-not-fit");
 }
 
-fn statuses_of_next(inbound: &mut crate::tis::keyed::Keyed<super::Inbound>, content: &[u8]) -> Vec<FileStatus> {
+fn statuses_of_next(inbound: &mut Harness<super::Inbound>, content: &[u8]) -> Vec<FileStatus> {
     let sent = take_in(inbound, RMC, content);
     statuses(inbound, &sent)
 }

@@ -9,8 +9,7 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::{DPN, KEY, Positions, date, line, offer, paired};
-use crate::harness::Harness;
-use crate::tis::keyed::Keyed;
+use crate::harness::{Harness, stage};
 use crate::topics;
 
 const RMF: &str = "DE_EOE_RMF_20261120_00000002.DAT";
@@ -21,7 +20,7 @@ fn of_position(id: i64, one: PositionLine) -> PositionLine {
 
 #[test]
 fn r1_d21_a_position_asks_at_the_folded_number_and_keeps_it_as_esr_wrote_it() {
-    let mut positions = Keyed::new(|context| Positions::new(context, 0));
+    let mut positions = stage(|context| Positions::new(context, 0));
     let sent = positions.give(KEY, &line(2, "eoe/Rgt01/300/str/001"));
     let asked = sent.iter().find(|sent| sent.topic == topics::POST.name).unwrap();
     assert_eq!(asked.text_key(), DPN);
@@ -84,7 +83,7 @@ fn d25_a_placement_that_has_ended_gives_no_record() {
 
 #[test]
 fn the_pairing_is_published_where_it_changes() {
-    let mut positions = Harness::new(|context| Positions::new(context, 0));
+    let mut positions = stage(|context| Positions::new(context, 0));
     let statuses = |positions: &mut Harness<Positions>| -> Vec<_> {
         positions.take::<PositionReconciled>().iter().map(|one| (one.status, one.post_id)).collect()
     };

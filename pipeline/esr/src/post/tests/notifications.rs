@@ -9,8 +9,8 @@ use tributary_schemas::types::tis::{PersonId, PlacementId};
 use super::{DPN, Posts, TODAY, date, exported, millis, number, placement, position, run};
 use crate::harness::Harness;
 
-fn base_line(one: PlacementAtPost) -> PlacementAtPost {
-    PlacementAtPost { base_line: true, ..one }
+fn baseline(one: PlacementAtPost) -> PlacementAtPost {
+    PlacementAtPost { baseline: true, ..one }
 }
 
 fn gone(id: i64) -> PlacementGone {
@@ -66,7 +66,7 @@ fn d30_after_a_withdrawal_the_equal_row_is_sent_again() {
 #[test]
 fn d30_after_the_end_of_the_pairing_the_equal_row_is_sent_again() {
     let mut posts = number();
-    posts.give(DPN, &base_line(placement(1, "2026-11-20", "")));
+    posts.give(DPN, &baseline(placement(1, "2026-11-20", "")));
     assert_eq!(run(&mut posts, 1, TODAY), ["1 |Sample1| N"], "T1a");
     posts.give(DPN, &PositionUnsubscribed { position_id: PositionId(7), version: 2 });
     assert_eq!(run(&mut posts, 2, TODAY), [""; 0]);
@@ -86,8 +86,8 @@ fn d30_rows_of_equal_content_from_two_triggers_are_written_once() {
 #[test]
 fn d30_t1b_and_t1a_of_the_same_pair_are_two() {
     let mut posts = number();
-    posts.give(DPN, &base_line(placement(1, "2026-05-01", "2027-02-18")));
-    posts.give(DPN, &base_line(placement(2, "2027-02-19", "")));
+    posts.give(DPN, &baseline(placement(1, "2026-05-01", "2027-02-18")));
+    posts.give(DPN, &baseline(placement(2, "2027-02-19", "")));
     assert_eq!(run(&mut posts, 1, TODAY), ["1 Sample1|Sample2| N"], "T1b");
     assert_eq!(run(&mut posts, 2, "2027-02-19"), ["1 Sample1|Sample2| N"], "T1a");
 }
@@ -123,16 +123,16 @@ fn d31_a_newer_type_4_replaces_the_pending_one_and_a_type_2_replaces_it() {
 #[test]
 fn d36_each_missed_day_has_its_tick() {
     let mut posts = number();
-    posts.give(DPN, &base_line(placement(1, "2026-05-01", "2026-11-20")));
-    posts.give(DPN, &base_line(placement(2, "2026-11-21", "2026-11-21")));
-    posts.give(DPN, &base_line(placement(3, "2026-11-22", "")));
+    posts.give(DPN, &baseline(placement(1, "2026-05-01", "2026-11-20")));
+    posts.give(DPN, &baseline(placement(2, "2026-11-21", "2026-11-21")));
+    posts.give(DPN, &baseline(placement(3, "2026-11-22", "")));
     assert_eq!(run(&mut posts, 1, TODAY), [""; 0]);
     let rows = rows(&mut posts, 2, &["2026-11-21", "2026-11-22", "2026-11-23"]);
     assert_eq!(names(&rows), ["1 Sample1|Sample2", "1 Sample2|Sample3"]);
 }
 
 fn at_site(site: &str, one: PlacementAtPost) -> PlacementAtPost {
-    base_line(PlacementAtPost { site_code: Some(site.to_owned()), ..one })
+    baseline(PlacementAtPost { site_code: Some(site.to_owned()), ..one })
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn d38_where_the_current_trainee_goes_and_the_next_one_is() {
     ];
     let mut next = placement(2, "2026-12-11", "");
     next.other_placements = vec![elsewhere(30, "2026-01-01", "2026-11-20"), elsewhere(31, "2026-11-01", "2026-12-10")];
-    posts.give(DPN, &base_line(current));
+    posts.give(DPN, &baseline(current));
     run(&mut posts, 1, TODAY);
     posts.give(DPN, &next);
     let rows = rows(&mut posts, 2, &[TODAY]);
@@ -189,8 +189,8 @@ fn d38_a_trainee_who_has_left_may_start_elsewhere_today_and_in_t1a_the_other_was
     let mut starter = placement(2, "2026-11-20", "");
     starter.other_placements =
         vec![elsewhere(30, "2026-05-01", "2026-11-19"), elsewhere(31, "2026-05-01", "2026-12-31")];
-    posts.give(DPN, &base_line(left));
-    posts.give(DPN, &base_line(starter));
+    posts.give(DPN, &baseline(left));
+    posts.give(DPN, &baseline(starter));
     assert_eq!(sites(&rows(&mut posts, 1, &[TODAY])), ["Site 20", "Site 30"]);
 }
 

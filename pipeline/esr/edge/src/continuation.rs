@@ -1,0 +1,86 @@
+//! What a batch leaves in the state folder until it is done, so that the same command continues it instead of
+//! starting another one under new file numbers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tributary_flow::Failure;
+use tributary_runtime::{remove_durably, write_atomically};
+
+use crate::exchange::Exchange;
+
+/// Is in the state folder from the first step of a batch to the last.
+const FILE: &str = "batch-in-progress";
+
+/// What tells a batch from others, and where it began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Begun {
+    now: Timestamp,
+    offices: Vec<String>,
+    include_late: bool,
+    /// The first event of its summary.
+    first_event: i64,
+}
+
+/// A batch that has begun, now or in a process that was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Continuation {
+    /// Whether an interrupted process began it.
+    pub(crate) continues: bool,
+    /// The first event of its summary.
+    pub(crate) first_event: i64,
+}
+
+impl Continuation {
+    /// Notes that the batch begins, or finds that it was begun already. `next_event` is where it begins if it does now.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the state folder cannot be written.
+    pub(crate) fn begin(exchange: &Exchange, now: Timestamp, next_event: i64) -> Result<Self, Failure> {
+        let path = path(exchange);
+        let begins = Begun {
+            now,
+            offices: exchange.configured.offices.iter().map(ToString::to_string).collect(),
+            include_late: exchange.configured.include_late,
+            first_event: next_event,
+        };
+        // What cannot be read was written by another version: then this batch is another one.
+        let found: Option<Begun> = fs::read(&path).ok().and_then(|content| serde_json::from_slice(&content).ok());
+        let found = found.filter(|found| found.is_same(&begins));
+        let continues = found.is_some();
+        let begun = found.unwrap_or(begins);
+        // Also what was found: who wrote it may have been killed before it was on the disk.
+        write(&path, &begun)?;
+        Ok(Self { continues, first_event: begun.first_event })
+    }
+
+    /// Notes that the batch is done and its summary delivered: the next one is another one, also as of the same moment.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the state folder cannot be written.
+    pub(crate) fn end(exchange: &Exchange) -> Result<(), Failure> {
+        let path = path(exchange);
+        remove_durably(&path).map_err(|error| cannot_write(&path, &error))
+    }
+}
+
+impl Begun {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.now, &self.offices, self.include_late) == (other.now, &other.offices, other.include_late)
+    }
+}
+
+fn path(exchange: &Exchange) -> PathBuf {
+    exchange.process.state().join(FILE)
+}
+
+fn write(path: &Path, begun: &Begun) -> Result<(), Failure> {
+    let content = serde_json::to_vec(begun).map_err(Failure::unfinished)?;
+    write_atomically(path, &content).map_err(|error| cannot_write(path, &error))
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::unfinished(format!("cannot write {}: {error}", path.display()))
+}

@@ -1,0 +1,69 @@
+//! The edge of the exchange: how it meets files, snapshots, clocks and people. The rules are in `tributary-esr`.
+
+mod baseline;
+mod batch;
+mod configured;
+mod continuation;
+mod demo;
+mod exchange;
+mod options;
+mod outbox;
+mod rounds;
+mod sources;
+mod summary;
+mod text;
+
+use std::sync::Arc;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use tributary_esr::configuration::EsrSettings;
+use tributary_esr::flow::DECLARATION;
+use tributary_flow::configuration::{ConfigurationError, ConfigurationFile};
+use tributary_flow::declaration::Declaration;
+use tributary_flow::{ConfiguredFlow, Failure, Flow, Host};
+
+use configured::Configured;
+use options::{DEMO_HELP, DemoOptions, RUN_HELP, RunOptions};
+
+/// The exchange between TIS and ESR.
+pub struct Esr;
+
+impl Flow for Esr {
+    fn declaration(&self) -> &'static Declaration {
+        &DECLARATION
+    }
+
+    fn run_options(&self, run: Command) -> Command {
+        RunOptions::augment_args(run)
+    }
+
+    fn demo_options(&self, demo: Command) -> Option<Command> {
+        Some(DemoOptions::augment_args(demo))
+    }
+
+    fn run_help(&self) -> &'static str {
+        RUN_HELP
+    }
+
+    fn demo_help(&self) -> &'static str {
+        DEMO_HELP
+    }
+
+    fn effective_configuration(&self, file: &ConfigurationFile) -> Result<String, ConfigurationError> {
+        Ok(settings(file)?.configuration.to_toml())
+    }
+
+    fn configure(&self, file: &ConfigurationFile, options: &ArgMatches) -> Result<Arc<dyn ConfiguredFlow>, Failure> {
+        let options = RunOptions::from_arg_matches(options).map_err(Failure::refused)?;
+        Ok(Arc::new(Configured::new(settings(file).map_err(Failure::refused)?, options)?))
+    }
+
+    fn demo(&self, options: &ArgMatches, host: &dyn Host) -> Result<(), Failure> {
+        let options = DemoOptions::from_arg_matches(options).map_err(Failure::refused)?;
+        demo::run(&options, host, &mut std::io::stdout().lock())
+    }
+}
+
+fn settings(file: &ConfigurationFile) -> Result<EsrSettings, ConfigurationError> {
+    EsrSettings::load(file.source.as_ref(), &|name| file.text_of(name))
+}

@@ -1,0 +1,95 @@
+//! The outbox: where the writer puts files, and what it last complained about.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use tributary_connectors::files::{FileStore, Folder};
+use tributary_flow::whole_file::FileSink;
+use tributary_runtime::LogError;
+
+/// Brings what was decided so far to the disk.
+type Secure = dyn Fn() -> Result<(), LogError> + Send + Sync;
+
+/// The place for files to ESR.
+pub(crate) struct Outbox {
+    store: Box<dyn FileStore>,
+    secure: Box<Secure>,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Outbox {
+    /// The outbox in `folder`, which is created when the first file comes. `secure` is called before each file: what led
+    /// to it, its number above all, must outlast a power cut if the file does.
+    pub(crate) fn new(folder: &Path, secure: impl Fn() -> Result<(), LogError> + Send + Sync + 'static) -> Self {
+        let folder = Folder::new(folder);
+        if let Err(error) = folder.remove_abandoned() {
+            tracing::warn!(%error, "temporary files of an earlier run stay in the outbox");
+        }
+        Self { store: Box::new(folder), secure: Box::new(secure), trouble: Mutex::new(None) }
+    }
+
+    /// Why the last file could not be written, while it cannot.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl FileSink for Outbox {
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), String> {
+        let secured = (self.secure)().map_err(|error| format!("the state folder: {error}"));
+        let result =
+            secured.and_then(|()| self.store.write(name, content).map_err(|error| format!("the outbox: {error}")));
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn d54_files_appear_whole_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Outbox::new(&folder.path().join("out"), || Ok(()));
+        outbox.write("a.DAT", b"HDR\nNOT,\"1\",x\nNOT,\"4\",x\nNOT,\"1\",y\nTRL,5\n").unwrap();
+        outbox.write("a.DAT", b"HDR\nNOT,\"1\",x\nNOT,\"4\",x\nNOT,\"1\",y\nTRL,5\n").unwrap();
+        let names: Vec<_> =
+            fs::read_dir(folder.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["a.DAT"]);
+    }
+
+    #[test]
+    fn no_file_is_out_before_what_led_to_it_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let is_down = Arc::new(AtomicBool::new(true));
+        let down = Arc::clone(&is_down);
+        let secure = move || {
+            let full = || LogError::unavailable("the disk is full");
+            if down.load(Ordering::Relaxed) { Err(full()) } else { Ok(()) }
+        };
+        let outbox = Outbox::new(folder.path(), secure);
+        assert_eq!(
+            outbox.write("a.DAT", b"x").unwrap_err(),
+            "the state folder: log is not available: the disk is full"
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(outbox.trouble().is_some());
+        is_down.store(false, Ordering::Relaxed);
+        outbox.write("a.DAT", b"x").unwrap();
+        assert_eq!((outbox.trouble(), fs::read(folder.path().join("a.DAT")).unwrap()), (None, b"x".to_vec()));
+    }
+
+    #[test]
+    fn an_unwritable_outbox_is_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("out"), b"a file").unwrap();
+        let outbox = Outbox::new(&folder.path().join("out"), || Ok(()));
+        assert!(outbox.write("a.DAT", b"x").unwrap_err().starts_with("the outbox: cannot "));
+        assert!(outbox.trouble().is_some());
+    }
+}

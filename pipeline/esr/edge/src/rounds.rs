@@ -1,0 +1,170 @@
+//! What the service does in each round: brings in files and snapshots that have settled, and the time; and what it reports.
+//!
+//! Several processes of one namespace share the work on Kafka. The one whose workers have the partition of arrived files
+//! runs the rounds.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use tributary_connectors::files::{FileEntry, Settling};
+use tributary_esr::inbox::Fingerprint;
+use tributary_esr::report::{Event, Report};
+use tributary_flow::{Failure, Process, Round};
+use tributary_schemas::records::esr::Decision;
+use tributary_schemas::records::tributary::{Clock, Severity};
+
+use crate::configured::Configured;
+use crate::exchange::Exchange;
+use crate::sources::{SnapshotFailure, Sources, decide};
+use crate::summary;
+
+/// What the rounds of one process remember.
+pub(crate) struct Rounds {
+    sources: Sources,
+    /// Files that were sent, so that they are not sent again before the ledger knows them.
+    sent: HashMap<String, Fingerprint>,
+    /// When files are complete (D10).
+    inbox_settling: Settling,
+    snapshot_settling: Settling,
+    /// The snapshot files as they were when they were last taken in.
+    snapshot_taken: Option<Vec<FileEntry>>,
+    /// Decisions of an operator that are not carried out yet.
+    decisions: Vec<(String, Decision)>,
+    /// The number of the next event to report, while this process has the report.
+    next_event: Option<i64>,
+}
+
+impl Rounds {
+    pub(crate) fn new(configured: &Configured, process: &dyn Process) -> Self {
+        let settle_seconds = configured.settings.configuration.inbound.settle_seconds;
+        let settle_time = Duration::from_secs(u64::from(settle_seconds));
+        Self {
+            sources: Sources::new(configured, process),
+            sent: HashMap::new(),
+            inbox_settling: Settling::new(settle_time),
+            snapshot_settling: Settling::new(settle_time),
+            snapshot_taken: None,
+            decisions: configured.decisions.clone(),
+            next_event: None,
+        }
+    }
+
+    /// One round.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] for what may pass.
+    pub(crate) fn run(&mut self, exchange: &Exchange, round: Round) -> Result<(), Failure> {
+        if round.is_first {
+            self.sent.clear();
+            self.snapshot_taken = None;
+            tracing::info!("this process reads the inbox and the snapshot of TIS, and starts runs by the clock");
+        }
+        let now = round.now.as_millisecond();
+        let parts = [
+            self.decide(exchange, now),
+            self.take_files(exchange, now),
+            self.take_snapshot(exchange, now),
+            if round.is_clock_due { exchange.publish_schedule(now, &Clock { now }) } else { Ok(()) },
+        ];
+        // One part's trouble does not stop the others: files that cannot be read do not stop the clock.
+        parts.into_iter().collect()
+    }
+
+    /// Carries out what an operator has decided. What does not fit is reported and dropped: the service continues.
+    fn decide(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
+        while let Some((file_name, decision)) = self.decisions.pop() {
+            match decide(&file_name, decision, now, exchange) {
+                Ok(()) => {}
+                Err(Failure::Refused(reason)) => tracing::error!("{reason}"),
+                Err(failure) => {
+                    self.decisions.push((file_name, decision));
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends files that have settled. Those that come later in the order (D9) wait for the earlier ones.
+    fn take_files(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
+        let entries = self.sources.inbox_entries()?;
+        let settled = self.inbox_settling.settled(&entries, Instant::now());
+        let found = self.sources.look(exchange, &entries, &self.sent)?;
+        for left in found.left {
+            tracing::warn!("{left}");
+        }
+        for file in found.files {
+            let name = file.name.original();
+            if !settled.iter().any(|entry| entry.name == name) {
+                return Ok(());
+            }
+            if self.sources.send_file(&file, now, exchange)? {
+                tracing::info!(file = name, bytes = file.size, "taken in");
+                self.sent.insert(name, Fingerprint { size: file.size, modified: file.modified });
+            }
+        }
+        self.sources.archive(exchange)
+    }
+
+    /// Loads the snapshot when its files have changed and then settled.
+    fn take_snapshot(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
+        let present = self.sources.snapshot_files()?;
+        let is_settled = self.snapshot_settling.settled(&present, Instant::now()).len() == present.len();
+        if !is_settled || self.snapshot_taken.as_ref() == Some(&present) {
+            return Ok(());
+        }
+        match self.sources.load_snapshot(now, exchange) {
+            Ok(report) => {
+                report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+                tracing::info!(objects = report.loaded(), "snapshot taken in");
+            }
+            Err(SnapshotFailure::Unusable(error)) => tracing::warn!("the snapshot is not taken in: {error}"),
+            Err(SnapshotFailure::Flow(failure)) => return Err(failure),
+        }
+        // An unusable snapshot is read again when it has changed.
+        self.snapshot_taken = Some(present);
+        Ok(())
+    }
+
+    /// Starts the report at what happens from now on.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the workers do not answer.
+    pub(crate) fn begin_report(&mut self, exchange: &Exchange) -> Result<(), Failure> {
+        self.next_event = Some(summary::next_event(exchange)?);
+        Ok(())
+    }
+
+    /// Reports on standard error what has happened since the last round.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the workers do not answer.
+    pub(crate) fn report(&mut self, exchange: &Exchange) -> Result<(), Failure> {
+        let first = self.next_event;
+        let news = exchange.process.inspect(move |report: &Report| {
+            // What happened before the report came here was reported by the process that had it.
+            let first = first.unwrap_or_else(|| report.next_sequence());
+            (report.next_sequence(), report.events_since(first).cloned().collect::<Vec<_>>())
+        })?;
+        self.next_event = news.iter().map(|(next, _)| *next).max();
+        news.iter().flat_map(|(_, events)| events).for_each(report_event);
+        Ok(())
+    }
+}
+
+fn report_event(event: &Event) {
+    match event {
+        Event::File(file) => tracing::info!(
+            file = file.file_name,
+            rows = file.rows,
+            rejected = file.rejected.len(),
+            note = file.note,
+            "file {}",
+            file.status.symbol().to_lowercase()
+        ),
+        Event::Alert(alert) if alert.severity == Severity::Error => {
+            tracing::error!(code = alert.code, subject = alert.subject, "{}", alert.text);
+        }
+        Event::Alert(alert) => tracing::warn!(code = alert.code, subject = alert.subject, "{}", alert.text),
+    }
+}

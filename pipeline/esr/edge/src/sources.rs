@@ -1,0 +1,350 @@
+//! What this process brings into the flow: files of the inbox, the snapshot of TIS, decisions of an operator.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use tributary_connectors::files::{FileEntry, FileStore, Folder};
+use tributary_connectors::tis::snapshot::{Snapshot, SnapshotError};
+use tributary_connectors::tis::{Deletions, Held, KnownLines, Load, LoadError, LoadReport, Topics};
+use tributary_esr::baseline::BASELINE_HEADER;
+use tributary_esr::configuration::{After, SnapshotContent};
+use tributary_esr::inbound::{Inbound, LedgerEntry, LedgerStatus};
+use tributary_esr::inbox::{Fingerprint, Found, FoundFile, Inbox};
+use tributary_esr::{configuration, tis, topics};
+use tributary_flow::process::Publisher;
+use tributary_flow::{Failure, Process};
+use tributary_runtime::{TimestampMillis, Topic, remove_durably, write_atomically};
+use tributary_schemas::records::esr::{Decision, FileDecision};
+
+use crate::baseline;
+use crate::configured::Configured;
+use crate::exchange::{Exchange, log_failure};
+
+/// Is in the state folder while the baseline is being loaded (D1).
+const BASELINE_MARKER: &str = "baseline-in-progress";
+
+/// Is in the state folder while the stages hold just what the last snapshot says.
+const KNOWN_LINES: &str = "snapshot-lines";
+
+/// Where the objects of TIS go.
+const TOPICS: Topics =
+    Topics { posts: &topics::TIS_POST, placements: &topics::TIS_PLACEMENT, people: &topics::TIS_PERSON };
+
+/// The sources of one process.
+pub(crate) struct Sources {
+    inbox_store: Box<dyn FileStore>,
+    snapshot_folder: PathBuf,
+    baseline_marker: PathBuf,
+    /// Only with the embedded log: in Kafka, others may write into the topics of TIS too.
+    known_lines: Option<PathBuf>,
+    inbox: Inbox,
+}
+
+impl Sources {
+    /// The sources that the settings name.
+    pub(crate) fn new(configured: &Configured, process: &dyn Process) -> Self {
+        let offices = configured.settings.configuration.offices.keys().copied().collect();
+        Self {
+            inbox_store: Box::new(Folder::new(&configured.folders.inbox)),
+            snapshot_folder: configured.folders.tis.clone(),
+            baseline_marker: process.state().join(BASELINE_MARKER),
+            known_lines: (!process.is_shared()).then(|| process.state().join(KNOWN_LINES)),
+            inbox: Inbox::new(configured.offices.clone(), offices),
+        }
+    }
+
+    /// What of the inbox's `entries` is new or has changed, beyond the ledger and what `sent` names.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the inbox cannot be read.
+    pub(crate) fn look(
+        &mut self,
+        exchange: &Exchange,
+        entries: &[FileEntry],
+        sent: &HashMap<String, Fingerprint>,
+    ) -> Result<Found, Failure> {
+        let mut known = known_files(exchange)?;
+        known.extend(sent.iter().map(|(name, fingerprint)| (name.clone(), *fingerprint)));
+        let entries = entries.iter().map(|entry| (entry.name.clone(), fingerprint(entry)));
+        Ok(self.inbox.look(entries, &known))
+    }
+
+    /// Publishes a file. `Ok(false)` when it is gone, or changed while it was read: the next look finds it as it is.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when it cannot be read or published.
+    pub(crate) fn send_file(
+        &self,
+        file: &FoundFile,
+        now: TimestampMillis,
+        exchange: &Exchange,
+    ) -> Result<bool, Failure> {
+        let name = file.name.original();
+        let content = match self.inbox_store.read(&name) {
+            Ok(content) => content,
+            Err(_) if !self.is_there(&name)? => return Ok(false),
+            Err(error) => return Err(Failure::unfinished(error)),
+        };
+        if content.len() as u64 != file.size {
+            return Ok(false);
+        }
+        let mut output = exchange.output(now);
+        file.write(&content, &exchange.context.codec, &mut output).map_err(Failure::unfinished)?;
+        exchange.publish(&output)?;
+        Ok(true)
+    }
+
+    fn is_there(&self, name: &str) -> Result<bool, Failure> {
+        let entries = self.inbox_store.list().map_err(Failure::unfinished)?;
+        Ok(entries.iter().any(|entry| entry.name == name))
+    }
+
+    /// Moves processed files into the archive, if the configuration says so (D11).
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when a file cannot be moved.
+    pub(crate) fn archive(&self, exchange: &Exchange) -> Result<(), Failure> {
+        if exchange.context.settings.configuration.inbound.after != After::Archive {
+            return Ok(());
+        }
+        let processed = |entry: &LedgerEntry| entry.status == LedgerStatus::Processed;
+        let ledger = ledger(exchange)?;
+        // A file must not leave before the ledger that knows it is on the disk.
+        exchange.process.sync().map_err(log_failure)?;
+        for entry in self.inbox_store.list().map_err(Failure::unfinished)? {
+            let known = ledger.get(&entry.name).filter(|known| processed(known));
+            if known.is_some_and(|known| fingerprint_of(known) == fingerprint(&entry)) {
+                self.inbox_store.archive(&entry.name).map_err(Failure::unfinished)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads the snapshot: everything it holds, and the deletions that follow from it (D2).
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the snapshot cannot be read or published.
+    pub(crate) fn load_snapshot(
+        &self,
+        now: TimestampMillis,
+        exchange: &Exchange,
+    ) -> Result<LoadReport, SnapshotFailure> {
+        let snapshot = Snapshot::open(&self.snapshot_folder)?;
+        if snapshot.is_empty() {
+            return Ok(LoadReport::default());
+        }
+        let held = held(exchange)?;
+        let baseline = held.is_empty() || self.is_baseline_being_loaded(exchange)?;
+        if baseline {
+            // A load that is interrupted continues as baseline.
+            self.note_baseline(true, now, exchange)?;
+        }
+        let known = match &self.known_lines {
+            Some(path) => KnownLines::take(path).map_err(|error| known_lines_failure(path, &error))?,
+            None => KnownLines::default(),
+        };
+        let load = Load {
+            known: &known,
+            codec: &exchange.context.codec,
+            topics: TOPICS,
+            deletions: deletions(&exchange.context.settings.configuration.snapshot),
+            flow_partitions: exchange.process.flow_partitions(),
+            header: baseline.then_some(BASELINE_HEADER),
+            now,
+        };
+        let report = load.run(&snapshot, &held, &mut Publisher(&*exchange.process))?;
+        if baseline {
+            self.note_baseline(false, now, exchange)?;
+        }
+        if let Some(path) = self.known_lines.as_ref().filter(|_| report.refused.is_none()) {
+            exchange.process.sync().map_err(log_failure)?;
+            report.known.write(path).map_err(|error| known_lines_failure(path, &error))?;
+        }
+        Ok(report)
+    }
+
+    fn is_baseline_being_loaded(&self, exchange: &Exchange) -> Result<bool, Failure> {
+        if exchange.process.is_shared() {
+            return baseline::is_being_loaded(&*exchange.process).map_err(log_failure);
+        }
+        Ok(self.baseline_marker.exists())
+    }
+
+    /// Notes where the next process finds it whether the baseline is being loaded.
+    fn note_baseline(&self, is_loading: bool, now: TimestampMillis, exchange: &Exchange) -> Result<(), Failure> {
+        if exchange.process.is_shared() {
+            let mut output = exchange.output(now);
+            baseline::note_loading(&mut output, is_loading);
+            return exchange.publish(&output);
+        }
+        let noted = if is_loading {
+            write_atomically(&self.baseline_marker, b"")
+        } else {
+            // Without the marker, what a power cut takes of the baseline would come back as changes (D1).
+            exchange.process.sync().map_err(log_failure)?;
+            remove_durably(&self.baseline_marker)
+        };
+        noted.map_err(|error| self.marker_failure(&error))
+    }
+
+    fn marker_failure(&self, error: &std::io::Error) -> Failure {
+        Failure::unfinished(format!("cannot write {}: {error}", self.baseline_marker.display()))
+    }
+
+    /// The files of the inbox, as a listing shows them.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when it cannot be read.
+    pub(crate) fn inbox_entries(&self) -> Result<Vec<FileEntry>, Failure> {
+        self.inbox_store.list().map_err(Failure::unfinished)
+    }
+
+    /// The files of the snapshot folder.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when it cannot be read.
+    pub(crate) fn snapshot_files(&self) -> Result<Vec<FileEntry>, Failure> {
+        Folder::new(&self.snapshot_folder).list().map_err(Failure::unfinished)
+    }
+}
+
+/// What a snapshot deletes, and when that is refused (D2).
+fn deletions(settings: &configuration::Snapshot) -> Deletions {
+    Deletions {
+        from_full_snapshots: settings.content == SnapshotContent::Full,
+        refuse_percent: settings.refuse_deletions_percent,
+        refuse_count: settings.refuse_deletions_count,
+        setting: "esr.snapshot.refuse_deletions_percent",
+    }
+}
+
+fn known_lines_failure(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::unfinished(format!("cannot write {}: {error}", path.display()))
+}
+
+/// Why a snapshot was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotFailure {
+    /// It cannot be used as it is: it is incomplete or unreadable. The flow continues with what it holds.
+    #[error("{0}")]
+    Unusable(#[from] SnapshotError),
+    /// The flow cannot go on.
+    #[error("{0}")]
+    Flow(#[from] Failure),
+}
+
+impl From<LoadError> for SnapshotFailure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Snapshot(error) => Self::Unusable(error),
+            LoadError::Log(error) => Self::Flow(log_failure(error)),
+            LoadError::Encode(error) => Self::Flow(Failure::unfinished(error)),
+        }
+    }
+}
+
+/// Publishes the decision of an operator about a file, after checking that it can have an effect (D10, D12).
+///
+/// # Errors
+/// [`Failure::Refused`] when it cannot.
+pub(crate) fn decide(
+    file_name: &str,
+    decision: Decision,
+    now: TimestampMillis,
+    exchange: &Exchange,
+) -> Result<(), Failure> {
+    let entry = ledger(exchange)?.remove(file_name);
+    let Some(entry) = entry else {
+        return Err(Failure::refused(format!("{file_name} was never taken in, so nothing can be decided about it")));
+    };
+    let is_parked = entry.status == LedgerStatus::Parked;
+    let is_done_already = match decision {
+        Decision::Accept => !is_parked && entry.accepted,
+        Decision::Refuse => entry.status == LedgerStatus::Refused,
+        Decision::Release => false,
+    };
+    if is_done_already {
+        return Ok(());
+    }
+    let (fits, expected) = match decision {
+        Decision::Accept | Decision::Refuse => (is_parked, "parked"),
+        Decision::Release => (entry.confirmation_held, "one whose confirmation is held back"),
+    };
+    if !fits {
+        return Err(Failure::refused(format!("{file_name} is not {expected}, so there is nothing to decide")));
+    }
+    let record = FileDecision { file_name: file_name.to_owned(), decision };
+    exchange.publish_record(&topics::INBOUND, file_name.as_bytes(), now, &record)
+}
+
+/// What the ledger of arrived files tells, seen by `visit`.
+fn of_ledger<T: Send + 'static>(
+    exchange: &Exchange,
+    visit: impl Fn(&Inbound) -> Vec<(String, T)> + Send + Sync + 'static,
+) -> Result<HashMap<String, T>, Failure> {
+    let process = &exchange.process;
+    let ledgers = process.inspect_all(topics::INBOUND.partition_count(process.flow_partitions()), visit)?;
+    let moving = || Failure::unfinished("the ledger of arrived files is moving to another worker or process");
+    Ok(ledgers.ok_or_else(moving)?.into_iter().flatten().collect())
+}
+
+fn ledger(exchange: &Exchange) -> Result<HashMap<String, LedgerEntry>, Failure> {
+    of_ledger(exchange, |inbound| inbound.ledger().map(|(name, entry)| (name.to_owned(), entry.clone())).collect())
+}
+
+/// Files that need not be sent: those of the ledger, without those whose sending was interrupted and parked ones that
+/// were accepted but not sent again yet.
+fn known_files(exchange: &Exchange) -> Result<HashMap<String, Fingerprint>, Failure> {
+    of_ledger(exchange, |inbound| {
+        let is_known = |entry: &LedgerEntry| match entry.status {
+            LedgerStatus::Receiving => false,
+            LedgerStatus::Parked => !entry.accepted,
+            LedgerStatus::Confirming | LedgerStatus::Processed | LedgerStatus::Refused => true,
+        };
+        let known = inbound.ledger().filter(|(_, entry)| is_known(entry));
+        known.map(|(name, entry)| (name.to_owned(), fingerprint_of(entry))).collect()
+    })
+}
+
+fn fingerprint_of(entry: &LedgerEntry) -> Fingerprint {
+    Fingerprint { size: entry.size.unsigned_abs(), modified: entry.modified }
+}
+
+fn fingerprint(entry: &FileEntry) -> Fingerprint {
+    let modified = entry.modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+    Fingerprint { size: entry.size, modified }
+}
+
+/// What the `tis` stages hold. Where other processes have some of them, or something is still to be read, the topics
+/// tell what they will hold (D2).
+fn held(exchange: &Exchange) -> Result<Held, Failure> {
+    let process = &exchange.process;
+    if !process.is_shared() || process.is_idle().map_err(log_failure)? {
+        let all = process.flow_partitions();
+        let posts = process.inspect_all(all, |posts: &tis::Posts| posts.ids().collect::<Vec<_>>())?;
+        let placements =
+            process.inspect_all(all, |placements: &tis::Placements| placements.ids().collect::<Vec<_>>())?;
+        let people = process.inspect_all(all, |people: &tis::People| people.ids().collect::<Vec<_>>())?;
+        if let (Some(posts), Some(placements), Some(people)) = (posts, placements, people) {
+            return Ok(Held {
+                posts: posts.into_iter().flatten().collect(),
+                placements: placements.into_iter().flatten().collect(),
+                people: people.into_iter().flatten().collect(),
+            });
+        }
+        if !process.is_shared() {
+            return Err(Failure::unfinished("what is held of TIS is moving to another worker"));
+        }
+    }
+    Ok(Held {
+        posts: ids_of(&topics::TIS_POST, exchange)?,
+        placements: ids_of(&topics::TIS_PLACEMENT, exchange)?,
+        people: ids_of(&topics::TIS_PERSON, exchange)?,
+    })
+}
+
+fn ids_of<C: FromIterator<i64>>(topic: &'static Topic, exchange: &Exchange) -> Result<C, Failure> {
+    let id = |key: &Vec<u8>| std::str::from_utf8(key).ok()?.parse().ok();
+    Ok(exchange.process.keys(topic).map_err(log_failure)?.iter().filter_map(id).collect())
+}

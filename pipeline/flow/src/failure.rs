@@ -1,0 +1,119 @@
+//! Why a command did not do what it was asked for, by exit code.
+
+use std::error::Error;
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tributary_runtime::LogError;
+
+/// A command ended early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Usage, configuration, a state folder that cannot be used, a run that is refused. Nothing was changed.
+    Refused(Cause),
+    /// Something outside did not work for too long. The state is intact: the same command continues where this one ended.
+    Unfinished(Cause),
+}
+
+/// The error or the sentence behind a failure. Two are equal when their words are.
+#[derive(Debug, Clone)]
+pub struct Cause(Arc<dyn Error + Send + Sync>);
+
+impl Failure {
+    /// A refusal.
+    pub fn refused(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Refused(Cause(cause.into().into()))
+    }
+
+    /// An end before the work was done.
+    pub fn unfinished(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Unfinished(Cause(cause.into().into()))
+    }
+
+    /// The stable name of this kind of failure.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Unfinished(_) => "unfinished",
+        }
+    }
+
+    /// The exit code, as documented in `tributary --help`.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Refused(_) => ExitCode::from(2),
+            Self::Unfinished(_) => ExitCode::from(1),
+        }
+    }
+
+    fn cause(&self) -> &Cause {
+        match self {
+            Self::Refused(cause) | Self::Unfinished(cause) => cause,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause().fmt(formatter)
+    }
+}
+
+impl Error for Failure {
+    // The words are those of the cause, so the chain continues with what is behind it.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause().0.source()
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Cause {}
+
+/// Before anything was published: configuration and conflicts are refusals, everything else may pass.
+pub fn log_failure(error: LogError) -> Failure {
+    match error {
+        LogError::Fatal(reason) => Failure::refused(reason.to_string()),
+        other => Failure::unfinished(other),
+    }
+}
+
+/// Prints data on standard output. A reader that has closed the pipe wants no more.
+///
+/// # Errors
+/// [`Failure::Unfinished`] when it cannot be printed.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match printed {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| Failure::unfinished(format!("cannot print: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_keeps_what_is_behind_it() {
+        let disk = std::io::Error::other("the disk is full");
+        let log = LogError::unavailable("cannot write the log").caused_by(disk);
+        let failure = Failure::unfinished(log);
+        assert_eq!(failure.to_string(), "log is not available: cannot write the log");
+        assert_eq!(failure.source().unwrap().to_string(), "the disk is full");
+        assert!(Failure::refused("no such folder").source().is_none());
+    }
+}

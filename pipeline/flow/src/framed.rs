@@ -1,0 +1,40 @@
+//! Framed records: opened from what a stage reads, sent to topics, and the alerts that any stage may raise.
+
+use tributary_runtime::{Output, ProcessError, Record, Topic};
+use tributary_schemas::records::tributary::{Alert, Severity};
+use tributary_schemas::{AvroRecord, Codec, Framed};
+
+/// Opens the value of a record.
+///
+/// # Errors
+/// A dead letter for a tombstone and for a value that no schema explains.
+pub fn open<'a>(codec: &Codec, record: &Record<'a>) -> Result<Framed<'a>, ProcessError> {
+    let Some(value) = record.value else {
+        return Err(ProcessError::dead_letter("unexpected-tombstone", "a tombstone has no meaning on this topic"));
+    };
+    Ok(codec.open(value)?)
+}
+
+/// Sends a record to the partition of its key.
+pub fn send<R: AvroRecord>(codec: &Codec, output: &mut Output, topic: &'static Topic, key: &[u8], record: &R) {
+    output.send(topic, key, |buffer| write(codec, record, buffer));
+}
+
+/// Appends the framed record. Each record type that a stage sends is declared on a topic; a test of the flow proves it.
+/// If one were not, its empty value would end in the dead letters of the stage that reads it.
+pub fn write<R: AvroRecord>(codec: &Codec, record: &R, buffer: &mut Vec<u8>) {
+    if let Err(error) = codec.encode(record, buffer) {
+        tracing::error!(record_type = R::TYPE.full_name(), %error, "record cannot be encoded");
+    }
+}
+
+/// The error for a record type that does not belong on the topic.
+pub fn unexpected(framed: &Framed<'_>) -> ProcessError {
+    let text = format!("{} does not belong on this topic", framed.record_type().full_name());
+    ProcessError::dead_letter("unexpected-record-type", text)
+}
+
+/// An alert about `subject`: a file, a position, a patient. `code` is short and stable.
+pub fn alert(severity: Severity, code: &str, subject: &str, text: String) -> Alert {
+    Alert { severity, code: code.to_owned(), subject: subject.to_owned(), text }
+}

@@ -1,0 +1,335 @@
+//! What can be typed: the commands of the program, with the options and commands that the flows add.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use tributary_flow::Flow;
+
+use crate::flows::{self, FLOWS};
+
+const EXAMPLES: &str = "\
+Examples:
+  tributary demo
+      The main job of a flow on invented data, and what came out. Needs no services.
+
+  tributary run --help
+      The service and the batch, with what each flow needs.
+
+  tributary config show
+      All settings and what they mean, as a file that can be changed and used.
+
+Exit codes:
+  0  done, also when lines were rejected or files parked or refused (see the summary)
+  1  could not finish; the state is intact, and the same command continues where this one ended
+  2  wrong usage or configuration, or refused; nothing was changed";
+
+const RUN_HELP: &str = "\
+  --state    what is remembered between runs; one process uses it at a time
+
+Exit codes: 0 done, 1 could not finish, 2 refused (usage, configuration, state folder, --now before the last run).";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  tributary config show                   all settings and what they mean, as a file that can be changed and given back
+  tributary config show --config my.toml  the settings in effect with that file; passwords are not shown
+  tributary config check --config my.toml says which line is wrong and what is expected there";
+
+const TOPICS_EXAMPLES: &str = "\
+Examples:
+  tributary topics plan --kafka localhost:9092
+  tributary topics apply --kafka localhost:9092 --namespace dev --partitions 12";
+
+/// Integrations as exactly-once streams.
+#[derive(Debug, Parser)]
+#[command(name = "tributary", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct CommandLine {
+    /// How much is logged on standard error: error, warn, info, debug or trace, or `tributary_esr=debug` and the like
+    #[arg(
+        long,
+        global = true,
+        env = "TRIBUTARY_LOG_LEVEL",
+        hide_env_values = true,
+        value_name = "LEVEL",
+        display_order = 900
+    )]
+    pub(crate) log_level: Option<String>,
+}
+
+/// A command line that was understood.
+pub(crate) struct Typed {
+    /// Options that every command has.
+    pub(crate) line: CommandLine,
+    /// The command.
+    pub(crate) action: Action,
+}
+
+/// What is to be done.
+pub(crate) enum Action {
+    /// `run`, with the options of the flows.
+    Run(Box<RunOptions>, ArgMatches),
+    /// `demo` of a flow.
+    Demo(&'static dyn Flow, Box<LogOptions>, ArgMatches),
+    /// `topics ...`
+    Topics(TopicsCommand),
+    /// `config ...`
+    Config(ConfigCommand),
+    /// A command that only one flow has.
+    OfFlow(&'static dyn Flow, ServerOptions, ArgMatches),
+}
+
+/// Reads the command line; help and usage errors end the process.
+pub(crate) fn parse() -> Typed {
+    let matches = command().get_matches();
+    match typed(&matches) {
+        Ok(typed) => typed,
+        Err(error) => error.exit(),
+    }
+}
+
+fn typed(matches: &ArgMatches) -> Result<Typed, clap::Error> {
+    let line = CommandLine::from_arg_matches(matches)?;
+    let action = match matches.subcommand() {
+        Some(("run", options)) => Action::Run(Box::new(RunOptions::from_arg_matches(options)?), options.clone()),
+        Some(("demo", options)) => demo(options)?,
+        Some(("topics", options)) => Action::Topics(TopicsCommand::from_arg_matches(options)?),
+        Some(("config", options)) => Action::Config(ConfigCommand::from_arg_matches(options)?),
+        Some((name, options)) => match flows::flow(name) {
+            Some(flow) => Action::OfFlow(flow, ServerOptions::from_arg_matches(options)?, options.clone()),
+            None => return Err(command().error(clap::error::ErrorKind::InvalidSubcommand, name)),
+        },
+        None => return Err(command().error(clap::error::ErrorKind::MissingSubcommand, "no command is given")),
+    };
+    Ok(Typed { line, action })
+}
+
+fn demo(options: &ArgMatches) -> Result<Action, clap::Error> {
+    let (name, options) = options.subcommand().unwrap_or((flows::DEFAULT, options));
+    let flow = flows::flow(name)
+        .ok_or_else(|| command().error(clap::error::ErrorKind::InvalidSubcommand, format!("no flow {name}")))?;
+    Ok(Action::Demo(flow, Box::new(LogOptions::from_arg_matches(options)?), options.clone()))
+}
+
+/// The whole command line.
+pub(crate) fn command() -> Command {
+    let mut run = RunOptions::augment_args(Command::new("run"));
+    for flow in FLOWS {
+        run = flow.run_options(run);
+    }
+    let help: Vec<&str> = FLOWS.iter().map(|flow| flow.run_help()).chain([RUN_HELP]).collect();
+    // Set last: the options of a flow bring a text of their own.
+    let run = run
+        .about("Run the flows: as a service, or one flow as one batch with --once")
+        .long_about(None)
+        .after_help(help.join("\n"));
+    let mut command = CommandLine::command()
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(demo_command())
+        .subcommand(run)
+        .subcommand(
+            TopicsCommand::augment_subcommands(Command::new("topics"))
+                .about("Compare the Kafka topics with what the flows need, or create them")
+                .after_help(TOPICS_EXAMPLES)
+                .subcommand_required(true),
+        )
+        .subcommand(
+            ConfigCommand::augment_subcommands(Command::new("config"))
+                .about("Show or check the configuration")
+                .after_help(CONFIG_EXAMPLES)
+                .subcommand_required(true),
+        );
+    for flow in FLOWS.iter().filter(|flow| !flow.commands().is_empty()) {
+        let declaration = flow.declaration();
+        let own = ServerOptions::augment_args(Command::new(declaration.name))
+            .about(format!("What only this flow has: {}", declaration.about.to_lowercase()))
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommands(flow.commands());
+        command = command.subcommand(own);
+    }
+    command
+}
+
+fn demo_command() -> Command {
+    let mut demo = Command::new("demo").args_conflicts_with_subcommands(true);
+    for flow in FLOWS {
+        let declaration = flow.declaration();
+        let own = LogOptions::augment_args(Command::new(declaration.name));
+        let Some(own) = flow.demo_options(own) else { continue };
+        if declaration.name == flows::DEFAULT {
+            demo = flow.demo_options(LogOptions::augment_args(demo.clone())).unwrap_or(demo);
+        }
+        demo = demo.subcommand(own.about(declaration.about).long_about(None).after_help(flow.demo_help()));
+    }
+    let help: Vec<&str> = FLOWS.iter().map(|flow| flow.demo_help()).collect();
+    demo.about("Run the main job of a flow on invented data, without services, and show what came out")
+        .long_about(None)
+        .after_help(help.join("\n"))
+}
+
+/// `topics ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicsCommand {
+    /// Say what `apply` would do; changes nothing
+    Plan(TopicsOptions),
+    /// Create missing topics and set what differs
+    Apply(TopicsOptions),
+}
+
+/// `config ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the settings in effect
+    Show(ConfigOptions),
+    /// Say whether the file can be used, and if not, which line is wrong
+    Check(ConfigOptions),
+}
+
+/// Options of `config`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigOptions {
+    /// Configuration file, laid over the built-in settings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Options of `topics`.
+#[derive(Debug, Args)]
+pub(crate) struct TopicsOptions {
+    /// Configuration file, laid over the built-in settings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where Kafka is.
+    #[command(flatten)]
+    pub(crate) kafka: KafkaOptions,
+    /// Partitions of the flow's topics
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) partitions: Option<u16>,
+}
+
+/// Where Kafka is.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct KafkaOptions {
+    /// Brokers to start from
+    #[arg(long, help_heading = "Kafka", value_name = "HOST:PORT")]
+    pub(crate) kafka: Option<String>,
+    /// URL of the schema registry
+    #[arg(long, visible_alias = "schema-registry", help_heading = "Kafka", value_name = "URL")]
+    pub(crate) registry: Option<String>,
+    /// Prefix of the names of topics, groups and transactional ids
+    #[arg(long, help_heading = "Kafka", value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// What tells this process from others of the same groups; the same after each restart
+    #[arg(long, help_heading = "Kafka", value_name = "NAME")]
+    pub(crate) instance: Option<String>,
+    /// Do not create topics that are missing
+    #[arg(long, help_heading = "Kafka")]
+    pub(crate) no_create_topics: bool,
+}
+
+/// Which log a flow works on, and how.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct LogOptions {
+    /// Where the records travel [default: embedded]
+    #[arg(long, value_name = "LOG")]
+    pub(crate) log: Option<LogKind>,
+    /// Where Kafka is.
+    #[command(flatten)]
+    pub(crate) kafka: KafkaOptions,
+    /// Partitions of the flow's topics; fixed once they exist [default: 4 embedded, 8 Kafka]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) partitions: Option<u16>,
+    /// Worker threads [default: one for each core]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+    /// A batch that makes no progress for this number of seconds ends with exit code 1 [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) give_up_after: Option<u64>,
+}
+
+/// Options of `run`; the flows add theirs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunOptions {
+    /// Flows to run
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = flows::DEFAULT, value_parser = flow_name)]
+    pub(crate) flow: Vec<&'static str>,
+    /// Folder for what is remembered between runs; created when missing
+    #[arg(long, value_name = "DIR", default_value = "tributary-state")]
+    pub(crate) state: PathBuf,
+    /// Configuration file, laid over the built-in settings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address and port of the HTTP port; port 0 takes a free one [default: none, or 127.0.0.1:8080 for flows that serve requests]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Option<String>,
+    /// Which log.
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+    /// Do everything that is there to do, print a summary and end
+    #[arg(long, help_heading = "One batch")]
+    pub(crate) once: bool,
+    /// The moment as of which a batch runs [default: now]
+    #[arg(long, help_heading = "One batch", value_name = "TIME", requires = "once")]
+    pub(crate) now: Option<Timestamp>,
+    /// The form of the summary of a batch
+    #[arg(long, help_heading = "One batch", value_name = "FORM", default_value = "text", requires = "once")]
+    pub(crate) output: OutputForm,
+    /// Say on standard error how long each step took and what each stage did
+    #[arg(long, help_heading = "One batch", requires = "once")]
+    pub(crate) statistics: bool,
+}
+
+fn flow_name(text: &str) -> Result<&'static str, String> {
+    let known = flows::names().find(|name| *name == text);
+    known.ok_or_else(|| format!("there is no flow {text}; there are {}", flows::names().collect::<Vec<_>>().join(", ")))
+}
+
+/// Where a running service is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerOptions {
+    /// URL of the service that is asked
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Token for it
+    #[arg(long, global = true, env = "TRIBUTARY_TOKEN", hide_env_values = true, hide = true)]
+    pub(crate) token: Option<String>,
+    /// The form of what is printed
+    #[arg(long, global = true, value_name = "FORM", default_value = "text")]
+    pub(crate) output: OutputForm,
+}
+
+/// Where the records travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogKind {
+    /// In a folder on this machine; one process
+    Embedded,
+    /// In Apache Kafka; many processes
+    Kafka,
+}
+
+/// The form of the summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputForm {
+    /// For people
+    Text,
+    /// For programs: one JSON document
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_program_and_flows_fit_together() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_flow_that_does_not_exist_is_refused_with_those_that_do() {
+        let error = command().try_get_matches_from(["tributary", "run", "--flow", "ers"]).unwrap_err().to_string();
+        assert!(error.contains("there is no flow ers; there are esr"), "{error}");
+    }
+}

@@ -1,0 +1,6 @@
+//! One file for each command of the program.
+
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod run;
+pub(crate) mod topics;

@@ -1,0 +1,87 @@
+//! `tributary run`: the service, or one batch.
+
+use std::sync::Arc;
+
+use clap::ArgMatches;
+use jiff::Timestamp;
+use tributary_flow::{BatchRequest, Failure, Host, progress};
+
+use crate::cli::{OutputForm, RunOptions};
+use crate::configuration::Configuration;
+use crate::flows;
+use crate::http::{self, DEFAULT_LISTEN, Server};
+use crate::process::{FlowToRun, ProcessHost, Service, Status, Surroundings};
+use crate::runtime::Runtime;
+use crate::settings::Settings;
+
+/// Runs the flows that are named.
+pub(crate) fn execute(options: &RunOptions, matches: &ArgMatches) -> Result<(), Failure> {
+    let configuration = Configuration::load(options.config.as_deref())?;
+    let settings = Settings::new(&configuration.process, &options.log, options.state.clone())?;
+    let flows = flows_to_run(options, matches, &configuration)?;
+    let runtime = Runtime::start()?;
+    let surroundings = Surroundings { settings, shutdown: runtime.shutdown(), tokio: runtime.handle() };
+    let outcome = if options.once {
+        batch(options, surroundings, &flows)
+    } else {
+        service(options, &configuration, surroundings, flows)
+    };
+    runtime.end();
+    outcome
+}
+
+fn flows_to_run(
+    options: &RunOptions,
+    matches: &ArgMatches,
+    configuration: &Configuration,
+) -> Result<Vec<FlowToRun>, Failure> {
+    let mut flows: Vec<FlowToRun> = Vec::new();
+    for flow in options.flow.iter().filter_map(|name| flows::flow(name)) {
+        if flows.iter().any(|known| known.declaration.name == flow.declaration().name) {
+            continue;
+        }
+        let configured = flow.configure(&configuration.file, matches)?;
+        flows.push(FlowToRun { declaration: flow.declaration(), configured });
+    }
+    Ok(flows)
+}
+
+fn batch(options: &RunOptions, surroundings: Surroundings, flows: &[FlowToRun]) -> Result<(), Failure> {
+    let [flow] = flows else {
+        return Err(Failure::refused("a batch is one of one flow: name one with --flow"));
+    };
+    let request = BatchRequest {
+        now: options.now.unwrap_or_else(Timestamp::now),
+        as_json: options.output == OutputForm::Json,
+        statistics: options.statistics,
+        progress: &progress::show,
+    };
+    let state = surroundings.settings.state.clone();
+    let host = ProcessHost { surroundings, declaration: flow.declaration };
+    progress::show("starting");
+    host.run(&flow.configured, &state, &mut |running| running.batch(&request))
+}
+
+fn service(
+    options: &RunOptions,
+    configuration: &Configuration,
+    surroundings: Surroundings,
+    flows: Vec<FlowToRun>,
+) -> Result<(), Failure> {
+    let status = Status::starting();
+    let process = &configuration.process;
+    let serves_requests = flows.iter().any(|flow| flow.declaration.serves_requests);
+    let default = serves_requests.then(|| DEFAULT_LISTEN.to_owned());
+    let listen = options.http.clone().or_else(|| process.http.listen.clone()).or(default);
+    let server = match listen {
+        Some(listen) => {
+            let status = Arc::clone(&status) as _;
+            let server = Server::bind(&listen, &process.http, &process.auth, status, &surroundings.tokio);
+            let server = server.map_err(Failure::refused)?;
+            http::announce_listening(&server.url());
+            Some(server)
+        }
+        None => None,
+    };
+    Service::new(surroundings, flows, status, server).run()
+}

@@ -1,0 +1,19 @@
+//! The flows of this program. A further flow is one entry here, and one dependency.
+
+use tributary_flow::Flow;
+
+/// All flows.
+pub static FLOWS: &[&dyn Flow] = &[&tributary_esr_edge::Esr];
+
+/// The flow that is meant where none is named.
+pub const DEFAULT: &str = "esr";
+
+/// The flow of this name.
+pub fn flow(name: &str) -> Option<&'static dyn Flow> {
+    FLOWS.iter().copied().find(|flow| flow.declaration().name == name)
+}
+
+/// The names of all flows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FLOWS.iter().map(|flow| flow.declaration().name)
+}

@@ -1,0 +1,51 @@
+//! Runs one flow for a batch or a demo: opens the log, does the work, ends.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tributary_flow::declaration::Declaration;
+use tributary_flow::{ConfiguredFlow, Failure, Host, LogInWords, RunningFlow};
+
+use super::starting::start_patiently;
+use super::{FlowToRun, Surroundings};
+
+/// Runs one flow on the log that the command line names.
+pub(crate) struct ProcessHost {
+    pub(crate) surroundings: Surroundings,
+    pub(crate) declaration: &'static Declaration,
+}
+
+impl Host for ProcessHost {
+    fn run(
+        &self,
+        flow: &Arc<dyn ConfiguredFlow>,
+        state: &Path,
+        work: &mut dyn FnMut(&dyn RunningFlow) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut surroundings = self.surroundings.clone();
+        state.clone_into(&mut surroundings.settings.state);
+        let give_up_after = surroundings.settings.give_up_after;
+        let flows = [FlowToRun { declaration: self.declaration, configured: Arc::clone(flow) }];
+        let started = start_patiently(&surroundings, &flows, Some(give_up_after), &|_| {})?;
+        let mut started = started.ok_or_else(|| Failure::unfinished("interrupted; nothing was changed"))?;
+        let Some(running) = started.pop() else { return Ok(()) };
+        let outcome = work(&*running.flow);
+        // What went wrong in the work says more than what follows from it.
+        let stopped = running.stop();
+        outcome.and(stopped)
+    }
+
+    fn log(&self) -> LogInWords {
+        let Some(kafka) = &self.surroundings.settings.kafka else {
+            let description = "embedded, in the folder `state`".to_owned();
+            return LogInWords { description, options: String::new() };
+        };
+        let (bootstrap, registry, namespace) = (&kafka.cluster.bootstrap, &kafka.registry, &kafka.cluster.namespace);
+        LogInWords {
+            description: format!("Kafka at {bootstrap}, names start with {}", kafka.cluster.name("")),
+            options: format!(
+                " \\\n    --log kafka --kafka {bootstrap} --namespace {namespace} \\\n    --registry {registry}"
+            ),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Opening the log that the settings name, and what else depends on which it is: registry, workers, producers, lag.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tributary_connectors::embedded::{EmbeddedLog, Fsync, GroupInboxes, StateFolder};
+use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, TopicPlan};
+use tributary_flow::declaration::Declaration;
+use tributary_flow::{Failure, log_failure};
+use tributary_runtime::{EachChange, Lag, Log, LogError, Producer, Topic, TopicReader};
+use tributary_schemas::registry::{Compatibility, LevelChange};
+use tributary_schemas::{
+    Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings, LocalRegistry, Registry, RegistryError,
+};
+
+use crate::configuration::FsyncKind;
+use crate::settings::{KafkaSettings, Settings};
+
+/// The file in the state folder that numbers the schemas of the embedded log.
+const SCHEMAS_FILE: &str = "schemas.json";
+
+/// An open log.
+#[derive(Clone)]
+pub(crate) enum OpenLog {
+    /// In a folder, for this process alone.
+    Embedded(Arc<EmbeddedLog>),
+    /// On Kafka.
+    Kafka(Arc<OpenKafka>),
+}
+
+/// What belongs to an open log on Kafka.
+pub(crate) struct OpenKafka {
+    cluster: KafkaConfiguration,
+    /// It holds what only shortens a restart, and belongs to this process all the same.
+    _folder: StateFolder,
+}
+
+impl OpenLog {
+    /// Opens the log for these flows. With Kafka, missing topics are created.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] for a state folder that cannot be used or topics that do not fit, [`Failure::Unfinished`]
+    /// for a broker that does not answer.
+    pub(crate) fn open(settings: &Settings, flows: &[&'static Declaration]) -> Result<Self, Failure> {
+        match &settings.kafka {
+            Some(kafka) => {
+                let folder = StateFolder::open(&settings.state).map_err(Failure::refused)?;
+                check_topics(kafka, flows, settings.partitions)?;
+                Ok(Self::Kafka(Arc::new(OpenKafka { cluster: kafka.cluster.clone(), _folder: folder })))
+            }
+            None => open_embedded(settings, flows),
+        }
+    }
+
+    /// The codec, bound to the registry that belongs to the log.
+    ///
+    /// # Errors
+    /// [`Failure`] when the registry cannot be used.
+    pub(crate) fn codec(&self, settings: &Settings, flows: &[&'static Declaration]) -> Result<Codec, Failure> {
+        let registry: Arc<dyn Registry> = match &settings.kafka {
+            None => Arc::new(LocalRegistry::open(settings.state.join(SCHEMAS_FILE)).map_err(refused)?),
+            Some(kafka) => {
+                // The caller tries again by itself, and reports it once.
+                let once = ConfluentSettings { attempts: 1, ..ConfluentSettings::new(&kafka.registry) };
+                Arc::new(ConfluentRegistry::connect(once).map_err(refused)?)
+            }
+        };
+        let prefix = match self {
+            Self::Kafka(kafka) => kafka.cluster.name(""),
+            Self::Embedded(_) => String::new(),
+        };
+        let builder = CodecBuilder::new(registry).namespace(&prefix).topics(topics(flows));
+        match builder.build() {
+            Err(error) if error.is_transient() => Err(Failure::unfinished(error)),
+            built => built.map_err(Failure::refused),
+        }
+    }
+
+    /// The log of one worker.
+    ///
+    /// # Errors
+    /// As the log says.
+    pub(crate) fn worker(
+        &self,
+        group: &'static str,
+        slot: usize,
+        inboxes: &[&'static Topic],
+    ) -> Result<Box<dyn Log>, LogError> {
+        match self {
+            Self::Embedded(log) => Ok(Box::new(log.worker(group, &format!("{group}-{slot}"), inboxes)?)),
+            Self::Kafka(kafka) => Ok(Box::new(KafkaLog::open(&kafka.cluster, group, &slot.to_string(), inboxes)?)),
+        }
+    }
+
+    /// What this process is called among those of its groups.
+    pub(crate) fn instance(&self) -> &str {
+        match self {
+            Self::Embedded(_) => "",
+            Self::Kafka(kafka) => &kafka.cluster.instance,
+        }
+    }
+
+    /// Reads topics outside any group. Only for a log that is shared: on the embedded one nobody else writes.
+    ///
+    /// # Errors
+    /// As the log says.
+    pub(crate) fn reader(&self, flow: &str) -> Result<Box<dyn TopicReader>, LogError> {
+        match self {
+            Self::Embedded(_) => Ok(Box::new(NothingToRead)),
+            Self::Kafka(kafka) => Ok(Box::new(KafkaReader::open(&kafka.cluster, flow)?)),
+        }
+    }
+
+    /// Brings everything so far to the disk, where that is the log's own matter.
+    ///
+    /// # Errors
+    /// As the log says.
+    pub(crate) fn sync(&self) -> Result<(), LogError> {
+        match self {
+            Self::Embedded(log) => log.sync(),
+            Self::Kafka(_) => Ok(()),
+        }
+    }
+
+    /// A producer that fences the one who had it before under this name. On Kafka that may be another process.
+    ///
+    /// # Errors
+    /// As the log says.
+    pub(crate) fn producer(&self, flow: &str, name: &str) -> Result<Box<dyn Producer>, LogError> {
+        match self {
+            Self::Embedded(log) => Ok(Box::new(log.producer(name))),
+            Self::Kafka(kafka) => Ok(Box::new(KafkaProducer::open_shared(&kafka.cluster, flow, name)?)),
+        }
+    }
+
+    /// What all groups of a flow have left to read.
+    ///
+    /// # Errors
+    /// As the log says.
+    pub(crate) fn lag(&self, flow: &Declaration, flow_partitions: i32) -> Result<Box<dyn Lag>, LogError> {
+        match self {
+            Self::Embedded(log) => {
+                let inboxes = flow
+                    .groups
+                    .iter()
+                    .flat_map(|group| group.stages.iter().map(|stage| (group.name.to_owned(), stage.inbox)));
+                Ok(Box::new(log.lag(inboxes.collect())))
+            }
+            Self::Kafka(kafka) => {
+                let groups: Vec<(&'static str, Vec<&'static Topic>)> =
+                    flow.groups.iter().map(|group| (group.name, group.inboxes())).collect();
+                Ok(Box::new(KafkaLag::open(&kafka.cluster, &groups, flow_partitions)?))
+            }
+        }
+    }
+
+    /// What tells this log from others, for snapshots of state.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Self::Embedded(_) => "embedded".to_owned(),
+            Self::Kafka(kafka) => format!("kafka {} {}", kafka.cluster.bootstrap, kafka.cluster.name("")),
+        }
+    }
+}
+
+/// The topics of the embedded log are written by this process alone, so nothing in them is news to it.
+struct NothingToRead;
+
+impl TopicReader for NothingToRead {
+    fn read(&self, _: &Topic, _: i32, _: EachChange<'_>) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    fn ends(&self, topic: &Topic, flow_partitions: i32) -> Result<Vec<i64>, LogError> {
+        Ok(vec![0; topic.partition_count(flow_partitions) as usize])
+    }
+}
+
+/// The topics of all these flows, each once.
+fn topics(flows: &[&'static Declaration]) -> Vec<&'static Topic> {
+    let mut topics: Vec<&'static Topic> = Vec::new();
+    for topic in flows.iter().flat_map(|flow| flow.topics()) {
+        if !topics.contains(&topic) {
+            topics.push(topic);
+        }
+    }
+    topics
+}
+
+fn open_embedded(settings: &Settings, flows: &[&'static Declaration]) -> Result<OpenLog, Failure> {
+    let fsync = match settings.fsync {
+        FsyncKind::Interval => Fsync::default(),
+        FsyncKind::Always => Fsync::Always,
+    };
+    let groups: Vec<(&'static str, Vec<&'static Topic>)> =
+        flows.iter().flat_map(|flow| flow.groups).map(|group| (group.name, group.inboxes())).collect();
+    let readers: Vec<GroupInboxes<'_>> =
+        groups.iter().map(|(group, inboxes)| GroupInboxes { group, inboxes }).collect();
+    let log = EmbeddedLog::open(&settings.state, fsync, &topics(flows), i32::from(settings.partitions), &readers);
+    Ok(OpenLog::Embedded(Arc::new(log.map_err(Failure::refused)?)))
+}
+
+fn check_topics(kafka: &KafkaSettings, flows: &[&'static Declaration], partitions: u16) -> Result<(), Failure> {
+    let mut plan = compare_topics(kafka, flows, partitions)?;
+    if plan.changes().is_empty() {
+        return Ok(());
+    }
+    if !kafka.create_topics {
+        let changes: Vec<String> = plan.changes().iter().map(ToString::to_string).collect();
+        let text = format!("topics are missing or differ; run `tributary topics apply`:\n{}", changes.join("\n"));
+        return Err(Failure::refused(text));
+    }
+    plan.apply().map_err(log_failure)
+}
+
+/// The topics of the flows against those of the cluster.
+///
+/// # Errors
+/// [`Failure`] when the broker cannot be asked.
+pub(crate) fn compare_topics(
+    kafka: &KafkaSettings,
+    flows: &[&'static Declaration],
+    partitions: u16,
+) -> Result<TopicPlan, Failure> {
+    let replication = i32::from(kafka.replication);
+    TopicPlan::compare(&kafka.cluster, &topics(flows), i32::from(partitions), replication).map_err(log_failure)
+}
+
+/// The registry and those subjects of the flow whose schemas may change in ways that topics kept for ever do not allow;
+/// `None` when no registry is named.
+///
+/// # Errors
+/// [`Failure`] when the registry cannot be asked.
+pub(crate) fn compare_compatibility(
+    kafka: &KafkaSettings,
+    flows: &[&'static Declaration],
+    tokio: Handle,
+) -> Result<Option<(Compatibility, Vec<LevelChange>)>, Failure> {
+    if kafka.registry.is_empty() {
+        return Ok(None);
+    }
+    let compatibility = Compatibility::new(&kafka.registry, tokio).map_err(Failure::unfinished)?;
+    let topics = topics(flows);
+    let records = topics.iter().flat_map(|topic| topic.records.iter().map(|record| (topic.name, *record)));
+    let subjects: Vec<String> =
+        records.map(|(topic, record)| format!("{}-{record}", kafka.cluster.name(topic))).collect();
+    let differences = compatibility.differences(&subjects).map_err(Failure::unfinished)?;
+    Ok(Some((compatibility, differences)))
+}
+
+fn refused(error: RegistryError) -> Failure {
+    Failure::refused(error)
+}

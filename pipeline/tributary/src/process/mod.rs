@@ -1,0 +1,143 @@
+//! The process: one log, and the flows that work on it, each with its groups of workers.
+
+mod flow_process;
+mod host;
+mod log;
+mod service;
+mod starting;
+mod status;
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tributary_flow::declaration::{Declaration, Group};
+use tributary_flow::{ConfiguredFlow, Failure, Process, RunningFlow};
+use tributary_runtime::{Shutdown, SnapshotConfig, WorkerConfig, WorkerPool, remove_abandoned};
+
+pub(crate) use flow_process::FlowProcess;
+pub(crate) use host::ProcessHost;
+pub(crate) use log::{compare_compatibility, compare_topics};
+pub(crate) use service::Service;
+pub(crate) use status::Status;
+
+use flow_process::RunningGroup;
+use log::OpenLog;
+
+use crate::settings::Settings;
+
+/// A flow to be run: what it declares, and what it was told.
+#[derive(Clone)]
+pub(crate) struct FlowToRun {
+    pub(crate) declaration: &'static Declaration,
+    pub(crate) configured: Arc<dyn ConfiguredFlow>,
+}
+
+/// What all flows of a process share.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) settings: Settings,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) tokio: Handle,
+}
+
+/// A flow with its workers.
+pub(crate) struct Started {
+    // Fields are dropped in this order: the workers before the flow that makes their processors.
+    pools: Vec<Arc<WorkerPool>>,
+    pub(crate) flow: Arc<dyn RunningFlow>,
+    pub(crate) process: Arc<FlowProcess>,
+}
+
+/// Opens the log and starts the workers of all flows.
+///
+/// # Errors
+/// [`Failure`] when the log, the registry or the workers cannot be had.
+pub(crate) fn start(surroundings: &Surroundings, flows: &[FlowToRun]) -> Result<Vec<Started>, Failure> {
+    let settings = &surroundings.settings;
+    let declarations: Vec<&'static Declaration> = flows.iter().map(|flow| flow.declaration).collect();
+    let log = OpenLog::open(settings, &declarations)?;
+    let codec = log.codec(settings, &declarations)?;
+    let (shutdown, tokio) = (&surroundings.shutdown, &surroundings.tokio);
+    let mut started = Vec::new();
+    for flow in flows {
+        let process = FlowProcess::new(flow.declaration, settings, log.clone(), codec.clone(), shutdown, tokio)?;
+        started.push(Started::start(flow, Arc::new(process), &log, settings)?);
+    }
+    Ok(started)
+}
+
+impl Started {
+    fn start(flow: &FlowToRun, process: Arc<FlowProcess>, log: &OpenLog, settings: &Settings) -> Result<Self, Failure> {
+        let running = flow.configured.open(Arc::clone(&process) as Arc<dyn Process>)?;
+        let snapshots = SnapshotConfig::new(settings.state.join("snapshots"), log.identity());
+        if let Err(error) = remove_abandoned(&snapshots.folder) {
+            tracing::warn!(%error, "temporary files of an earlier run stay in {}", snapshots.folder.display());
+        }
+        let (mut pools, mut groups) = (Vec::new(), Vec::new());
+        for group in flow.declaration.groups {
+            let pool = Arc::new(start_group(flow.declaration, group, &running, log, settings, &snapshots)?);
+            let watched = Arc::downgrade(&pool);
+            groups.push(RunningGroup {
+                workers: group.workers,
+                metrics: pool.metrics(),
+                inspector: pool.inspector(),
+                error: Box::new(move || watched.upgrade().and_then(|pool| pool.error())),
+            });
+            pools.push(pool);
+        }
+        process.started(groups);
+        Ok(Self { pools, flow: running, process })
+    }
+
+    /// Ends the workers: they commit, write snapshots of their state and leave.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] with the error that ended one earlier.
+    pub(crate) fn stop(self) -> Result<(), Failure> {
+        let Self { pools, flow, process } = self;
+        process.leave_rounds();
+        let mut stopped = Ok(());
+        for pool in pools {
+            stopped = stopped.and(sole(pool).stop().map_err(Failure::unfinished));
+        }
+        drop(flow);
+        stopped
+    }
+}
+
+/// The pool, once nobody else holds it. A look at its error takes it for a moment.
+fn sole(mut pool: Arc<WorkerPool>) -> WorkerPool {
+    loop {
+        match Arc::try_unwrap(pool) {
+            Ok(pool) => return pool,
+            Err(held) => pool = held,
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn start_group(
+    declaration: &'static Declaration,
+    group: &'static Group,
+    flow: &Arc<dyn RunningFlow>,
+    log: &OpenLog,
+    settings: &Settings,
+    snapshots: &SnapshotConfig,
+) -> Result<WorkerPool, Failure> {
+    let workers = group.workers.count(settings.workers);
+    let defaults = WorkerConfig::default();
+    // Each worker reads for itself. On the embedded log all workers are of this process, which restores everything anyhow.
+    let warm_up_entries = match log {
+        OpenLog::Embedded(_) => 0,
+        OpenLog::Kafka(_) => defaults.warm_up_entries / workers.max(1) as u64,
+    };
+    let (instance, snapshots) = (log.instance().to_owned(), Some(snapshots.clone()));
+    let config = WorkerConfig { instance, snapshots, warm_up_entries, ..defaults };
+    let flow = Arc::clone(flow);
+    let topology = group.topology(declaration.dead_letters, i32::from(settings.partitions), move |stage, partition| {
+        flow.processor(stage, partition)
+    });
+    let (log, inboxes) = (log.clone(), group.inboxes());
+    let factory = move |slot: usize| log.worker(group.name, slot, &inboxes);
+    WorkerPool::start(Arc::new(topology), config, workers, factory).map_err(Failure::unfinished)
+}

@@ -1,0 +1,182 @@
+//! The service: runs rounds of the flows and reports, until it is asked to end.
+//!
+//! Several processes of one namespace share the work on Kafka. For each flow, the process whose workers have partition 0
+//! of the leader topic runs the rounds. When that partition moves, so do the rounds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tributary_flow::{Failure, Process, Round};
+
+use super::starting::start_patiently;
+use super::{FlowToRun, Started, Status, Surroundings};
+use crate::http::{Server, WorkerCollector, announce_ready};
+
+/// How long requests in work may take once the process is to end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The service of one process.
+pub(crate) struct Service {
+    surroundings: Surroundings,
+    flows: Vec<FlowToRun>,
+    status: Arc<Status>,
+    /// The HTTP port, where one is wanted.
+    server: Option<Server>,
+    url: Option<String>,
+}
+
+/// What the rounds of one flow need between them.
+struct Rounds {
+    /// Whether this process runs them.
+    are_here: bool,
+    clock_sent: Option<Instant>,
+}
+
+impl Service {
+    pub(crate) fn new(
+        surroundings: Surroundings,
+        flows: Vec<FlowToRun>,
+        status: Arc<Status>,
+        server: Option<Server>,
+    ) -> Self {
+        let url = server.as_ref().map(Server::url);
+        Self { surroundings, flows, status, server, url }
+    }
+
+    /// Runs until the shutdown is triggered.
+    ///
+    /// # Errors
+    /// [`Failure`] when it cannot start, or when a worker has ended with an error.
+    pub(crate) fn run(mut self) -> Result<(), Failure> {
+        let served = self.server.take().map(|server| {
+            let (ends, site) = (when_triggered(&self.surroundings), server.site());
+            (site, self.surroundings.tokio.spawn(server.serve(ends, DRAIN)))
+        });
+        let status = Arc::clone(&self.status);
+        let started = start_patiently(&self.surroundings, &self.flows, None, &|reason| status.wait_for(reason))?;
+        let Some(started) = started else { return Ok(()) };
+        if let Some((site, _)) = &served {
+            mount(site, &started)?;
+        }
+        self.status.opened(started.iter().map(|flow| Arc::clone(&flow.process)).collect());
+        let outcome = self.rounds(&started);
+        let was_asked_to_end = self.surroundings.shutdown.is_triggered();
+        // Also after an error: the port closes.
+        self.surroundings.shutdown.trigger();
+        tracing::info!("ending: committing, writing snapshots of the state");
+        let stopped = started.into_iter().map(Started::stop).fold(Ok(()), Result::and);
+        if let Some((_, serving)) = served {
+            // It ends by itself within the time for requests in work.
+            let _ = self.surroundings.tokio.block_on(serving);
+        }
+        if was_asked_to_end { stopped } else { outcome.and(stopped) }
+    }
+
+    fn rounds(&self, flows: &[Started]) -> Result<(), Failure> {
+        let shutdown = &self.surroundings.shutdown;
+        for flow in flows.iter().filter(|flow| !flow.process.is_shared()) {
+            flow.process.wait_until_ready()?;
+            flow.flow.ready()?;
+        }
+        let mut rounds: Vec<Rounds> = flows.iter().map(|_| Rounds { are_here: false, clock_sent: None }).collect();
+        let mut announced = false;
+        while !shutdown.is_triggered() {
+            for (flow, rounds) in flows.iter().zip(&mut rounds) {
+                flow.process.check()?;
+                self.round(flow, rounds)?;
+            }
+            // Each is asked, also after one that is not ready: the HTTP port shows what each said.
+            let waiting = flows.iter().filter(|flow| flow.process.check_readiness().is_err()).count();
+            if waiting == 0 && !announced {
+                announced = true;
+                self.announce();
+            }
+            shutdown.wait(self.surroundings.settings.pause);
+        }
+        Ok(())
+    }
+
+    fn announce(&self) {
+        if let Some(url) = &self.url {
+            announce_ready(url);
+        } else {
+            tracing::info!("ready: all partitions of this process are assigned and restored");
+        }
+    }
+
+    fn round(&self, flow: &Started, rounds: &mut Rounds) -> Result<(), Failure> {
+        match self.take_rounds(flow, rounds) {
+            Ok(None) => {}
+            Ok(Some(round)) => lasting(flow, flow.flow.round(round))?,
+            Err(failure) => return lasting(flow, Err(failure)),
+        }
+        lasting(flow, flow.flow.report())
+    }
+
+    /// Whether this process runs the rounds now. A process that takes over first makes sure that the one before can bring
+    /// in nothing more. What that one has brought in and nobody has processed yet is brought in again, which changes
+    /// nothing.
+    fn take_rounds(&self, flow: &Started, rounds: &mut Rounds) -> Result<Option<Round>, Failure> {
+        let process = &flow.process;
+        let leads = process.leads()?;
+        if !leads {
+            if rounds.are_here {
+                process.leave_rounds();
+                tracing::info!(flow = process.declaration().name, "another process runs the rounds now");
+            }
+            rounds.are_here = false;
+            return Ok(None);
+        }
+        if !process.has_rounds() {
+            process.take_over_rounds()?;
+        }
+        let is_first = !rounds.are_here;
+        rounds.are_here = true;
+        if is_first {
+            rounds.clock_sent = None;
+        }
+        let is_clock_due = rounds.clock_sent.is_none_or(|sent| sent.elapsed() >= self.surroundings.settings.clock);
+        if is_clock_due {
+            rounds.clock_sent = Some(Instant::now());
+        }
+        Ok(Some(Round { now: Timestamp::now(), is_first, is_clock_due }))
+    }
+}
+
+/// The service lives through what may pass: it reports it and tries again in the next round.
+fn lasting(flow: &Started, result: Result<(), Failure>) -> Result<(), Failure> {
+    match result {
+        Err(Failure::Unfinished(reason)) if !flow.process.shutdown().is_triggered() => {
+            flow.process.check()?;
+            tracing::error!(flow = flow.process.declaration().name, "will be tried again: {reason}");
+            Ok(())
+        }
+        Err(Failure::Unfinished(_)) => Ok(()),
+        other => other,
+    }
+}
+
+/// Serves the paths of the flows, and their counters.
+fn mount(site: &crate::http::Site, flows: &[Started]) -> Result<(), Failure> {
+    for flow in flows {
+        let declaration = flow.process.declaration();
+        for (group, metrics) in declaration.groups.iter().zip(flow.process.metrics()) {
+            let collector = WorkerCollector::new(declaration.name, group.name, metrics).map_err(Failure::refused)?;
+            site.registry().register(Box::new(collector)).map_err(Failure::refused)?;
+        }
+    }
+    site.mount(flows.iter().flat_map(|flow| flow.flow.mounts()).collect()).map_err(Failure::refused)
+}
+
+/// Done when the shutdown is triggered.
+fn when_triggered(surroundings: &Surroundings) -> impl Future<Output = ()> + Send + use<> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    surroundings.shutdown.on_trigger(move || {
+        // The server may have ended before.
+        let _ = sender.send(());
+    });
+    async move {
+        let _ = receiver.await;
+    }
+}

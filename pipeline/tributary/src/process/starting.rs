@@ -1,0 +1,93 @@
+//! Starting the flows while what they need may still be away: Kafka and the registry are waited for.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tributary_flow::Failure;
+
+use super::{FlowToRun, Started, Surroundings, start};
+
+/// The pause after the first attempt; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How often it is checked whether to end.
+const ATTENTION: Duration = Duration::from_millis(50);
+
+/// Starts the flows, trying again while Kafka or the registry is away, for as long as `give_up_after` says, or without
+/// end. `waiting` hears what is being waited for. `None` when the process was asked to end meanwhile.
+///
+/// # Errors
+/// [`Failure::Refused`] for what does not pass by itself, [`Failure::Unfinished`] after `give_up_after`.
+pub(crate) fn start_patiently(
+    surroundings: &Surroundings,
+    flows: &[FlowToRun],
+    give_up_after: Option<Duration>,
+    waiting: &dyn Fn(&str),
+) -> Result<Option<Vec<Started>>, Failure> {
+    if surroundings.settings.kafka.is_none() {
+        return start(surroundings, flows).map(Some);
+    }
+    let shutdown = &surroundings.shutdown;
+    let deadline = give_up_after.map(|after| Instant::now() + after);
+    let is_over = || deadline.is_some_and(|deadline| Instant::now() > deadline);
+    let mut pause = FIRST_PAUSE;
+    let mut reported = String::new();
+    loop {
+        let reason = match attempt(surroundings, flows, &is_over) {
+            Some(Err(Failure::Unfinished(cause))) => cause.to_string(),
+            Some(Ok(started)) => {
+                if !reported.is_empty() {
+                    tracing::info!("Kafka and the schema registry answer again");
+                }
+                return Ok(Some(started));
+            }
+            Some(Err(refused)) => return Err(refused),
+            None => "no answer yet".to_owned(),
+        };
+        if shutdown.is_triggered() {
+            return Ok(None);
+        }
+        if is_over() {
+            return Err(Failure::unfinished(format!("gave up, nothing was changed: {reason}")));
+        }
+        waiting(&reason);
+        if reported != reason {
+            tracing::warn!("waiting for Kafka and the schema registry: {reason}");
+            reported = reason;
+        }
+        let left = deadline.map_or(pause, |deadline| deadline.saturating_duration_since(Instant::now()).min(pause));
+        shutdown.wait(left);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// One attempt, on a thread of its own, because a client that waits for a broker cannot be interrupted. `None` when its
+/// end is not awaited any more: the process ends, and what the attempt has in hand with it.
+fn attempt(
+    surroundings: &Surroundings,
+    flows: &[FlowToRun],
+    is_over: &dyn Fn() -> bool,
+) -> Option<Result<Vec<Started>, Failure>> {
+    let (sender, receiver) = mpsc::channel();
+    let (context, flows) = (surroundings.clone(), flows.to_vec());
+    let thread = std::thread::Builder::new().name("start".to_owned()).spawn(move || {
+        // The caller may have given up waiting.
+        let _ = sender.send(start(&context, &flows));
+    });
+    if let Err(error) = thread {
+        return Some(Err(Failure::unfinished(format!("cannot start a thread: {error}"))));
+    }
+    loop {
+        match receiver.recv_timeout(ATTENTION) {
+            Ok(result) => return Some(result),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Some(Err(Failure::refused("the start ended with a panic; this is an error of the program")));
+            }
+            Err(RecvTimeoutError::Timeout) if surroundings.shutdown.is_triggered() || is_over() => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}

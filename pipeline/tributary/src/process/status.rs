@@ -1,0 +1,87 @@
+//! What the process shows of itself over HTTP.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use tributary_flow::Process;
+
+use super::FlowProcess;
+use crate::http::{FlowLag, FlowState, FlowStatus, ProcessStatus, StageStatus};
+
+/// The state of the process, filled in while it starts.
+pub(crate) struct Status {
+    /// What is being waited for, until the flows are opened.
+    waiting: Mutex<String>,
+    processes: RwLock<Vec<Arc<FlowProcess>>>,
+}
+
+impl Status {
+    /// A process that starts.
+    pub(crate) fn starting() -> Arc<Self> {
+        Arc::new(Self { waiting: Mutex::new("starting".to_owned()), processes: RwLock::default() })
+    }
+
+    /// Notes what is being waited for.
+    pub(crate) fn wait_for(&self, reason: &str) {
+        reason.clone_into(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Notes that the flows are opened.
+    pub(crate) fn opened(&self, processes: Vec<Arc<FlowProcess>>) {
+        *self.processes.write().unwrap_or_else(PoisonError::into_inner) = processes;
+    }
+
+    fn processes(&self) -> RwLockReadGuard<'_, Vec<Arc<FlowProcess>>> {
+        self.processes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ProcessStatus for Status {
+    fn live(&self) -> Result<(), String> {
+        self.processes().iter().try_for_each(|process| process.worker_error().map_or(Ok(()), Err))
+    }
+
+    fn started(&self) -> Result<(), String> {
+        if self.processes().is_empty() {
+            return Err(self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        }
+        Ok(())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.started()?;
+        self.live()?;
+        self.processes().iter().try_for_each(|process| process.readiness())
+    }
+
+    fn flows(&self) -> Vec<FlowStatus> {
+        self.processes().iter().map(|process| flow_status(process)).collect()
+    }
+
+    fn lag(&self) -> Result<Vec<FlowLag>, String> {
+        let processes = self.processes().clone();
+        let lag = |process: &Arc<FlowProcess>| {
+            let records = process.lag().map_err(|error| error.to_string())?;
+            Ok(FlowLag { flow: process.declaration().name.to_owned(), records })
+        };
+        processes.iter().map(lag).collect()
+    }
+}
+
+fn flow_status(process: &FlowProcess) -> FlowStatus {
+    let (state, reason) = match (process.worker_error(), process.readiness()) {
+        (Some(error), _) => (FlowState::Failed, Some(error)),
+        (None, Err(reason)) => (FlowState::Starting, Some(reason)),
+        (None, Ok(())) => (FlowState::Running, None),
+    };
+    let groups = process.declaration().groups.iter().zip(process.metrics());
+    let stages = groups.flat_map(|(group, metrics)| {
+        metrics.stages().into_iter().map(|stage| StageStatus {
+            group: group.name.to_owned(),
+            name: stage.name.to_owned(),
+            records_in: stage.records_in,
+            records_out: stage.records_out,
+            dead_letters: stage.dead_letters,
+        })
+    });
+    FlowStatus { name: process.declaration().name.to_owned(), state, reason, stages: stages.collect() }
+}

@@ -1,0 +1,133 @@
+//! How the schema registry lets schemas change. Compacted topics keep records for ever, so every later schema must read
+//! every earlier one, and the other way round: `FULL_TRANSITIVE`.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+
+/// What every subject must have.
+pub(super) const LEVEL: &str = "FULL_TRANSITIVE";
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A subject whose schemas may change in other ways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelChange {
+    /// The subject.
+    pub subject: String,
+    /// What holds for it now; empty when nothing of its own does.
+    pub from: String,
+}
+
+impl fmt::Display for LevelChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = if self.from.is_empty() { "the registry's default" } else { &self.from };
+        write!(f, "compatibility {} from {from} to {LEVEL}", self.subject)
+    }
+}
+
+/// The registry did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum CompatibilityError {
+    /// No answer.
+    #[error("the schema registry {url} does not answer: {error}. Start it, or correct its URL")]
+    NoAnswer {
+        /// What was asked.
+        url: String,
+        /// What the client says.
+        error: reqwest::Error,
+    },
+    /// An answer that is a refusal.
+    #[error("the schema registry refused {url} with {status}: {text}")]
+    Refused {
+        /// What was asked.
+        url: String,
+        /// The status of the answer.
+        status: StatusCode,
+        /// The answer.
+        text: String,
+    },
+    /// No client.
+    #[error("no client for the schema registry: {0}")]
+    Setup(String),
+}
+
+/// The compatibility settings of one registry.
+pub struct Compatibility {
+    url: String,
+    client: Client,
+    tokio: tokio::runtime::Handle,
+}
+
+impl Compatibility {
+    /// For the registry at `url`; of several, separated by commas, the first. Calls wait on `tokio`, so they must not be
+    /// made by one of its threads.
+    ///
+    /// # Errors
+    /// [`CompatibilityError::Setup`].
+    pub fn new(url: &str, tokio: tokio::runtime::Handle) -> Result<Self, CompatibilityError> {
+        let url = url.split(',').next().unwrap_or(url).trim().trim_end_matches('/').to_owned();
+        let client =
+            Client::builder().timeout(TIMEOUT).build().map_err(|e| CompatibilityError::Setup(e.to_string()))?;
+        Ok(Self { url, client, tokio })
+    }
+
+    /// The subjects that are not as they must be.
+    ///
+    /// # Errors
+    /// [`CompatibilityError`] when the registry does not say.
+    pub fn differences(&self, subjects: &[String]) -> Result<Vec<LevelChange>, CompatibilityError> {
+        let mut changes = Vec::new();
+        for subject in subjects {
+            let from = self.level(subject)?;
+            if from != LEVEL {
+                changes.push(LevelChange { subject: subject.clone(), from });
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Makes them so.
+    ///
+    /// # Errors
+    /// [`CompatibilityError`] at the first subject that could not be changed.
+    pub fn apply(&self, changes: &[LevelChange]) -> Result<(), CompatibilityError> {
+        for change in changes {
+            let url = self.config(&change.subject);
+            let body = json!({ "compatibility": LEVEL }).to_string();
+            let request = self.client.put(&url).header("content-type", "application/vnd.schemaregistry.v1+json");
+            let (status, text) = self.answer(&url, request.body(body))?;
+            if !status.is_success() {
+                return Err(CompatibilityError::Refused { url, status, text });
+            }
+        }
+        Ok(())
+    }
+
+    fn level(&self, subject: &str) -> Result<String, CompatibilityError> {
+        let url = self.config(subject);
+        let (status, text) = self.answer(&url, self.client.get(&url))?;
+        if status == StatusCode::NOT_FOUND {
+            return Ok(String::new());
+        }
+        if !status.is_success() {
+            return Err(CompatibilityError::Refused { url, status, text });
+        }
+        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        Ok(answer["compatibilityLevel"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn answer(&self, url: &str, request: reqwest::RequestBuilder) -> Result<(StatusCode, String), CompatibilityError> {
+        let answer = self.tokio.block_on(async {
+            let response = request.send().await?;
+            Ok((response.status(), response.text().await?))
+        });
+        answer.map_err(|error| CompatibilityError::NoAnswer { url: url.to_owned(), error })
+    }
+
+    fn config(&self, subject: &str) -> String {
+        format!("{}/config/{subject}", self.url)
+    }
+}

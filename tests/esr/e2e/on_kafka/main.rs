@@ -1,0 +1,11 @@
+//! The program on Kafka: several processes, outages, the baseline, the topics. One binary, so that the tests wait side by
+//! side.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod baseline;
+mod group;
+mod outage;
+mod several_processes;
+mod waiting;
+#[path = "../world/mod.rs"]
+mod world;
