@@ -28,6 +28,7 @@ fn config_check_names_file_line_and_what_is_expected() {
         ("[log]\nkind = \"pigeon\"\n", "my.toml:2: expected"),
         ("[kafka]\nbrokers = \"x\"\n", "my.toml:2: expected"),
         ("[service]\n\nport = 1\n", "my.toml:3: expected"),
+        ("[inbound]\nafter = \"keep\"\n", "my.toml:1: expected `esr.inbound`"),
         ("[nothing]\n", "my.toml:1: expected"),
         ("[log\n", "my.toml:1:"),
     ] {
@@ -35,7 +36,7 @@ fn config_check_names_file_line_and_what_is_expected() {
         assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{text}");
         assert!(answer.stderr.contains(expected), "{text}: {}", answer.stderr);
     }
-    let answer = check("layouts = \"absent.toml\"\n");
+    let answer = check("[esr]\nlayouts = \"absent.toml\"\n");
     assert!(answer.code == 2 && answer.stderr.contains("absent.toml"), "{answer:?}");
     assert_eq!(check("[esr.applicants]\nmin_days = 3\n").code, 0);
 }
@@ -52,6 +53,9 @@ fn wrong_usage_ends_with_code_2() {
     let world = World::small();
     assert_eq!(tributary(&[]).code, 2);
     assert_eq!(tributary(&["run", "--inbox", "x"]).code, 2);
+    let answer = tributary(&["run"]);
+    assert!(answer.code == 2 && answer.stderr.contains("add --inbox DIR"), "{answer:?}");
+    assert_eq!(tributary(&["run", "--flow", "nothing"]).code, 2);
     assert_eq!(world.once("yesterday", &[]).code, 2);
     assert_eq!(world.once(DAY_1, &["--log", "kafka"]).code, 2);
     let mut other = World::small();

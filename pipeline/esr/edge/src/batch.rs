@@ -127,7 +127,8 @@ impl Batch<'_> {
         match sources.load_snapshot(self.millis(), self.exchange) {
             Ok(report) => warnings.extend(report.warnings()),
             Err(SnapshotFailure::Unusable(error)) => {
-                warnings.push(format!("the snapshot is not taken in, and the run continues with what was held: {error}"));
+                warnings
+                    .push(format!("the snapshot is not taken in, and the run continues with what was held: {error}"));
             }
             Err(SnapshotFailure::Flow(failure)) => return Err(failure),
         }

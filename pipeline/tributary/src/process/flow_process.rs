@@ -366,7 +366,8 @@ impl Process for FlowProcess {
 
 /// Creates the folder of the flow, without what a killed process left of a file.
 fn prepare_folder(state: &Path) -> Result<(), Failure> {
-    let cannot = |what: &str, error: &std::io::Error| Failure::refused(format!("cannot {what} {}: {error}", state.display()));
+    let cannot =
+        |what: &str, error: &std::io::Error| Failure::refused(format!("cannot {what} {}: {error}", state.display()));
     create_folder_durably(state).map_err(|error| cannot("create the folder", &error))?;
     remove_abandoned(state).map_err(|error| cannot("remove temporary files from", &error))
 }
