@@ -71,11 +71,9 @@ impl Posts {
 impl Processor for Posts {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let id = PostId(key::decimal_id(record)?);
+        let is_baseline = enter(&self.context, record, output);
         match read::<Post>(&self.context, record)? {
-            Some(post) => {
-                let is_baseline = enter(&self.context, record, output);
-                self.changed(&Post { id, ..post }, is_baseline, output);
-            }
+            Some(post) => self.changed(&Post { id, ..post }, is_baseline, output),
             None => self.removed(id, output),
         }
         Ok(())
@@ -171,11 +169,9 @@ fn remember_exports(sent: &mut Vec<Sent>, placement: &Placement) {
 impl Processor for Placements {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let id = PlacementId(key::decimal_id(record)?);
+        let is_baseline = enter(&self.context, record, output);
         match read::<Placement>(&self.context, record)? {
-            Some(placement) => {
-                let is_baseline = enter(&self.context, record, output);
-                self.changed(Placement { id, ..placement }, is_baseline, output);
-            }
+            Some(placement) => self.changed(Placement { id, ..placement }, is_baseline, output),
             None => self.removed(id, output),
         }
         Ok(())
@@ -207,6 +203,8 @@ impl People {
 impl Processor for People {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let id = PersonId(key::decimal_id(record)?);
+        // A person does not say of itself that it belongs to the baseline, but what it causes counts from then.
+        enter(&self.context, record, output);
         let Some(person) = read::<Person>(&self.context, record)? else {
             if self.known.get(&id).is_some() {
                 let removed = PersonRemoved { person_id: id };
