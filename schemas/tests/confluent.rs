@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tributary_schemas::records::esr::ExportRun;
 use tributary_schemas::records::tributary::Clock;
@@ -163,13 +163,9 @@ fn credentials_are_not_shown() {
 
 #[test]
 fn a_real_registry_serves_the_codec() {
-    let Ok(url) = std::env::var("TRIBUTARY_REGISTRY") else {
-        eprintln!("skipped: TRIBUTARY_REGISTRY is not set; see tests/services");
-        return;
-    };
+    let Some(url) = tributary_harness::registry() else { return };
     let registry: Arc<dyn Registry> = Arc::new(registry(&url));
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let namespace = format!("schemas-test-{}.", since.as_nanos());
+    let namespace = format!("{}.", tributary_harness::fresh_namespace("schemas-test"));
     let builder = || {
         CodecBuilder::new(Arc::clone(&registry))
             .namespace(&namespace)

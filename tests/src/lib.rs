@@ -5,6 +5,7 @@
 pub mod comparison;
 pub mod process;
 pub mod scenario_run;
-pub mod services;
+
 pub mod simulated_flow;
 pub mod snapshot_folder;
+pub mod summary;

@@ -12,33 +12,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tributary_oracle::{ApplicantState, Batch};
+use tributary_harness::process::program;
+use tributary_oracle::Batch;
 
 use crate::snapshot_folder;
-
-/// The program: the one that `TRIBUTARY_BIN` names, or the one built beside this test.
-///
-/// # Errors
-/// A sentence that says how to build it.
-pub fn program() -> Result<PathBuf, String> {
-    if let Some(path) = std::env::var_os("TRIBUTARY_BIN") {
-        let path = PathBuf::from(path);
-        return if path.is_file() { Ok(path) } else { Err(format!("TRIBUTARY_BIN {} is no file", path.display())) };
-    }
-    built("tributary", "run `cargo build -p tributary` first, or name the program in TRIBUTARY_BIN")
-}
-
-/// A program built beside this test: its path in the folder of the profile, and how it comes there.
-///
-/// # Errors
-/// A sentence that says how to build it.
-pub fn built(name: &str, how: &str) -> Result<PathBuf, String> {
-    // A test lies in <target>/<profile>/deps.
-    let test = std::env::current_exe().map_err(|error| error.to_string())?;
-    let profile = test.parent().and_then(Path::parent).ok_or("this test lies in no target folder")?;
-    let path = profile.join(name);
-    if path.is_file() { Ok(path) } else { Err(format!("{} is missing: {how}", path.display())) }
-}
 
 /// The folders of one exchange and the flags that every run of it gets.
 pub struct Exchange {
@@ -90,10 +67,7 @@ impl Exchange {
 
     /// Adds the files of the batch to the inbox and lays out its snapshot, and no other.
     pub fn put(&self, batch: &Batch) {
-        for (name, content) in &batch.files {
-            fs::write(self.path("inbox").join(name), content).unwrap();
-        }
-        snapshot_folder::lay_out(&self.path("tis"), &batch.snapshot);
+        put_batch(self.folder.path(), batch);
     }
 
     /// `tributary run --once` as of `now`, ready to be started.
@@ -142,25 +116,12 @@ impl Exchange {
 
     /// Reads the outbox. A file that was there before must be there with the same bytes.
     pub fn watch(&mut self) -> &BTreeMap<String, String> {
-        let now = self.outbox();
+        let now = outbox_files(&self.path("outbox"));
         for (name, content) in &self.seen {
             assert_eq!(now.get(name), Some(content), "{name} has changed or gone");
         }
         self.seen = now;
         &self.seen
-    }
-
-    /// The files in the outbox, without those under temporary names.
-    fn outbox(&self) -> BTreeMap<String, String> {
-        let Ok(entries) = fs::read_dir(self.path("outbox")) else { return BTreeMap::new() };
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names
-            .filter(|name| !name.starts_with('.'))
-            .map(|name| {
-                let content = fs::read_to_string(self.path("outbox").join(&name)).unwrap();
-                (name, content)
-            })
-            .collect()
     }
 
     /// Names in the outbox that nobody should meet after a batch.
@@ -171,6 +132,25 @@ impl Exchange {
     }
 }
 
+/// Adds the files of the batch to the inbox in `folder` and lays out its snapshot, and no other.
+pub(crate) fn put_batch(folder: &Path, batch: &Batch) {
+    for (name, content) in &batch.files {
+        fs::write(folder.join("inbox").join(name), content).unwrap();
+    }
+    snapshot_folder::lay_out(&folder.join("tis"), &batch.snapshot);
+}
+
+/// The files in an outbox, without those under temporary names.
+pub(crate) fn outbox_files(outbox: &Path) -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir(outbox) else { return BTreeMap::new() };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let read = |name: String| {
+        let content = fs::read_to_string(outbox.join(&name)).unwrap();
+        (name, content)
+    };
+    names.filter(|name| !name.starts_with('.')).map(read).collect()
+}
+
 /// Reads to the end on a thread of its own: a summary may be larger than a pipe.
 fn read_aside(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
@@ -178,31 +158,4 @@ fn read_aside(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
         from.unwrap().read_to_end(&mut content).unwrap();
         content
     })
-}
-
-/// Sends a signal to a process that this test has started.
-pub fn signal(id: u32, name: &str) {
-    // No library of the tree sends signals to others, and `kill` is everywhere.
-    let status = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).stderr(Stdio::null()).status();
-    assert!(status.is_ok(), "`kill` cannot be started");
-}
-
-/// The applicant records of a summary in the oracle's form, sorted.
-pub fn records(summary: &Value) -> Vec<ApplicantState> {
-    let text = |record: &Value, field: &str| record[field].as_str().map(str::to_owned);
-    let mut records: Vec<ApplicantState> = summary["records"]
-        .as_array()
-        .expect("--records is given")
-        .iter()
-        .map(|record| ApplicantState {
-            placement_id: record["placement_id"].as_u64().unwrap(),
-            position_id: record["position_id"].as_u64().unwrap(),
-            trainee_id: record["trainee_id"].as_u64().unwrap(),
-            office: text(record, "office").unwrap(),
-            status: text(record, "status").unwrap(),
-            file: text(record, "file"),
-        })
-        .collect();
-    records.sort();
-    records
 }

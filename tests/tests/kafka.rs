@@ -15,11 +15,12 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message};
 use tributary_esr_sample::{SampleRegion, Scale};
+use tributary_harness::process::program;
+use tributary_harness::{Services, fresh_namespace};
 use tributary_oracle::scenario;
 use tributary_tests::comparison::difference;
-use tributary_tests::process::{Exchange, program};
+use tributary_tests::process::Exchange;
 use tributary_tests::scenario_run::ScenarioRun;
-use tributary_tests::services::{Services, fresh_namespace};
 
 /// Kills of one batch at most: a start on Kafka takes seconds.
 const MOST_KILLS: u64 = 2;
@@ -44,7 +45,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn a_batch_that_is_killed_goes_on_where_it_was() {
-    let Some(services) = Services::find("a_batch_that_is_killed_goes_on_where_it_was") else { return };
+    let Some(services) = Services::find() else { return };
     let _shared = shared();
     let seeds: Vec<u64> = match number("TRIBUTARY_SEED") {
         Some(seed) => vec![seed],
@@ -66,7 +67,7 @@ fn a_batch_that_is_killed_goes_on_where_it_was() {
 
 /// One scenario in which each batch but the first meets a restart of `service`.
 fn restart_in_the_middle(service: &'static str, seed: u64) {
-    let Some(services) = Services::find(&format!("{service}_is_restarted_in_the_middle")) else { return };
+    let Some(services) = Services::find() else { return };
     let _alone = alone();
     let mut flags = services.flags(&fresh_namespace("restarted"));
     flags.extend(["--give-up-after".to_owned(), RESTART_LIMIT.as_secs().to_string()]);
@@ -118,8 +119,7 @@ fn two_days(flags: &[String]) -> BTreeMap<String, String> {
 
 #[test]
 fn kafka_and_the_embedded_log_lead_to_the_same_files_and_others_can_read_the_topics() {
-    let name = "kafka_and_the_embedded_log_lead_to_the_same_files_and_others_can_read_the_topics";
-    let Some(services) = Services::find(name) else { return };
+    let Some(services) = Services::find() else { return };
     let _shared = shared();
     let namespace = fresh_namespace("region");
     let (embedded, kafka) = (two_days(&[]), two_days(&services.flags(&namespace)));
@@ -201,7 +201,7 @@ fn topics(services: &Services, what: &str, namespace: &str) -> String {
 
 #[test]
 fn topics_are_planned_and_created_with_their_policies() {
-    let Some(services) = Services::find("topics_are_planned_and_created_with_their_policies") else { return };
+    let Some(services) = Services::find() else { return };
     let _shared = shared();
     let namespace = fresh_namespace("topics");
     let plan = topics(&services, "plan", &namespace);

@@ -4,10 +4,12 @@
 //! `TRIBUTARY_KILLED_SEEDS` is the number of scenarios, `TRIBUTARY_SEED` one of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tributary_harness::process::signal;
+use tributary_harness::wait_until;
 use tributary_oracle::{Batch, scenario};
-use tributary_tests::process::{Answer, signal};
+use tributary_tests::process::Answer;
 use tributary_tests::scenario_run::ScenarioRun;
 
 /// Kills of one batch at most, so that it comes to an end.
@@ -88,11 +90,8 @@ fn a_second_process_on_a_state_folder_is_refused_and_the_first_goes_on() {
     let now = batch.now.to_string();
     let first = run.exchange.command(&now).spawn().unwrap();
     // The second waits shortly for the lock, so the first must not be done by then: it is stopped while it holds it.
-    let begun = Instant::now();
-    while !run.exchange.path("state/schemas.json").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the first process does not start");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let started = run.exchange.path("state/schemas.json");
+    wait_until("the first process has started", Duration::from_secs(20), || started.exists());
     signal(first.id(), "STOP");
     let second = run.exchange.run(&now);
     assert_eq!(second.code, Some(2), "{second:?}");

@@ -5,15 +5,15 @@
 //! for how long; `tests/overload` sets it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag};
+use tributary_harness::process::{KilledOnDrop, built, signal};
+use tributary_harness::{Services, fresh_namespace};
 use tributary_position_join::flow::{FLOW, INBOXES};
 use tributary_runtime::Lag;
-use tributary_tests::process::{built, signal};
-use tributary_tests::services::{Services, fresh_namespace};
 
 const PARTITIONS: i32 = 4;
 const POSITIONS: &str = "3000";
@@ -26,16 +26,7 @@ const UNTIL_SLOW: u64 = 15;
 struct Overload {
     services: Services,
     namespace: String,
-    join: Option<Child>,
-}
-
-impl Drop for Overload {
-    fn drop(&mut self) {
-        if let Some(mut join) = self.join.take() {
-            let _ = join.kill();
-            let _ = join.wait();
-        }
-    }
+    join: Option<KilledOnDrop>,
 }
 
 /// What was seen while the input came too fast.
@@ -66,7 +57,8 @@ impl Overload {
 
     fn start_join(&mut self) {
         let mut command = self.command("position_join");
-        self.join = Some(command.args(["--instance", &self.namespace]).stdout(Stdio::null()).spawn().unwrap());
+        let join = command.args(["--instance", &self.namespace]).stdout(Stdio::null()).spawn().unwrap();
+        self.join = Some(KilledOnDrop(join));
     }
 
     /// What the program that makes and measures the data says.
@@ -124,7 +116,7 @@ fn flood(services: &Services, namespace: &str, seconds: u64) -> JoinHandle<Strin
 
 #[test]
 fn more_input_than_output_takes_no_more_memory_and_is_made_up_for() {
-    let Some(services) = Services::find("more_input_than_output_takes_no_more_memory_and_is_made_up_for") else {
+    let Some(services) = Services::find() else {
         return;
     };
     let seconds = std::env::var("TRIBUTARY_OVERLOAD_SECONDS").map_or(30, |text| text.parse::<u64>().unwrap());
@@ -144,9 +136,9 @@ fn more_input_than_output_takes_no_more_memory_and_is_made_up_for() {
     overload.settle();
 
     let after = overload.latency(RATE / 3, 10);
-    let join = overload.join.take().unwrap();
+    let mut join = overload.join.take().unwrap();
     signal(join.id(), "TERM");
-    assert!(join.wait_with_output().unwrap().status.success());
+    assert!(join.wait().unwrap().success());
     let verified = overload.data(&["verify"]);
     println!("{seconds} s, memory by tenths {:?} MB, lag up to {} records", samples.tenths(), samples.most_lag);
     println!("before {before}\nmeanwhile {meanwhile}\nafter {after}\n{verified}");

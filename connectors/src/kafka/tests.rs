@@ -8,13 +8,13 @@ mod outage;
 
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Message, Offset};
+use tributary_harness::{fresh_namespace, kafka};
 use tributary_runtime::conformance::{self, ConformanceTest, Killer, LogFactory, word_count};
 use tributary_runtime::memory::OwnedRecord;
 use tributary_runtime::{Lag, Log, LogError, Output, Poll, Producer, Role, Topic, TopicPartition};
@@ -23,24 +23,9 @@ use super::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, TopicChange, 
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The address of the broker; `None` means that the test is skipped.
-fn broker() -> Option<String> {
-    let found = std::env::var("TRIBUTARY_KAFKA").ok().filter(|address| !address.is_empty());
-    if found.is_none() {
-        let all = std::env::var("TRIBUTARY_TESTS").is_ok_and(|tests| tests == "all");
-        assert!(!all, "TRIBUTARY_KAFKA is not set, and TRIBUTARY_TESTS=all allows no test to be skipped");
-        eprintln!("skipped: TRIBUTARY_KAFKA does not say where a broker is");
-    }
-    found
-}
-
 /// A configuration with an unused namespace.
 fn configuration(broker: &str) -> KafkaConfiguration {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let namespace = format!("test-{now}-{}-{number}", std::process::id());
-    let mut configuration = KafkaConfiguration::new(broker, namespace, "a");
+    let mut configuration = KafkaConfiguration::new(broker, fresh_namespace("test"), "a");
     configuration.session_timeout = SESSION_TIMEOUT;
     configuration.transaction_timeout = Duration::from_secs(3);
     configuration
@@ -190,7 +175,7 @@ fn read_committed(configuration: &KafkaConfiguration, topic: &Topic, partition: 
 
 #[test]
 fn kafka_passes_the_conformance_suite() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let only = std::env::var("TRIBUTARY_CONFORMANCE").unwrap_or_default();
     let tests = conformance::all().into_iter().filter(|(name, _)| name.contains(&only));
     let tests = Mutex::new(tests.collect::<Vec<_>>().into_iter());
@@ -254,7 +239,7 @@ fn read(log: &mut KafkaLog, count: usize) -> Vec<(TopicPartition, i64)> {
 
 #[test]
 fn topics_are_planned_and_created_as_declared() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     let mut plan = TopicPlan::compare(&configuration, &word_count::TOPICS, 3, 1).unwrap();
     assert_eq!(plan.changes().len(), word_count::TOPICS.len());
@@ -266,7 +251,7 @@ fn topics_are_planned_and_created_as_declared() {
 
 #[test]
 fn other_partitions_are_a_conflict_and_nothing_is_changed() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &[&word_count::LINES]);
     let mut plan = TopicPlan::compare(&configuration, &word_count::TOPICS, 4, 1).unwrap();
@@ -286,7 +271,7 @@ fn a_setting_that_differs_is_altered_and_others_stay() {
         role: Role::Inbox,
         records: &[],
     };
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &[&SHORT]);
     let mut plan = TopicPlan::compare(&configuration, &[&word_count::LINES], 3, 1).unwrap();
@@ -304,7 +289,7 @@ fn a_setting_that_differs_is_altered_and_others_stay() {
 
 #[test]
 fn small_transactions_are_committed_in_a_few_milliseconds() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
     let lines = output(&word_count::LINES, &[("a", "1"), ("b", "2"), ("c", "3")]);
@@ -327,7 +312,7 @@ fn small_transactions_are_committed_in_a_few_milliseconds() {
 
 #[test]
 fn a_transaction_that_the_broker_has_ended_is_abortable_not_fenced() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let mut configuration = configuration(&broker);
     configuration.transaction_timeout = Duration::from_secs(1);
     create_topics(&configuration, &word_count::TOPICS);
@@ -355,7 +340,7 @@ fn a_transaction_that_the_broker_has_ended_is_abortable_not_fenced() {
 
 #[test]
 fn offsets_without_output_are_committed_too() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
     let mut producer = KafkaProducer::open(&configuration, "conformance", "source").unwrap();
@@ -378,7 +363,7 @@ fn offsets_without_output_are_committed_too() {
 
 #[test]
 fn a_missing_topic_is_named_with_what_to_do() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     let lag =
         KafkaLag::open(&configuration, &[("conformance", vec![&word_count::LINES])], word_count::PARTITIONS).unwrap();
@@ -392,7 +377,7 @@ fn a_missing_topic_is_named_with_what_to_do() {
 
 #[test]
 fn a_changelog_with_aborted_records_at_its_end_is_restored() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
     let mut log = KafkaLog::open(&configuration, "conformance", "0", &word_count::INBOXES).unwrap();

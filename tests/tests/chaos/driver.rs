@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tributary_connectors::kafka::KafkaLag;
+use tributary_harness::Services;
 use tributary_runtime::Lag;
 use tributary_runtime::memory::SimulationRng;
-use tributary_tests::services::Services;
 
 use crate::fault::{Fault, Plan, SESSION_TIMEOUT_MILLIS, TRANSACTION_TIMEOUT_MILLIS};
 use crate::members::Members;

@@ -13,13 +13,13 @@ use jiff::{Timestamp, ToSpan};
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaProducer, TopicPlan};
 use tributary_esr::flow::DECLARATION;
 use tributary_esr::topics;
+use tributary_harness::{Services, fresh_namespace};
 use tributary_oracle::{Batch, Oracle, Snapshot, scenario};
 use tributary_runtime::{Headers, Output, Producer as _, Topic};
 use tributary_schemas::records::esr::{FileKind, RunRequested};
 use tributary_schemas::{Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings};
 use tributary_tests::comparison::{comparable, difference};
-use tributary_tests::process::records;
-use tributary_tests::services::{Services, fresh_namespace};
+use tributary_tests::summary::records;
 
 use crate::driver::{Driver, Work};
 use crate::fault::{OF_EXCHANGE, Plan};
@@ -273,7 +273,7 @@ fn run(seed: u64, services: &Services, plan: Plan, deadline: Instant, figures: &
 
 #[test]
 fn files_are_those_of_the_oracle_whatever_dies() {
-    let Some(services) = Services::find("exchange::files_are_those_of_the_oracle_whatever_dies") else { return };
+    let Some(services) = Services::find() else { return };
     let _alone = alone();
     let (seed, started) = (seed(), Instant::now());
     let deadline = started + duration();

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
+use tributary_harness::Services;
+use tributary_harness::process::program;
 use tributary_oracle::Batch;
-use tributary_tests::process::program;
-use tributary_tests::services::Services;
 use tributary_tests::snapshot_folder;
 
 use crate::fault::SESSION_TIMEOUT_MILLIS;

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, TopicPlan};
+use tributary_harness::process::built;
+use tributary_harness::{Services, fresh_namespace};
 use tributary_position_join::flow::{FLOW, INBOXES};
 use tributary_position_join::sample::{Input, Sample, Size};
 use tributary_position_join::topics::{APP_RECORDS, OPEN};
 use tributary_runtime::partition_for_key;
-use tributary_tests::process::built;
-use tributary_tests::services::{Services, fresh_namespace};
 
 use crate::driver::{Driver, Work};
 use crate::fault::{OF_JOIN, Plan, SESSION_TIMEOUT_MILLIS};
@@ -92,7 +92,7 @@ fn verify(services: &Services, namespace: &str) -> String {
 
 #[test]
 fn nothing_is_lost_or_doubled_or_undone_whatever_dies() {
-    let Some(services) = Services::find("join::nothing_is_lost_or_doubled_or_undone_whatever_dies") else { return };
+    let Some(services) = Services::find() else { return };
     let _alone = alone();
     let (seed, during) = (seed(), duration());
     let namespace = fresh_namespace("chaos-join");

@@ -7,8 +7,8 @@ use rdkafka::types::RDKafkaApiKey;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLog, TopicPlan};
 use tributary_esr::topics::{DEAD_LETTER, SCHEDULE};
+use tributary_harness::{Services, fresh_namespace};
 use tributary_runtime::{Log, LogError, Output, Poll, Producer as _};
-use tributary_tests::services::{Services, fresh_namespace};
 
 use crate::proxy::Proxy;
 use crate::watch::consumer;
@@ -103,8 +103,7 @@ fn visible(broker: &BaseConsumer, configuration: &KafkaConfiguration) -> Vec<u64
 
 #[test]
 fn offsets_that_arrive_late_set_nothing_back() {
-    let name = "late::offsets_that_arrive_late_set_nothing_back";
-    let Some(services) = Services::find(name) else { return };
+    let Some(services) = Services::find() else { return };
     let _alone = alone();
     let namespace = fresh_namespace("late");
     let direct = KafkaConfiguration::new(&services.kafka, &namespace, "0");

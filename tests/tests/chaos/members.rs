@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use tributary_tests::services::Services;
+use tributary_harness::Services;
 
 /// The groups of the processes.
 pub struct Members {

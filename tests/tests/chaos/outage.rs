@@ -5,16 +5,15 @@ use std::time::Duration;
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, TopicPlan};
 use tributary_esr::flow::DECLARATION;
 use tributary_esr::topics;
+use tributary_harness::{Services, fresh_namespace};
 use tributary_runtime::{Lag, Output, Producer as _};
-use tributary_tests::services::{Services, fresh_namespace};
 
 use crate::proxy::Proxy;
 use crate::{alone, producer};
 
 #[test]
 fn what_is_left_to_do_is_known_with_the_first_answer_after_an_outage() {
-    let name = "outage::what_is_left_to_do_is_known_with_the_first_answer_after_an_outage";
-    let Some(services) = Services::find(name) else { return };
+    let Some(services) = Services::find() else { return };
     let _alone = alone();
     let proxy = Proxy::start(&services.proxied, &services.proxy_target);
     let configuration = KafkaConfiguration::new(&services.proxied, fresh_namespace("outage"), "0");

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tributary_tests::process::signal;
+use tributary_harness::process::{KilledOnDrop, signal};
 
 /// How long a process may take to end in good order.
 const END_LIMIT: Duration = Duration::from_mins(2);
@@ -16,7 +16,7 @@ pub type Program = Box<dyn Fn(&Path, &str) -> Command>;
 
 struct Member {
     instance: String,
-    child: Option<Child>,
+    child: Option<KilledOnDrop>,
 }
 
 /// The processes; they end with the value.
@@ -26,16 +26,6 @@ pub struct Processes {
     members: Vec<Member>,
     /// How many there have ever been, for their names.
     named: usize,
-}
-
-impl Drop for Processes {
-    /// A failed test leaves no process behind.
-    fn drop(&mut self) {
-        for child in self.members.iter_mut().filter_map(|member| member.child.as_mut()) {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }
 
 impl Processes {
@@ -60,7 +50,8 @@ impl Processes {
         let member = &mut self.members[number];
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let mut command = (self.program)(&self.folder.path().join(&member.instance), &member.instance);
-        member.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        member.child = Some(KilledOnDrop(child));
     }
 
     pub fn signal(&self, number: usize, name: &str) {

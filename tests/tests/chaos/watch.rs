@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use tributary_harness::Services;
 use tributary_runtime::{Cleanup, Topic};
-use tributary_tests::services::Services;
 
 /// How long it may take to read to the end.
 const END_LIMIT: Duration = Duration::from_mins(2);

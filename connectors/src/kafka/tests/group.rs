@@ -6,11 +6,11 @@ use tributary_runtime::conformance::word_count;
 use tributary_runtime::{Log as _, Poll, TopicPartition};
 
 use super::super::{KafkaConfiguration, KafkaLog};
-use super::{SESSION_TIMEOUT, broker, configuration, create_topics};
+use super::{SESSION_TIMEOUT, configuration, create_topics, kafka};
 
 #[test]
 fn a_worker_that_restarts_gets_its_partitions_at_once() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
     for life in 0..3 {
@@ -69,7 +69,7 @@ fn take_and_release(log: &mut KafkaLog, held: &mut Vec<TopicPartition>) -> bool 
 
 #[test]
 fn partitions_that_a_restart_during_a_rebalance_orphaned_get_a_member() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let mut configuration = configuration(&broker);
     // The session must not expire during the test.
     configuration.session_timeout = Duration::from_mins(1);
@@ -93,7 +93,7 @@ fn partitions_that_a_restart_during_a_rebalance_orphaned_get_a_member() {
 
 #[test]
 fn a_group_with_more_members_than_partitions_becomes_stable() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
     let partitions = word_count::PARTITIONS as usize;
@@ -115,7 +115,7 @@ fn a_group_with_more_members_than_partitions_becomes_stable() {
 
 #[test]
 fn a_newcomer_knows_what_other_members_have_before_it_joins() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
     let open = |slot| KafkaLog::open(&configuration, "conformance", slot, &word_count::INBOXES).unwrap();

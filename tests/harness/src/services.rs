@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::process::signal;
+use crate::skipped::skip;
 
 /// A broker and a registry.
 #[derive(Debug, Clone)]
@@ -25,10 +26,10 @@ pub struct Services {
 }
 
 impl Services {
-    /// The services that the environment names. `None` means that the test `name` has to do without, and is listed as
+    /// The services that the environment names. `None` means that this test has to do without, and is counted as
     /// skipped; where no test may be skipped, it fails.
-    pub fn find(name: &str) -> Option<Self> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    #[track_caller]
+    pub fn find() -> Option<Self> {
         let found = (|| {
             let kafka = variable("TRIBUTARY_KAFKA")?;
             let proxied = variable("TRIBUTARY_KAFKA_PROXIED")?;
@@ -36,17 +37,10 @@ impl Services {
             let registry = variable("TRIBUTARY_REGISTRY")?;
             Some(Self { kafka, proxied, proxy_target, registry, folder: variable("TRIBUTARY_SERVICES_DIR")? })
         })();
-        if found.is_some() {
-            return found;
+        if found.is_none() {
+            skip("no Kafka and registry");
         }
-        let text = format!("{name}: no Kafka and registry (see tests/services/README.md)");
-        assert!(variable("TRIBUTARY_TESTS").as_deref() != Some("all"), "{text}");
-        eprintln!("skipped {text}");
-        if let Some(path) = variable("TRIBUTARY_SKIPPED") {
-            let mut list = std::fs::File::options().create(true).append(true).open(path).unwrap();
-            writeln!(list, "{text}").unwrap();
-        }
-        None
+        found
     }
 
     /// The flags of `tributary run` on these services, with a namespace.
@@ -63,13 +57,13 @@ impl Services {
 
     /// Kills `kafka` or `registry` (-9) and starts it again after `pause`, on the same ports and data.
     pub fn restart(&self, service: &str, pause: Duration) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("services/restart");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/restart");
         let pause = pause.as_secs_f64().to_string();
         let output = Command::new(script).args([service, "--dir", &self.folder, "--pause", &pause]).output().unwrap();
         assert!(output.status.success(), "{service} did not come back: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Lets `kafka` or `registry` stand still for a while, its connections open.
+    /// Freezes `kafka` or `registry` for a while, its connections open.
     pub fn freeze(&self, service: &str, pause: Duration) {
         let process = std::fs::read_to_string(Path::new(&self.folder).join(service).join("pid")).unwrap();
         let process = process.trim().parse().unwrap();
@@ -80,7 +74,7 @@ impl Services {
 
     /// Limits how many bytes a second a client may send to the broker; 0 lifts the limit.
     pub fn limit(&self, client: &str, bytes_per_second: u32) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("services/limit");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/limit");
         let bytes = bytes_per_second.to_string();
         let output = Command::new(script).args(["--dir", &self.folder, client, &bytes]).output().unwrap();
         assert!(output.status.success(), "{client} is not limited: {}", String::from_utf8_lossy(&output.stderr));
@@ -106,6 +100,31 @@ impl Services {
         assert!(answer.split(' ').nth(1) == Some("200"), "{path}: {answer}");
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
+}
+
+/// `host:port` of the broker; `None` means that this test is skipped, as for [`Services::find`].
+#[track_caller]
+pub fn kafka() -> Option<String> {
+    let found = variable("TRIBUTARY_KAFKA");
+    if found.is_none() {
+        skip("no Kafka");
+    }
+    found
+}
+
+/// URL of the registry; `None` means that this test is skipped, as for [`Services::find`].
+#[track_caller]
+pub fn registry() -> Option<String> {
+    let found = variable("TRIBUTARY_REGISTRY");
+    if found.is_none() {
+        skip("no registry");
+    }
+    found
+}
+
+/// A variable of the environment that is not empty.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
 /// A namespace that nobody has used.

@@ -1,0 +1,14 @@
+//! What tests of all crates share: the services they need, namespaces that nobody has used, and processes that end with
+//! their test.
+//!
+//! It depends on no crate of the workspace, so that each can have it as a dev-dependency.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+pub mod process;
+pub mod services;
+mod skipped;
+mod waiting;
+
+pub use services::{Services, fresh_namespace, kafka, registry};
+pub use waiting::wait_until;
