@@ -7,7 +7,8 @@
 use std::path::PathBuf;
 
 use tributary_oracle::{Batch, Snapshot};
-use tributary_tests::simulated_flow::{SimulatedFlow, Trouble};
+use tributary_tests::simulated_exchange::SimulatedExchange;
+use tributary_tests::simulated_process::Trouble;
 
 const RMF: &str = "DE_EOE_RMF_20261120_00000001.DAT";
 const RMC: &str = "DE_EOE_RMC_20261121_00000002.DAT";
@@ -57,7 +58,7 @@ fn batch(now: &str, file: (&str, &str), placements: String) -> Batch {
 
 #[test]
 fn rtc_app_and_dnc_files_are_written_byte_for_byte() {
-    let mut flow = SimulatedFlow::new(0, &["EOE"], Trouble::default());
+    let mut flow = SimulatedExchange::new(0, &["EOE"], Trouble::default());
     flow.run(&batch("2026-11-20T14:30:00Z", (RMF, POSITIONS), placements("2026-12-01", "2026-12-02")));
     flow.run(&batch("2026-11-21T14:30:00Z", (RMC, CHANGES), placements("2026-12-08", "2026-12-09")));
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../pipeline/esr/tests/golden");

@@ -8,10 +8,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::thread;
 
-use tributary_oracle::{Oracle, Outcome, scenario};
+use tributary_oracle::{Oracle, scenario};
 use tributary_runtime::memory::Faults;
 use tributary_tests::comparison::{comparable, difference};
-use tributary_tests::simulated_flow::{OfficeFigures, Record, SimulatedFlow, Trouble};
+use tributary_tests::simulated_exchange::SimulatedExchange;
+use tributary_tests::simulated_process::Trouble;
+use tributary_tests::summary;
 
 /// A number that the environment sets.
 fn asked(name: &str) -> Option<u64> {
@@ -26,71 +28,31 @@ fn seeds(count: u64) -> Vec<u64> {
 }
 
 /// Runs the scenario of a seed and compares after each batch.
-fn check(seed: u64, trouble: Trouble) -> Result<SimulatedFlow, String> {
+fn check(seed: u64, trouble: Trouble) -> Result<SimulatedExchange, String> {
     let offices = scenario::offices(seed);
     let mut oracle = Oracle::new(&offices);
-    let mut flow = SimulatedFlow::new(seed, &offices, trouble);
+    let mut flow = SimulatedExchange::new(seed, &offices, trouble);
     if asked("TRIBUTARY_SEED").is_some() {
         flow.trace();
     }
     let mut expected_files = BTreeMap::new();
     for (at, batch) in scenario::scenario(seed).iter().enumerate() {
         let expected = oracle.run(batch);
-        flow.run(batch);
+        let found = flow.run(batch);
         expected_files.extend(comparable(&expected.files));
-        compare(&mut flow, &expected, &expected_files).map_err(|text| {
+        let differ =
+            || difference(&expected_files, &comparable(&flow.files())).map(|text| format!("files differ\n{text}"));
+        let differ = summary::difference(&expected, &found).or_else(differ);
+        differ.map_or(Ok(()), Err).map_err(|text| {
             let death = flow.death().map(|what| format!(", after a death ({what})")).unwrap_or_default();
-            format!("seed {seed}, batch {at} at {}{death}: {text}", batch.now)
+            format!("seed {seed}, batch {at} at {}{death}: {text}\n{}", batch.now, flow.report())
         })?;
     }
     Ok(flow)
 }
 
-fn compare(flow: &mut SimulatedFlow, expected: &Outcome, files: &BTreeMap<String, String>) -> Result<(), String> {
-    if let Some(text) = difference(files, &comparable(&flow.files())) {
-        return Err(format!("files differ\n{text}\n{}", flow.report()));
-    }
-    let held = flow.look();
-    let (expected_records, records) = (records_of(expected), held.records);
-    if expected_records != records {
-        let missing: Vec<_> = expected_records.iter().filter(|record| !records.contains(record)).collect();
-        let surplus: Vec<_> = records.iter().filter(|record| !expected_records.contains(record)).collect();
-        return Err(format!("records differ\nexpected {missing:#?}\nfound {surplus:#?}"));
-    }
-    for (office, counts) in &expected.offices {
-        let found = held.offices.get(office).copied().unwrap_or_default();
-        let wanted = OfficeFigures { positions: counts.positions, live: counts.live, matched: counts.matched };
-        if found != wanted || counts.matched + counts.unmatched != counts.live {
-            return Err(format!("positions of {office} differ: expected {counts:?}, found {found:?}"));
-        }
-    }
-    let inbound: BTreeMap<String, &str> =
-        expected.inbound.iter().map(|file| (file.name.clone(), file.status.as_str())).collect();
-    if inbound != held.inbound {
-        return Err(format!("inbound files differ: expected {inbound:?}, found {:?}", held.inbound));
-    }
-    Ok(())
-}
-
-fn records_of(outcome: &Outcome) -> Vec<Record> {
-    let mut records: Vec<Record> = outcome
-        .records
-        .iter()
-        .map(|record| Record {
-            office: record.office.clone(),
-            placement_id: record.placement_id as i64,
-            position_id: record.position_id as i64,
-            trainee_id: record.trainee_id as i64,
-            status: record.status.clone(),
-            file: record.file.clone(),
-        })
-        .collect();
-    records.sort();
-    records
-}
-
 /// Checks each seed, on all processors, and hands on what became of it.
-fn check_all(count: u64, trouble: impl Fn(u64) -> Trouble + Sync, each: impl FnMut(&SimulatedFlow) + Send) {
+fn check_all(count: u64, trouble: impl Fn(u64) -> Trouble + Sync, each: impl FnMut(&SimulatedExchange) + Send) {
     let seeds = Mutex::new(seeds(count).into_iter());
     let next = || seeds.lock().unwrap().next();
     let (each, failures) = (Mutex::new(each), Mutex::new(BTreeMap::new()));

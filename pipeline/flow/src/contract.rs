@@ -157,6 +157,8 @@ pub struct BatchRequest<'a> {
     pub statistics: bool,
     /// Hears what is being done.
     pub progress: &'a dyn Fn(&str),
+    /// Prints the summary. Until it has succeeded, the same request continues the same batch.
+    pub print: &'a dyn Fn(&str) -> Result<(), Failure>,
 }
 
 /// Runs flows for a demo.

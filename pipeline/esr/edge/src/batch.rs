@@ -34,7 +34,7 @@ pub(crate) fn run_and_print(exchange: &Exchange, request: &BatchRequest<'_>) -> 
     } else {
         text::summary(&summary)
     };
-    tributary_flow::print(&text)?;
+    (request.print)(&text)?;
     finish(exchange)
 }
 

@@ -55,6 +55,7 @@ fn batch(options: &RunOptions, surroundings: Surroundings, flows: &[FlowToRun]) 
         as_json: options.output == OutputForm::Json,
         statistics: options.statistics,
         progress: &progress::show,
+        print: &tributary_flow::print,
     };
     let state = surroundings.settings.state.clone();
     let host = ProcessHost { surroundings, declaration: flow.declaration };

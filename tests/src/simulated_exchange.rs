@@ -1,0 +1,132 @@
+//! The exchange with ESR in a simulated process: the folders, batches and summaries of `tributary run --once`.
+
+mod stale;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Mutex;
+
+use clap::{Arg, ArgAction, Command};
+use serde_json::Value;
+use tempfile::TempDir;
+use tributary_esr::flow::DECLARATION;
+use tributary_esr::inbound::Inbound;
+use tributary_esr::report::{Event, Report};
+use tributary_esr::topics;
+use tributary_esr_edge::Esr;
+use tributary_flow::configuration::ConfigurationFile;
+use tributary_flow::{BatchRequest, Flow, Process};
+use tributary_oracle::Batch;
+
+use crate::process::{outbox_files, put_batch};
+use crate::simulated_process::{Simulation, Trouble, memory_folder};
+
+/// By this file a process knows what the last snapshot said.
+const KNOWN_LINES: &str = "snapshot-lines";
+
+/// The exchange, its log and its folders.
+pub struct SimulatedExchange {
+    simulation: Simulation,
+    folder: TempDir,
+    /// Every file ever seen in the outbox.
+    seen: BTreeMap<String, String>,
+}
+
+impl SimulatedExchange {
+    /// An exchange that serves `offices`.
+    pub fn new(seed: u64, offices: &[&str], trouble: Trouble) -> Self {
+        let folder = memory_folder();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        ["inbox", "tis"].iter().for_each(|name| fs::create_dir(path(name)).unwrap());
+        let once = Arg::new("once").long("once").action(ArgAction::SetTrue);
+        let (inbox, tis, outbox, offices) = (path("inbox"), path("tis"), path("outbox"), offices.join(","));
+        let typed = ["run", "--once", "--records", "--inbox", &inbox, "--tis", &tis, "--outbox", &outbox];
+        let options = Esr.run_options(Command::new("run").arg(once));
+        let options = options.get_matches_from(typed.into_iter().chain(["--offices", &offices]));
+        let configured = Esr.configure(&ConfigurationFile::read(None).unwrap(), &options).unwrap();
+        let simulation = Simulation::open(seed, &DECLARATION, &*configured, trouble);
+        Self { simulation, folder, seen: BTreeMap::new() }
+    }
+
+    /// Writes each step of the run to standard error.
+    pub fn trace(&self) {
+        self.simulation.process.trace();
+    }
+
+    /// One batch, as `run --once` does it; its summary.
+    pub fn run(&mut self, batch: &Batch) -> Value {
+        put_batch(self.folder.path(), batch);
+        let known_lines = self.simulation.process.state().join(KNOWN_LINES);
+        if self.simulation.process.chance(0.5) && known_lines.exists() {
+            fs::remove_file(known_lines).unwrap();
+        }
+        let summary = Mutex::new(String::new());
+        let request = BatchRequest {
+            now: batch.now,
+            as_json: true,
+            statistics: false,
+            progress: &|_| {},
+            print: &|text| {
+                summary.lock().unwrap().push_str(text);
+                Ok(())
+            },
+        };
+        self.simulation.flow.batch(&request).unwrap();
+        let summary = summary.into_inner().unwrap();
+        serde_json::from_str(&summary).unwrap()
+    }
+
+    /// The files written so far. One that was there before must be there with the same bytes.
+    pub fn files(&mut self) -> BTreeMap<String, String> {
+        let files = outbox_files(&self.folder.path().join("outbox"));
+        for (name, content) in &self.seen {
+            assert_eq!(files.get(name), Some(content), "{name} has changed or gone");
+        }
+        self.seen.clone_from(&files);
+        files
+    }
+
+    /// How many moments there were at which a process could die; see [`tributary_runtime::memory::Faults::die_at`].
+    pub fn moments(&self) -> u64 {
+        self.simulation.process.broker().moments()
+    }
+
+    /// What was happening when a process died of [`tributary_runtime::memory::Faults::die_at`].
+    pub fn death(&self) -> Option<String> {
+        self.simulation.process.broker().death()
+    }
+
+    /// How many answers reached a position after answers to a later subscription of it.
+    pub fn stale_answers(&self) -> usize {
+        let process = &self.simulation.process;
+        stale::answers(process.broker(), process.codec(), process.flow_partitions())
+    }
+
+    /// Everything that was reported, and the ledger, as text: for the message of a failed test.
+    pub fn report(&self) -> String {
+        let process: &dyn Process = &*self.simulation.process;
+        let mut text = process.inspect(reported).unwrap();
+        text.extend(process.inspect(ledger).unwrap());
+        for partition in 0..process.flow_partitions() {
+            for letter in self.simulation.process.broker().read_committed(topics::DEAD_LETTER.name, partition) {
+                let headers = letter.headers();
+                let headers = headers.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)));
+                text.push(format!("dead letter {}\n", headers.collect::<Vec<_>>().join(" ")));
+            }
+        }
+        text.concat()
+    }
+}
+
+fn reported(report: &Report) -> String {
+    let line = |event: &Event| match event {
+        Event::File(file) => format!("{} {:?} {}\n", file.file_name, file.status, file.note),
+        Event::Alert(alert) if alert.code == "left-blank" => String::new(),
+        Event::Alert(alert) => format!("alert {}: {}\n", alert.code, alert.text),
+    };
+    report.events_since(0).map(line).collect()
+}
+
+fn ledger(inbound: &Inbound) -> String {
+    inbound.ledger().map(|(name, entry)| format!("ledger {name} {:?}\n", entry.status)).collect()
+}
