@@ -9,3 +9,4 @@ pub mod simulated_exchange;
 pub mod simulated_process;
 pub mod snapshot_folder;
 pub mod summary;
+pub mod toy;
