@@ -104,19 +104,32 @@ impl Context {
 }
 
 /// The London date of an instant: all windows use it (10.1).
-pub fn london_date(timestamp_millis: i64) -> Date {
-    Date::from_civil(london_time(timestamp_millis).date())
+///
+/// # Errors
+/// As [`london_time`].
+pub fn london_date(timestamp_millis: i64) -> Result<Date, ProcessError> {
+    Ok(Date::from_civil(london_time(timestamp_millis)?.date()))
 }
 
 /// The London time of an instant.
-pub fn london_time(timestamp_millis: i64) -> jiff::civil::DateTime {
-    let instant = jiff::Timestamp::from_millisecond(timestamp_millis).unwrap_or_default();
-    instant.to_zoned(london()).datetime()
+///
+/// # Errors
+/// A dead letter for an instant outside the years -9999 to 9999. A stop when the rules of London time are missing: with
+/// others, records would fall on other dates.
+pub fn london_time(timestamp_millis: i64) -> Result<jiff::civil::DateTime, ProcessError> {
+    let instant = jiff::Timestamp::from_millisecond(timestamp_millis).map_err(|_| {
+        let text = format!("{timestamp_millis} ms since 1970 is not a time of the calendar: correct it at its source");
+        ProcessError::dead_letter("time-out-of-range", text)
+    })?;
+    Ok(london()?.to_datetime(instant))
 }
 
-fn london() -> jiff::tz::TimeZone {
-    static LONDON: std::sync::OnceLock<jiff::tz::TimeZone> = std::sync::OnceLock::new();
-    LONDON.get_or_init(|| jiff::tz::TimeZone::get("Europe/London").unwrap_or(jiff::tz::TimeZone::UTC)).clone()
+fn london() -> Result<&'static jiff::tz::TimeZone, ProcessError> {
+    static LONDON: std::sync::LazyLock<Option<jiff::tz::TimeZone>> =
+        std::sync::LazyLock::new(|| jiff::tz::TimeZone::get("Europe/London").ok());
+    LONDON.as_ref().ok_or_else(|| {
+        ProcessError::Stop("the time zone Europe/London is not known: install the time zone database".to_owned())
+    })
 }
 
 /// The form of a DPN by which it is matched: trimmed, ASCII letters in upper case (R1).
@@ -137,9 +150,17 @@ mod tests {
 
     #[test]
     fn london_date_follows_summer_time() {
-        let timestamp = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
-        assert_eq!(london_date(timestamp("2026-06-30T23:30:00Z")).to_string(), "2026-07-01");
-        assert_eq!(london_date(timestamp("2026-12-31T23:30:00Z")).to_string(), "2026-12-31");
+        let date_at = |text: &str| london_date(text.parse::<jiff::Timestamp>().unwrap().as_millisecond()).unwrap();
+        assert_eq!(date_at("2026-06-30T23:30:00Z").to_string(), "2026-07-01");
+        assert_eq!(date_at("2026-12-31T23:30:00Z").to_string(), "2026-12-31");
+    }
+
+    #[test]
+    fn a_time_outside_the_calendar_is_a_dead_letter() {
+        for time in [i64::MIN, i64::MAX] {
+            let error = london_date(time).unwrap_err();
+            assert!(matches!(error, ProcessError::DeadLetter { code: "time-out-of-range", .. }), "{error}");
+        }
     }
 
     #[test]

@@ -16,9 +16,10 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 use tributary_schemas::{Date, RecordType};
 
-use crate::context::Context;
+use crate::context::{Context, london_date};
 use crate::format::FileName;
 use crate::format::name::FileNameError;
+use crate::outgoing::RunTimes;
 
 pub use state::{ApplicantState, Status};
 
@@ -68,10 +69,11 @@ struct OpenRunKey {
     office: String,
 }
 
-/// Such a run with the name of its file.
+/// Such a run with what was read from it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct OpenRun {
     name: FileName,
+    times: RunTimes,
     run: ExportRun,
 }
 
@@ -114,12 +116,13 @@ impl Exporter {
         let name: FileName = run.file_name.parse().map_err(|error: FileNameError| {
             ProcessError::dead_letter("not-a-file-name", format!("run {} of {}: {error}", run.run, run.office))
         })?;
+        let times = RunTimes::new(run.now, run.previous_run)?;
         if run.kind == FileKind::App {
-            self.export_applicants(&run, &name, output);
+            self.export_applicants(&run, &name, times, output);
             return Ok(());
         }
         let id = run.run;
-        self.open_runs.put(OpenRunKey { run: id, office: run.office.clone() }, OpenRun { name, run });
+        self.open_runs.put(OpenRunKey { run: id, office: run.office.clone() }, OpenRun { name, times, run });
         self.export_notifications(id, output);
         Ok(())
     }
@@ -132,7 +135,7 @@ impl Processor for Exporter {
         }
         let framed = self.context.open(record)?;
         match framed.record_type() {
-            RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, record.timestamp),
+            RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, london_date(record.timestamp)?),
             RecordType::EsrNotification => self.keep_row(framed.read()?),
             RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output),
             RecordType::EsrExportRun => self.run(framed.read()?, output)?,

@@ -136,12 +136,12 @@ impl Inbound {
             (Decision::Refuse, LedgerStatus::Parked) => {
                 entry.status = LedgerStatus::Refused;
                 self.event(&name, &decision.file_name, FileStatus::Refused, "refused by an operator", output);
-                self.confirm(&name, &decision.file_name, &mut entry, now, output);
+                self.confirm(&name, &decision.file_name, &mut entry, now, output)?;
             }
             (Decision::Release, _) if entry.confirmation_held => {
                 entry.confirmation_held = false;
                 let rows = self.confirmation_rows(&decision.file_name, &entry);
-                self.write_confirmation(&name, rows, now, output);
+                self.write_confirmation(&name, rows, now, output)?;
             }
             (decision, status) => {
                 let text = format!("{decision} does not fit a file that is {status:?}");
@@ -190,14 +190,21 @@ impl Inbound {
         let room = 20_usize.saturating_sub(entry.unnamed_examples.len());
         entry.unnamed_examples.extend(done.unnamed_examples.iter().take(room));
         if entry.answered.len() as i32 == done.partitions {
-            self.finish(&name, &done.file_name, &mut entry, now, output);
+            self.finish(&name, &done.file_name, &mut entry, now, output)?;
         }
         self.ledger.put(done.file_name.clone(), entry);
         Ok(())
     }
 
     /// Everybody has answered: the file is processed and confirmed.
-    fn finish(&mut self, name: &FileName, file_name: &str, entry: &mut LedgerEntry, now: i64, output: &mut Output) {
+    fn finish(
+        &mut self,
+        name: &FileName,
+        file_name: &str,
+        entry: &mut LedgerEntry,
+        now: i64,
+        output: &mut Output,
+    ) -> Result<(), ProcessError> {
         entry.status = LedgerStatus::Processed;
         self.processed_event(name, file_name, entry, output);
         if entry.unnamed > 0 {
@@ -210,11 +217,18 @@ impl Inbound {
             );
             self.context.alert(output, Severity::Warning, "positions-not-named", file_name, text);
         }
-        self.confirm(name, file_name, entry, now, output);
+        self.confirm(name, file_name, entry, now, output)
     }
 
     /// Writes the RTC of a file, or holds it back when another file's has its name (D12): ESR would get one of them only.
-    fn confirm(&mut self, name: &FileName, file_name: &str, entry: &mut LedgerEntry, now: i64, output: &mut Output) {
+    fn confirm(
+        &mut self,
+        name: &FileName,
+        file_name: &str,
+        entry: &mut LedgerEntry,
+        now: i64,
+        output: &mut Output,
+    ) -> Result<(), ProcessError> {
         let confirmation = name.with_kind(FileKind::Rtc).to_string();
         let other = self.confirmations.get(&confirmation).filter(|confirmed| *confirmed != file_name);
         if let Some(other) = other {
@@ -224,11 +238,11 @@ impl Inbound {
             );
             self.context.alert(output, Severity::Warning, "confirmation-held", file_name, text);
             self.event(name, file_name, FileStatus::Held, "the RTC of another file has the same name (D12)", output);
-            return;
+            return Ok(());
         }
         self.confirmations.put(confirmation, file_name.to_owned());
         let rows = self.confirmation_rows(file_name, entry);
-        self.write_confirmation(name, rows, now, output);
+        self.write_confirmation(name, rows, now, output)
     }
 
     fn processed_event(&self, name: &FileName, file_name: &str, entry: &LedgerEntry, output: &mut Output) {
@@ -277,16 +291,23 @@ impl Inbound {
         rtc::rows(&self.context.templates, &verdicts, &counts)
     }
 
-    fn write_confirmation(&mut self, name: &FileName, rows: Vec<String>, now: i64, output: &mut Output) {
+    fn write_confirmation(
+        &mut self,
+        name: &FileName,
+        rows: Vec<String>,
+        now: i64,
+        output: &mut Output,
+    ) -> Result<(), ProcessError> {
         let name = name.with_kind(FileKind::Rtc);
         let office = name.office.as_str().to_owned();
-        let times = RunTimes { now, previous: self.last_confirmation.get(&office).copied() };
+        let times = RunTimes::new(now, self.last_confirmation.get(&office).copied())?;
         let mut file = OutgoingFile::start(&self.context, &name, times, output);
         for row in rows {
             file.row(row, output);
         }
         file.close(FileKind::Rtc, output);
         self.last_confirmation.put(office, now);
+        Ok(())
     }
 
     fn verdicts_of(&self, file_name: &str) -> impl Iterator<Item = &LineVerdict> {

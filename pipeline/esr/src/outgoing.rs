@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
 use tributary_flow::whole_file::{self, Closing};
-use tributary_runtime::Output;
+use tributary_runtime::{Output, ProcessError};
 use tributary_schemas::records::esr::FileKind;
 use tributary_schemas::records::tributary::Severity;
 
@@ -23,17 +25,27 @@ pub(crate) struct OutgoingFile<'a> {
     lost: LostValues,
 }
 
-/// When a file is created, and the run before it (D51).
-#[derive(Debug, Clone, Copy)]
+/// London times at which a file is created, and of the run before it (D51).
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct RunTimes {
-    pub(crate) now: i64,
-    pub(crate) previous: Option<i64>,
+    now: DateTime,
+    previous: Option<DateTime>,
+}
+
+impl RunTimes {
+    /// Of instants in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// As [`london_time`].
+    pub(crate) fn new(now: i64, previous: Option<i64>) -> Result<Self, ProcessError> {
+        Ok(Self { now: london_time(now)?, previous: previous.map(london_time).transpose()? })
+    }
 }
 
 impl<'a> OutgoingFile<'a> {
     /// Starts a file with its header.
     pub(crate) fn start(context: &'a Context, name: &FileName, times: RunTimes, output: &mut Output) -> Self {
-        let header = context.templates.header(name, times.previous.map(london_time), london_time(times.now));
+        let header = context.templates.header(name, times.previous, times.now);
         let file = whole_file::OutgoingFile::start(&context.codec, &topics::WRITER, name.to_string());
         let mut file = Self { context, name: *name, file, lost: LostValues::default() };
         file.written_row(&"the header", header, output);

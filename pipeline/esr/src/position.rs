@@ -181,7 +181,8 @@ impl Positions {
         if pair.is_some_and(|pair| pair.exported.is_some()) {
             return Ok(());
         }
-        let ended = placement.date_to.is_some_and(|end| end < london_date(record.timestamp));
+        let today = london_date(record.timestamp)?;
+        let ended = placement.date_to.is_some_and(|end| end < today);
         if pair.is_none() && ended {
             return Ok(());
         }
@@ -233,16 +234,15 @@ impl Processor for Positions {
         let framed = self.context.open(record)?;
         if framed.record_type() == RecordType::EsrFileEnd {
             let end = framed.read::<FileEnd>()?;
-            self.file_done(&end, output);
-            return Ok(());
+            return self.file_done(&end, output);
         }
         let id = PositionId(key::id(record)?);
         match framed.record_type() {
             RecordType::EsrPositionLine => {
-                self.position_line(&framed.read()?, output);
+                self.position_line(&framed.read()?, output)?;
             }
             RecordType::EsrReconciliationLine => {
-                self.reconciliation_line(framed.read()?, output);
+                self.reconciliation_line(framed.read()?, output)?;
             }
             RecordType::EsrPostMatch => self.matched(id, &framed.read()?, output),
             RecordType::EsrPositionPlacement => {

@@ -339,7 +339,7 @@ impl Processor for Posts {
             return Ok(());
         }
         let number = key::text(record)?;
-        let today = london_date(record.timestamp);
+        let today = london_date(record.timestamp)?;
         match framed.record_type() {
             RecordType::EsrPostAtNumber => self.post_arrived(number, &framed.read()?, output),
             RecordType::EsrPostGone => self.post_gone(number, &framed.read()?, output),

@@ -13,6 +13,7 @@ use tributary_schemas::records::tributary::{Clock, Severity};
 use tributary_schemas::{Date, RecordType};
 
 use crate::context::{Context, london_date, london_time};
+use crate::format::office::OfficeError;
 use crate::format::{FileName, Office};
 use crate::topics;
 
@@ -53,10 +54,10 @@ impl Schedule {
         last.all(|last| last == Some(&now))
     }
 
-    fn clock(&self, state: &mut ScheduleState, now: i64, output: &mut Output) {
+    fn clock(&self, state: &mut ScheduleState, now: i64, output: &mut Output) -> Result<(), ProcessError> {
         let times = &self.context.settings.configuration.schedule;
         let due = [(FileKind::App, times.applicants), (FileKind::Dnc, times.notifications)];
-        let (today, time) = (london_date(now), london_time(now).time());
+        let (today, time) = (london_date(now)?, london_time(now)?.time());
         for (kind, run_time) in due {
             let past = time >= run_time.0;
             let Some(last) = state.last_by_clock.get(&kind) else {
@@ -68,23 +69,25 @@ impl Schedule {
             if *last < today && (past || missed) {
                 // A missed run takes place once, whatever the number of dates missed (D36).
                 let request = RunRequested { now, kind, offices: self.context.offices.to_vec(), include_late: false };
-                self.run(state, &request, output);
+                self.run(state, &request, output)?;
                 state.last_by_clock.insert(kind, if past { today } else { today.plus_days(-1) });
             }
         }
+        Ok(())
     }
 
-    fn run(&self, state: &mut ScheduleState, request: &RunRequested, output: &mut Output) {
+    fn run(&self, state: &mut ScheduleState, request: &RunRequested, output: &mut Output) -> Result<(), ProcessError> {
+        let offices = offices_of(request)?;
+        let time = london_time(request.now)?;
         if state.last_now.is_some_and(|last| request.now < last) {
-            let text = format!("the run of {} lies before the last one and is refused (D36)", london_time(request.now));
+            let text = format!("the run of {time} lies before the last one and is refused (D36)");
             self.context.alert(output, Severity::Error, "run-before-last", request.kind.symbol(), text);
-            return;
+            return Ok(());
         }
         state.run += 1;
         state.last_now = Some(request.now);
-        let today = london_date(request.now);
-        for office in &request.offices {
-            let Some(office_code) = Office::from_bytes(office.as_bytes()) else { continue };
+        let today = Date::from_civil(time.date());
+        for (office, office_code) in request.offices.iter().zip(offices) {
             let number = state.next_number(&self.context, request.kind);
             let Some(name) = FileName::new(office_code, request.kind, today.to_civil(), number) else {
                 let text = format!("number {number} does not fit into eight digits: restart the counter with ESR");
@@ -109,6 +112,7 @@ impl Schedule {
         if request.kind == FileKind::Dnc {
             self.cut(state, request, today, output);
         }
+        Ok(())
     }
 
     fn cut(&self, state: &mut ScheduleState, request: &RunRequested, today: Date, output: &mut Output) {
@@ -122,6 +126,16 @@ impl Schedule {
         state.last_tick = Some(today);
         output.broadcast(&topics::POST, b"run", |buffer| self.context.write(&cut, buffer));
     }
+}
+
+/// The offices of a request that can be met as a whole, so that none is left out of a run in silence.
+fn offices_of(request: &RunRequested) -> Result<Vec<Office>, ProcessError> {
+    if !matches!(request.kind, FileKind::App | FileKind::Dnc) {
+        let text = format!("{} files are not written in runs: ask for APP or DNC", request.kind);
+        return Err(ProcessError::dead_letter("kind-without-runs", text));
+    }
+    let parsed: Result<Vec<Office>, _> = request.offices.iter().map(|office| office.parse()).collect();
+    parsed.map_err(|error: OfficeError| ProcessError::dead_letter("not-an-office", error.to_string()))
 }
 
 /// One day tick per date since the last, in order; a second run on a day ticks again (D36).
@@ -149,8 +163,8 @@ impl Processor for Schedule {
         let before = self.state.get(&()).cloned().unwrap_or_default();
         let mut state = before.clone();
         match framed.record_type() {
-            RecordType::TributaryClock => self.clock(&mut state, framed.read::<Clock>()?.now, output),
-            RecordType::EsrRunRequested => self.run(&mut state, &framed.read()?, output),
+            RecordType::TributaryClock => self.clock(&mut state, framed.read::<Clock>()?.now, output)?,
+            RecordType::EsrRunRequested => self.run(&mut state, &framed.read()?, output)?,
             _ => return Err(unexpected(&framed)),
         }
         if state != before {

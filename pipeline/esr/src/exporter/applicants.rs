@@ -12,14 +12,14 @@ use tributary_schemas::types::tis::PlacementId;
 use super::state::{ApplicantState, Status, content_digest, missing_field};
 use super::{ApplicantKey, ExportedRow, Exporter, PendingKey, WaitingKey, rows};
 use crate::applicant::ApplicantKeyError;
-use crate::context::{fold_deanery_number, london_date};
+use crate::context::fold_deanery_number;
 use crate::format::FileName;
 use crate::outgoing::{OutgoingFile, RunTimes, SINGLE_ALERTS};
 use crate::topics;
 
 impl Exporter {
-    /// A new or changed record (A3).
-    pub(super) fn changed(&mut self, applicant: Applicant, timestamp: i64) {
+    /// A new or changed record (A3). `today` is the date of what caused it (D20).
+    pub(super) fn changed(&mut self, applicant: Applicant, today: Date) {
         let key = ApplicantKey {
             office: applicant.office.clone(),
             placement: applicant.placement_id,
@@ -39,9 +39,7 @@ impl Exporter {
             file: None,
             reason: (!applicant.warnings.is_empty()).then(|| applicant.warnings.join("; ")),
             digest,
-            effective_date: at_run
-                .filter(|(before, _)| *before == digest)
-                .map_or_else(|| london_date(timestamp), |(_, date)| date),
+            effective_date: at_run.filter(|(before, _)| *before == digest).map_or(today, |(_, date)| date),
             at_run,
             seen_by_run: old.as_ref().is_some_and(|old| old.seen_by_run),
             applicant: None,
@@ -95,11 +93,10 @@ impl Exporter {
     }
 
     /// One run of one office: chooses the rows and sends the file (A5, A10-A12, D24, D25).
-    pub(super) fn export_applicants(&mut self, run: &ExportRun, name: &FileName, output: &mut Output) {
+    pub(super) fn export_applicants(&mut self, run: &ExportRun, name: &FileName, times: RunTimes, output: &mut Output) {
         self.forget_ended(run);
         self.believe_tis(run, output);
         let chosen = self.choose(run, output);
-        let times = RunTimes { now: run.now, previous: run.previous_run };
         let context = self.context.clone();
         let mut file = OutgoingFile::start(&context, name, times, output);
         let mut left_blank = Vec::new();

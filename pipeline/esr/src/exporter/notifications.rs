@@ -5,7 +5,7 @@ use tributary_schemas::records::esr::{FileKind, Notification, NotificationCutDon
 use tributary_schemas::types::tis::PlacementId;
 
 use super::{Exporter, OpenRun, OpenRunKey, RowKey, rows};
-use crate::outgoing::{OutgoingFile, RunTimes};
+use crate::outgoing::OutgoingFile;
 
 /// Runs for which the answers of the post stage are remembered.
 const REMEMBERED_RUNS: i64 = 64;
@@ -49,7 +49,7 @@ impl Exporter {
     }
 
     fn write_notifications(&mut self, open_run: &OpenRun, output: &mut Output) {
-        let OpenRun { name, run } = open_run;
+        let OpenRun { name, times, run } = open_run;
         let first = RowKey {
             run: run.run,
             office: run.office.clone(),
@@ -64,9 +64,8 @@ impl Exporter {
             .take_while(|(key, _)| key.run == run.run && key.office == run.office)
             .map(|(key, row)| (key.clone(), row.clone()))
             .collect();
-        let times = RunTimes { now: run.now, previous: run.previous_run };
         let context = self.context.clone();
-        let mut file = OutgoingFile::start(&context, name, times, output);
+        let mut file = OutgoingFile::start(&context, name, *times, output);
         for (key, row) in kept {
             let line = rows::notification(&context.templates, &row);
             // A new post (type 5) has no placement.

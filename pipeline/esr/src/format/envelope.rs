@@ -46,11 +46,6 @@ impl<'a> Envelope<'a> {
         self.last = Some(line);
     }
 
-    /// The number of non-blank lines.
-    pub fn non_blank_lines(&self) -> u64 {
-        self.non_blank
-    }
-
     /// Checks the file against D10.
     ///
     /// # Errors

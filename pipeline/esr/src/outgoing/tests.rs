@@ -47,7 +47,7 @@ fn context(configuration: &str) -> Context {
 /// Sends a file of these rows and lets the writer write it.
 fn written(context: &Context, times: RunTimes, rows: &[String]) -> String {
     let mut output = Output::new(1);
-    output.inherit(times.now, Headers::default());
+    output.inherit(millis(FIRST), Headers::default());
     let mut file = OutgoingFile::start(context, &name(), times, &mut output);
     for row in rows {
         file.row(row.clone(), &mut output);
@@ -82,7 +82,7 @@ fn write_all(context: &Context, sent: &Output, shelf: &Arc<Shelf>) {
 const FIRST: &str = "2026-11-21T14:00:00Z";
 
 fn first_run() -> RunTimes {
-    RunTimes { now: millis(FIRST), previous: None }
+    RunTimes::new(millis(FIRST), None).unwrap()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn d51_golden_file_with_header_and_trailer() {
         written(&context, first_run(), &rows),
         "HDR,\"DE_EOE_APP_20261121_00000001.DAT\",20261121 140000,\"EOE\",,20261121 140000,\"01\"\nAPP,1\nTRL,3\n"
     );
-    let second_run = RunTimes { now: millis("2026-11-22T14:00:00Z"), previous: Some(millis(FIRST)) };
+    let second_run = RunTimes::new(millis("2026-11-22T14:00:00Z"), Some(millis(FIRST))).unwrap();
     let second = written(&context, second_run, &rows);
     let header = second.lines().next().unwrap();
     assert!(header.ends_with(",20261122 140000,\"EOE\",20261121 140000,20261122 140000,\"01\""), "{header}");

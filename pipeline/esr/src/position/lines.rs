@@ -1,6 +1,6 @@
 //! POS and POR lines: how they change a stored position (R3, R5, R6, D5-D8).
 
-use tributary_runtime::Output;
+use tributary_runtime::{Output, ProcessError};
 use tributary_schemas::records::esr::{FileEnd, LineVerdict, PositionFileDone, PositionLine, ReconciliationLine};
 use tributary_schemas::records::tributary::Severity;
 use tributary_schemas::types::esr::PositionId;
@@ -8,6 +8,7 @@ use tributary_schemas::types::esr::PositionId;
 use super::state::{Description, LineKey};
 use super::{Positions, StoredPosition};
 use crate::context::fold_deanery_number;
+use crate::format::name::FileNameError;
 use crate::format::{FileKind, FileName};
 use crate::topics;
 
@@ -24,18 +25,22 @@ const POS: LineKind = LineKind { record_type: "POS", deanery_number_column: 10 }
 const POR: LineKind = LineKind { record_type: "POR", deanery_number_column: 7 };
 
 impl Positions {
-    pub(super) fn position_line(&mut self, line: &PositionLine, output: &mut Output) {
+    pub(super) fn position_line(&mut self, line: &PositionLine, output: &mut Output) -> Result<(), ProcessError> {
         self.take(&POS, line, output, |description| {
             description.staff_group.clone_from(&line.staff_group);
             description.position_title.clone_from(&line.position_title);
             description.occupation_code.clone_from(&line.occupation_code);
             description.area_of_work.clone_from(&line.area_of_work);
             description.ods_code.clone_from(&line.ods_code);
-        });
+        })
     }
 
     /// A POR line decides by the same fields as a POS line; only what is kept of the others differs (D7).
-    pub(super) fn reconciliation_line(&mut self, line: ReconciliationLine, output: &mut Output) {
+    pub(super) fn reconciliation_line(
+        &mut self,
+        line: ReconciliationLine,
+        output: &mut Output,
+    ) -> Result<(), ProcessError> {
         let deciding = PositionLine {
             file_name: line.file_name,
             line: line.line,
@@ -52,7 +57,7 @@ impl Positions {
             description.ods_code = line.ods_code;
             description.employing_vpd = line.employing_vpd;
             description.esr_organisation = line.esr_organisation;
-        });
+        })
     }
 
     fn take(
@@ -61,12 +66,13 @@ impl Positions {
         line: &PositionLine,
         output: &mut Output,
         describe: impl FnOnce(&mut Description),
-    ) {
+    ) -> Result<(), ProcessError> {
+        let full = is_full_file(&line.file_name)?;
         let old = self.stored.get(&line.position_id).cloned();
         if line.deanery_number.is_empty() && !self.empty_number(kind, line, old.is_some()) {
-            return;
+            return Ok(());
         }
-        let mut new = merge(old.as_ref(), line);
+        let mut new = merge(old.as_ref(), line, full);
         describe(&mut new.description);
         let moved = old.as_ref().is_some_and(|old| old.office != new.office);
         if let Some(old) = old.as_ref().filter(|_| moved) {
@@ -77,6 +83,7 @@ impl Positions {
             self.context.alert(output, Severity::Warning, "position-moved-office", &line.position_id.to_string(), text);
         }
         self.replace(line.position_id, old, new, output);
+        Ok(())
     }
 
     /// D5: an empty DPN ends the pairing of a known position and is an error for an unknown one.
@@ -101,14 +108,14 @@ impl Positions {
     }
 
     /// Answers the end of a file with the verdicts of this partition and the report of D8.
-    pub(super) fn file_done(&mut self, end: &FileEnd, output: &mut Output) {
+    pub(super) fn file_done(&mut self, end: &FileEnd, output: &mut Output) -> Result<(), ProcessError> {
         let key = |line| LineKey { file_name: end.file_name.clone(), line };
         let verdicts: Vec<(LineKey, LineVerdict)> = self
             .verdicts
             .range(key(i32::MIN)..=key(i32::MAX))
             .map(|(key, verdict)| (key.clone(), verdict.clone()))
             .collect();
-        let unnamed = self.unnamed(end);
+        let unnamed = if is_full_file(&end.file_name)? { self.unnamed(end) } else { Vec::new() };
         let done = PositionFileDone {
             file_name: end.file_name.clone(),
             partition: self.partition,
@@ -121,12 +128,11 @@ impl Positions {
         for (key, _) in verdicts {
             self.verdicts.delete(key);
         }
+        Ok(())
     }
 
+    /// Positions of the office that a full file does not name (D8).
     fn unnamed(&self, end: &FileEnd) -> Vec<PositionId> {
-        if !is_full_file(&end.file_name) {
-            return Vec::new();
-        }
         let missing = |position: &StoredPosition| {
             position.office == end.office && !position.deleted && position.last_full_file != end.file_name
         };
@@ -135,7 +141,7 @@ impl Positions {
 }
 
 /// The position after this line: the line that came last decides deletion, DPN, office and number (D6, D7).
-fn merge(old: Option<&StoredPosition>, line: &PositionLine) -> StoredPosition {
+fn merge(old: Option<&StoredPosition>, line: &PositionLine, full_file: bool) -> StoredPosition {
     let mut new = old.cloned().unwrap_or_default();
     let was_live = new.is_live();
     let old_number = fold_deanery_number(&new.deanery_number);
@@ -146,7 +152,7 @@ fn merge(old: Option<&StoredPosition>, line: &PositionLine) -> StoredPosition {
     if line.position_number.is_some() {
         new.position_number.clone_from(&line.position_number);
     }
-    if is_full_file(&line.file_name) {
+    if full_file {
         new.last_full_file.clone_from(&line.file_name);
     }
     let becomes_live = new.is_live() && (!was_live || old_number != fold_deanery_number(&new.deanery_number));
@@ -161,6 +167,9 @@ fn merge(old: Option<&StoredPosition>, line: &PositionLine) -> StoredPosition {
 }
 
 /// Whether the file names all positions of its office (D8).
-fn is_full_file(file_name: &str) -> bool {
-    file_name.parse::<FileName>().is_ok_and(|name| name.kind == FileKind::Rmf)
+fn is_full_file(file_name: &str) -> Result<bool, ProcessError> {
+    let name: FileName = file_name
+        .parse()
+        .map_err(|error: FileNameError| ProcessError::dead_letter("not-a-file-name", error.to_string()))?;
+    Ok(name.kind == FileKind::Rmf)
 }

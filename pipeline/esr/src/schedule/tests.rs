@@ -34,3 +34,21 @@ fn d36_missed_dates_are_ticked_in_order_and_a_run_before_the_last_is_refused() {
     assert_eq!(ticks, ["2026-11-21", "2026-11-22", "2026-11-23"]);
     assert_eq!(run(&mut schedule, "2026-11-22T15:00:00Z", FileKind::Dnc), [0; 0]);
 }
+
+#[test]
+fn a_run_that_cannot_be_met_as_a_whole_is_a_dead_letter_and_takes_no_number() {
+    let mut schedule = stage(Schedule::new);
+    let request = |kind, office: &str, now| {
+        let offices = vec!["EOE".to_owned(), office.to_owned()];
+        RunRequested { now, kind, offices, include_late: false }
+    };
+    let now = millis("2026-11-20T14:00:00Z");
+    for (wrong, code) in [
+        (request(FileKind::App, "eoe", now), "not-an-office"),
+        (request(FileKind::Rmf, "LDN", now), "kind-without-runs"),
+        (request(FileKind::App, "LDN", i64::MAX), "time-out-of-range"),
+    ] {
+        assert_eq!(schedule.dead_letter("run", &wrong), code);
+    }
+    assert_eq!(run(&mut schedule, "2026-11-20T14:00:00Z", FileKind::App), [1, 2]);
+}
