@@ -219,7 +219,7 @@ fn rust_type(kind: &Kind) -> Result<String, String> {
         Kind::String => "String".to_owned(),
         Kind::Bytes => "Vec<u8>".to_owned(),
         Kind::Date => "crate::types::Date".to_owned(),
-        Kind::Id(id) => newtype(id)?,
+        Kind::Id(id) | Kind::Code(id) => newtype(id)?,
         Kind::Array(inner) => format!("Vec<{}>", rust_type(inner)?),
         Kind::Optional(inner) => format!("Option<{}>", rust_type(inner)?),
         Kind::Named(full_name) => format!("super::{}", path(full_name)?),
@@ -236,6 +236,7 @@ fn encode_text(kind: &Kind, place: Place<'_>) -> String {
         Kind::Bytes => format!("binary::write_bytes(out, {});", place.reference()),
         Kind::Date => format!("binary::write_int(out, {}.0);", place.member()),
         Kind::Id(_) => format!("binary::write_long(out, {}.0);", place.member()),
+        Kind::Code(_) => format!("binary::write_int(out, i32::from({}));", place.value()),
         Kind::Named(_) => format!("{}.encode(out);", place.member()),
         Kind::Array(inner) => format!(
             "binary::write_array(out, {}, |out, item| {{ {} }});",
@@ -260,6 +261,7 @@ fn decode_text(contract: &Contract, kind: &Kind) -> Result<String, String> {
         Kind::Bytes => "binary::read_bytes(input)?.to_vec()".to_owned(),
         Kind::Date => "crate::types::Date(binary::read_int(input)?)".to_owned(),
         Kind::Id(id) => format!("{}(binary::read_long(input)?)", newtype(id)?),
+        Kind::Code(id) => format!("binary::read_code::<{}>(input)?", newtype(id)?),
         Kind::Named(full_name) if contract.is_enum(full_name) => {
             format!("super::{}::decode(input)?", path(full_name)?)
         }

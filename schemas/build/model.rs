@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Date,
     /// A long with a newtype of `src/types`, by namespace and name: `tis.PersonId`.
     Id(String),
+    /// An int with a type of `src/types` that takes only some numbers: `esr.NotificationType`.
+    Code(String),
     Array(Box<Kind>),
     Optional(Box<Kind>),
     /// Full name of a record or an enum.
@@ -228,9 +230,10 @@ fn kind(schema: &Value, namespace: &str, id: Option<&str>) -> Result<Kind, Strin
 
 fn plain(name: &str, namespace: &str, id: Option<&str>) -> Result<Kind, String> {
     match (name, id) {
-        ("long", Some(id)) if id.contains('.') => Ok(Kind::Id(id.to_owned())),
-        ("long", Some(id)) => Err(format!("tributary.type {id} has no namespace")),
-        (_, Some(id)) => Err(format!("tributary.type {id} is for longs only")),
+        ("long" | "int", Some(id)) if !id.contains('.') => Err(format!("tributary.type {id} has no namespace")),
+        ("long", Some(id)) => Ok(Kind::Id(id.to_owned())),
+        ("int", Some(id)) => Ok(Kind::Code(id.to_owned())),
+        (_, Some(id)) => Err(format!("tributary.type {id} is for longs and ints only")),
         ("boolean", None) => Ok(Kind::Boolean),
         ("int", None) => Ok(Kind::Int),
         ("long", None) => Ok(Kind::Long),

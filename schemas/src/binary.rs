@@ -105,6 +105,11 @@ pub(crate) fn read_string(input: &mut &[u8]) -> Result<String, Malformed> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| Malformed::new(Fault::Text))
 }
 
+/// Reads an int that stands for one of a few values.
+pub(crate) fn read_code<T: TryFrom<i32>>(input: &mut &[u8]) -> Result<T, Malformed> {
+    T::try_from(read_int(input)?).map_err(|_| Malformed::new(Fault::Code))
+}
+
 /// Reads whether the value of `["null", T]` follows.
 pub(crate) fn read_presence(input: &mut &[u8]) -> Result<bool, Malformed> {
     match read_long(input)? {

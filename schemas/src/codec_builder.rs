@@ -13,7 +13,6 @@ use crate::registry::{Registry, RegistryError, subject};
 pub struct CodecBuilder {
     registry: Arc<dyn Registry>,
     namespace: String,
-    auto_register: bool,
     topics: Vec<TopicRecords>,
     unknown: Option<RegistryError>,
 }
@@ -21,20 +20,13 @@ pub struct CodecBuilder {
 impl CodecBuilder {
     /// A builder without topics that registers what is missing.
     pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { registry, namespace: String::new(), auto_register: true, topics: Vec::new(), unknown: None }
+        Self { registry, namespace: String::new(), topics: Vec::new(), unknown: None }
     }
 
     /// What the log puts in front of topic names; subjects have it too.
     #[must_use]
     pub fn namespace(mut self, namespace: &str) -> Self {
         namespace.clone_into(&mut self.namespace);
-        self
-    }
-
-    /// Whether missing schemas are registered (the default) or reported.
-    #[must_use]
-    pub fn auto_register(mut self, auto_register: bool) -> Self {
-        self.auto_register = auto_register;
         self
     }
 
@@ -65,10 +57,10 @@ impl CodecBuilder {
         self
     }
 
-    /// Registers or looks up every schema and builds the codec.
+    /// Registers every schema that the registry lacks and builds the codec.
     ///
     /// # Errors
-    /// [`RegistryError`], among others when schemas are missing and may not be registered.
+    /// [`RegistryError`], among others when earlier versions forbid a schema.
     pub fn build(self) -> Result<Codec, RegistryError> {
         if let Some(unknown) = self.unknown {
             return Err(unknown);
@@ -79,30 +71,10 @@ impl CodecBuilder {
             .flat_map(|declared| declared.records.iter().map(move |record| (&declared.topic, *record)))
             .map(|(topic, record)| (subject(&format!("{}{topic}", self.namespace), record), record))
             .collect();
-        let ids = if self.auto_register {
-            let schemas: Vec<(String, &str)> =
-                records.iter().map(|(subject, record)| (subject.clone(), record.schema_json())).collect();
-            self.registry.register_all(&schemas)?
-        } else {
-            look_up(self.registry.as_ref(), &records)?
-        };
+        let schemas: Vec<(String, &str)> =
+            records.iter().map(|(subject, record)| (subject.clone(), record.schema_json())).collect();
+        let ids = self.registry.register_all(&schemas)?;
         let ids: Vec<(RecordType, u32)> = records.into_iter().map(|(_, record)| record).zip(ids).collect();
         Ok(Codec::new(self.registry, self.topics, &ids))
     }
-}
-
-/// The ids of all records, or one error that names every subject without today's schema.
-fn look_up(registry: &dyn Registry, records: &[(String, RecordType)]) -> Result<Vec<u32>, RegistryError> {
-    let mut ids = Vec::with_capacity(records.len());
-    let mut missing = Vec::new();
-    for (subject, record) in records {
-        match registry.lookup(subject, record.schema_json())? {
-            Some(id) => ids.push(id),
-            None => missing.push(subject.clone()),
-        }
-    }
-    if missing.is_empty() {
-        return Ok(ids);
-    }
-    Err(RegistryError::Missing { location: registry.location(), subjects: missing })
 }

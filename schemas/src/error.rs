@@ -46,6 +46,9 @@ pub enum Fault {
     /// A union has no such branch.
     #[error("a union has no such branch")]
     Branch,
+    /// A number stands for nothing.
+    #[error("a number is not one of those that have a meaning here")]
+    Code,
     /// An enum has no such symbol.
     #[error("an enum has no such symbol")]
     Symbol,

@@ -106,17 +106,6 @@ pub enum RegistryError {
         /// What does not fit.
         reason: String,
     },
-    /// Schemas must be registered first.
-    #[error(
-        "the schema registry {location} lacks today's schema of {}: register them with `tributary topics apply`, or \
-         allow this process to do so with auto_register", subjects.join(", ")
-    )]
-    Missing {
-        /// Where it is.
-        location: String,
-        /// The subjects without today's schema.
-        subjects: Vec<String>,
-    },
     /// A topic names a record that the contract does not have.
     #[error("the topic {topic} declares the record {record}, which is not in schemas/avro")]
     NoSuchRecord {

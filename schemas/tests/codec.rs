@@ -282,27 +282,6 @@ fn a_record_on_no_topic_is_not_written() {
 }
 
 #[test]
-fn without_auto_register_all_missing_subjects_are_named_at_once() {
-    let registry: Arc<dyn Registry> = Arc::new(LocalRegistry::in_memory());
-    let builder = || {
-        CodecBuilder::new(Arc::clone(&registry))
-            .namespace("dev.")
-            .topic("a", &[RecordType::TisPost])
-            .topic("b", &[RecordType::TisPost, RecordType::TributaryClock])
-    };
-    let error = builder().auto_register(false).build().unwrap_err().to_string();
-    for part in ["dev.a-tis.Post", "dev.b-tis.Post", "dev.b-tributary.Clock", "tributary topics apply"] {
-        assert!(error.contains(part), "{error}");
-    }
-    let with = builder().build().unwrap();
-    let without = builder().auto_register(false).build().unwrap();
-    let (mut one, mut two) = (Vec::new(), Vec::new());
-    with.encode(&Clock::default(), &mut one).unwrap();
-    without.encode(&Clock::default(), &mut two).unwrap();
-    assert_eq!(one, two);
-}
-
-#[test]
 fn a_topic_with_a_record_that_is_not_in_the_contract_is_refused() {
     static TOPIC: tributary_runtime::Topic = tributary_runtime::Topic {
         name: "esr.odd",

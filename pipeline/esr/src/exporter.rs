@@ -12,7 +12,7 @@ use tributary_flow::key;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::records::esr::{Applicant, ExportRun, FileKind, Notification, NotificationCutDone};
 use tributary_schemas::records::tributary::FileWritten;
-use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::types::esr::{NotificationType, PositionId};
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 use tributary_schemas::{Date, RecordType};
 
@@ -56,7 +56,7 @@ struct RowKey {
     run: i64,
     office: String,
     dpn: String,
-    notification_type: i32,
+    notification_type: NotificationType,
     placement: PlacementId,
     /// Tells equal rows apart.
     at: u32,

@@ -85,6 +85,7 @@ impl Positions {
             deanery_number: position.deanery_number.clone(),
             cause_file: position.cause_file.clone(),
             cause_line: position.cause_line,
+            cause_moved: position.cause_moved,
             waiting: self
                 .pairs_of(id)
                 .filter(|(_, pair)| pair.exported.is_none())

@@ -22,10 +22,12 @@ use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 use tributary_schemas::{Date, RecordType};
 
 use crate::context::{Context, london_date};
+use crate::format::FileName;
+use crate::format::name::FileNameError;
 use crate::topics;
 use state::{
-    Export, Identity, Number, OfficeState, PlacementHistory, PlacementKey, PlacementState, PostEntry, PostNumber,
-    Reported, Sent, Subscription,
+    Cause, Export, Identity, Number, OfficeState, PlacementHistory, PlacementKey, PlacementState, PostEntry,
+    PostNumber, Reported, Sent, Subscription,
 };
 
 /// The processor of one partition.
@@ -218,16 +220,22 @@ impl Posts {
         }
     }
 
-    fn subscribed(&mut self, number: &str, new: PositionSubscription, today: Date, output: &mut Output) {
+    fn subscribed(
+        &mut self,
+        number: &str,
+        new: PositionSubscription,
+        today: Date,
+        output: &mut Output,
+    ) -> Result<(), ProcessError> {
         let key = (number.to_owned(), new.position_id);
+        let cause = cause_of(&new)?;
         let live_at_cut = self.subscriptions.get(&key).and_then(|old| old.live_at_cut.clone());
         let subscription = Subscription {
             version: new.version,
             office: new.office,
             live: new.live,
             deanery_number: new.deanery_number,
-            cause_file: new.cause_file,
-            cause_line: new.cause_line,
+            cause,
             live_at_cut,
         };
         let preferred = self.preferred(number);
@@ -244,6 +252,7 @@ impl Posts {
         }
         self.subscriptions.put(key, subscription);
         self.mark_changed(number);
+        Ok(())
     }
 
     fn unsubscribed(&mut self, number: &str, gone: &PositionUnsubscribed) {
@@ -318,6 +327,18 @@ impl Posts {
     }
 }
 
+/// The line that made a position live; none when it never was.
+fn cause_of(subscription: &PositionSubscription) -> Result<Option<Cause>, ProcessError> {
+    if subscription.cause_file.is_empty() {
+        return Ok(None);
+    }
+    let file: FileName = subscription
+        .cause_file
+        .parse()
+        .map_err(|error: FileNameError| ProcessError::dead_letter("not-a-file-name", error.to_string()))?;
+    Ok(Some(Cause { file, line: subscription.cause_line, moved: subscription.cause_moved }))
+}
+
 /// Whether positions hear of a placement: it can give applicant records (A7, A8, D1, D26).
 fn is_offered(placement: PlacementState<'_>, preferred: Option<PostId>) -> bool {
     placement.approved(preferred).is_some() && !placement.history.started_before
@@ -348,7 +369,7 @@ impl Processor for Posts {
             }
             RecordType::EsrPlacementGone => self.placement_gone(number, framed.read()?, output),
             RecordType::EsrPositionSubscription => {
-                self.subscribed(number, framed.read()?, today, output);
+                self.subscribed(number, framed.read()?, today, output)?;
             }
             RecordType::EsrPositionUnsubscribed => self.unsubscribed(number, &framed.read()?),
             RecordType::EsrPlacementExported => self.exported(number, &framed.read()?),

@@ -1,5 +1,9 @@
 //! Types of the namespace `esr`.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::records::esr::FileKind;
 
 id! {
@@ -12,5 +16,77 @@ impl FileKind {
     /// Whether ESR sends files of this kind to us.
     pub const fn is_inbound(self) -> bool {
         matches!(self, Self::Rmf | Self::Rmc | Self::Apc | Self::Dcc)
+    }
+}
+
+/// The type of a notification, an int in the schemas. Sorted by its number, as rows are (D40).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "i32", try_from = "i32")]
+pub enum NotificationType {
+    /// 1: who holds the post now, and who comes next.
+    #[default]
+    Rotation = 1,
+    /// 2: a trainee is withdrawn.
+    Withdrawal = 2,
+    /// 4: the dates of a placement have changed.
+    DateChange = 4,
+    /// 5: a new post.
+    NewPost = 5,
+}
+
+impl NotificationType {
+    /// All types, by number.
+    pub const ALL: [Self; 4] = [Self::Rotation, Self::Withdrawal, Self::DateChange, Self::NewPost];
+}
+
+impl From<NotificationType> for i32 {
+    fn from(notification_type: NotificationType) -> Self {
+        notification_type as Self
+    }
+}
+
+/// A number that is not the type of a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a notification type: 1, 2, 4 or 5")]
+pub struct NotificationTypeError(pub i32);
+
+impl TryFrom<i32> for NotificationType {
+    type Error = NotificationTypeError;
+
+    fn try_from(number: i32) -> Result<Self, Self::Error> {
+        Self::ALL.into_iter().find(|one| i32::from(*one) == number).ok_or(NotificationTypeError(number))
+    }
+}
+
+impl fmt::Display for NotificationType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        i32::from(*self).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Fault, Malformed};
+    use crate::records::AvroRecord;
+    use crate::records::esr::Notification;
+
+    #[test]
+    fn a_notification_type_is_one_of_four_numbers() {
+        for number in -1..10 {
+            let known = [1, 2, 4, 5].contains(&number);
+            assert_eq!(NotificationType::try_from(number).map(i32::from).ok(), known.then_some(number));
+        }
+    }
+
+    #[test]
+    fn a_notification_of_an_unknown_type_is_malformed() {
+        let mut body = Vec::new();
+        Notification { run: 1, notification_type: NotificationType::NewPost, ..Notification::default() }
+            .encode(&mut body);
+        assert_eq!(Notification::decode_all(&body).map(|row| row.notification_type), Ok(NotificationType::NewPost));
+        // The run takes one byte, then comes the type: 3 as a varint is 6.
+        body[1] = 6;
+        assert!(matches!(Notification::decode_all(&body), Err(Malformed { fault: Fault::Code, .. })));
     }
 }

@@ -93,11 +93,6 @@ impl SampleRegion {
         &self.offices
     }
 
-    /// The date of the peak day: the one on which the starters of the rotation day come into the window.
-    pub fn peak_day(&self) -> Date {
-        date_at(self.region.first_day, self.peak_offset())
-    }
-
     /// Writes an RMF of every office into `inbox` and the first snapshot into `tis`; makes the folders.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use tributary_runtime::Output;
 use tributary_schemas::records::esr::{FileKind, Notification, NotificationCutDone};
+use tributary_schemas::types::esr::NotificationType;
 use tributary_schemas::types::tis::PlacementId;
 
 use super::{Exporter, OpenRun, OpenRunKey, RowKey, rows};
@@ -54,7 +55,7 @@ impl Exporter {
             run: run.run,
             office: run.office.clone(),
             dpn: String::new(),
-            notification_type: i32::MIN,
+            notification_type: NotificationType::Rotation,
             placement: PlacementId(i64::MIN),
             at: 0,
         };
@@ -68,8 +69,7 @@ impl Exporter {
         let mut file = OutgoingFile::start(&context, name, *times, output);
         for (key, row) in kept {
             let line = rows::notification(&context.templates, &row);
-            // A new post (type 5) has no placement.
-            if row.placement_id == PlacementId::default() {
+            if row.notification_type == NotificationType::NewPost {
                 file.written_row(&row.deanery_number, line, output);
             } else {
                 file.written_row(&format_args!("placement {}", row.placement_id), line, output);

@@ -66,7 +66,7 @@ fn professional_bodies(applicant: &Applicant) -> [Registration<'_>; 2] {
 /// A NOT row.
 pub(super) fn notification(templates: &Templates, row: &Notification) -> WrittenLine {
     templates.notification(&NotificationRow {
-        notification_type: Value::Number(i64::from(row.notification_type)),
+        notification_type: Value::Number(i32::from(row.notification_type).into()),
         dpn: Value::Text(&row.deanery_number),
         managing_office: Value::Text(&row.office),
         current_last_name: Value::Text(&row.current_trainee_last_name),

@@ -156,12 +156,10 @@ fn merge(old: Option<&StoredPosition>, line: &PositionLine, full_file: bool) -> 
         new.last_full_file.clone_from(&line.file_name);
     }
     let becomes_live = new.is_live() && (!was_live || old_number != fold_deanery_number(&new.deanery_number));
-    if moved {
-        new.cause_file.clone_from(&line.file_name);
-        new.cause_line = -line.line;
-    } else if becomes_live {
+    if moved || becomes_live {
         new.cause_file.clone_from(&line.file_name);
         new.cause_line = line.line;
+        new.cause_moved = moved;
     }
     new
 }

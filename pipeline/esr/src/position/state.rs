@@ -27,8 +27,10 @@ pub struct StoredPosition {
     pub number_version: i64,
     /// File whose line made the position live with this DPN in this office (D32).
     pub cause_file: String,
-    /// That line; negative when the position came by moving from another office (D6).
+    /// That line.
     pub cause_line: i32,
+    /// Whether the position came with that line by moving from another office (D6).
+    pub cause_moved: bool,
     /// Last full file that named the position (D8).
     pub last_full_file: String,
     /// Raw values that no rule uses, as they came.

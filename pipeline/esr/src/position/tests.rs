@@ -102,3 +102,24 @@ fn d6_a_position_in_another_office_leaves_its_unexported_records_behind() {
     positions.give(KEY, &offer(2));
     assert_eq!(positions.take::<Applicant>()[0].office, "LDN");
 }
+
+#[test]
+fn d6_the_subscription_of_a_position_that_moved_says_so_until_it_becomes_live_again() {
+    let mut positions = paired();
+    let moved = PositionLine { office: "LDN".to_owned(), ..line(3, DPN) };
+    positions.give(KEY, &moved);
+    positions.give(KEY, &PositionLine { delete: true, ..moved.clone() });
+    positions.give(KEY, &PositionLine { line: 5, ..moved });
+    let causes: Vec<(i32, bool)> =
+        positions.take::<PositionSubscription>().iter().map(|one| (one.cause_line, one.cause_moved)).collect();
+    assert_eq!(causes, [(3, true), (3, true), (5, false)]);
+}
+
+#[test]
+fn a_line_of_a_file_without_a_name_of_ours_is_a_dead_letter() {
+    let mut positions = stage(|context| Positions::new(context, 0));
+    let line = PositionLine { file_name: "OLD.DAT".to_owned(), ..line(2, DPN) };
+    assert_eq!(positions.dead_letter(KEY, &line), "not-a-file-name");
+    let end = tributary_schemas::records::esr::FileEnd { file_name: "OLD.DAT".to_owned(), office: "EOE".to_owned() };
+    assert_eq!(positions.dead_letter("", &end), "not-a-file-name");
+}

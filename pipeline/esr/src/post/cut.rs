@@ -6,6 +6,7 @@ use tributary_runtime::Output;
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Notification, NotificationCut, NotificationCutDone};
 use tributary_schemas::records::tributary::Severity;
+use tributary_schemas::types::esr::NotificationType;
 
 use super::notices::{Candidate, Facts, Office};
 use super::partners::Partner;
@@ -105,7 +106,7 @@ impl Posts {
         let candidates = office.candidates();
         let reconciled = office.is_reconciled();
         let mut new_state = OfficeState { reconciled, ..state.clone() };
-        if candidates.iter().any(|candidate| candidate.row.notification_type == 5) {
+        if candidates.iter().any(|candidate| candidate.row.notification_type == NotificationType::NewPost) {
             new_state.new_post_sent.extend(office.is_new_post());
         }
         if (state.reconciled && (!reconciled || facts.has_another_post())) || candidates.iter().any(lifts) {
@@ -195,7 +196,7 @@ fn number_as_written<'a>(facts: &Facts<'a>, office: &str, number: &'a str) -> &'
 
 /// Rows after which equal rows are sent again (D30).
 fn lifts(candidate: &Candidate) -> bool {
-    let withdrawn = candidate.row.notification_type == 2;
+    let withdrawn = candidate.row.notification_type == NotificationType::Withdrawal;
     withdrawn || candidate.identity.is_some_and(|identity| identity.trigger == Trigger::Deleted)
 }
 

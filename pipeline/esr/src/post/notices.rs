@@ -11,7 +11,7 @@ use super::rows::{Frame, NextTraineeIs};
 use super::state::{
     Identity, OfficeState, PlacementKey, PlacementState, PostNumber, Reported, Subscription, Trigger, belongs,
 };
-use crate::format::{FileKind, FileName};
+use crate::format::FileKind;
 
 /// The facts of one number at a run.
 pub(super) struct Facts<'a> {
@@ -397,10 +397,8 @@ impl<'a> Office<'a> {
         let new = self.positions().filter(|(_, subscription)| {
             subscription.live && subscription.live_at_cut.as_deref() != Some(self.frame.office)
         });
-        let first = new
-            .filter_map(|(_, one)| Some((one.cause_file.parse::<FileName>().ok()?, one.cause_line)))
-            .min_by(|one, other| one.0.cmp(&other.0).then(one.1.abs().cmp(&other.1.abs())));
-        first.is_some_and(|(name, line)| name.kind == FileKind::Rmc && line > 0)
+        let first = new.filter_map(|(_, one)| one.cause).min();
+        first.is_some_and(|cause| cause.file.kind == FileKind::Rmc && !cause.moved)
     }
 
     /// Whether the matched post gives a type 5: new, not renumbered, not told before (6.1, D32).

@@ -1,6 +1,7 @@
 //! The content of notification rows (6.5).
 
 use tributary_schemas::records::esr::{Notification, OtherPlacement, PlacementAtPost};
+use tributary_schemas::types::esr::NotificationType;
 use tributary_schemas::{AvroRecord, Date};
 
 use crate::context::digest;
@@ -26,7 +27,7 @@ pub(super) enum NextTraineeIs {
 }
 
 impl Frame<'_> {
-    fn empty(&self, notification_type: i32) -> Notification {
+    fn empty(&self, notification_type: NotificationType) -> Notification {
         Notification {
             run: self.run,
             notification_type,
@@ -45,7 +46,7 @@ impl Frame<'_> {
         day: Date,
         next_is: NextTraineeIs,
     ) -> Notification {
-        let mut row = self.empty(1);
+        let mut row = self.empty(NotificationType::Rotation);
         if let Some(current) = current {
             row.placement_id = current.placement_id;
             Self::fill_current(&mut row, current);
@@ -77,7 +78,7 @@ impl Frame<'_> {
     /// Type 4: a copy of the type 1 with the changed dates (6.3, D39).
     pub(super) fn date_change(rotation: &Notification, changed: &PlacementAtPost, today: Date) -> Notification {
         Notification {
-            notification_type: 4,
+            notification_type: NotificationType::DateChange,
             placement_id: changed.placement_id,
             current_trainee_projected_end_date: None,
             change_of_projected_hire_date: Some(changed.date_from).filter(|start| *start > today),
@@ -94,7 +95,7 @@ impl Frame<'_> {
         withdrawn: &PlacementAtPost,
         reason: &str,
     ) -> Notification {
-        let mut row = self.empty(2);
+        let mut row = self.empty(NotificationType::Withdrawal);
         row.placement_id = withdrawn.placement_id;
         if let Some(current) = current {
             Self::fill_current(&mut row, current);
@@ -109,7 +110,7 @@ impl Frame<'_> {
 
     /// Type 5: a new post.
     pub(super) fn new_post(&self) -> Notification {
-        self.empty(5)
+        self.empty(NotificationType::NewPost)
     }
 }
 

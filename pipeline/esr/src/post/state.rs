@@ -7,6 +7,8 @@ use tributary_schemas::records::tis::PostStatus;
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
+use crate::format::FileName;
+
 /// The folded DPN (R1).
 pub(super) type Number = String;
 
@@ -66,10 +68,18 @@ pub(super) struct Subscription {
     pub(super) office: String,
     pub(super) live: bool,
     pub(super) deanery_number: String,
-    pub(super) cause_file: String,
-    pub(super) cause_line: i32,
+    pub(super) cause: Option<Cause>,
     /// The office in which it was live at the last run.
     pub(super) live_at_cut: Option<String>,
+}
+
+/// The line that made a position live with its DPN in its office (D32). The line that came first sorts first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Cause {
+    pub(super) file: FileName,
+    pub(super) line: i32,
+    /// Whether the position came by moving from another office (D6).
+    pub(super) moved: bool,
 }
 
 /// A placement at this number: what it is now, and what has become of it. The two are kept apart, because a notification

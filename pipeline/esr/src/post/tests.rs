@@ -30,6 +30,7 @@ fn position(id: i64, file: &str) -> PositionSubscription {
         deanery_number: DPN.to_owned(),
         cause_file: file.to_owned(),
         cause_line: 2,
+        cause_moved: false,
         waiting: Vec::new(),
     }
 }

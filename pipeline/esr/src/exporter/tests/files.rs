@@ -168,7 +168,7 @@ fn d40_applicants_stand_in_order_of_number_by_bytes_then_placement() {
 fn notification(number: &str, notification_type: i32, placement: i64) -> Notification {
     Notification {
         run: 1,
-        notification_type,
+        notification_type: notification_type.try_into().unwrap(),
         office: "EOE".to_owned(),
         deanery_number: number.to_owned(),
         placement_id: PlacementId(placement),

@@ -111,12 +111,12 @@ fn d31_a_newer_type_4_replaces_the_pending_one_and_a_type_2_replaces_it() {
     posts.give(DPN, &placement(1, "2026-12-12", "2027-03-01"));
     posts.give(DPN, &placement(1, "2026-12-13", "2027-03-01"));
     let changed = rows(&mut posts, 2, &[TODAY]);
-    let hire_dates: Vec<_> = changed.iter().filter(|row| row.notification_type == 4).collect();
+    let hire_dates: Vec<_> = changed.iter().filter(|row| i32::from(row.notification_type) == 4).collect();
     assert_eq!(hire_dates.len(), 1);
     assert_eq!(hire_dates[0].change_of_projected_hire_date, Some(date("2026-12-13")));
     posts.give(DPN, &placement(1, "2026-12-14", "2027-03-01"));
     posts.give(DPN, &gone(1));
-    let types: Vec<i32> = rows(&mut posts, 3, &[TODAY]).iter().map(|row| row.notification_type).collect();
+    let types: Vec<i32> = rows(&mut posts, 3, &[TODAY]).iter().map(|row| row.notification_type.into()).collect();
     assert_eq!(types, [1, 2]);
 }
 
@@ -207,7 +207,7 @@ fn d38_without_such_a_placement_it_is_not_known_and_without_a_trainee_blank() {
 }
 
 fn type_4(posts: &mut Harness<Posts>, run: i64, today: &str) -> Notification {
-    rows(posts, run, &[today]).into_iter().find(|row| row.notification_type == 4).unwrap()
+    rows(posts, run, &[today]).into_iter().find(|row| i32::from(row.notification_type) == 4).unwrap()
 }
 
 #[test]
