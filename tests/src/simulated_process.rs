@@ -1,5 +1,5 @@
-//! A flow on the memory log: its workers take one step at a time, in an order that a seed decides. The flow is opened as
-//! the program opens it, and is given this process instead of the program's.
+//! A flow on the memory log: its workers take one step at a time, in an order that a seed decides. The flow is opened
+//! as the program opens it, and is given this process instead of the program's.
 
 mod delivery;
 mod reader;
@@ -185,7 +185,8 @@ impl Process for SimulatedProcess {
     }
 }
 
-/// A folder in memory where the system has one: the simulation does not cut the power, so syncs to a disk only cost time.
+/// A folder in memory where the system has one: the simulation does not cut the power, so syncs to a disk only cost
+/// time.
 pub fn memory_folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }

@@ -51,11 +51,9 @@ impl Flow for Toy {
     fn declaration(&self) -> &'static Declaration {
         &DECLARATION
     }
-
     fn effective_configuration(&self, _: &ConfigurationFile) -> Result<String, ConfigurationError> {
         Ok(DECLARATION.defaults.to_owned())
     }
-
     fn configure(&self, _: &ConfigurationFile, _: &ArgMatches) -> Result<Arc<dyn ConfiguredFlow>, Failure> {
         Ok(Arc::new(*self))
     }
@@ -73,7 +71,6 @@ impl RunningFlow for Counting {
     fn processor(&self, _: &'static str, _: i32) -> Box<dyn Processor> {
         Box::<Counter>::default()
     }
-
     fn mounts(&self) -> Vec<Mount> {
         let paths = Router::new().route("/toy/counts", get(counts)).with_state(Arc::clone(&self.0));
         vec![Mount::new(paths).open()]
@@ -96,7 +93,6 @@ impl Processor for Counter {
         self.0.put(word, count);
         Ok(())
     }
-
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {
         vec![&mut self.0]
     }
