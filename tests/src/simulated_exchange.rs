@@ -37,7 +37,9 @@ impl SimulatedExchange {
     pub fn new(seed: u64, offices: &[&str], trouble: Trouble) -> Self {
         let folder = memory_folder();
         let path = |name: &str| folder.path().join(name).display().to_string();
-        ["inbox", "tis"].iter().for_each(|name| fs::create_dir(path(name)).unwrap());
+        for name in ["inbox", "tis"] {
+            fs::create_dir(path(name)).unwrap();
+        }
         let once = Arg::new("once").long("once").action(ArgAction::SetTrue);
         let (inbox, tis, outbox, offices) = (path("inbox"), path("tis"), path("outbox"), offices.join(","));
         let typed = ["run", "--once", "--records", "--inbox", &inbox, "--tis", &tis, "--outbox", &outbox];
@@ -128,5 +130,7 @@ fn reported(report: &Report) -> String {
 }
 
 fn ledger(inbound: &Inbound) -> String {
-    inbound.ledger().map(|(name, entry)| format!("ledger {name} {:?}\n", entry.status)).collect()
+    let lines: Vec<String> =
+        inbound.ledger().map(|(name, entry)| format!("ledger {name} {:?}\n", entry.status)).collect();
+    lines.concat()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tributary_flow::declaration::{Declaration, Group, StageDeclaration, View, Workers};
+use tributary_flow::declaration::{Declaration, Group, StageDeclaration, Workers};
 use tributary_flow::whole_file::{FileSink, Writer, WriterSettings};
 use tributary_runtime::{Processor, Topic};
 
@@ -26,7 +26,6 @@ pub static DECLARATION: Declaration = Declaration {
     outputs: &[&topics::POSITION, &topics::POSITION_RECONCILED, &topics::BASELINE],
     dead_letters: &topics::DEAD_LETTER,
     leader: Some(&topics::INBOUND),
-    views: &[View { name: "files" }, View { name: "offices" }],
     defaults: DEFAULTS,
     former_tables: &[
         "version",

@@ -19,8 +19,6 @@ pub struct Declaration {
     pub dead_letters: &'static Topic,
     /// The process that owns partition 0 of this topic runs the rounds; `None` for a flow without sources and clock.
     pub leader: Option<&'static Topic>,
-    /// What can be asked of it in every process, over HTTP and on the command line.
-    pub views: &'static [View],
     /// Its built-in configuration, a TOML table of its name with an explanation of each entry.
     pub defaults: &'static str,
     /// Top-level configuration tables that stand in the flow's table now, for the message to whoever still uses them.
@@ -68,13 +66,6 @@ pub struct StageDeclaration {
     pub inbox: &'static Topic,
     /// Its changelog; `None` for a stage without state.
     pub changelog: Option<&'static Topic>,
-}
-
-/// Rows that every process can be asked for.
-#[derive(Debug, PartialEq, Eq)]
-pub struct View {
-    /// Its name, the last part of its path and of its command.
-    pub name: &'static str,
 }
 
 impl Declaration {

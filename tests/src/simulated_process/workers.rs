@@ -37,6 +37,7 @@ impl Group {
 }
 
 /// The workers, and what decides their order.
+#[expect(clippy::struct_field_names, reason = "the workers are what it is about")]
 pub(super) struct Workers {
     declaration: &'static Declaration,
     broker: Broker,
@@ -211,7 +212,9 @@ impl Workers {
         }
         for group in self.groups.iter().filter(|group| group.computes) {
             let mut worker = group.worker(&self.broker, "look");
-            (0..RESTORE_STEPS).for_each(|_| drop(worker.step().unwrap()));
+            for _ in 0..RESTORE_STEPS {
+                worker.step().unwrap();
+            }
             self.looking.push(worker);
         }
     }
