@@ -1,6 +1,7 @@
 //! The Avro contracts of Tributary and everything that turns records into bytes and back.
 //!
-//! - `avro/<namespace>/*.avsc` are the contract; [`records`] holds the Rust records generated from them, which therefore cannot drift.
+//! - `avro/<namespace>/*.avsc` are the contract; [`records`] holds the Rust records generated from them, which
+//!   therefore cannot drift.
 //! - [`Codec`] reads and writes values in the Confluent wire format: straight into records when the writer used today's
 //!   schema, by Avro's schema resolution when it used an older or newer one.
 //! - [`registry`] is the port to a schema registry, with one in this process and one for Confluent-compatible servers.

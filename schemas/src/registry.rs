@@ -1,7 +1,7 @@
 //! The port to a schema registry, and what a registry is asked.
 //!
-//! [`LocalRegistry`] lives in this process, for the embedded log and for tests; `ConfluentRegistry`, of the feature `client`, calls a server.
-//! Subjects follow the `TopicRecordName` strategy, since an inbox holds several record types.
+//! [`LocalRegistry`] lives in this process, for the embedded log and for tests; `ConfluentRegistry`, of the feature
+//! `client`, calls a server. Subjects follow the `TopicRecordName` strategy, since an inbox holds several record types.
 
 #[cfg(feature = "client")]
 mod confluent;

@@ -1,4 +1,5 @@
-//! Each outgoing file type byte for byte: what the flow writes for a small fixed input, against `pipeline/esr/tests/golden`.
+//! Each outgoing file type byte for byte: what the flow writes for a small fixed input, against
+//! `pipeline/esr/tests/golden`.
 //!
 //! `TRIBUTARY_GOLDEN=write` writes the files anew, to be read before they are committed.
 

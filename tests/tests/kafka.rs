@@ -1,5 +1,5 @@
-//! The program on the real broker and registry: the scenarios of the oracle with the process killed (-9), the broker and the
-//! registry restarted; the same files as on the embedded log; and what others see in the topics.
+//! The program on the real broker and registry: the scenarios of the oracle with the process killed (-9), the broker
+//! and the registry restarted; the same files as on the embedded log; and what others see in the topics.
 //!
 //! `TRIBUTARY_KAFKA_SEEDS` is the number of scenarios with kills, `TRIBUTARY_SEED` one of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]

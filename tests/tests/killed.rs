@@ -1,5 +1,5 @@
-//! The program on the embedded log, killed (-9) at random moments and started again with the same arguments: the outbox and
-//! the records must be the oracle's, as if nothing had happened.
+//! The program on the embedded log, killed (-9) at random moments and started again with the same arguments: the outbox
+//! and the records must be the oracle's, as if nothing had happened.
 //!
 //! `TRIBUTARY_KILLED_SEEDS` is the number of scenarios, `TRIBUTARY_SEED` one of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]

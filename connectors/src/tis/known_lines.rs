@@ -1,5 +1,5 @@
-//! The lines of the snapshot that was taken in last, by hash: what has not changed since need not be read again, so that
-//! a day's few changes cost little beside a snapshot of everything.
+//! The lines of the snapshot that was taken in last, by hash: what has not changed since need not be read again, so
+//! that a day's few changes cost little beside a snapshot of everything.
 //!
 //! Only true for whoever is the only writer of the `tis.*` topics. The file must be gone before anything of a new
 //! snapshot is published, and must be written after all of it is on the disk; then it never says too much.

@@ -179,7 +179,8 @@ impl Load<'_> {
     }
 
     fn read(&self, snapshot: &Snapshot, held: &Held, sender: &SyncSender<Output>) -> Result<LoadReport, LoadError> {
-        // A snapshot may be refused as a whole once it is known what it deletes, so nothing may leave before that; where nothing is held, nothing can be deleted.
+        // A snapshot may be refused as a whole once it is known what it deletes, so nothing may leave before that;
+        // where nothing is held, nothing can be deleted.
         let loaded = if held.is_empty() {
             ORDER.into_iter().map(|kind| self.read_kind(kind, snapshot, held, Some(sender))).collect()
         } else {

@@ -1,5 +1,5 @@
-//! The `exporter` stage, partitioned by office: every applicant record with its state (5.2), and the rows of APP and DNC
-//! files. What goes into a file is decided in one transaction; the file itself is the writer's.
+//! The `exporter` stage, partitioned by office: every applicant record with its state (5.2), and the rows of APP and
+//! DNC files. What goes into a file is decided in one transaction; the file itself is the writer's.
 
 mod applicants;
 mod notifications;

@@ -220,7 +220,8 @@ impl Inbound {
         self.confirm(name, file_name, entry, now, output)
     }
 
-    /// Writes the RTC of a file, or holds it back when another file's has its name (D12): ESR would get one of them only.
+    /// Writes the RTC of a file, or holds it back when another file's has its name (D12): ESR would get one of them
+    /// only.
     fn confirm(
         &mut self,
         name: &FileName,

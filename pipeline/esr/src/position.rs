@@ -1,6 +1,6 @@
 //! The `position` stage, keyed by position id: one stored position from POS and POR lines (D6, D7), its pairing with a
-//! post (R1-R7), and its applicant records (A1, A2). A position is the one owner of its pairs: what `post` sends carries
-//! the version of the subscription it answers, and answers to an older one are dropped.
+//! post (R1-R7), and its applicant records (A1, A2). A position is the one owner of its pairs: what `post` sends
+//! carries the version of the subscription it answers, and answers to an older one are dropped.
 
 mod lines;
 mod state;

@@ -46,8 +46,8 @@ impl Schedule {
         self.state.get(&()).and_then(|state| state.last_now)
     }
 
-    /// Whether the run of `kind` as of `now` has been started for all these offices, so that an interrupted batch goes on
-    /// behind it.
+    /// Whether the run of `kind` as of `now` has been started for all these offices, so that an interrupted batch goes
+    /// on behind it.
     pub fn has_run(&self, kind: FileKind, offices: &[String], now: i64) -> bool {
         let Some(state) = self.state.get(&()) else { return false };
         let mut last = offices.iter().map(|office| state.last_of_office.get(&(kind, office.clone())));

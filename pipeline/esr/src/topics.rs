@@ -88,8 +88,8 @@ pub static POSITION: Topic = output("esr.position", Cleanup::Compact, &["esr.Pos
 /// Pairings of positions and posts, and their ends.
 pub static POSITION_RECONCILED: Topic =
     output("esr.position.reconciled", Cleanup::Compact, &["esr.PositionReconciled"]);
-/// Notes about the baseline (D1), as text: `time` = when the first start was, in milliseconds since 1970; `tis.post-0` =
-/// the end of that partition then; `snapshot` = `loading` while a snapshot is loaded as baseline.
+/// Notes about the baseline (D1), as text: `time` = when the first start was, in milliseconds since 1970; `tis.post-0`
+/// = the end of that partition then; `snapshot` = `loading` while a snapshot is loaded as baseline.
 pub static BASELINE: Topic = Topic {
     name: "esr.baseline",
     partitions: Partitions::Fixed(1),

@@ -85,8 +85,8 @@ pub struct Site {
 
 /// A flow with everything that it is told, before a log is open.
 pub trait ConfiguredFlow: Send + Sync {
-    /// Opens what the flow needs beside its workers, and makes it ready to make processors. Called again after a failure
-    /// that may pass.
+    /// Opens what the flow needs beside its workers, and makes it ready to make processors. Called again after a
+    /// failure that may pass.
     ///
     /// # Errors
     /// [`Failure`], by whether it may pass.
@@ -163,8 +163,8 @@ pub struct BatchRequest<'a> {
 
 /// Runs flows for a demo.
 pub trait Host {
-    /// Opens a log in the folder `state` (or on Kafka, where the command line says so), starts the workers, calls `work`,
-    /// and ends them.
+    /// Opens a log in the folder `state` (or on Kafka, where the command line says so), starts the workers, calls
+    /// `work`, and ends them.
     ///
     /// # Errors
     /// As the log and `work` say.

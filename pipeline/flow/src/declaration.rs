@@ -1,4 +1,5 @@
-//! What a flow declares before a log is open, as static data. Topologies, topic plans, lag and metrics are made from it.
+//! What a flow declares before a log is open, as static data. Topologies, topic plans, lag and metrics are made from
+//! it.
 
 use std::sync::Arc;
 

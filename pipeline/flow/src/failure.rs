@@ -13,7 +13,8 @@ use tributary_runtime::LogError;
 pub enum Failure {
     /// Usage, configuration, a state folder that cannot be used, a run that is refused. Nothing was changed.
     Refused(Cause),
-    /// Something outside did not work for too long. The state is intact: the same command continues where this one ended.
+    /// Something outside did not work for too long. The state is intact: the same command continues where this one
+    /// ended.
     Unfinished(Cause),
 }
 

@@ -34,8 +34,8 @@ pub trait Process: Send + Sync {
     /// Whether other processes may work on the same log.
     fn is_shared(&self) -> bool;
 
-    /// Publishes records, trying again while the log is not available. What is published carries its identity, so that a
-    /// repetition changes nothing.
+    /// Publishes records, trying again while the log is not available. What is published carries its identity, so that
+    /// a repetition changes nothing.
     ///
     /// # Errors
     /// [`LogError::Fenced`] when another process has taken over the rounds, others when it lasts too long.
@@ -77,8 +77,8 @@ pub trait Process: Send + Sync {
     /// [`Failure::Unfinished`] when others have some of them.
     fn wait_until_ready(&self) -> Result<(), Failure>;
 
-    /// From now on a look into the workers sees all partitions of all stages or fails: one that moves between workers would
-    /// be taken for one without content.
+    /// From now on a look into the workers sees all partitions of all stages or fails: one that moves between workers
+    /// would be taken for one without content.
     fn demand_all_partitions(&self);
 
     /// The error that ended the workers, or the request to end.
@@ -87,8 +87,8 @@ pub trait Process: Send + Sync {
     /// [`Failure::Unfinished`].
     fn check(&self) -> Result<(), Failure>;
 
-    /// Calls `visit` with the processors of this process, at a commit boundary of their worker. Groups that wait for the
-    /// outside are left out.
+    /// Calls `visit` with the processors of this process, at a commit boundary of their worker. Groups that wait for
+    /// the outside are left out.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the workers do not answer.
@@ -110,8 +110,8 @@ impl dyn Process {
         Ok(self.look(visit)?.into_iter().map(|(_, seen)| seen).collect())
     }
 
-    /// As [`Process::inspect`], when this process has all `count` partitions of the stage; `None` when others have some of
-    /// them, or when they are moving between workers.
+    /// As `inspect`, when this process has all `count` partitions of the stage; `None` when others have some
+    /// of them, or when they are moving between workers.
     ///
     /// # Errors
     /// As [`Process::visit`].

@@ -1,5 +1,5 @@
-//! Files that are written whole: a stage sends rows, one per record, and a closing record with their count and checksum;
-//! the writer stage collects the rows and writes the file once it is closed.
+//! Files that are written whole: a stage sends rows, one per record, and a closing record with their count and
+//! checksum; the writer stage collects the rows and writes the file once it is closed.
 //!
 //! Writing is at least once: after a crash the same bytes are written again under the same name.
 

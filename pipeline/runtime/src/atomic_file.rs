@@ -50,8 +50,8 @@ pub fn remove_durably(path: &Path) -> io::Result<()> {
     ignore_missing(sync_folder(path))
 }
 
-/// Removes the temporary files in `folder` of processes that were killed while they wrote. Those of living processes are
-/// locked, and stay.
+/// Removes the temporary files in `folder` of processes that were killed while they wrote. Those of living processes
+/// are locked, and stay.
 ///
 /// # Errors
 /// What the file system says, without the path. A folder that is missing is not an error.
@@ -116,7 +116,8 @@ impl Write for AtomicFile {
 
 impl Drop for AtomicFile {
     fn drop(&mut self) {
-        // After the rename nothing has this name. Otherwise the write has failed, and its error says more than this one.
+        // After the rename nothing has this name. Otherwise the write has failed, and its error says more than this
+        // one.
         let _ = fs::remove_file(&self.temporary);
     }
 }

@@ -260,7 +260,8 @@ pub(crate) struct RunOptions {
     /// Configuration file, laid over the built-in settings
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Address and port of the HTTP port; port 0 takes a free one [default: none, or 127.0.0.1:8080 for flows that serve requests]
+    /// Address and port of the HTTP port; port 0 takes a free one [default: none, or 127.0.0.1:8080 for flows that
+    /// serve requests]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) http: Option<String>,
     /// Which log.

@@ -115,8 +115,8 @@ pub(crate) struct ServiceTable {
 }
 
 impl Configuration {
-    /// The built-in configuration, with the entries of `path` laid over it. The tables of all flows are checked, also of
-    /// those that are not run.
+    /// The built-in configuration, with the entries of `path` laid over it. The tables of all flows are checked, also
+    /// of those that are not run.
     ///
     /// # Errors
     /// [`Failure::Refused`] with the first wrong entry, with file and line.

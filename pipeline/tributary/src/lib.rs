@@ -31,8 +31,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Libraries that log more than anybody wants to know: the Kafka client reports every end of a partition as an error. What
-/// matters comes as an error of the log.
+/// Libraries that log more than anybody wants to know: the Kafka client reports every end of a partition as an error.
+/// What matters comes as an error of the log.
 const QUIET: &str = "rdkafka=off,librdkafka=off,fjall=warn,lsm_tree=warn";
 
 fn execute(typed: &Typed) -> Result<(), Failure> {

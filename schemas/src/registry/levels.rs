@@ -62,8 +62,8 @@ pub struct Compatibility {
 }
 
 impl Compatibility {
-    /// For the registry at `url`; of several, separated by commas, the first. Calls wait on `tokio`, so they must not be
-    /// made by one of its threads.
+    /// For the registry at `url`; of several, separated by commas, the first. Calls wait on `tokio`, so they must not
+    /// be made by one of its threads.
     ///
     /// # Errors
     /// [`CompatibilityError::Setup`].

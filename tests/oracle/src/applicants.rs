@@ -178,7 +178,8 @@ impl Oracle {
         })
     }
 
-    /// Base-line placements that had begun (D1), and placements that ended before their record came up or came back (D25).
+    /// Base-line placements that had begun (D1), and placements that ended before their record came up or came back
+    /// (D25).
     fn has_no_record(&self, key: &RecordKey, placement: &Placement, today: Date) -> bool {
         if self.began_before_baseline(placement.id, placement.trainee, &placement.dpn) {
             return true;

@@ -1,8 +1,8 @@
 //! An independent batch oracle of the ESR flow.
 //!
-//! It answers one question: given these files and this TIS snapshot, which files must the product write? It does so with
-//! plain nested loops over whole states, shares no code with the product's stages, keeps no message order and knows
-//! nothing of logs. Tests compare its answer with the pipeline's.
+//! It answers one question: given these files and this TIS snapshot, which files must the product write? It does so
+//! with plain nested loops over whole states, shares no code with the product's stages, keeps no message order and
+//! knows nothing of logs. Tests compare its answer with the pipeline's.
 //!
 //! State is compared between runs: what stood at the end of the last run is the base, what stands now decides (D9).
 //!
@@ -213,7 +213,8 @@ impl Oracle {
         outcome
     }
 
-    /// Names a file of a counted type, frames its rows with HDR and TRL and adds it to the outcome (2.1, 2.4, D50, D51).
+    /// Names a file of a counted type, frames its rows with HDR and TRL and adds it to the outcome (2.1, 2.4, D50,
+    /// D51).
     fn write_numbered(
         &mut self,
         kind: &'static str,

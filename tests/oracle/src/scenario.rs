@@ -1,4 +1,5 @@
-//! Small random worlds for comparing the product with the oracle: a few batches whose events crowd the edges of the rules.
+//! Small random worlds for comparing the product with the oracle: a few batches whose events crowd the edges of the
+//! rules.
 //!
 //! The same seed yields the same batches. What the batches must lead to is not decided here.
 

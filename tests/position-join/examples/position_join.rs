@@ -1,7 +1,7 @@
 //! Runs the position join on Kafka until it is told to end (SIGINT, SIGTERM).
 //!
-//! It prints `START <epoch ms>` when it begins to work. The topics of the inputs and of the rows must exist; those that only
-//! the flow needs are created.
+//! It prints `START <epoch ms>` when it begins to work. The topics of the inputs and of the rows must exist; those that
+//! only the flow needs are created.
 
 use std::path::PathBuf;
 use std::sync::Arc;

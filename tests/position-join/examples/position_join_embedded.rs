@@ -1,7 +1,8 @@
 //! The position join on the embedded log, beside its floor: the store's batch writes of as many bytes in as many
 //! transactions, and nothing else.
 //!
-//! All inputs are in the log before the clock starts. The run counts only if its output is the batch join of its inputs.
+//! All inputs are in the log before the clock starts. The run counts only if its output is the batch join of its
+//! inputs.
 
 #[path = "position_join_data/processor.rs"]
 mod processor;
@@ -147,8 +148,8 @@ fn floor(arguments: &Arguments, metrics: &Metrics, folder: &Path) -> Result<Stri
     Ok(format!("{:.0} MB, {wall:.2} s, processor {used:.2} s", bytes as f64 / 1e6))
 }
 
-/// What the join wrote: messages of the first hop, rows, and changes of state, of which each record of the last stage makes
-/// about one.
+/// What the join wrote: messages of the first hop, rows, and changes of state, of which each record of the last stage
+/// makes about one.
 fn bytes_written(metrics: &Metrics) -> u64 {
     let (mut bytes, mut routed) = (0, 0);
     for stage in metrics.stages() {

@@ -1,8 +1,8 @@
 //! The floor of the position join: what the log alone costs.
 //!
-//! It reads the same inputs and the same inbox, and writes as many records of the same size to the same topics in the same
-//! transactions as the join did with the same data (its counts are arguments), through the same log. It decodes nothing,
-//! keeps no state and joins nothing, so what it writes is nonsense.
+//! It reads the same inputs and the same inbox, and writes as many records of the same size to the same topics in the
+//! same transactions as the join did with the same data (its counts are arguments), through the same log. It decodes
+//! nothing, keeps no state and joins nothing, so what it writes is nonsense.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

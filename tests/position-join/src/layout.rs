@@ -50,8 +50,8 @@ impl<const N: usize> Image<N> {
     }
 }
 
-/// The order of the bytes, compared by eight: a DPN is compared some twenty times for each record that is joined, and a call
-/// of the library's comparison costs more than the comparison.
+/// The order of the bytes, compared by eight: a DPN is compared some twenty times for each record that is joined, and a
+/// call of the library's comparison costs more than the comparison.
 impl<const N: usize> Ord for Image<N> {
     fn cmp(&self, other: &Self) -> Ordering {
         let ((words, rest), (other_words, other_rest)) = (self.0.as_chunks::<8>(), other.0.as_chunks::<8>());

@@ -1,8 +1,9 @@
 //! The stage that joins: all that is known at the DPNs of one partition, and the rows of their pairs.
 //!
-//! Messages about one stay of a row come in order, except for its beginning: the arrival is handed on by the DPN that was
-//! left, and may come after changes, or after the end, of the stay that it begins. Until then these are kept as *awaited*,
-//! the newest only, and the row is not here: it may still have pairs elsewhere. See the crate's description for why.
+//! Messages about one stay of a row come in order, except for its beginning: the arrival is handed on by the DPN that
+//! was left, and may come after changes, or after the end, of the stay that it begins. Until then these are kept as
+//! *awaited*, the newest only, and the row is not here: it may still have pairs elsewhere. See the crate's description
+//! for why.
 
 use std::ops::RangeInclusive;
 

@@ -7,8 +7,8 @@ use tributary_runtime::memory::Broker;
 use tributary_schemas::records::esr::{PositionPlacement, PositionPlacementGone, PostMatch};
 use tributary_schemas::{Codec, RecordType};
 
-/// How many answers came after answers to a later subscription: only a post in another partition, where the position was
-/// subscribed before, can give them.
+/// How many answers came after answers to a later subscription: only a post in another partition, where the position
+/// was subscribed before, can give them.
 pub(super) fn answers(broker: &Broker, codec: &Codec, partitions: i32) -> usize {
     let mut newest: BTreeMap<Vec<u8>, i64> = BTreeMap::new();
     let mut stale = 0;

@@ -1,8 +1,9 @@
 //! The exchange with ESR as a service of several processes under chaos: its files are those of the oracle, however its
 //! processes die.
 //!
-//! Inputs come through the folders of the services, in real time; so what a scenario brings comes on one day, and the runs of
-//! later days follow it. Runs are asked for as the clock of the service asks for them, by a record in their topic.
+//! Inputs come through the folders of the services, in real time; so what a scenario brings comes on one day, and the
+//! runs of later days follow it. Runs are asked for as the clock of the service asks for them, by a record in their
+//! topic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,8 +32,8 @@ use crate::watch::{Watched, Watcher};
 use crate::{alone, duration, producer, seed};
 
 const PARTITIONS: i32 = 4;
-/// Inputs count as taken in once nothing is left to read and no process has said anything for so long: longer than a look
-/// into the folders and the time that files have to settle.
+/// Inputs count as taken in once nothing is left to read and no process has said anything for so long: longer than a
+/// look into the folders and the time that files have to settle.
 const CALM: Duration = Duration::from_secs(5);
 const CALM_LIMIT: Duration = Duration::from_mins(3);
 /// Faults while the inputs of a batch are taken in.

@@ -36,7 +36,8 @@ pub enum Fault {
     FillOutbox,
 }
 
-/// What may happen to the position join, each as often as it stands here. A short run meets each kind once, in this order.
+/// What may happen to the position join, each as often as it stands here. A short run meets each kind once, in this
+/// order.
 pub const OF_JOIN: [Fault; 17] = [
     Fault::RestartBroker,
     Fault::Expire,

@@ -18,8 +18,8 @@ const GROUP: &str = "late";
 /// One before, one whose offsets are sent twice, and one in whose transaction they arrive the second time.
 const RECORDS: u64 = 3;
 
-/// Moves one record after the other from its inbox to the output, each in a transaction of its own. After each, what the
-/// broker has for the group is what was committed last.
+/// Moves one record after the other from its inbox to the output, each in a transaction of its own. After each, what
+/// the broker has for the group is what was committed last.
 struct Mover<'a> {
     configuration: &'a KafkaConfiguration,
     log: KafkaLog,

@@ -1,12 +1,12 @@
-//! Chaos on the real broker: three and more processes of one group work while a driver, from a seed, kills (-9), pauses,
-//! ends, adds and removes them, restarts the broker and the registry, cuts, loses and delays connections, lets transactions
-//! expire and fills the disk of the outbox; and a reader of what is committed watches.
+//! Chaos on the real broker: three and more processes of one group work while a driver, from a seed, kills (-9),
+//! pauses, ends, adds and removes them, restarts the broker and the registry, cuts, loses and delays connections, lets
+//! transactions expire and fills the disk of the outbox; and a reader of what is committed watches.
 //!
-//! There are two subjects: the position join, and the exchange with ESR as a service. At the end the output is what a batch
-//! makes of the same inputs, and nothing that anybody ever saw has been undone.
+//! There are two subjects: the position join, and the exchange with ESR as a service. At the end the output is what a
+//! batch makes of the same inputs, and nothing that anybody ever saw has been undone.
 //!
-//! `TRIBUTARY_CHAOS_SECONDS` says how long faults go on for each subject, `TRIBUTARY_SEED` decides which; `tests/chaos` sets
-//! them.
+//! `TRIBUTARY_CHAOS_SECONDS` says how long faults go on for each subject, `TRIBUTARY_SEED` decides which; `tests/chaos`
+//! sets them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "the modules are those of one test")]
 

@@ -1,4 +1,5 @@
-//! A TCP proxy between processes and the broker, whose connections can be cut and delayed, and lost by the processes alone.
+//! A TCP proxy between processes and the broker, whose connections can be cut and delayed, and lost by the processes
+//! alone.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -76,8 +77,8 @@ impl Proxy {
         self.shared.cut();
     }
 
-    /// Breaks the near side of all connections. What it has sent arrives, but so much later: a firewall that forgets does
-    /// that, or a machine that stands still.
+    /// Breaks the near side of all connections. What it has sent arrives, but so much later: a firewall that forgets
+    /// does that, or a machine that stands still.
     pub fn lose(&self, late: Duration) {
         for connection in self.shared.connections().drain(..) {
             connection.late_millis.store(late.as_millis() as u64, Ordering::Relaxed);
@@ -177,8 +178,8 @@ impl Shared {
         let _ = from.shutdown(Shutdown::Read);
     }
 
-    /// Whether all of a piece went on its way. It is taken apart only where a request is looked for, because then it is small
-    /// and begins with one.
+    /// Whether all of a piece went on its way. It is taken apart only where a request is looked for, because then it is
+    /// small and begins with one.
     fn pass_all(&self, piece: &[u8], far: &mut TcpStream) -> bool {
         if matches!(*self.straggler(), Straggler::Nobody) {
             return far.write_all(piece).is_ok();
@@ -195,8 +196,8 @@ impl Shared {
         far.write_all(rest).is_ok()
     }
 
-    /// Whether a request went on its way; it did not if it is the one to be held back. After some it is brought; what comes
-    /// next on any connection waits for the lock.
+    /// Whether a request went on its way; it did not if it is the one to be held back. After some it is brought; what
+    /// comes next on any connection waits for the lock.
     fn pass(&self, request: &[u8], far: &mut TcpStream) -> bool {
         let mut straggler = self.straggler();
         match &mut *straggler {

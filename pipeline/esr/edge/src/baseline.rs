@@ -1,9 +1,9 @@
 //! The notes about the baseline on a shared log, where others may write the topics of TIS, and any process may load the
 //! snapshot (D1).
 //!
-//! The first process of a namespace notes the time and where the topics of TIS end. A snapshot that is loaded into empty
-//! topics belongs to the baseline too. Until all of it is loaded, the notes say so, and another process that takes over
-//! continues in the same way.
+//! The first process of a namespace notes the time and where the topics of TIS end. A snapshot that is loaded into
+//! empty topics belongs to the baseline too. Until all of it is loaded, the notes say so, and another process that
+//! takes over continues in the same way.
 
 use std::collections::HashMap;
 

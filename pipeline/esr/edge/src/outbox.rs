@@ -18,8 +18,8 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// The outbox in `folder`, which is created when the first file comes. `secure` is called before each file: what led
-    /// to it, its number above all, must outlast a power cut if the file does.
+    /// The outbox in `folder`, which is created when the first file comes. `secure` is called before each file: what
+    /// led to it, its number above all, must outlast a power cut if the file does.
     pub(crate) fn new(folder: &Path, secure: impl Fn() -> Result<(), LogError> + Send + Sync + 'static) -> Self {
         let folder = Folder::new(folder);
         if let Err(error) = folder.remove_abandoned() {

@@ -1,7 +1,8 @@
-//! What the service does in each round: brings in files and snapshots that have settled, and the time; and what it reports.
+//! What the service does in each round: brings in files and snapshots that have settled, and the time; and what it
+//! reports.
 //!
-//! Several processes of one namespace share the work on Kafka. The one whose workers have the partition of arrived files
-//! runs the rounds.
+//! Several processes of one namespace share the work on Kafka. The one whose workers have the partition of arrived
+//! files runs the rounds.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

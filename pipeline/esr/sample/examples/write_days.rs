@@ -1,5 +1,5 @@
-//! Writes the days of a sample region, each into a folder of its own (`first`, `second`, `peak`, with `inbox` and `tis` in
-//! it), and says how much there is of what and as of when to run each day.
+//! Writes the days of a sample region, each into a folder of its own (`first`, `second`, `peak`, with `inbox` and `tis`
+//! in it), and says how much there is of what and as of when to run each day.
 //!
 //! `cargo run --release -p tributary-esr-sample --example write_days -- national 1 /tmp/region`
 

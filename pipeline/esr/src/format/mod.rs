@@ -1,4 +1,5 @@
-//! The interface files of ESR: names, layouts, reading, writing, value maps. Pure; files and folders are for connectors.
+//! The interface files of ESR: names, layouts, reading, writing, value maps. Pure; files and folders are for
+//! connectors.
 
 mod ascii;
 mod columns;

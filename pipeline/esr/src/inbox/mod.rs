@@ -1,7 +1,7 @@
 //! Brings files of ESR from the inbox into the log.
 //!
-//! Here is decided which files are sent and in which order; what becomes of them is decided by the `inbound` stage, whose
-//! ledger tells what is known already.
+//! Here is decided which files are sent and in which order; what becomes of them is decided by the `inbound` stage,
+//! whose ledger tells what is known already.
 
 mod chunks;
 

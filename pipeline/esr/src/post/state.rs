@@ -82,8 +82,8 @@ pub(super) struct Cause {
     pub(super) moved: bool,
 }
 
-/// A placement at this number: what it is now, and what has become of it. The two are kept apart, because a notification
-/// run takes note of each placement that it has told of, which must not write all of it again.
+/// A placement at this number: what it is now, and what has become of it. The two are kept apart, because a
+/// notification run takes note of each placement that it has told of, which must not write all of it again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlacementState<'a> {
     /// As it is now; `None` when it has gone.

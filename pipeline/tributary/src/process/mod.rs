@@ -126,7 +126,8 @@ fn start_group(
 ) -> Result<WorkerPool, Failure> {
     let workers = group.workers.count(settings.workers);
     let defaults = WorkerConfig::default();
-    // Each worker reads for itself. On the embedded log all workers are of this process, which restores everything anyhow.
+    // Each worker reads for itself. On the embedded log all workers are of this process, which restores everything
+    // anyhow.
     let warm_up_entries = match log {
         OpenLog::Embedded(_) => 0,
         OpenLog::Kafka(_) => defaults.warm_up_entries / workers.max(1) as u64,

@@ -1,7 +1,7 @@
 //! The service: runs rounds of the flows and reports, until it is asked to end.
 //!
-//! Several processes of one namespace share the work on Kafka. For each flow, the process whose workers have partition 0
-//! of the leader topic runs the rounds. When that partition moves, so do the rounds.
+//! Several processes of one namespace share the work on Kafka. For each flow, the process whose workers have partition
+//! 0 of the leader topic runs the rounds. When that partition moves, so do the rounds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -114,9 +114,9 @@ impl Service {
         lasting(flow, flow.flow.report())
     }
 
-    /// Whether this process runs the rounds now. A process that takes over first makes sure that the one before can bring
-    /// in nothing more. What that one has brought in and nobody has processed yet is brought in again, which changes
-    /// nothing.
+    /// Whether this process runs the rounds now. A process that takes over first makes sure that the one before can
+    /// bring in nothing more. What that one has brought in and nobody has processed yet is brought in again, which
+    /// changes nothing.
     fn take_rounds(&self, flow: &Started, rounds: &mut Rounds) -> Result<Option<Round>, Failure> {
         let process = &flow.process;
         let leads = process.leads()?;

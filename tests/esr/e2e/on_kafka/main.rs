@@ -1,5 +1,5 @@
-//! The program on Kafka: several processes, outages, the baseline, the topics. One binary, so that the tests wait side by
-//! side.
+//! The program on Kafka: several processes, outages, the baseline, the topics. One binary, so that the tests wait side
+//! by side.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod baseline;

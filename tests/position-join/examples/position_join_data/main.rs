@@ -1,9 +1,9 @@
 //! Data and figures for measuring a position join on Kafka, whatever program does it.
 //!
 //! `load` creates the topics and fills the inputs, `watch` waits until the output rests and says how long that took and
-//! what the process used, `latency` sends changes at a steady rate and says how long each took to become visible, `probe`
-//! does so with single changes, `verify` compares the output with the batch join, `drop` removes the topics. Each prints
-//! one line of `name=value` pairs.
+//! what the process used, `latency` sends changes at a steady rate and says how long each took to become visible,
+//! `probe` does so with single changes, `verify` compares the output with the batch join, `drop` removes the topics.
+//! Each prints one line of `name=value` pairs.
 
 mod cluster;
 mod inputs;

@@ -68,7 +68,8 @@ pub(crate) fn measure(cluster: &Cluster, options: &Options) -> Result<(), Failur
     Ok(())
 }
 
-/// When a row that was not visible before becomes visible. What a transaction left behind that was aborted does not count.
+/// When a row that was not visible before becomes visible. What a transaction left behind that was aborted does not
+/// count.
 fn first_row(reader: &BaseConsumer, options: &Options) -> Result<i64, Failure> {
     let deadline = Instant::now() + Duration::from_secs(options.first_s);
     while Instant::now() < deadline && is_running(options.pid)? {
