@@ -82,11 +82,6 @@ impl Declaration {
         let outputs = self.outputs.iter().copied().chain([self.dead_letters]);
         inboxes.chain(outputs).chain(changelogs).collect()
     }
-
-    /// Number of tasks of a group, where the flow has this many partitions.
-    pub fn task_count(&self, flow_partitions: i32) -> usize {
-        self.stages().map(|stage| stage.inbox.partition_count(flow_partitions) as usize).sum()
-    }
 }
 
 impl Group {

@@ -32,8 +32,8 @@ use crate::watch::{Watched, Watcher};
 use crate::{alone, duration, producer, seed};
 
 const PARTITIONS: i32 = 4;
-/// Inputs count as taken in once nothing is left to read and no process has said anything for so long: longer than a
-/// look into the folders and the time that files have to settle.
+/// Inputs count as taken in once nothing is left to read and no process has logged anything for this time: longer
+/// than a look into the folders and the time that files have to settle.
 const CALM: Duration = Duration::from_secs(5);
 const CALM_LIMIT: Duration = Duration::from_mins(3);
 /// Faults while the inputs of a batch are taken in.

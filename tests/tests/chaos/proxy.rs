@@ -78,7 +78,7 @@ impl Proxy {
     }
 
     /// Breaks the near side of all connections. What it has sent arrives, but so much later: a firewall that forgets
-    /// does that, or a machine that stands still.
+    /// does that, or a machine that freezes.
     pub fn lose(&self, late: Duration) {
         for connection in self.shared.connections().drain(..) {
             connection.late_millis.store(late.as_millis() as u64, Ordering::Relaxed);

@@ -226,7 +226,7 @@ pub(crate) fn compare_topics(
     TopicPlan::compare(&kafka.cluster, &topics(flows), i32::from(partitions), replication).map_err(log_failure)
 }
 
-/// The registry and those subjects of the flow whose schemas may change in ways that topics kept for ever do not allow;
+/// The registry and those subjects of the flow whose schemas may change in ways that compacted topics do not allow;
 /// `None` when no registry is named.
 ///
 /// # Errors
