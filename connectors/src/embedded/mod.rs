@@ -11,6 +11,7 @@
 mod compaction;
 mod database;
 mod folder;
+mod follower;
 mod keys;
 mod record_batch;
 mod stored_log;
@@ -28,6 +29,7 @@ use stored_log::{Shared, StoredLog};
 use upkeep::Upkeep;
 
 pub use folder::{FORMAT_VERSION, StateFolder, StateFolderError};
+pub use follower::EmbeddedFollower;
 
 /// When commits are synced from the memory of the operating system to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +126,11 @@ impl EmbeddedLog {
     /// A producer for connectors.
     pub fn producer(&self, transactional_id: &str) -> MemoryProducer {
         self.broker.producer(transactional_id)
+    }
+
+    /// Follows topics outside any group. It must not be used after the log is dropped.
+    pub fn follower(&self) -> EmbeddedFollower {
+        EmbeddedFollower::new(self.broker.clone(), Arc::clone(self.upkeep.stored()))
     }
 
     /// The records that the declared readers have not read yet.

@@ -387,24 +387,34 @@ impl Durability for StoredLog {
 
 impl StoredLog {
     fn restore_from(&self, changelog: TopicPartition, from: i64, each: EachChange<'_>) -> Result<i64, LogError> {
-        let topic = self.topic_number(changelog.topic)?;
-        let partition = usize::try_from(changelog.partition).ok();
-        let entry = partition.and_then(|number| self.lock()[topic].get(number).map(|partition| partition.entry));
-        let entry = entry.ok_or_else(|| LogError::fatal(format!("partition {changelog} does not exist")))?;
-        let PartitionEntry { end, tombstones_gone_below, .. } = entry;
-        if from > end || (from > 0 && from < tombstones_gone_below) {
-            return Err(LogError::offset_out_of_range(format!(
-                "{changelog} has {tombstones_gone_below} to {end} with deletions, not {from}"
-            )));
-        }
-        self.each_batch(self.topics[topic].id, changelog.partition, from, &mut |_, bytes| {
+        self.follow(changelog, from, &mut |_, bytes| {
             let mut records = Records::new(bytes);
             for record in records.by_ref().filter(|record| record.offset >= from) {
                 each(record.key, record.value);
             }
-            if records.is_sound() { Ok(()) } else { Err(self.database.damaged("a record batch is unreadable")) }
-        })?;
+            self.check_sound(&records)
+        })
+    }
+
+    /// Calls `each` with the batches of a partition that may have records at or after `from`, and returns the offset
+    /// after the last record that is stored.
+    pub(super) fn follow(&self, at: TopicPartition, from: i64, each: EachBatch<'_>) -> Result<i64, LogError> {
+        let topic = self.topic_number(at.topic)?;
+        let partition = usize::try_from(at.partition).ok();
+        let entry = partition.and_then(|number| self.lock()[topic].get(number).map(|partition| partition.entry));
+        let entry = entry.ok_or_else(|| LogError::fatal(format!("partition {at} does not exist")))?;
+        let PartitionEntry { end, tombstones_gone_below, .. } = entry;
+        if from > end || (from > 0 && from < tombstones_gone_below) {
+            return Err(LogError::offset_out_of_range(format!(
+                "{at} has {tombstones_gone_below} to {end} with deletions, not {from}"
+            )));
+        }
+        self.each_batch(self.topics[topic].id, at.partition, from, each)?;
         Ok(end)
+    }
+
+    pub(super) fn check_sound(&self, records: &Records<'_>) -> Result<(), LogError> {
+        if records.is_sound() { Ok(()) } else { Err(self.database.damaged("a record batch is unreadable")) }
     }
 }
 

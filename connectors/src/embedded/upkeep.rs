@@ -56,7 +56,7 @@ impl Upkeep {
         Ok(Self { stored, stop: Some(stop), thread: Some(thread) })
     }
 
-    pub(super) fn stored(&self) -> &StoredLog {
+    pub(super) fn stored(&self) -> &Arc<StoredLog> {
         &self.stored
     }
 }

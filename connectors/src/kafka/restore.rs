@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset};
 use tributary_runtime::LogError;
 
@@ -21,6 +22,9 @@ use crate::events;
 
 /// Receives key and value of a changelog record.
 type Each<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
+/// Receives a record; an error ends the reading.
+pub(super) type EachMessage<'a> = dyn FnMut(&BorrowedMessage<'_>) -> Result<(), LogError> + 'a;
 
 /// Reads partitions to their end, outside any group.
 pub(super) struct ChangelogReader {
@@ -74,17 +78,29 @@ impl ChangelogReader {
         if from == end {
             return Ok(end);
         }
-        let start = only(&self.starts(asked)?);
-        let (topic, number) = partition;
-        let text = format!("{topic}-{number} holds offsets {start} to {end}, not {from}");
-        // Compaction does not move the first offset. Only a deletion does.
-        if from < start {
-            return Err(LogError::truncated(text));
-        }
-        if from > end {
-            return Err(LogError::offset_out_of_range(text));
-        }
+        check_range(partition, from, only(&self.starts(asked)?), end)?;
         self.wait_until_stable(asked, end)?;
+        self.read(partition, from, end, &mut |message| {
+            each(message.key().unwrap_or_default(), message.payload());
+            Ok(())
+        })
+    }
+
+    /// Reads the committed records of a partition from `from` on, as far as no open transaction holds them back.
+    pub(super) fn follow(
+        &self,
+        partition: &BrokerPartition,
+        from: i64,
+        each: &mut EachMessage<'_>,
+    ) -> Result<i64, LogError> {
+        let end = only(&self.stable_ends(std::slice::from_ref(partition))?);
+        if from == end {
+            return Ok(end);
+        }
+        let start = only(&self.starts(std::slice::from_ref(partition))?);
+        // Who begins takes what there is.
+        let from = if from == 0 { start } else { from };
+        check_range(partition, from, start, end)?;
         self.read(partition, from, end, each)
     }
 
@@ -104,7 +120,13 @@ impl ChangelogReader {
         Ok(())
     }
 
-    fn read(&self, partition: &BrokerPartition, from: i64, end: i64, each: &mut Each<'_>) -> Result<i64, LogError> {
+    fn read(
+        &self,
+        partition: &BrokerPartition,
+        from: i64,
+        end: i64,
+        each: &mut EachMessage<'_>,
+    ) -> Result<i64, LogError> {
         let (topic, number) = partition;
         let what = format!("reading {topic}-{number}");
         let list = offsets::list(std::iter::once((topic.as_str(), *number, Offset::Offset(from))))?;
@@ -119,14 +141,14 @@ impl ChangelogReader {
         what: &str,
         (topic, number): &BrokerPartition,
         end: i64,
-        each: &mut Each<'_>,
+        each: &mut EachMessage<'_>,
     ) -> Result<i64, LogError> {
         let mut next = end;
         let mut progress = Instant::now();
         loop {
             match self.committed.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) if message.partition() == *number && message.topic() == topic => {
-                    each(message.key().unwrap_or_default(), message.payload());
+                    each(&message)?;
                     next = next.max(message.offset() + 1);
                     progress = Instant::now();
                 }
@@ -181,6 +203,18 @@ fn pass_over(what: &str, error: &KafkaError) -> Result<(), LogError> {
         }
         serious => Err(serious),
     }
+}
+
+fn check_range((topic, number): &BrokerPartition, from: i64, start: i64, end: i64) -> Result<(), LogError> {
+    let text = format!("{topic}-{number} holds offsets {start} to {end}, not {from}");
+    // Compaction does not move the first offset. Only a deletion does.
+    if from < start {
+        return Err(LogError::truncated(text));
+    }
+    if from > end {
+        return Err(LogError::offset_out_of_range(text));
+    }
+    Ok(())
 }
 
 /// The answer to a question about one partition.

@@ -19,7 +19,9 @@ use tributary_runtime::conformance::{self, ConformanceTest, Killer, LogFactory, 
 use tributary_runtime::memory::OwnedRecord;
 use tributary_runtime::{Lag, Log, LogError, Output, Poll, Producer, Role, Topic, TopicPartition};
 
-use super::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, TopicChange, TopicPlan, headers, offsets};
+use super::{
+    KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, TopicChange, TopicPlan, headers, offsets,
+};
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -185,6 +187,14 @@ fn kafka_passes_the_conformance_suite() {
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+#[test]
+fn a_topic_of_kafka_is_followed_from_positions_of_the_reader() {
+    let Some(broker) = kafka() else { return };
+    conformance::a_follower_reads_what_is_committed_once(&mut Kafka::new(&broker), |kafka| {
+        Box::new(KafkaReader::open(&kafka.configuration, "conformance").unwrap())
+    });
 }
 
 type Tests = Mutex<std::vec::IntoIter<(&'static str, ConformanceTest)>>;

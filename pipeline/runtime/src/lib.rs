@@ -35,7 +35,7 @@ mod topic;
 mod worker;
 
 pub use atomic_file::{AtomicFile, create_folder_durably, remove_abandoned, remove_durably, write_atomically};
-pub use log::{Lag, Log, Poll, Producer, TopicReader};
+pub use log::{EachRecord, Lag, Log, Poll, Producer, TopicFollower, TopicReader};
 pub use log_error::{LogError, Reason};
 pub use metrics::{Metrics, StageStatistics, WorkerStatistics};
 pub use output::{Mark, Output, OutputRecord};

@@ -104,6 +104,27 @@ pub trait TopicReader: Send {
     fn ends(&self, topic: &Topic, flow_partitions: i32) -> Result<Vec<i64>, LogError>;
 }
 
+/// Receives a record; an error ends the reading.
+pub type EachRecord<'a> = &'a mut dyn FnMut(&Record<'_>) -> Result<(), LogError>;
+
+/// Reads topics outside any group, from positions that the caller keeps.
+pub trait TopicFollower: Send {
+    /// The end of each partition of a topic, in order. Below it, every committed record can be read, and no other record
+    /// will become visible.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log cannot be asked.
+    fn ends(&self, topic: &'static Topic, flow_partitions: i32) -> Result<Vec<i64>, LogError>;
+
+    /// Calls `each` with the committed records of a partition at and after offset `from`, up to its end, in order.
+    /// Returns the offset to continue from.
+    ///
+    /// # Errors
+    /// [`LogError::OffsetOutOfRange`] and [`LogError::Truncated`] as [`Log::restore`]: the caller reads from the start.
+    /// The first error of `each`.
+    fn read_from(&self, partition: TopicPartition, from: i64, each: EachRecord<'_>) -> Result<i64, LogError>;
+}
+
 /// What is left to do in a flow.
 pub trait Lag: Send + Sync {
     /// Records that the flow's groups have not yet committed, over all inboxes. Zero means settled: nothing in flight

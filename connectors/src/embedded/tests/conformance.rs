@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tributary_runtime::conformance::word_count::{GROUP, INBOXES, PARTITIONS, TOPICS};
-use tributary_runtime::conformance::{Killer, LogFactory, all};
+use tributary_runtime::conformance::{Killer, LogFactory, a_follower_reads_what_is_committed_once, all};
 use tributary_runtime::memory::{MemoryLog, OwnedRecord};
 use tributary_runtime::{Lag, LogError, Producer};
 
@@ -116,16 +116,29 @@ impl Lag for SurvivingLag {
     }
 }
 
+impl Embedded {
+    fn new() -> Self {
+        Self {
+            current: Arc::default(),
+            state: tempfile::tempdir().unwrap(),
+            killer: Killer::default(),
+            folders: Vec::new(),
+        }
+    }
+}
+
 #[test]
 fn the_embedded_log_conforms() {
-    let mut embedded = Embedded {
-        current: Arc::default(),
-        state: tempfile::tempdir().unwrap(),
-        killer: Killer::default(),
-        folders: Vec::new(),
-    };
+    let mut embedded = Embedded::new();
     for (name, test) in all() {
         println!("{name}");
         test(&mut embedded);
     }
+}
+
+#[test]
+fn a_topic_of_the_embedded_log_is_followed_from_positions_of_the_reader() {
+    a_follower_reads_what_is_committed_once(&mut Embedded::new(), |embedded| {
+        Box::new(embedded.with(EmbeddedLog::follower))
+    });
 }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test suite fails by panicking")]
 
+mod following;
 mod harness;
 mod killable;
 mod recovery;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use crate::memory::OwnedRecord;
 use crate::{Lag, Log, Producer, Topic};
 
+pub use following::a_follower_reads_what_is_committed_once;
 pub use killable::Killer;
 pub use simulated::{SimulatedWorkers, without_time};
 

@@ -263,6 +263,17 @@ impl Broker {
         MemoryProducer { shared: Arc::clone(&self.0), id: transactional_id.to_owned(), producer, epoch }
     }
 
+    /// The end of a partition for readers: commits below it are visible, and no other record will become visible there.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] when the partition does not exist.
+    pub fn stable_end(&self, partition: TopicPartition) -> Result<i64, LogError> {
+        let mut state = self.0.lock();
+        let place = state.place(partition)?;
+        let tick = state.tick;
+        Ok(state.partition(place).stable(tick))
+    }
+
     /// What these groups have left to read of these topics.
     pub fn lag(&self, inboxes: Vec<(String, &'static Topic)>) -> MemoryLag {
         MemoryLag { shared: Arc::clone(&self.0), inboxes }

@@ -1,0 +1,299 @@
+//! Views in a folder of this process.
+//!
+//! Keys of the key space `rows` are the topic, a zero byte and the key of the record; values are its time (8 bytes,
+//! big-endian) and its value. Keys of `positions` are the topic, a zero byte and the partition (4 bytes); values are
+//! offset and time. `about` holds which log this was read from, and when it was last written.
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+
+use super::{Change, Position, Range, Row, ViewError, ViewStore};
+
+const LOG: &[u8] = b"log";
+const WRITTEN: &[u8] = b"written";
+const CACHE_BYTES: u64 = 8 << 20;
+const OPEN_ATTEMPTS: u32 = 20;
+const OPEN_PAUSE: Duration = Duration::from_millis(100);
+
+/// Which log views belong to, and for how long they can be continued.
+#[derive(Debug, Clone)]
+pub struct EmbeddedViewsConfig<'a> {
+    /// The folder; created when missing.
+    pub folder: &'a Path,
+    /// What tells the log from others. Views of another log are forgotten.
+    pub log: &'a str,
+    /// Views that were written longer ago are forgotten: the log may have forgotten deletions since then.
+    pub max_age: Duration,
+}
+
+/// The views of one process.
+pub struct EmbeddedViews {
+    folder: PathBuf,
+    database: Database,
+    rows: Keyspace,
+    positions: Keyspace,
+    about: Keyspace,
+}
+
+impl EmbeddedViews {
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// [`ViewError`] when it cannot be used, or another process uses it.
+    pub fn open(config: &EmbeddedViewsConfig<'_>) -> Result<Self, ViewError> {
+        let folder = config.folder.to_owned();
+        let database = open_database(&folder).map_err(|error| failed(&folder, "opened", error))?;
+        let space = |name: &str| {
+            database.keyspace(name, KeyspaceCreateOptions::default).map_err(|error| failed(&folder, "opened", error))
+        };
+        let (rows, positions, about) = (space("rows")?, space("positions")?, space("about")?);
+        let views = Self { folder, database, rows, positions, about };
+        views.forget_unless_usable(config)?;
+        Ok(views)
+    }
+
+    fn forget_unless_usable(&self, config: &EmbeddedViewsConfig<'_>) -> Result<(), ViewError> {
+        let about = |key: &[u8]| self.about.get(key).map_err(|error| self.failed("read", error));
+        let is_same_log = about(LOG)?.is_some_and(|log| *log == *config.log.as_bytes());
+        let written = about(WRITTEN)?.and_then(|bytes| Some(u64::from_be_bytes((*bytes).try_into().ok()?)));
+        let is_young = written.is_some_and(|then| seconds_now().saturating_sub(then) <= config.max_age.as_secs());
+        if is_same_log && is_young {
+            return Ok(());
+        }
+        let mut batch = self.batch();
+        self.remove_all(&mut batch, b"")?;
+        batch.insert(&self.about, LOG, config.log.as_bytes());
+        self.commit(batch)
+    }
+
+    /// Removes rows and positions whose keys begin with `prefix`.
+    fn remove_all(&self, batch: &mut OwnedWriteBatch, prefix: &[u8]) -> Result<(), ViewError> {
+        for space in [&self.rows, &self.positions] {
+            for entry in space.prefix(prefix) {
+                batch.remove(space, entry.key().map_err(|error| self.failed("read", error))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self) -> OwnedWriteBatch {
+        // A lost end is read again: rows and position are lost together.
+        OwnedWriteBatch::with_capacity(self.database.clone(), 8).durability(Some(PersistMode::Buffer))
+    }
+
+    fn commit(&self, mut batch: OwnedWriteBatch) -> Result<(), ViewError> {
+        batch.insert(&self.about, WRITTEN, seconds_now().to_be_bytes().as_slice());
+        batch.commit().map_err(|error| self.failed("written", error))
+    }
+
+    fn failed(&self, action: &'static str, error: fjall::Error) -> ViewError {
+        failed(&self.folder, action, error)
+    }
+
+    fn damaged(&self) -> ViewError {
+        ViewError::Damaged { folder: self.folder.display().to_string() }
+    }
+}
+
+impl ViewStore for EmbeddedViews {
+    fn positions(&self, topic: &str, partitions: i32) -> Result<Vec<Option<Position>>, ViewError> {
+        let position = |partition: i32| {
+            let stored = self.positions.get(position_key(topic, partition));
+            let Some(bytes) = stored.map_err(|error| self.failed("read", error))? else { return Ok(None) };
+            let (offset, rest) = bytes.split_first_chunk().ok_or_else(|| self.damaged())?;
+            let timestamp = rest.try_into().map_err(|_| self.damaged())?;
+            Ok(Some(Position { offset: i64::from_be_bytes(*offset), timestamp: i64::from_be_bytes(timestamp) }))
+        };
+        (0..partitions).map(position).collect()
+    }
+
+    fn apply(&self, topic: &str, partition: i32, changes: Vec<Change>, position: Position) -> Result<(), ViewError> {
+        let mut batch = self.batch();
+        for change in changes {
+            match change {
+                Change::Put(row) => {
+                    let mut value = row.timestamp.to_be_bytes().to_vec();
+                    value.extend_from_slice(&row.value);
+                    batch.insert(&self.rows, row_key(topic, &row.key), value);
+                }
+                Change::Delete(key) => batch.remove(&self.rows, row_key(topic, &key)),
+            }
+        }
+        let numbers = [position.offset, position.timestamp];
+        let value: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
+        batch.insert(&self.positions, position_key(topic, partition), value);
+        self.commit(batch)
+    }
+
+    fn clear(&self, topic: &str) -> Result<(), ViewError> {
+        let mut batch = self.batch();
+        self.remove_all(&mut batch, &row_key(topic, b""))?;
+        self.commit(batch)
+    }
+
+    fn rows(&self, range: Range<'_>) -> Result<Vec<Row>, ViewError> {
+        let prefix = row_key(range.topic, range.prefix);
+        let start = match range.after {
+            Some(after) => Bound::Excluded(row_key(range.topic, after).max(prefix.clone())),
+            None => Bound::Included(prefix.clone()),
+        };
+        let key_start = row_key(range.topic, b"").len();
+        let mut rows = Vec::new();
+        for entry in self.rows.range((start, Bound::Unbounded)).take(range.limit) {
+            let (key, value) = entry.into_inner().map_err(|error| self.failed("read", error))?;
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            let (timestamp, value) = value.split_first_chunk().ok_or_else(|| self.damaged())?;
+            let timestamp = i64::from_be_bytes(*timestamp);
+            rows.push(Row { key: key[key_start..].to_vec(), timestamp, value: value.to_vec() });
+        }
+        Ok(rows)
+    }
+}
+
+fn open_database(folder: &Path) -> Result<Database, fjall::Error> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let opened = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .journal_compression(CompressionType::None)
+            .worker_threads(1)
+            .open();
+        match opened {
+            // The threads of an earlier use by this process may hold its lock for a moment longer.
+            Err(fjall::Error::Locked) if attempt < OPEN_ATTEMPTS => std::thread::sleep(OPEN_PAUSE),
+            opened => return opened,
+        }
+    }
+}
+
+fn failed(folder: &Path, action: &'static str, source: fjall::Error) -> ViewError {
+    ViewError::Folder { folder: folder.display().to_string(), action, source }
+}
+
+fn row_key(topic: &str, key: &[u8]) -> Vec<u8> {
+    [topic.as_bytes(), &[0], key].concat()
+}
+
+fn position_key(topic: &str, partition: i32) -> Vec<u8> {
+    row_key(topic, &partition.to_be_bytes())
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AGE: Duration = Duration::from_hours(1);
+
+    fn open(folder: &Path, log: &str, max_age: Duration) -> EmbeddedViews {
+        EmbeddedViews::open(&EmbeddedViewsConfig { folder, log, max_age }).unwrap()
+    }
+
+    fn put(key: &str, value: &str) -> Change {
+        Change::Put(Row { key: key.into(), timestamp: 5, value: value.into() })
+    }
+
+    fn at(offset: i64) -> Position {
+        Position { offset, timestamp: 100 + offset }
+    }
+
+    fn listed(views: &EmbeddedViews, prefix: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)> {
+        let after = after.map(str::as_bytes);
+        let rows = views.rows(Range { topic: "t", prefix: prefix.as_bytes(), after, limit }).unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        rows.into_iter().map(|row| (text(row.key), text(row.value))).collect()
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn rows_of_two_partitions_and_their_positions_are_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let views = open(folder.path(), "a", AGE);
+        assert_eq!(views.positions("t", 2).unwrap(), [None, None]);
+        views.apply("t", 0, vec![put("file/b", "1"), put("file/d", "2"), put("file/b", "3")], at(7)).unwrap();
+        views.apply("t", 1, vec![put("file/c", "4"), put("other", "5")], at(9)).unwrap();
+        views.apply("t", 0, vec![Change::Delete("file/d".into()), put("file/a", "6")], at(11)).unwrap();
+        drop(views);
+        let views = open(folder.path(), "a", AGE);
+        assert_eq!(views.positions("t", 3).unwrap(), [Some(at(11)), Some(at(9)), None]);
+        assert_eq!(listed(&views, "file/", None, 9), pairs(&[("file/a", "6"), ("file/b", "3"), ("file/c", "4")]));
+    }
+
+    #[test]
+    fn pieces_of_a_list_put_together_are_the_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let views = open(folder.path(), "a", AGE);
+        let changes = ["e", "f/1", "f/2", "f/3", "g"].map(|key| put(key, key)).to_vec();
+        views.apply("t", 0, changes, at(5)).unwrap();
+        views.apply("t2", 0, vec![put("f/4", "of another topic")], at(1)).unwrap();
+        assert_eq!(listed(&views, "f/", None, 2), pairs(&[("f/1", "f/1"), ("f/2", "f/2")]));
+        assert_eq!(listed(&views, "f/", Some("f/2"), 2), pairs(&[("f/3", "f/3")]));
+        assert_eq!(listed(&views, "f/", Some("f/3"), 2), []);
+        assert_eq!(listed(&views, "f/", Some("a"), 9).len(), 3, "a key before the prefix begins with the first");
+    }
+
+    #[test]
+    fn a_process_that_is_killed_between_two_changes_leaves_the_first_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let views = open(folder.path(), "a", AGE);
+        views.apply("t", 0, vec![put("k", "1")], at(1)).unwrap();
+        // What the kernel has is what another process finds after a kill.
+        let killed = tempfile::tempdir().unwrap();
+        copy(folder.path(), killed.path());
+        views.apply("t", 0, vec![put("k", "2"), put("l", "2")], at(3)).unwrap();
+        let found = open(killed.path(), "a", AGE);
+        assert_eq!(found.positions("t", 1).unwrap(), [Some(at(1))]);
+        assert_eq!(listed(&found, "", None, 9), pairs(&[("k", "1")]));
+        found.apply("t", 0, vec![put("k", "2"), put("l", "2")], at(3)).unwrap();
+        assert_eq!(listed(&found, "", None, 9), listed(&views, "", None, 9));
+    }
+
+    #[test]
+    fn views_of_another_log_and_old_ones_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let fill = |views: &EmbeddedViews| views.apply("t", 0, vec![put("k", "1")], at(1)).unwrap();
+        fill(&open(folder.path(), "a", AGE));
+        let other = open(folder.path(), "b", AGE);
+        assert_eq!((listed(&other, "", None, 9).len(), other.positions("t", 1).unwrap()), (0, vec![None]));
+        fill(&other);
+        drop(other);
+        std::thread::sleep(Duration::from_millis(2100));
+        assert_eq!(listed(&open(folder.path(), "b", AGE), "", None, 9).len(), 1);
+        assert_eq!(listed(&open(folder.path(), "b", Duration::ZERO), "", None, 9).len(), 0);
+    }
+
+    #[test]
+    fn a_topic_is_cleared_without_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let views = open(folder.path(), "a", AGE);
+        views.apply("t", 0, vec![put("k", "1")], at(1)).unwrap();
+        views.apply("tt", 0, vec![put("k", "1")], at(1)).unwrap();
+        views.clear("t").unwrap();
+        assert_eq!((listed(&views, "", None, 9).len(), views.positions("t", 1).unwrap()), (0, vec![None]));
+        assert_eq!(views.positions("tt", 1).unwrap(), [Some(at(1))]);
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                std::fs::create_dir_all(&target).unwrap();
+                copy(&entry.path(), &target);
+            } else {
+                std::fs::copy(entry.path(), &target).unwrap();
+            }
+        }
+    }
+}
