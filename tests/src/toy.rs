@@ -37,6 +37,7 @@ pub static DECLARATION: Declaration = Declaration {
     outputs: &[&COUNTS],
     dead_letters: &DEAD_LETTERS,
     leader: None,
+    views: &[],
     defaults: "[toy]\n",
     former_tables: &[],
     serves_requests: true,

@@ -2,6 +2,7 @@
 //! DNC files. What goes into a file is decided in one transaction; the file itself is the writer's.
 
 mod applicants;
+mod figures;
 mod notifications;
 mod rows;
 mod state;
@@ -20,6 +21,8 @@ use crate::context::{Context, london_date};
 use crate::format::FileName;
 use crate::format::name::FileNameError;
 use crate::outgoing::RunTimes;
+
+use figures::Figures;
 
 pub use state::{ApplicantState, Status};
 
@@ -90,13 +93,16 @@ pub struct Exporter {
     open_runs: Store<OpenRunKey, OpenRun>,
     /// Partitions of the post stage that have sent all rows of a run.
     cuts_done: Store<i64, Vec<i32>>,
+    /// What the view shows.
+    figures: Figures,
 }
 
 impl Exporter {
     /// A task without state yet.
-    pub fn new(context: Context) -> Self {
+    pub fn new(context: Context, partition: i32) -> Self {
         Self {
             context,
+            figures: Figures::new(partition),
             applicants: Store::new(),
             waiting: Store::new(),
             touched: Store::new(),
@@ -139,6 +145,9 @@ impl Processor for Exporter {
             RecordType::EsrNotification => self.keep_row(framed.read()?),
             RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output),
             RecordType::EsrExportRun => self.run(framed.read()?, output)?,
+            RecordType::TributaryClock => {
+                self.figures.show(&framed.read()?, &self.applicants, &self.context, output);
+            }
             RecordType::TributaryFileWritten => self.written(&framed.read::<FileWritten>()?, output),
             _ => return Err(unexpected(&framed)),
         }
@@ -154,6 +163,8 @@ impl Processor for Exporter {
             &mut self.notifications,
             &mut self.open_runs,
             &mut self.cuts_done,
+            &mut self.figures.shown,
+            &mut self.figures.shown_at,
         ]
     }
 }

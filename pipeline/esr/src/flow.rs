@@ -17,15 +17,17 @@ use crate::schedule::Schedule;
 use crate::tis;
 use crate::topics;
 use crate::trainee::Trainee;
+use crate::views;
 
 /// The exchange as static data.
 pub static DECLARATION: Declaration = Declaration {
     name: "esr",
     about: "The exchange between TIS and ESR",
     groups: &[MAIN, WRITER],
-    outputs: &[&topics::POSITION, &topics::POSITION_RECONCILED, &topics::BASELINE],
+    outputs: &[&topics::POSITION, &topics::POSITION_RECONCILED, &topics::BASELINE, &topics::VIEW],
     dead_letters: &topics::DEAD_LETTER,
     leader: Some(&topics::INBOUND),
+    views: views::ALL,
     defaults: DEFAULTS,
     former_tables: &[
         "version",
@@ -98,7 +100,7 @@ impl Processors {
             "position" => Box::new(Positions::new(context, partition)),
             "post" => Box::new(Posts::new(context, partition)),
             "schedule" => Box::new(Schedule::new(context)),
-            "exporter" => Box::new(Exporter::new(context)),
+            "exporter" => Box::new(Exporter::new(context, partition)),
             "report" => Box::new(Report::new(context)),
             "writer" => Box::new(self.writer()),
             other => unreachable!("the exchange declares no stage {other}"),
@@ -145,6 +147,6 @@ mod tests {
         let count = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!((names.len(), count), (26, 26));
+        assert_eq!((names.len(), count), (27, 27));
     }
 }

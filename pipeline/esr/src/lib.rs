@@ -23,3 +23,4 @@ pub mod schedule;
 pub mod tis;
 pub mod topics;
 pub mod trainee;
+pub mod views;

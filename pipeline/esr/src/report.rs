@@ -7,6 +7,7 @@ use tributary_schemas::RecordType;
 use tributary_schemas::records::tributary::{Alert, FileEvent};
 
 use crate::context::Context;
+use crate::{topics, views};
 
 /// How many events are kept.
 const KEPT: i64 = 20_000;
@@ -44,8 +45,22 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Files stay in their view, as they do in the ledger; alerts stay as long as they are kept here.
+    fn show(&self, sequence: i64, event: &Event, output: &mut Output) {
+        match event {
+            Event::File(file) => {
+                self.context.send(output, &topics::VIEW, views::file_key(&file.file_name).as_bytes(), file);
+            }
+            Event::Alert(alert) => {
+                self.context.send(output, &topics::VIEW, views::alert_key(sequence).as_bytes(), alert);
+            }
+        }
+    }
+}
+
 impl Processor for Report {
-    fn process(&mut self, record: &Record<'_>, _output: &mut Output) -> Result<(), ProcessError> {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
         let event = match framed.record_type() {
             RecordType::TributaryFileEvent => Event::File(framed.read()?),
@@ -53,8 +68,12 @@ impl Processor for Report {
             _ => return Err(unexpected(&framed)),
         };
         let sequence = self.next_sequence();
+        self.show(sequence, &event, output);
         self.events.put(sequence, event);
         self.next.put((), sequence + 1);
+        if let Some(Event::Alert(_)) = self.events.get(&(sequence - KEPT)) {
+            output.tombstone(&topics::VIEW, views::alert_key(sequence - KEPT).as_bytes());
+        }
         self.events.delete(sequence - KEPT);
         Ok(())
     }

@@ -15,7 +15,7 @@ use tributary_schemas::{Date, RecordType};
 use crate::context::{Context, london_date, london_time};
 use crate::format::office::OfficeError;
 use crate::format::{FileName, Office};
-use crate::topics;
+use crate::{topics, views};
 
 /// What the schedule remembers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -163,7 +163,12 @@ impl Processor for Schedule {
         let before = self.state.get(&()).cloned().unwrap_or_default();
         let mut state = before.clone();
         match framed.record_type() {
-            RecordType::TributaryClock => self.clock(&mut state, framed.read::<Clock>()?.now, output)?,
+            RecordType::TributaryClock => {
+                let clock = framed.read::<Clock>()?;
+                self.clock(&mut state, clock.now, output)?;
+                // The exporters show what they have at that time.
+                output.broadcast(&topics::EXPORTS, views::CLOCK, |buffer| self.context.write(&clock, buffer));
+            }
             RecordType::EsrRunRequested => self.run(&mut state, &framed.read()?, output)?,
             _ => return Err(unexpected(&framed)),
         }

@@ -76,7 +76,14 @@ pub static SCHEDULE: Topic = inbox("esr.schedule", Partitions::Fixed(1), &["trib
 /// Applicant records and notifications, partitioned by office; drives the exporters.
 pub static EXPORTS: Topic = entities(
     "esr.exports",
-    &["esr.Applicant", "esr.Notification", "esr.NotificationCutDone", "esr.ExportRun", "tributary.FileWritten"],
+    &[
+        "esr.Applicant",
+        "esr.Notification",
+        "esr.NotificationCutDone",
+        "esr.ExportRun",
+        "tributary.FileWritten",
+        "tributary.Clock",
+    ],
 );
 /// Rows of outgoing files, keyed by file name.
 pub static WRITER: Topic = inbox("esr.file.rows", Partitions::Flow, &["tributary.FileRow", "tributary.FileClose"]);
@@ -97,6 +104,13 @@ pub static BASELINE: Topic = Topic {
     role: Role::Output,
     records: &[],
 };
+/// Rows of the views, keyed by `file/NAME`, `alert/NUMBER` (the newest has the lowest number) and `office/CODE`. `clock` is
+/// the time as the exporter of that partition has seen it.
+pub static VIEW: Topic = output(
+    "esr.view",
+    Cleanup::Compact,
+    &["tributary.FileEvent", "tributary.Alert", "esr.OfficeApplicants", "tributary.Clock"],
+);
 /// Records and lines that can never be processed, raw, with the reason in their headers.
 pub static DEAD_LETTER: Topic = output("esr.dead-letter", Cleanup::Delete(YEAR), &[]);
 

@@ -20,6 +20,8 @@ pub struct Declaration {
     pub dead_letters: &'static Topic,
     /// The process that owns partition 0 of this topic runs the rounds; `None` for a flow without sources and clock.
     pub leader: Option<&'static Topic>,
+    /// What can be asked of it in every process, over HTTP and on the command line.
+    pub views: &'static [&'static View],
     /// Its built-in configuration, a TOML table of its name with an explanation of each entry.
     pub defaults: &'static str,
     /// Top-level configuration tables that stand in the flow's table now, for the message to whoever still uses them.
@@ -69,6 +71,18 @@ pub struct StageDeclaration {
     pub changelog: Option<&'static Topic>,
 }
 
+/// Rows that every process can be asked for: the newest record of each key of a topic.
+#[derive(Debug, PartialEq, Eq)]
+pub struct View {
+    /// Its name, the last part of its path and of its command.
+    pub name: &'static str,
+    /// Where its rows are written: an output of the flow that keeps the newest record of each key. A key always goes to
+    /// the same partition.
+    pub topic: &'static Topic,
+    /// What the keys of its rows begin with. The rest is text.
+    pub prefix: &'static str,
+}
+
 impl Declaration {
     /// All stages, by group.
     pub fn stages(&self) -> impl Iterator<Item = &'static StageDeclaration> {
@@ -81,6 +95,17 @@ impl Declaration {
         let changelogs = self.stages().filter_map(|stage| stage.changelog);
         let outputs = self.outputs.iter().copied().chain([self.dead_letters]);
         inboxes.chain(outputs).chain(changelogs).collect()
+    }
+
+    /// The topics of its views, each once.
+    pub fn view_topics(&self) -> Vec<&'static Topic> {
+        let mut topics: Vec<&'static Topic> = Vec::new();
+        for view in self.views {
+            if !topics.contains(&view.topic) {
+                topics.push(view.topic);
+            }
+        }
+        topics
     }
 }
 

@@ -12,10 +12,14 @@ pub mod key;
 #[cfg(feature = "edge")]
 pub mod process;
 pub mod progress;
+#[cfg(feature = "edge")]
+pub mod server;
 pub mod statistics;
 pub mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "edge")]
+pub mod view;
 pub mod whole_file;
 
 #[cfg(feature = "edge")]

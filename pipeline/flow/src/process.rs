@@ -4,12 +4,16 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tributary_runtime::{LogError, Metrics, Output, Producer, Shutdown, Topic, TopicReader};
 use tributary_schemas::Codec;
 
 use crate::Failure;
+use crate::declaration::View;
+use crate::http::{Page, Problem};
+use crate::view::Rows;
 
 /// A look at one processor: its stage, its partition, the processor; `None` for those that it leaves out.
 pub type Visit = Arc<dyn Fn(&str, i32, &dyn Any) -> Option<Box<dyn Any + Send>> + Send + Sync>;
@@ -94,8 +98,22 @@ pub trait Process: Send + Sync {
     /// [`Failure::Unfinished`] when the workers do not answer.
     fn visit(&self, visit: Visit) -> Result<Vec<Box<dyn Any + Send>>, Failure>;
 
+    /// A piece of a view, over all partitions, whichever process has them. It reads the disk, so it may block shortly.
+    ///
+    /// # Errors
+    /// A [`Problem`] with status 400 for a cursor that is none, 503 while the view is not read to its end.
+    fn rows(&self, view: &'static View, _page: &Page) -> Result<Rows, Problem> {
+        Err(view_not_kept(view))
+    }
+
     /// Counters of the groups, in the order of the declaration.
     fn metrics(&self) -> Vec<Arc<Metrics>>;
+}
+
+/// The answer of a process that does not keep a view.
+pub fn view_not_kept(view: &View) -> Problem {
+    let detail = format!("this process does not keep the view {}", view.name);
+    Problem::unavailable("view_unavailable", detail, Duration::from_secs(5))
 }
 
 impl dyn Process {

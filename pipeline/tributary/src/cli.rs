@@ -292,6 +292,9 @@ pub(crate) struct ServerOptions {
     /// URL of the service that is asked
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
+    /// State folder of a service on this machine, which says where it is asked, without --server
+    #[arg(long, global = true, value_name = "DIR", default_value = "tributary-state")]
+    pub(crate) state: PathBuf,
     /// Token for it
     #[arg(long, global = true, env = "TRIBUTARY_TOKEN", hide_env_values = true, hide = true)]
     pub(crate) token: Option<String>,

@@ -48,7 +48,8 @@ fn execute(typed: &Typed) -> Result<(), Failure> {
                 return Err(Failure::refused("no command is given"));
             };
             let as_json = server.output == OutputForm::Json;
-            let site = Site { server: server.server.clone(), token: server.token.clone(), as_json };
+            let known = server.server.clone().or_else(|| process::address_in(&server.state));
+            let site = Site { server: known, token: server.token.clone(), as_json };
             flow.run_command(command, options, &site)
         }
     }

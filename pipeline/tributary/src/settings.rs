@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) pause: Duration,
     /// How often the time is published.
     pub(crate) clock: Duration,
+    /// Whether the views are kept: somebody can ask for them.
+    pub(crate) serves_views: bool,
 }
 
 impl Settings {
@@ -72,6 +74,7 @@ impl Settings {
             give_up_after: Duration::from_secs(give_up_after),
             pause: Duration::from_secs(process.service.poll_seconds.max(1)),
             clock: Duration::from_secs(process.service.clock_seconds.max(1)),
+            serves_views: false,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tributary_esr::context::Context;
 use tributary_esr::flow::Processors;
 use tributary_esr::topics;
+use tributary_flow::http::Mount;
 use tributary_flow::{BatchRequest, Failure, Process, Round, RunningFlow};
 use tributary_runtime::{Headers, LogError, Output, Processor, TimestampMillis, Topic};
 use tributary_schemas::AvroRecord;
@@ -14,6 +15,7 @@ use crate::batch;
 use crate::configured::Configured;
 use crate::outbox::Outbox;
 use crate::rounds::Rounds;
+use crate::views;
 
 /// The exchange with what it was given.
 pub(crate) struct Exchange {
@@ -108,6 +110,10 @@ impl RunningFlow for Exchange {
 
     fn report(&self) -> Result<(), Failure> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner).report(self)
+    }
+
+    fn mounts(&self) -> Vec<Mount> {
+        vec![views::mount(Arc::clone(&self.process))]
     }
 
     fn batch(&self, request: &BatchRequest<'_>) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod batch;
+mod commands;
 mod configured;
 mod continuation;
 mod demo;
@@ -12,6 +13,7 @@ mod rounds;
 mod sources;
 mod summary;
 mod text;
+mod views;
 
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ use tributary_esr::configuration::EsrSettings;
 use tributary_esr::flow::DECLARATION;
 use tributary_flow::configuration::{ConfigurationError, ConfigurationFile};
 use tributary_flow::declaration::Declaration;
-use tributary_flow::{ConfiguredFlow, Failure, Flow, Host};
+use tributary_flow::{ConfiguredFlow, Failure, Flow, Host, Site};
 
 use configured::Configured;
 use options::{DEMO_HELP, DemoOptions, RUN_HELP, RunOptions};
@@ -35,6 +37,14 @@ impl Flow for Esr {
 
     fn run_options(&self, run: Command) -> Command {
         RunOptions::augment_args(run)
+    }
+
+    fn commands(&self) -> Vec<Command> {
+        commands::all()
+    }
+
+    fn run_command(&self, command: &str, options: &ArgMatches, site: &Site) -> Result<(), Failure> {
+        commands::run(command, options, site)
     }
 
     fn demo_options(&self, demo: Command) -> Option<Command> {

@@ -1,7 +1,7 @@
 //! Applicant records and their states by rule (section 5).
 
-use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind};
-use tributary_schemas::records::tributary::{FileRow, FileWritten};
+use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind, OfficeApplicants};
+use tributary_schemas::records::tributary::{Clock, FileRow, FileWritten};
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
@@ -9,6 +9,10 @@ use super::{ApplicantKey, Exporter, Status};
 use crate::harness::{Harness, NOW, date, millis, stage};
 
 mod files;
+
+fn exporter() -> Harness<Exporter> {
+    stage(|context| Exporter::new(context, 0))
+}
 
 fn applicant(placement: i64, position: i64, start: &str) -> Applicant {
     Applicant {
@@ -62,7 +66,7 @@ fn status(exporter: &Harness<Exporter>, placement: i64) -> Option<Status> {
 
 #[test]
 fn a5_a6_the_window_is_from_two_days_to_less_than_thirteen_weeks() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = exporter();
     for (placement, start) in [(1, "2026-11-21"), (2, "2026-11-22"), (3, "2027-02-18"), (4, "2027-02-19")] {
         give(&mut exporter, &applicant(placement, 7, start));
     }
@@ -74,7 +78,7 @@ fn a5_a6_the_window_is_from_two_days_to_less_than_thirteen_weeks() {
 
 #[test]
 fn a3_what_was_exported_is_not_exported_again() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = exporter();
     give(&mut exporter, &applicant(1, 7, "2026-12-01"));
     assert_eq!(run(&mut exporter, 1), 1);
     give(&mut exporter, &applicant(1, 7, "2026-12-02"));
@@ -83,7 +87,7 @@ fn a3_what_was_exported_is_not_exported_again() {
 
 #[test]
 fn a10_at_most_forty_rows_of_a_number_the_rest_waits() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = exporter();
     for placement in 1..=41 {
         give(&mut exporter, &applicant(placement, 7, "2026-12-01"));
     }
@@ -94,7 +98,7 @@ fn a10_at_most_forty_rows_of_a_number_the_rest_waits() {
 
 #[test]
 fn d24_a_person_goes_once_for_a_position() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = exporter();
     for (placement, start) in [(1, "2026-12-02"), (2, "2026-12-01")] {
         give(&mut exporter, &Applicant { gmc_number: "7000001".to_owned(), ..applicant(placement, 7, start) });
     }
@@ -104,7 +108,7 @@ fn d24_a_person_goes_once_for_a_position() {
 
 #[test]
 fn r4_withdrawn_records_are_deleted_before_export_or_forgotten_when_no_run_saw_them() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = exporter();
     let (seen, unseen) = (applicant(1, 7, "2027-06-01"), applicant(2, 7, "2027-06-01"));
     give(&mut exporter, &seen);
     run(&mut exporter, 1);
@@ -116,7 +120,7 @@ fn r4_withdrawn_records_are_deleted_before_export_or_forgotten_when_no_run_saw_t
 
 #[test]
 fn a_record_without_a_mandatory_field_is_invalid_until_it_is_corrected() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = exporter();
     give(&mut exporter, &Applicant { date_of_birth: None, ..applicant(1, 7, "2026-12-01") });
     assert_eq!(run(&mut exporter, 1), 0);
     assert_eq!(status(&exporter, 1), Some(Status::InvalidData));
@@ -126,9 +130,34 @@ fn a_record_without_a_mandatory_field_is_invalid_until_it_is_corrected() {
 
 #[test]
 fn d14_what_tis_remembers_is_exported_without_a_row_at_the_first_run() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = exporter();
     give(&mut exporter, &Applicant { sent_before: Some("OLD.DAT".to_owned()), ..applicant(1, 7, "2026-12-01") });
     assert_eq!(status(&exporter, 1), Some(Status::ToExport));
     assert_eq!(run(&mut exporter, 1), 0);
     assert_eq!(status(&exporter, 1), Some(Status::Exported));
+}
+
+#[test]
+fn the_clock_shows_the_figures_that_changed_and_otherwise_the_time_every_ten_seconds() {
+    let mut exporter = exporter();
+    let tick = |exporter: &mut Harness<Exporter>, second: i64| {
+        let sent = exporter.give("clock", &Clock { now: millis(NOW) + second * 1000 });
+        let keys: Vec<String> = sent.iter().map(super::super::harness::Sent::text_key).collect();
+        (keys, exporter.read::<OfficeApplicants>(&sent).pop())
+    };
+    assert_eq!(tick(&mut exporter, 0), (vec!["clock".to_owned()], None));
+    assert_eq!(tick(&mut exporter, 5), (vec![], None));
+    give(&mut exporter, &applicant(1, 7, "2026-12-01"));
+    give(&mut exporter, &Applicant { date_of_birth: None, ..applicant(2, 7, "2026-12-01") });
+    let office = "EOE".to_owned();
+    let waiting = OfficeApplicants { office: office.clone(), to_export: 1, invalid_data: 1, ..Default::default() };
+    let both = vec!["office/EOE".to_owned(), "clock".to_owned()];
+    assert_eq!(tick(&mut exporter, 10), (both.clone(), Some(waiting)));
+    give(&mut exporter, &applicant(1, 7, "2026-12-01"));
+    assert_eq!(tick(&mut exporter, 15), (vec![], None), "the same record changes nothing");
+    run(&mut exporter, 1);
+    let exported = OfficeApplicants { office, exported: 1, invalid_data: 1, ..Default::default() };
+    assert_eq!(tick(&mut exporter, 20), (both, Some(exported)));
+    assert_eq!(tick(&mut exporter, 29), (vec![], None));
+    assert_eq!(tick(&mut exporter, 30), (vec!["clock".to_owned()], None));
 }

@@ -4,6 +4,7 @@ use tributary_schemas::records::tributary::{Alert, FileEvent, FileRow, Severity}
 
 use super::{Event, KEPT, Report};
 use crate::harness::{Harness, stage};
+use crate::topics;
 
 fn alert(text: &str) -> Alert {
     Alert { severity: Severity::Warning, code: "sample".to_owned(), subject: "7".to_owned(), text: text.to_owned() }
@@ -38,6 +39,24 @@ fn equal_events_are_two_and_what_is_no_event_is_a_dead_letter() {
     assert_eq!(texts(&report, 0), ["again", "again"]);
     assert_eq!(report.dead_letter("a", &FileRow::default()), "unexpected-record-type");
     assert_eq!(report.processor.next_sequence(), 2);
+}
+
+#[test]
+fn the_view_has_the_newest_state_of_a_file_and_each_alert_as_long_as_it_is_kept() {
+    let mut report = stage(Report::new);
+    let event = FileEvent { file_name: "A.DAT".to_owned(), ..FileEvent::default() };
+    let sent = report.give("a", &event);
+    assert_eq!(report.only::<FileEvent>(&sent, &topics::VIEW), (b"file/A.DAT".to_vec(), event));
+    let keys: Vec<String> = ["first", "second"].map(|text| report.give("a", &alert(text))[0].text_key()).into();
+    assert!(keys[1] < keys[0] && keys.iter().all(|key| key.starts_with("alert/")), "{keys:?}");
+    for number in 0..KEPT - 3 {
+        report.give("a", &alert(&number.to_string()));
+    }
+    assert_eq!(report.take_tombstones(), [""; 0]);
+    report.give("a", &alert("the file leaves the report and stays in the view"));
+    assert_eq!(report.take_tombstones(), [""; 0]);
+    report.give("a", &alert("the first alert leaves both"));
+    assert_eq!(report.take_tombstones(), [keys[0].clone()]);
 }
 
 #[test]

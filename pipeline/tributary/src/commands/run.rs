@@ -66,7 +66,7 @@ fn batch(options: &RunOptions, surroundings: Surroundings, flows: &[FlowToRun]) 
 fn service(
     options: &RunOptions,
     configuration: &Configuration,
-    surroundings: Surroundings,
+    mut surroundings: Surroundings,
     flows: Vec<FlowToRun>,
 ) -> Result<(), Failure> {
     let status = Status::starting();
@@ -84,5 +84,6 @@ fn service(
         }
         None => None,
     };
+    surroundings.settings.serves_views = server.is_some();
     Service::new(surroundings, flows, status, server).run()
 }

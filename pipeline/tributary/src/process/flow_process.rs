@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tributary_flow::declaration::{Declaration, Workers};
-use tributary_flow::process::Visit;
+use tributary_flow::declaration::{Declaration, View, Workers};
+use tributary_flow::http::{Page, Problem};
+use tributary_flow::process::{Visit, view_not_kept};
+use tributary_flow::view::Rows;
 use tributary_flow::{Failure, Process, log_failure};
 use tributary_runtime::{
     Inspector, Lag, LogError, Metrics, Output, Producer, Shutdown, TopicReader, WorkerError, create_folder_durably,
@@ -18,6 +20,7 @@ use tributary_runtime::{
 use tributary_schemas::Codec;
 
 use super::log::OpenLog;
+use super::views::Views;
 use crate::settings::Settings;
 
 /// The pause between two looks at what is left to do.
@@ -47,6 +50,8 @@ pub(crate) struct FlowProcess {
     producer: Mutex<Option<Box<dyn Producer>>>,
     /// The workers, once they are started.
     groups: OnceLock<Vec<RunningGroup>>,
+    /// The views, in a process that serves requests.
+    views: Option<Views>,
     demands_all: AtomicBool,
     readiness: Mutex<Result<(), String>>,
 }
@@ -76,8 +81,11 @@ impl FlowProcess {
         let flow_partitions = i32::from(settings.partitions);
         let state = settings.state.join(declaration.name);
         prepare_folder(&state)?;
+        let serves_views = settings.serves_views && !declaration.views.is_empty();
+        let views = serves_views.then(|| Views::open(declaration, &state, &log, flow_partitions)).transpose()?;
         Ok(Self {
             declaration,
+            views,
             lag: log.lag(declaration, flow_partitions).map_err(log_failure)?,
             log,
             codec,
@@ -124,6 +132,13 @@ impl FlowProcess {
     /// Leaves the rounds to another process.
     pub(crate) fn leave_rounds(&self) {
         *self.lock_producer() = None;
+    }
+
+    /// Ends what keeps the views.
+    pub(super) fn stop_views(&self) {
+        if let Some(views) = &self.views {
+            views.stop();
+        }
     }
 
     /// Whether this process has partition 0 of the leader topic.
@@ -179,7 +194,13 @@ impl FlowProcess {
     fn ask_readiness(&self) -> Result<(), String> {
         let (restored, all) = self.restored().map_err(|error| error.to_string())?;
         let is_enough = if self.is_shared() { restored > 0 } else { restored == all };
-        if is_enough { Ok(()) } else { Err(format!("{restored} of {all} partitions are restored")) }
+        if !is_enough {
+            return Err(format!("{restored} of {all} partitions are restored"));
+        }
+        if self.views.as_ref().is_some_and(|views| !views.is_caught_up()) {
+            return Err("the views are not read to their ends yet".to_owned());
+        }
+        Ok(())
     }
 
     /// Records that are committed and not yet processed.
@@ -357,6 +378,10 @@ impl Process for FlowProcess {
                 return Err(Failure::unfinished(format!("cannot look into the workers: {error}")));
             }
         }
+    }
+
+    fn rows(&self, view: &'static View, page: &Page) -> Result<Rows, Problem> {
+        self.views.as_ref().ok_or_else(|| view_not_kept(view))?.rows(view, page)
     }
 
     fn metrics(&self) -> Vec<Arc<Metrics>> {

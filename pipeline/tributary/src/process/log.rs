@@ -7,7 +7,7 @@ use tributary_connectors::embedded::{EmbeddedLog, Fsync, GroupInboxes, StateFold
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, TopicPlan};
 use tributary_flow::declaration::Declaration;
 use tributary_flow::{Failure, log_failure};
-use tributary_runtime::{EachChange, Lag, Log, LogError, Producer, Topic, TopicReader};
+use tributary_runtime::{EachChange, Lag, Log, LogError, Producer, Topic, TopicFollower, TopicReader};
 use tributary_schemas::registry::{Compatibility, LevelChange};
 use tributary_schemas::{
     Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings, LocalRegistry, Registry, RegistryError,
@@ -107,6 +107,17 @@ impl OpenLog {
     pub(crate) fn reader(&self, flow: &str) -> Result<Box<dyn TopicReader>, LogError> {
         match self {
             Self::Embedded(_) => Ok(Box::new(NothingToRead)),
+            Self::Kafka(kafka) => Ok(Box::new(KafkaReader::open(&kafka.cluster, flow)?)),
+        }
+    }
+
+    /// Follows topics outside any group, from positions that the caller keeps.
+    ///
+    /// # Errors
+    /// As the log says.
+    pub(crate) fn follower(&self, flow: &str) -> Result<Box<dyn TopicFollower>, LogError> {
+        match self {
+            Self::Embedded(log) => Ok(Box::new(log.follower())),
             Self::Kafka(kafka) => Ok(Box::new(KafkaReader::open(&kafka.cluster, flow)?)),
         }
     }

@@ -1,11 +1,13 @@
 //! The process: one log, and the flows that work on it, each with its groups of workers.
 
+mod address;
 mod flow_process;
 mod host;
 mod log;
 mod service;
 mod starting;
 mod status;
+mod views;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use tributary_flow::declaration::{Declaration, Group};
 use tributary_flow::{ConfiguredFlow, Failure, Process, RunningFlow};
 use tributary_runtime::{Shutdown, SnapshotConfig, WorkerConfig, WorkerPool, remove_abandoned};
 
+pub(crate) use address::address_in;
 pub(crate) use flow_process::FlowProcess;
 pub(crate) use host::ProcessHost;
 pub(crate) use log::{compare_compatibility, compare_topics};
@@ -96,6 +99,7 @@ impl Started {
     pub(crate) fn stop(self) -> Result<(), Failure> {
         let Self { pools, flow, process } = self;
         process.leave_rounds();
+        process.stop_views();
         let mut stopped = Ok(());
         for pool in pools {
             stopped = stopped.and(sole(pool).stop().map_err(Failure::unfinished));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tributary_flow::{Failure, Process, Round};
 
+use super::address::NotedAddress;
 use super::starting::start_patiently;
 use super::{FlowToRun, Started, Status, Surroundings};
 use crate::http::{Server, WorkerCollector, announce_ready};
@@ -59,11 +60,15 @@ impl Service {
         if let Some((site, _)) = &served {
             mount(site, &started)?;
         }
+        // The state folder belongs to this process now.
+        let state = &self.surroundings.settings.state;
+        let noted = self.url.as_ref().and_then(|url| NotedAddress::write(state, url));
         self.status.opened(started.iter().map(|flow| Arc::clone(&flow.process)).collect());
         let outcome = self.rounds(&started);
         let was_asked_to_end = self.surroundings.shutdown.is_triggered();
         // Also after an error: the port closes.
         self.surroundings.shutdown.trigger();
+        drop(noted);
         tracing::info!("ending: committing, writing snapshots of the state");
         let stopped = started.into_iter().map(Started::stop).fold(Ok(()), Result::and);
         if let Some((_, serving)) = served {

@@ -6,6 +6,7 @@ mod baseline;
 mod group;
 mod outage;
 mod several_processes;
+mod views;
 mod waiting;
 #[path = "../world/mod.rs"]
 mod world;

@@ -7,7 +7,7 @@ use tributary_schemas::records::tributary::{Alert, FileRow, FileWritten, Severit
 use tributary_schemas::types::tis::PlacementId;
 
 use super::{Exporter, Status, applicant, date, give, key, millis, status};
-use crate::harness::{Harness, stage};
+use crate::harness::Harness;
 
 fn export_run(kind: FileKind, number: i64, today: &str) -> ExportRun {
     ExportRun {
@@ -39,7 +39,7 @@ fn column(row: &str, number: usize) -> &str {
 
 #[test]
 fn a12_d25_over_the_cap_the_earliest_start_goes_first_then_the_lowest_placement_and_the_surplus_waits() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     for placement in 1..=41 {
         give(&mut exporter, &applicant(placement, 7, "2026-12-02"));
     }
@@ -56,7 +56,7 @@ fn a12_d25_over_the_cap_the_earliest_start_goes_first_then_the_lowest_placement_
 
 #[test]
 fn a10_the_cap_is_of_a_number_however_it_is_written_and_others_have_their_own() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     for placement in 1..=45 {
         let mut one = applicant(placement, 7, "2026-12-02");
         if placement % 2 == 0 {
@@ -72,7 +72,7 @@ fn a10_the_cap_is_of_a_number_however_it_is_written_and_others_have_their_own() 
 
 #[test]
 fn d25_a_missed_window_has_an_alert_once_and_can_be_exported_late() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     give(&mut exporter, &applicant(1, 7, "2026-11-21"));
     exporter.give("EOE/run/1", &export_run(FileKind::App, 1, "2026-11-20"));
     let alert = exporter.take::<Alert>().remove(0);
@@ -87,7 +87,7 @@ fn d25_a_missed_window_has_an_alert_once_and_can_be_exported_late() {
 
 #[test]
 fn d25_a_record_whose_start_moves_back_into_the_window_is_exported() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     give(&mut exporter, &applicant(1, 7, "2026-11-21"));
     rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-20"));
     give(&mut exporter, &applicant(1, 7, "2026-12-01"));
@@ -108,11 +108,11 @@ fn effective_date(exporter: &mut Harness<Exporter>) -> String {
 
 #[test]
 fn d20_the_effective_date_is_the_london_date_of_the_record_that_caused_the_version() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     later(&mut exporter, "2026-06-17T23:30:00Z", "a");
     later(&mut exporter, "2026-11-19T12:00:00Z", "a");
     assert_eq!(effective_date(&mut exporter), "20260618", "the same content again causes no version");
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     later(&mut exporter, "2026-06-17T23:30:00Z", "a");
     later(&mut exporter, "2026-11-19T12:00:00Z", "b");
     assert_eq!(effective_date(&mut exporter), "20261119");
@@ -120,7 +120,7 @@ fn d20_the_effective_date_is_the_london_date_of_the_record_that_caused_the_versi
 
 #[test]
 fn d20_content_as_at_the_last_run_keeps_its_date() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     later(&mut exporter, "2026-11-17T12:00:00Z", "a");
     assert_eq!(rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-18")).len(), 0);
     later(&mut exporter, "2026-11-19T12:00:00Z", "b");
@@ -130,7 +130,7 @@ fn d20_content_as_at_the_last_run_keeps_its_date() {
 
 #[test]
 fn d20_a_record_that_comes_back_after_its_withdrawal_has_the_date_of_its_return() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     later(&mut exporter, "2026-11-16T12:00:00Z", "a");
     rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-17"));
     exporter.tombstone(key(&applicant(1, 7, "2027-02-18")));
@@ -142,7 +142,7 @@ fn d20_a_record_that_comes_back_after_its_withdrawal_has_the_date_of_its_return(
 
 #[test]
 fn d26_a_record_that_is_withdrawn_when_the_run_comes_is_not_exported_and_comes_back() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     let one = applicant(1, 7, "2026-12-01");
     give(&mut exporter, &one);
     exporter.tombstone(key(&one));
@@ -155,7 +155,7 @@ fn d26_a_record_that_is_withdrawn_when_the_run_comes_is_not_exported_and_comes_b
 
 #[test]
 fn d40_applicants_stand_in_order_of_number_by_bytes_then_placement() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     for (placement, number) in [(4, "b"), (3, "B"), (2, "B"), (1, "b"), (5, "A")] {
         let one = applicant(placement, placement, "2026-12-01");
         give(&mut exporter, &Applicant { deanery_number: number.to_owned(), last_name: placement.to_string(), ..one });
@@ -179,7 +179,7 @@ fn notification(number: &str, notification_type: i32, placement: i64) -> Notific
 
 #[test]
 fn d40_notifications_stand_in_order_of_number_by_bytes_then_type_then_placement() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     let shuffled =
         [("b", 1, 1), ("B", 5, 0), ("B", 4, 3), ("B", 1, 12), ("B", 2, 3), ("B", 1, 9), ("A", 2, 30), ("B", 1, 9)];
     for (at, (number, kind, placement)) in shuffled.into_iter().enumerate() {
@@ -198,7 +198,7 @@ fn d40_notifications_stand_in_order_of_number_by_bytes_then_type_then_placement(
 
 #[test]
 fn a_file_that_is_written_twice_is_told_once() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     give(&mut exporter, &applicant(1, 7, "2026-12-01"));
     let run = export_run(FileKind::App, 1, "2026-11-20");
     exporter.give("EOE/run/1", &run);
@@ -217,7 +217,7 @@ fn lost(exporter: &mut Harness<Exporter>) -> Vec<(String, String)> {
 
 #[test]
 fn a_surname_that_is_cut_in_an_app_file_raises_an_alert() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     give(&mut exporter, &Applicant { last_name: "x".repeat(151), ..applicant(1, 7, "2026-12-01") });
     give(&mut exporter, &Applicant { last_name: "x".repeat(150), ..applicant(2, 8, "2026-12-01") });
     exporter.give("EOE/run/1", &export_run(FileKind::App, 1, "2026-11-20"));
@@ -226,7 +226,7 @@ fn a_surname_that_is_cut_in_an_app_file_raises_an_alert() {
 
 #[test]
 fn a_surname_that_is_cut_in_a_notification_raises_an_alert() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     let row = Notification { next_trainee_last_name: "x".repeat(151), ..notification("B", 1, 3) };
     exporter.give("EOE/notification/0", &row);
     exporter.give("EOE/run/1", &export_run(FileKind::Dnc, 1, "2026-11-20"));
@@ -236,7 +236,7 @@ fn a_surname_that_is_cut_in_a_notification_raises_an_alert() {
 
 #[test]
 fn beyond_a_hundred_cut_values_of_a_column_one_alert_has_their_number() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     for placement in 1..=102 {
         let one = applicant(placement, placement, "2026-12-01");
         let deanery_number = format!("EOE/{placement}");
@@ -250,7 +250,7 @@ fn beyond_a_hundred_cut_values_of_a_column_one_alert_has_their_number() {
 
 #[test]
 fn a_run_whose_file_name_is_not_one_is_a_dead_letter_and_keeps_its_rows() {
-    let mut exporter = stage(Exporter::new);
+    let mut exporter = super::exporter();
     exporter.give("EOE/notification/0", &notification("B", 1, 3));
     for kind in [FileKind::App, FileKind::Dnc] {
         let run = ExportRun { file_name: "OLD.DAT".to_owned(), ..export_run(kind, 1, "2026-11-20") };

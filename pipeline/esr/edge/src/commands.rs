@@ -1,0 +1,96 @@
+//! `tributary esr ...`: what a running service is asked.
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use serde_json::{Value, json};
+use tributary_flow::server::Server;
+use tributary_flow::{Failure, Site, print, table};
+
+/// A command that lists a view.
+struct Listing {
+    name: &'static str,
+    about: &'static str,
+    /// Headings and entries of the columns; the first `left` are texts.
+    columns: &'static [(&'static str, &'static str)],
+    left: usize,
+}
+
+const LISTINGS: [Listing; 3] = [
+    Listing {
+        name: "files",
+        about: "What became of each file",
+        columns: &[
+            ("file", "name"),
+            ("office", "office"),
+            ("type", "type"),
+            ("status", "status"),
+            ("at", "at"),
+            ("rows", "rows"),
+        ],
+        left: 5,
+    },
+    Listing {
+        name: "offices",
+        about: "Applicant records of each office, by state",
+        columns: &[
+            ("office", "office"),
+            ("to export", "to_export"),
+            ("pending", "pending"),
+            ("exported", "exported"),
+            ("invalid", "invalid_data"),
+            ("deleted", "deleted_before_export"),
+            ("missed", "missed_window"),
+        ],
+        left: 1,
+    },
+    Listing {
+        name: "alerts",
+        about: "What a person should see, the newest first",
+        columns: &[("at", "at"), ("severity", "severity"), ("code", "code"), ("subject", "subject"), ("text", "text")],
+        left: 5,
+    },
+];
+
+/// The commands.
+pub(crate) fn all() -> Vec<Command> {
+    let limit = || {
+        Arg::new("limit")
+            .long("limit")
+            .value_name("NUMBER")
+            .value_parser(value_parser!(u32).range(1..))
+            .help("At most this number of entries [default: all]")
+    };
+    LISTINGS.iter().map(|listing| Command::new(listing.name).about(listing.about).arg(limit())).collect()
+}
+
+/// Does one of them.
+///
+/// # Errors
+/// As [`Server::list`].
+pub(crate) fn run(command: &str, options: &ArgMatches, site: &Site) -> Result<(), Failure> {
+    let Some(listing) = LISTINGS.iter().find(|listing| listing.name == command) else {
+        return Err(Failure::refused(format!("the flow esr has no command {command}")));
+    };
+    let most = options.get_one::<u32>("limit").map_or(usize::MAX, |limit| *limit as usize);
+    let answer = Server::of(site)?.list(&format!("/esr/{command}"), most)?;
+    if site.as_json {
+        let document = json!({ "as_of": answer.as_of, "items": answer.items });
+        return print(&(serde_json::to_string_pretty(&document).map_err(Failure::unfinished)? + "\n"));
+    }
+    let heading: Vec<&str> = listing.columns.iter().map(|(heading, _)| *heading).collect();
+    let rows: Vec<Vec<String>> = answer.items.iter().map(|item| row(listing, item)).collect();
+    print(&(table::lines(&heading, &rows, listing.left).join("\n") + "\n"))?;
+    if let Some(as_of) = answer.as_of {
+        eprintln!("as of {as_of}");
+    }
+    Ok(())
+}
+
+fn row(listing: &Listing, item: &Value) -> Vec<String> {
+    let cell = |entry: &str| match item.get(entry) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.as_u64().map_or_else(|| number.to_string(), table::number),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    listing.columns.iter().map(|(_, entry)| cell(entry)).collect()
+}

@@ -1,0 +1,82 @@
+//! What the view shows of the applicant records: their number by office and state.
+
+use std::collections::BTreeMap;
+
+use tributary_runtime::{Output, Store};
+use tributary_schemas::records::esr::OfficeApplicants;
+use tributary_schemas::records::tributary::Clock;
+
+use super::{ApplicantKey, ApplicantState, Status};
+use crate::context::Context;
+use crate::{topics, views};
+
+/// When nothing changes, the view hears this often how far the partition is, in milliseconds.
+const QUIET: i64 = 10_000;
+
+/// The figures of one partition. They are counted when the clock ticks, so a load of many records costs nothing more.
+pub(super) struct Figures {
+    partition: i32,
+    /// What was sent last, by office.
+    pub(super) shown: Store<String, OfficeApplicants>,
+    /// The time that was sent last.
+    pub(super) shown_at: Store<(), i64>,
+}
+
+impl Figures {
+    pub(super) fn new(partition: i32) -> Self {
+        Self { partition, shown: Store::new(), shown_at: Store::new() }
+    }
+
+    /// Sends the offices that have changed, and then the time, all to the partition of the view with the same number.
+    pub(super) fn show(
+        &mut self,
+        clock: &Clock,
+        applicants: &Store<ApplicantKey, ApplicantState>,
+        context: &Context,
+        output: &mut Output,
+    ) {
+        let mut has_changed = false;
+        for figures in count(applicants, &self.shown) {
+            if self.shown.get(&figures.office) == Some(&figures) {
+                continue;
+            }
+            has_changed = true;
+            let key = views::office_key(&figures.office);
+            let write = |buffer: &mut Vec<u8>| context.write(&figures, buffer);
+            output.send_to(&topics::VIEW, self.partition, key.as_bytes(), write);
+            self.shown.put(figures.office.clone(), figures);
+        }
+        let is_due = self.shown_at.get(&()).is_none_or(|last| clock.now.abs_diff(*last) >= QUIET as u64);
+        if has_changed || is_due {
+            output.send_to(&topics::VIEW, self.partition, views::CLOCK, |buffer| context.write(clock, buffer));
+            self.shown_at.put((), clock.now);
+        }
+    }
+}
+
+/// The figures of all offices that have records, or had some when they were shown.
+fn count(
+    applicants: &Store<ApplicantKey, ApplicantState>,
+    shown: &Store<String, OfficeApplicants>,
+) -> Vec<OfficeApplicants> {
+    let empty = |office: &String| OfficeApplicants { office: office.clone(), ..OfficeApplicants::default() };
+    let mut offices: BTreeMap<String, OfficeApplicants> =
+        shown.iter().map(|(office, _)| (office.clone(), empty(office))).collect();
+    for (ApplicantKey { office, .. }, state) in applicants.iter() {
+        // Without a copy of the key for each record.
+        let figures = match offices.get_mut(office) {
+            Some(figures) => figures,
+            None => offices.entry(office.clone()).or_insert_with(|| empty(office)),
+        };
+        let number = match state.status {
+            Status::ToExport => &mut figures.to_export,
+            Status::Pending => &mut figures.pending,
+            Status::Exported => &mut figures.exported,
+            Status::InvalidData => &mut figures.invalid_data,
+            Status::DeletedBeforeExport => &mut figures.deleted_before_export,
+            Status::MissedWindow => &mut figures.missed_window,
+        };
+        *number += 1;
+    }
+    offices.into_values().collect()
+}

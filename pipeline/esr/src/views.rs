@@ -1,0 +1,33 @@
+//! What can be asked of the exchange: which rows of [`topics::VIEW`] each view has, and their keys.
+
+use tributary_flow::declaration::View;
+
+use crate::topics;
+
+/// What became of each file, by name: [`tributary_schemas::records::tributary::FileEvent`].
+pub static FILES: View = View { name: "files", topic: &topics::VIEW, prefix: "file/" };
+/// The newest alerts, the newest first: [`tributary_schemas::records::tributary::Alert`].
+pub static ALERTS: View = View { name: "alerts", topic: &topics::VIEW, prefix: "alert/" };
+/// Applicant records by state: [`tributary_schemas::records::esr::OfficeApplicants`].
+pub static OFFICES: View = View { name: "offices", topic: &topics::VIEW, prefix: "office/" };
+
+/// All views.
+pub(crate) static ALL: &[&View] = &[&FILES, &ALERTS, &OFFICES];
+
+/// The key of a record that only says how far a partition is.
+pub(crate) const CLOCK: &[u8] = b"clock";
+
+/// The key of a file.
+pub(crate) fn file_key(name: &str) -> String {
+    format!("{}{name}", FILES.prefix)
+}
+
+/// The key of the alert with this number among the events. Keys of later ones come first.
+pub(crate) fn alert_key(sequence: i64) -> String {
+    format!("{}{:019}", ALERTS.prefix, i64::MAX - sequence)
+}
+
+/// The key of an office.
+pub(crate) fn office_key(office: &str) -> String {
+    format!("{}{office}", OFFICES.prefix)
+}

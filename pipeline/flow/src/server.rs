@@ -1,0 +1,127 @@
+//! A running service, as commands ask it over HTTP.
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode, Url, redirect};
+use serde_json::Value;
+
+use crate::{Failure, Site};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The largest page of a list.
+const LIMIT: usize = 1_000;
+
+/// A running service.
+pub struct Server {
+    url: Url,
+    token: Option<String>,
+    client: Client,
+    tokio: tokio::runtime::Runtime,
+}
+
+/// A list of the service, put together from its pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The entries.
+    pub items: Vec<Value>,
+    /// Up to when the first page was complete, where the service says so: RFC 3339.
+    pub as_of: Option<String>,
+}
+
+impl Server {
+    /// The service that the command line names.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when none is named, or its URL is wrong.
+    pub fn of(site: &Site) -> Result<Self, Failure> {
+        let Some(url) = &site.server else {
+            return Err(Failure::refused(
+                "this command asks a running service, and none is known: add --server URL, or --state DIR with the \
+                 state folder of a service that runs with --http ADDRESS",
+            ));
+        };
+        let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(url) = parsed else {
+            return Err(Failure::refused(format!(
+                "--server {url} is not the URL of a service, such as http://HOST:PORT"
+            )));
+        };
+        let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).build();
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        Ok(Self {
+            url,
+            token: site.token.clone(),
+            client: client.map_err(Failure::unfinished)?,
+            tokio: tokio.map_err(Failure::unfinished)?,
+        })
+    }
+
+    /// The list at `path`, all pages of it, or the first `most` entries.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when the service refuses (4xx), [`Failure::Unfinished`] when it does not answer or cannot.
+    pub fn list(&self, path: &str, most: usize) -> Result<Answer, Failure> {
+        let mut answer = Answer { items: Vec::new(), as_of: None };
+        let mut cursor: Option<String> = None;
+        loop {
+            let limit = LIMIT.min(most - answer.items.len()).to_string();
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let (as_of, mut page) = self.tokio.block_on(self.get(path, &query))?;
+            answer.as_of = answer.as_of.or(as_of);
+            let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) else {
+                return Err(Failure::unfinished(format!("{} answers without a list to {path}", self.url)));
+            };
+            let is_last = items.is_empty();
+            answer.items.extend(items);
+            cursor = page.get("next").and_then(Value::as_str).map(str::to_owned);
+            if cursor.is_none() || is_last || answer.items.len() >= most {
+                answer.items.truncate(most);
+                return Ok(answer);
+            }
+        }
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<(Option<String>, Value), Failure> {
+        let mut url = self.url.join(path).map_err(Failure::refused)?;
+        url.query_pairs_mut().extend_pairs(query);
+        let mut request = self.client.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let unreachable = |error: reqwest::Error| {
+            Failure::unfinished(format!("{} does not answer: {}", self.url, innermost(&error.without_url())))
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let as_of = response.headers().get("x-as-of").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = response.bytes().await.map_err(unreachable)?;
+        let body: Option<Value> = serde_json::from_slice(&body).ok();
+        if status != StatusCode::OK {
+            return Err(self.refusal(status, body.as_ref()));
+        }
+        let body = body.ok_or_else(|| Failure::unfinished(format!("{} answers without JSON to {path}", self.url)))?;
+        Ok((as_of, body))
+    }
+
+    fn refusal(&self, status: StatusCode, body: Option<&Value>) -> Failure {
+        let detail = body.and_then(|body| body.get("detail")).and_then(Value::as_str).unwrap_or("no reason is given");
+        let hint = match (status, &self.token) {
+            (StatusCode::UNAUTHORIZED, None) => "; the token is taken from TRIBUTARY_TOKEN",
+            _ => "",
+        };
+        let text = format!("{} answers {}: {detail}{hint}", self.url, status.as_u16());
+        if status.is_client_error() { Failure::refused(text) } else { Failure::unfinished(text) }
+    }
+}
+
+/// The cause that says most: the client's own words only say that a request failed.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,38 @@
+//! Where a service is asked: noted in its state folder, so that commands find it.
+
+use std::path::{Path, PathBuf};
+
+use tributary_runtime::write_atomically;
+
+const FILE: &str = "http-address";
+
+/// The note of a running service; removed at its end. After a kill it stays, and nobody answers there.
+pub(crate) struct NotedAddress(PathBuf);
+
+impl NotedAddress {
+    /// Notes the URL. The state folder belongs to this process.
+    pub(super) fn write(state: &Path, url: &str) -> Option<Self> {
+        let path = state.join(FILE);
+        match write_atomically(&path, url.as_bytes()) {
+            Ok(()) => Some(Self(path)),
+            Err(error) => {
+                tracing::warn!(%error, "{} cannot be written: commands need --server {url}", path.display());
+                None
+            }
+        }
+    }
+}
+
+impl Drop for NotedAddress {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::debug!(%error, "{} stays", self.0.display());
+        }
+    }
+}
+
+/// The URL of the service that uses this state folder, as far as it is noted.
+pub(crate) fn address_in(state: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(state.join(FILE)).ok()?;
+    Some(text.trim().to_owned()).filter(|url| !url.is_empty())
+}

@@ -1,0 +1,290 @@
+//! The views of one flow in this process. Each process reads the topics of the views outside the consumer groups, from
+//! positions that it stores with the rows. So each can answer for all partitions, and goes on where it was after a
+//! restart.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tributary_connectors::views::{
+    Change, EmbeddedViews, EmbeddedViewsConfig, Position, Range, Row as StoredRow, ViewError, ViewStore,
+};
+use tributary_flow::declaration::{Declaration, View};
+use tributary_flow::http::{AsOf, FieldError, Page, Problem};
+use tributary_flow::view::{Row, Rows};
+use tributary_flow::{Failure, log_failure};
+use tributary_runtime::{LogError, Record, Shutdown, Topic, TopicFollower, TopicPartition};
+
+use super::log::OpenLog;
+
+/// The pause between two looks for new records.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The pause after a look that failed.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Views that were written longer ago are read again from the start: the log forgets deletions after seven days.
+const MAX_AGE: Duration = Duration::from_hours(12);
+
+/// Records that are stored in one change.
+const BATCH: usize = 1_000;
+
+/// The views of one flow, and the thread that keeps them.
+pub(crate) struct Views {
+    store: Arc<dyn ViewStore>,
+    flow_partitions: i32,
+    stop: Shutdown,
+    is_caught_up: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread works with.
+struct Following {
+    store: Arc<dyn ViewStore>,
+    topics: Vec<&'static Topic>,
+    flow: &'static str,
+    flow_partitions: i32,
+    log: OpenLog,
+    stop: Shutdown,
+    is_caught_up: Arc<AtomicBool>,
+}
+
+/// Why the views are not kept for now.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Store(#[from] ViewError),
+}
+
+impl Views {
+    /// Opens the views, and starts to follow their topics. Called before the workers start: a log that lost its end in
+    /// a power cut has not got new records in its place yet, so positions after its end show.
+    ///
+    /// # Errors
+    /// [`Failure`] when the folder cannot be used or the log does not answer.
+    pub(super) fn open(
+        declaration: &'static Declaration,
+        state: &Path,
+        log: &OpenLog,
+        flow_partitions: i32,
+    ) -> Result<Self, Failure> {
+        let folder = state.join("views");
+        let config = EmbeddedViewsConfig { folder: &folder, log: &log.identity(), max_age: MAX_AGE };
+        let store: Arc<dyn ViewStore> = Arc::new(open_store(&config).map_err(Failure::refused)?);
+        let (stop, is_caught_up) = (Shutdown::new(), Arc::new(AtomicBool::new(false)));
+        let following = Following {
+            store: Arc::clone(&store),
+            topics: declaration.view_topics(),
+            flow: declaration.name,
+            flow_partitions,
+            log: log.clone(),
+            stop: stop.clone(),
+            is_caught_up: Arc::clone(&is_caught_up),
+        };
+        let follower = log.follower(declaration.name).map_err(log_failure)?;
+        following.forget_what_the_log_lost(&*follower).map_err(Failure::unfinished)?;
+        let thread = std::thread::Builder::new().name(format!("{}-views", declaration.name));
+        let thread = thread.spawn(move || following.run(follower));
+        let thread = Mutex::new(Some(thread.map_err(Failure::unfinished)?));
+        Ok(Self { store, flow_partitions, stop, is_caught_up, thread })
+    }
+
+    /// Ends the thread.
+    pub(super) fn stop(&self) {
+        self.stop.trigger();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that keeps the views has panicked; this is an error of the program");
+        }
+    }
+
+    /// Whether the topics were read to their ends once.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.is_caught_up.load(Ordering::Relaxed)
+    }
+
+    /// A piece of a view.
+    ///
+    /// # Errors
+    /// A [`Problem`] with status 503 while there is nothing to show.
+    pub(super) fn rows(&self, view: &'static View, page: &Page) -> Result<Rows, Problem> {
+        // The positions first: the rows are at least as new.
+        let as_of = self.as_of(view)?;
+        let after = page.cursor.as_ref().map(|cursor| format!("{}{cursor}", view.prefix));
+        if page.cursor.as_ref().is_some_and(|cursor| cursor.contains('\0')) {
+            return Err(Problem::bad_request(vec![FieldError::new(
+                "cursor",
+                "must be the `next` of an earlier answer",
+            )]));
+        }
+        let range = Range {
+            topic: view.topic.name,
+            prefix: view.prefix.as_bytes(),
+            after: after.as_ref().map(String::as_bytes),
+            limit: page.limit + 1,
+        };
+        let mut stored = self.store.rows(range).map_err(|error| unavailable(&error))?;
+        let is_last = stored.len() <= page.limit;
+        stored.truncate(page.limit);
+        let rows: Vec<Row> = stored.into_iter().map(|row| shown(view, row)).collect();
+        let next = if is_last { None } else { rows.last().map(|row| row.key.clone()) };
+        Ok(Rows { rows, next, as_of })
+    }
+
+    /// The time of the oldest partition.
+    fn as_of(&self, view: &View) -> Result<AsOf, Problem> {
+        let not_ready = || {
+            let detail = format!("the view {} is not read to its end yet", view.name);
+            Problem::unavailable("view_not_ready", detail, Duration::from_secs(1))
+        };
+        let partitions = view.topic.partition_count(self.flow_partitions);
+        let positions = self.store.positions(view.topic.name, partitions).map_err(|error| unavailable(&error))?;
+        let times: Option<Vec<i64>> = positions.iter().map(|position| position.map(|it| it.timestamp)).collect();
+        let oldest = times.and_then(|times| times.into_iter().min()).filter(|_| self.is_caught_up());
+        let time = oldest.and_then(|oldest| Timestamp::from_millisecond(oldest).ok());
+        time.map(AsOf).ok_or_else(not_ready)
+    }
+}
+
+impl Drop for Views {
+    /// A start that fails leaves no thread behind that keeps the log open.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Opens the store. One that cannot be opened is made again, because it holds copies only, and the flow must not wait
+/// for it.
+fn open_store(config: &EmbeddedViewsConfig<'_>) -> Result<EmbeddedViews, ViewError> {
+    EmbeddedViews::open(config).or_else(|error| {
+        tracing::warn!(%error, "the views are read again from the start");
+        if let Err(error) = std::fs::remove_dir_all(config.folder) {
+            tracing::warn!(%error, "{} cannot be removed", config.folder.display());
+        }
+        EmbeddedViews::open(config)
+    })
+}
+
+fn shown(view: &View, row: StoredRow) -> Row {
+    let key = String::from_utf8_lossy(row.key.get(view.prefix.len()..).unwrap_or_default()).into_owned();
+    Row { key, timestamp: row.timestamp, value: row.value }
+}
+
+fn unavailable(error: &ViewError) -> Problem {
+    tracing::error!(%error, "a view cannot be read");
+    Problem::unavailable("view_unavailable", error.to_string(), Duration::from_secs(5))
+}
+
+impl Following {
+    /// Follows the topics until it is stopped. What fails is tried again with a new connection.
+    fn run(self, follower: Box<dyn TopicFollower>) {
+        let mut follower = Some(follower);
+        let mut reported = String::new();
+        while !self.stop.is_triggered() {
+            let Err(error) = self.look(&mut follower) else {
+                reported.clear();
+                self.is_caught_up.store(true, Ordering::Relaxed);
+                self.stop.wait(PAUSE);
+                continue;
+            };
+            follower = None;
+            if reported != error.to_string() {
+                reported = error.to_string();
+                tracing::warn!(flow = self.flow, "the views stay as they are for now, which is tried again: {error}");
+            }
+            self.stop.wait(FAILURE_PAUSE);
+        }
+    }
+
+    /// Reads what is new in all topics.
+    fn look(&self, follower: &mut Option<Box<dyn TopicFollower>>) -> Result<(), FollowError> {
+        let follower = match follower {
+            Some(follower) => follower,
+            None => follower.insert(self.log.follower(self.flow)?),
+        };
+        self.topics.iter().try_for_each(|topic| self.read(&**follower, topic))
+    }
+
+    fn read(&self, follower: &dyn TopicFollower, topic: &'static Topic) -> Result<(), FollowError> {
+        let ends = follower.ends(topic, self.flow_partitions)?;
+        let positions = self.store.positions(topic.name, topic.partition_count(self.flow_partitions))?;
+        for ((partition, end), position) in (0..).zip(ends).zip(positions) {
+            if position.map_or(0, |position| position.offset) == end || self.stop.is_triggered() {
+                continue;
+            }
+            let at = TopicPartition { topic: topic.name, partition };
+            match self.read_partition(follower, at, position) {
+                Err(FollowError::Log(error @ (LogError::OffsetOutOfRange(_) | LogError::Truncated(_)))) => {
+                    tracing::warn!(
+                        flow = self.flow,
+                        "the views of {} are read again from the start: {error}",
+                        topic.name
+                    );
+                    self.store.clear(topic.name)?;
+                    return Ok(());
+                }
+                read => read?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_partition(
+        &self,
+        follower: &dyn TopicFollower,
+        at: TopicPartition,
+        position: Option<Position>,
+    ) -> Result<(), FollowError> {
+        let mut last = position;
+        let mut changes: Vec<Change> = Vec::new();
+        let mut failed = None;
+        let read = follower.read_from(at, position.map_or(0, |position| position.offset), &mut |record| {
+            changes.push(change(record));
+            let position = Position { offset: record.offset + 1, timestamp: record.timestamp };
+            last = Some(position);
+            if changes.len() < BATCH {
+                return Ok(());
+            }
+            let stored = self.store.apply(at.topic, at.partition, std::mem::take(&mut changes), position);
+            stored.map_err(|error| {
+                let text = error.to_string();
+                failed = Some(error);
+                LogError::unavailable(text)
+            })
+        });
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let offset = read?;
+        // Without any record, only ends of transactions were passed: the time stays that of the last record.
+        if let Some(last) = last {
+            self.store.apply(at.topic, at.partition, changes, Position { offset, ..last })?;
+        }
+        Ok(())
+    }
+
+    fn forget_what_the_log_lost(&self, follower: &dyn TopicFollower) -> Result<(), FollowError> {
+        for topic in &self.topics {
+            let ends = follower.ends(topic, self.flow_partitions)?;
+            let positions = self.store.positions(topic.name, topic.partition_count(self.flow_partitions))?;
+            let is_after_end = |(position, end): (&Option<Position>, &i64)| position.is_some_and(|it| it.offset > *end);
+            if positions.iter().zip(&ends).any(is_after_end) {
+                self.store.clear(topic.name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn change(record: &Record<'_>) -> Change {
+    let key = record.key.to_vec();
+    match record.value {
+        Some(value) => Change::Put(StoredRow { key, timestamp: record.timestamp, value: value.to_vec() }),
+        None => Change::Delete(key),
+    }
+}
