@@ -174,8 +174,8 @@ fn record_type(code: &mut String, contract: &Contract) -> Result<(), String> {
     line(code, "/// The records of the contract.");
     line(code, "#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]");
     line(code, &format!("pub enum RecordType {{\n{variants}}}\n\nimpl RecordType {{"));
-    line(code, &format!("    /// How many there are.\n    pub const COUNT: usize = {count};\n"));
-    line(code, &format!("    /// All of them, by full name.\n    pub const ALL: [Self; {count}] = [{all}];\n"));
+    line(code, &format!("    /// The number of record types.\n    pub const COUNT: usize = {count};\n"));
+    line(code, &format!("    /// All, sorted by full name.\n    pub const ALL: [Self; {count}] = [{all}];\n"));
     line(code, "    /// Name with namespace, as schemas and registries spell it.");
     line(
         code,
@@ -199,13 +199,13 @@ fn variant(named: &NamedType) -> String {
     format!("{}{}", pascal_case(&named.namespace), named.name)
 }
 
-/// Where the Rust type of a full name stands: `esr.Position` -> `esr::Position`.
+/// The path of the Rust type with this full name: `esr.Position` -> `esr::Position`.
 fn path(full_name: &str) -> Result<String, String> {
     let (namespace, name) = full_name.rsplit_once('.').ok_or_else(|| format!("{full_name} has no namespace"))?;
     Ok(format!("{}::{name}", identifier(namespace)?))
 }
 
-/// Where a newtype of `src/types` stands: `esr.PositionId` -> `crate::types::esr::PositionId`.
+/// The path of a type of `src/types`: `esr.PositionId` -> `crate::types::esr::PositionId`.
 fn newtype(name: &str) -> Result<String, String> {
     Ok(format!("crate::types::{}", path(name)?))
 }

@@ -19,7 +19,7 @@ fn main() -> Result<(), String> {
     fs::write(out.join("records.rs"), code).map_err(|e| format!("cannot write the generated records: {e}"))
 }
 
-/// The schema files, by namespace and name, so that the generated code does not depend on the order of the file system.
+/// The schema files, sorted by namespace and name, so that the generated code does not depend on the file system.
 fn files(folder: &Path) -> Result<Vec<SchemaFile>, String> {
     let mut files = Vec::new();
     for namespace in entries(folder)? {

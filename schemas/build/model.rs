@@ -24,7 +24,6 @@ pub(crate) struct NamedType {
     pub(crate) name: String,
     pub(crate) doc: String,
     pub(crate) shape: Shape,
-    /// The file's content.
     pub(crate) json: Value,
 }
 
@@ -77,7 +76,7 @@ impl Contract {
         self.types.values().map(|named| named.namespace.as_str()).collect()
     }
 
-    /// The named type called `full_name`; `check` has seen that it is there.
+    /// The named type `full_name`. After `check`, every name in the contract has a type.
     pub(crate) fn get(&self, full_name: &str) -> Result<&NamedType, String> {
         self.types.get(full_name).ok_or_else(|| format!("there is no type {full_name}"))
     }
@@ -86,7 +85,7 @@ impl Contract {
         self.types.get(full_name).is_some_and(|named| matches!(named.shape, Shape::Enum { .. }))
     }
 
-    /// The fewest bytes a value of `kind` takes, by which array lengths are judged before anything is allocated.
+    /// The fewest bytes that a value of `kind` takes. Reading checks array lengths against it before it allocates.
     pub(crate) fn fewest_bytes(&self, kind: &Kind) -> usize {
         match kind {
             Kind::Double => 8,
@@ -147,7 +146,7 @@ impl Contract {
 }
 
 impl NamedType {
-    /// The file it stands in, for messages.
+    /// The path of its file, for messages.
     pub(crate) fn file(&self) -> String {
         format!("avro/{}/{}.avsc", self.namespace, self.name)
     }
@@ -224,7 +223,7 @@ fn kind(schema: &Value, namespace: &str, id: Option<&str>) -> Result<Kind, Strin
                 (_, Some(logical)) => Err(format!("the logical type {logical} is not supported")),
             }
         }
-        _ => Err("has a type that is not one".to_owned()),
+        _ => Err("has a type that is not valid Avro".to_owned()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The primitives of Avro's binary encoding. Reading trusts nothing: lengths are judged by what is left of the input
-//! before anything is allocated.
+//! The primitives of Avro's binary encoding. Reading checks each length against the rest of the input before it
+//! allocates.
 
 use crate::error::{Fault, Malformed};
 
@@ -124,7 +124,7 @@ pub(crate) fn read_symbol<T: Copy>(input: &mut &[u8], symbols: &[T]) -> Result<T
     symbols.get(index).copied().ok_or(Malformed::new(Fault::Symbol))
 }
 
-/// Reads the blocks of an array. An item takes at least `fewest_bytes`, which is not zero.
+/// Reads the blocks of an array. An item takes at least `fewest_bytes`, which must not be zero.
 pub(crate) fn read_array<T>(
     input: &mut &[u8],
     fewest_bytes: usize,

@@ -14,16 +14,16 @@ use crate::resolution::{Resolver, Unreadable, WriterSchema};
 
 const MAGIC: u8 = 0;
 const FRAME_BYTES: usize = 5;
-/// A first guess at the size of a body's small fields, so that a fresh buffer does not grow byte by byte.
+/// An estimate of the size of a body's small fields, so that a fresh buffer does not grow byte by byte.
 const USUAL_BODY_BYTES: usize = 64;
-/// For how long an id that the registry does not know is not asked for again.
+/// How long the codec does not ask again for an id that the registry does not know.
 const MISSING_FOR: Duration = Duration::from_secs(10);
 
 /// Writes records with the ids of today's schemas and reads what any known schema wrote. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Codec {
     shared: Arc<Shared>,
-    /// Index of the topic that error texts speak of.
+    /// Index of the topic that errors name.
     topic: Option<usize>,
 }
 
@@ -33,9 +33,9 @@ struct Shared {
     topics: Vec<TopicRecords>,
     /// Id under which each record type is written.
     ids: [Option<u32>; RecordType::COUNT],
-    /// Ids of today's schemas: never changes, so reading takes no lock.
+    /// Ids of today's schemas. They never change, so reading takes no lock.
     todays: FxHashMap<u32, RecordType>,
-    /// Other ids, as far as they were met.
+    /// Other ids that were read so far.
     others: RwLock<FxHashMap<u32, Known>>,
 }
 
@@ -65,8 +65,8 @@ impl Codec {
         Self { shared: Arc::new(shared), topic: None }
     }
 
-    /// The same codec for values of one topic, so that its error texts name the topic and its records. A topic that
-    /// was not declared changes nothing.
+    /// The same codec for values of one topic: its errors name the topic and its records. If the topic was not
+    /// declared, nothing changes.
     #[must_use]
     pub fn for_topic(&self, topic: &str) -> Self {
         let topic = self.shared.topics.iter().position(|declared| declared.topic == topic);
@@ -102,7 +102,7 @@ impl Codec {
         Ok(Framed { id, record: writer.record, body, writer: Some(writer) })
     }
 
-    /// A schema that is not one of today's ids.
+    /// The schema of an id that is not one of today's.
     fn other_schema(&self, id: u32) -> Result<Arc<WriterSchema>, DecodeError> {
         let known = self.shared.others.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
         let known = match known {
@@ -119,7 +119,7 @@ impl Codec {
         }
     }
 
-    /// Asks the registry, without holding the lock meanwhile.
+    /// Asks the registry. It holds no lock while it waits.
     fn fetch(&self, id: u32) -> Result<Known, DecodeError> {
         let known = match self.shared.registry.schema(id) {
             Ok(None) => Known::Missing(Instant::now()),
@@ -141,7 +141,7 @@ impl Codec {
         }
     }
 
-    /// What a value should be, for error texts.
+    /// What a value should be, for errors.
     fn expected(&self) -> String {
         let topics = match self.topic {
             Some(topic) => &self.shared.topics[topic..=topic],
@@ -187,10 +187,10 @@ impl<'a> Framed<'a> {
         R::decode_all(&self.body()?).map_err(|malformed| self.damaged(malformed.to_string()))
     }
 
-    /// The body under today's schema: the value's own bytes when the writer used it too.
+    /// The body under today's schema. If the writer used today's schema, these are the value's own bytes.
     ///
     /// # Errors
-    /// [`DecodeError::Damaged`] when the writer used another schema and the body is not what that says.
+    /// [`DecodeError::Damaged`] when the writer used another schema and the body does not fit it.
     pub fn body(&self) -> Result<Cow<'a, [u8]>, DecodeError> {
         match self.resolver() {
             None => Ok(Cow::Borrowed(self.body)),

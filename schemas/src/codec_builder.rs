@@ -1,4 +1,4 @@
-//! Binding a codec to a registry: which records are on which topics, and under which ids.
+//! Binds a codec to a registry: which records are on which topics, and under which ids.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::codec::{Codec, TopicRecords};
 use crate::records::RecordType;
 use crate::registry::{Registry, RegistryError, subject};
 
-/// Collects topics, then registers their schemas and gives the [`Codec`].
+/// Collects topics, then registers their schemas and builds the [`Codec`].
 #[derive(Debug)]
 pub struct CodecBuilder {
     registry: Arc<dyn Registry>,
@@ -18,12 +18,12 @@ pub struct CodecBuilder {
 }
 
 impl CodecBuilder {
-    /// A builder without topics that registers what is missing.
+    /// A builder without topics.
     pub fn new(registry: Arc<dyn Registry>) -> Self {
         Self { registry, namespace: String::new(), topics: Vec::new(), unknown: None }
     }
 
-    /// What the log puts in front of topic names; subjects have it too.
+    /// The prefix that the log gives topic names. Subjects have it too.
     #[must_use]
     pub fn namespace(mut self, namespace: &str) -> Self {
         namespace.clone_into(&mut self.namespace);
@@ -37,7 +37,7 @@ impl CodecBuilder {
         self
     }
 
-    /// Adds topics as the flow declares them. Internal topics, which declare no records, are left out.
+    /// Adds topics as the flow declares them. Internal topics declare no records and are left out.
     #[must_use]
     pub fn topics(mut self, topics: impl IntoIterator<Item = &'static Topic>) -> Self {
         for topic in topics {
@@ -60,7 +60,7 @@ impl CodecBuilder {
     /// Registers every schema that the registry lacks and builds the codec.
     ///
     /// # Errors
-    /// [`RegistryError`], among others when earlier versions forbid a schema.
+    /// [`RegistryError`], for example when earlier versions forbid a schema.
     pub fn build(self) -> Result<Codec, RegistryError> {
         if let Some(unknown) = self.unknown {
             return Err(unknown);

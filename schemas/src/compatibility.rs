@@ -8,7 +8,7 @@ pub(crate) fn parse(json: &str) -> Result<Schema, String> {
     Schema::parse_str(json).map_err(|e| e.to_string())
 }
 
-/// Checks that each of the two can read what the other wrote: `FULL` of a registry.
+/// Checks that each of the two can read what the other wrote, as the level `FULL` of a registry does.
 pub(crate) fn check_full(old: &Schema, new: &Schema) -> Result<(), String> {
     check_readable(old, new)
         .map_err(|reason| format!("the new schema cannot read what the old one wrote: {reason}"))?;

@@ -65,7 +65,7 @@ pub enum DecodeError {
     NotFramed {
         /// Length of the value.
         length: usize,
-        /// The records it should be one of.
+        /// The records that the topic holds.
         expected: String,
     },
     /// The registry does not know the schema id.
@@ -74,9 +74,9 @@ pub enum DecodeError {
          writer use the registry that this process uses"
     )]
     UnknownSchema {
-        /// The id.
+        /// The schema id.
         id: u32,
-        /// The records it should be one of.
+        /// The records that the topic holds.
         expected: String,
     },
     /// The writer's schema is known but cannot be read as one of our records.
@@ -85,47 +85,47 @@ pub enum DecodeError {
          the record to the topic where it belongs"
     )]
     Unresolvable {
-        /// The id.
+        /// The schema id.
         id: u32,
         /// Full name of the writer's schema.
         writer: String,
         /// What does not fit.
         reason: String,
-        /// The records it should be one of.
+        /// The records that the topic holds.
         expected: String,
     },
-    /// The value holds another record than was asked for.
+    /// The value does not hold the requested record.
     #[error("the value (schema id {id}) holds {found}, not {wanted}")]
     OtherRecord {
-        /// The id.
+        /// The schema id.
         id: u32,
-        /// What it holds.
+        /// The record that the value holds.
         found: RecordType,
-        /// What was asked for.
+        /// The requested record.
         wanted: RecordType,
     },
     /// The body is not what its schema says.
     #[error("the body of {record} (schema id {id}) is damaged: {reason}")]
     Damaged {
-        /// The id.
+        /// The schema id.
         id: u32,
         /// The record it should be.
         record: RecordType,
         /// What is wrong.
         reason: String,
     },
-    /// The registry could not be asked; trying again later may help.
+    /// The registry does not answer. A retry may succeed.
     #[error("the schema with id {id} could not be fetched: {reason}")]
     RegistryUnavailable {
-        /// The id.
+        /// The schema id.
         id: u32,
-        /// Why.
+        /// Why it could not be fetched.
         reason: String,
     },
 }
 
 impl DecodeError {
-    /// Whether the same value may be readable later.
+    /// Whether a retry may read the same value.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::RegistryUnavailable { .. })
     }

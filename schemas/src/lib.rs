@@ -1,13 +1,14 @@
 //! The Avro contracts of Tributary and everything that turns records into bytes and back.
 //!
-//! - `avro/<namespace>/*.avsc` are the contract; [`records`] holds the Rust records generated from them, which
-//!   therefore cannot drift.
-//! - [`Codec`] reads and writes values in the Confluent wire format: straight into records when the writer used today's
-//!   schema, by Avro's schema resolution when it used an older or newer one.
-//! - [`registry`] is the port to a schema registry, with one in this process and one for Confluent-compatible servers.
+//! - `avro/<namespace>/*.avsc` are the contract. The build generates the Rust records in [`records`] from them, so the
+//!   two cannot differ.
+//! - [`Codec`] reads and writes values in the Confluent wire format. It reads a value of today's schema straight into
+//!   its record, and a value of an older or newer schema through Avro's schema resolution.
+//! - [`registry`] is the port to a schema registry. One implementation lives in this process, the other is a client of
+//!   Confluent-compatible servers.
 //! - [`release`] keeps every released schema with a fixture, so that old data stays readable.
 //!
-//! Topics are declared by the flows, not here; this crate knows no stage and no log.
+//! The flows declare the topics. This crate knows no stage and no log.
 
 mod binary;
 mod codec;

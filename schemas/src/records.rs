@@ -1,7 +1,7 @@
 //! The records of the contract, generated from `avro/<namespace>/*.avsc` when this crate is built.
 //!
 //! Serde names are those of the Avro schema, so a record shown as JSON reads like its schema. Each namespace is a
-//! module: two flows may have records of the same name.
+//! module, because two flows may have records of the same name.
 
 #![allow(
     clippy::struct_excessive_bools,
@@ -19,7 +19,7 @@ pub trait AvroRecord: Sized + Clone + std::fmt::Debug + PartialEq + Default + se
     /// Which record this is.
     const TYPE: RecordType;
 
-    /// The fewest bytes it can take.
+    /// The fewest bytes that the encoded record takes.
     const FEWEST_BYTES: usize;
 
     /// Appends the Avro binary encoding: the body alone, without schema id.
@@ -28,11 +28,11 @@ pub trait AvroRecord: Sized + Clone + std::fmt::Debug + PartialEq + Default + se
     /// Reads one record from the front of `input` and moves `input` past it.
     ///
     /// # Errors
-    /// [`Malformed`] when the bytes are not this record under today's schema. Hostile bytes neither panic nor make it
-    /// allocate more than a small multiple of their own length.
+    /// [`Malformed`] when the bytes are not this record under today's schema. Hostile bytes cause no panic, and no
+    /// allocation above a small multiple of their own length.
     fn decode(input: &mut &[u8]) -> Result<Self, Malformed>;
 
-    /// Reads a record that takes up all of `body`.
+    /// Reads a record that fills all of `body`.
     ///
     /// # Errors
     /// As [`AvroRecord::decode`], and when bytes are left over.
@@ -43,12 +43,12 @@ pub trait AvroRecord: Sized + Clone + std::fmt::Debug + PartialEq + Default + se
     }
 }
 
-/// Something to do with the Rust type behind a [`RecordType`].
+/// An operation on the Rust type of a [`RecordType`].
 pub trait RecordVisitor {
-    /// What comes of it.
+    /// The result.
     type Output;
 
-    /// Called with the type.
+    /// Runs the operation on the type `R`.
     fn visit<R: AvroRecord>(self) -> Self::Output;
 }
 

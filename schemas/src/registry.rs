@@ -1,6 +1,6 @@
-//! The port to a schema registry, and what a registry is asked.
+//! The port to a schema registry.
 //!
-//! [`LocalRegistry`] lives in this process, for the embedded log and for tests; `ConfluentRegistry`, of the feature
+//! [`LocalRegistry`] lives in this process, for the embedded log and for tests. `ConfluentRegistry`, of the feature
 //! `client`, calls a server. Subjects follow the `TopicRecordName` strategy, since an inbox holds several record types.
 
 #[cfg(feature = "client")]
@@ -19,30 +19,31 @@ pub use local::LocalRegistry;
 
 use crate::records::RecordType;
 
-/// A schema registry. Ids stand for contents: the same schema may be asked for by several ids.
+/// A schema registry. An id stands for one schema; several ids may stand for the same schema.
 pub trait Registry: Send + Sync + std::fmt::Debug {
-    /// Registers `schema` under `subject`, or finds it there, and gives its id.
+    /// Registers `schema` under `subject` and returns its id. A schema that is already there keeps its id.
     ///
     /// # Errors
-    /// [`RegistryError::Incompatible`] when earlier versions forbid it, others when the registry cannot do it now.
+    /// [`RegistryError::Incompatible`] when earlier versions forbid it. Others when the registry refuses or does not
+    /// answer.
     fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError>;
 
     /// The id of `schema` under `subject`, or `None` when it is not registered there.
     ///
     /// # Errors
-    /// When the registry cannot be asked.
+    /// When the registry refuses or does not answer.
     fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError>;
 
     /// The schema with this id, or `None` when there is none.
     ///
     /// # Errors
-    /// When the registry cannot be asked.
+    /// When the registry refuses or does not answer.
     fn schema(&self, id: u32) -> Result<Option<RegisteredSchema>, RegistryError>;
 
-    /// Whether `schema` could be registered under `subject`; a new subject takes anything.
+    /// Checks that `schema` could be registered under `subject`. A new subject accepts any schema.
     ///
     /// # Errors
-    /// [`RegistryError::Incompatible`] when it could not, others when the registry cannot be asked.
+    /// [`RegistryError::Incompatible`] when it could not. Others when the registry refuses or does not answer.
     fn check_compatible(&self, subject: &str, schema: &str) -> Result<(), RegistryError>;
 
     /// Registers several schemas, given as subject and schema, in order.
@@ -62,7 +63,7 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
 pub struct RegisteredSchema {
     /// The schema as JSON.
     pub json: String,
-    /// The schemas it refers to, as JSON, those that they refer to included.
+    /// The schemas that it refers to, directly or through others, as JSON.
     pub references: Vec<String>,
 }
 
@@ -71,29 +72,29 @@ pub fn subject(topic: &str, record: RecordType) -> String {
     format!("{topic}-{}", record.full_name())
 }
 
-/// Why a registry did not do what it was asked.
+/// Why a registry could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// It does not answer; trying again later may help.
+    /// It does not answer. A retry may succeed.
     #[error(
         "the schema registry {location} does not answer ({attempts} attempts): {reason}. Start it, or correct its URL"
     )]
     Unavailable {
-        /// Where it should be.
+        /// The URL of the registry.
         location: String,
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
-        /// The last answer.
+        /// The error of the last attempt.
         reason: String,
     },
     /// It answered with a refusal.
     #[error("the schema registry {location} refused to {action}: {reason}")]
     Refused {
-        /// Where it is.
+        /// The URL of the registry.
         location: String,
-        /// What it was asked to do.
+        /// The refused action.
         action: String,
-        /// Its answer.
+        /// The reason that the registry gave.
         reason: String,
     },
     /// The schema cannot replace an earlier version.
@@ -109,9 +110,9 @@ pub enum RegistryError {
     /// A topic names a record that the contract does not have.
     #[error("the topic {topic} declares the record {record}, which is not in schemas/avro")]
     NoSuchRecord {
-        /// The topic.
+        /// The topic's name.
         topic: String,
-        /// The record.
+        /// The record's full name.
         record: String,
     },
     /// A schema is not Avro.
@@ -119,7 +120,7 @@ pub enum RegistryError {
     InvalidSchema {
         /// The subject.
         subject: String,
-        /// What is wrong.
+        /// Why it is not Avro.
         reason: String,
     },
     /// The file of the local registry cannot be used.
@@ -133,7 +134,7 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    /// Whether trying again later may help.
+    /// Whether a retry may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }

@@ -1,9 +1,9 @@
 //! Released schemas: `released/<record>/<version>.avsc` with a body written under it in `<version>.bin`.
 //!
-//! Topics are read from their start for ever, so what was once released must stay readable, and today's records must be
-//! readable for programs of any released version. The tests of this crate check both against this folder. After a
-//! change in `avro/`, `cargo run -p tributary-schemas --bin release-schemas` adds the new versions; released files are
-//! never edited.
+//! Topics are always read from their start, so what was once released must stay readable, and programs of any released
+//! version must be able to read today's records. The tests of this crate check both against this folder. After a change
+//! in `avro/`, `cargo run -p tributary-schemas --bin release-schemas` adds the new versions. Released files are never
+//! edited.
 
 use std::fs;
 use std::io;
@@ -35,15 +35,15 @@ pub enum ReleaseError {
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
-        /// The file or folder.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         source: io::Error,
     },
     /// A file in the folder does not belong there.
     #[error("{} is not <record>/<version>.avsc", path.display())]
     Misplaced {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
     /// Today's schema and a released version cannot read each other.
@@ -61,7 +61,7 @@ pub enum ReleaseError {
     Schema {
         /// The record.
         record: String,
-        /// Why.
+        /// Why it is not usable.
         reason: String,
     },
 }
@@ -83,7 +83,7 @@ pub fn released(folder: &Path) -> Result<Vec<ReleasedVersion>, ReleaseError> {
     Ok(versions)
 }
 
-/// The records whose schema is not the newest released version of theirs.
+/// The records whose schema differs from their newest released version.
 ///
 /// # Errors
 /// As [`released`].
@@ -107,7 +107,7 @@ pub fn check_compatible(older: &str, newer: &str) -> Result<(), String> {
     compatibility::check_full(&compatibility::parse(older)?, &compatibility::parse(newer)?)
 }
 
-/// Adds a version for every record that changed since its newest, and gives what was added.
+/// Adds a version of every record that changed since its newest version, and returns the added versions.
 ///
 /// # Errors
 /// [`ReleaseError::Incompatible`] before anything is written, when a change would break readers of released versions.
@@ -146,7 +146,7 @@ fn new_version(record: RecordType, version: u32) -> Result<ReleasedVersion, Rele
     Ok(ReleasedVersion { record: name.to_owned(), version, schema: format!("{json:#}\n"), body })
 }
 
-/// A value with every optional part present and, as far as types allow, different in every field.
+/// A value with every optional part present. Its fields differ from each other as far as their types allow.
 fn example(schema: &Schema, path: &str, known: &mut Vec<Schema>) -> Result<Value, String> {
     let number = path.bytes().fold(7_i32, |sum, byte| sum.wrapping_mul(31).wrapping_add(i32::from(byte)));
     Ok(match schema {
@@ -191,7 +191,7 @@ fn example(schema: &Schema, path: &str, known: &mut Vec<Schema>) -> Result<Value
     })
 }
 
-/// A value of a type of `src/types` that does not take every value of its Avro type.
+/// A value of a type of `src/types` that allows only some values of its Avro type.
 fn example_of_type(name: &str) -> Option<Value> {
     (name == "esr.NotificationType").then_some(Value::Int(4))
 }

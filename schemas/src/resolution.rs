@@ -1,6 +1,6 @@
-//! Values that another version of a schema wrote: Avro's schema resolution, through the generic `Value` of apache-avro.
+//! Reads values of another version of a schema: Avro's schema resolution, through the generic `Value` of apache-avro.
 //!
-//! This is several times slower than reading a record written with today's schema, and happens while versions mix.
+//! It is several times slower than reading a record of today's schema, and is needed only while versions mix.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -14,28 +14,28 @@ use crate::compatibility;
 use crate::records::RecordType;
 use crate::registry::RegisteredSchema;
 
-/// The most that one length in a foreign body may ask for. The limit is one of apache-avro for the whole process.
+/// The most bytes that one length in such a body may claim. apache-avro has one such limit for the whole process.
 const MOST_ALLOCATED_BYTES: usize = 64 * 1024 * 1024;
 
-/// The schema of a writer, as seen from today's.
+/// The schema of a writer, compared with today's.
 #[derive(Debug)]
 pub(crate) struct WriterSchema {
-    /// The record it stands for.
+    /// The record that it describes.
     pub(crate) record: RecordType,
-    /// How to read it; `None` when its encoding is that of today's schema.
+    /// How to read it. `None` when its encoding is that of today's schema.
     pub(crate) resolver: Option<Resolver>,
 }
 
 /// Why a writer's schema cannot be read.
 #[derive(Debug, Clone)]
 pub(crate) struct Unreadable {
-    /// Full name of the writer's schema, or what it is instead.
+    /// Full name of the writer's schema, or what the schema is instead of a record.
     pub(crate) writer: String,
     /// What does not fit.
     pub(crate) reason: String,
 }
 
-/// Turns bodies of a writer's schema into bodies of today's.
+/// Converts bodies of a writer's schema to today's.
 pub(crate) struct Resolver {
     reader: GenericDatumReader<'static>,
     writer: GenericDatumWriter<'static>,
@@ -48,7 +48,7 @@ impl fmt::Debug for Resolver {
 }
 
 impl WriterSchema {
-    /// Judges the schema of a writer.
+    /// Compares the schema of a writer with today's.
     pub(crate) fn of(registered: &RegisteredSchema) -> Result<Self, Unreadable> {
         let unnamed = |reason: String| Unreadable { writer: "not an Avro record".to_owned(), reason };
         let writer = parse(registered).map_err(unnamed)?;
@@ -72,8 +72,8 @@ impl WriterSchema {
 impl Resolver {
     fn new(writer: Schema, reader: &'static Schema) -> Result<Self, String> {
         apache_avro::util::max_allocation_bytes(MOST_ALLOCATED_BYTES);
-        // Reader and writer borrow their schemas; these live as long as the process, of which there are as many as
-        // versions of schemas in the topics.
+        // Reader and writer borrow their schemas. A leaked schema lives as long as the process. There are no more of
+        // them than versions of schemas in the topics.
         let written_with: &'static Schema = Box::leak(Box::new(writer));
         Ok(Self {
             reader: GenericDatumReader::builder(written_with)

@@ -1,4 +1,4 @@
-//! Framing, schema evolution and failures of the codec, as a reader of topics meets them.
+//! Framing, schema evolution and failures of the codec, as a reader of topics sees them.
 
 #![allow(clippy::unwrap_used, reason = "a test states what must hold")]
 
@@ -21,7 +21,7 @@ use tributary_schemas::{
 
 const TOPIC: &str = "esr.test";
 
-/// A registry that also holds schemas of strangers, counts what it is asked, and can be down.
+/// A registry that also holds schemas of strangers, counts requests for schemas, and can be down.
 #[derive(Debug)]
 struct TestRegistry {
     own: LocalRegistry,
@@ -106,7 +106,8 @@ fn value(id: u32, body: &[u8]) -> Vec<u8> {
     [&[0], id.to_be_bytes().as_slice(), body].concat()
 }
 
-/// A body that apache-avro writes under `schema`, from a record and a text in the field `remark`, if there is one.
+/// A body that apache-avro writes under `schema`: the record, with a text in the field `remark` if there is such a
+/// field.
 fn body_under(schema: &Value, record: &ExportRun) -> Vec<u8> {
     use apache_avro::{Schema, reader::datum::GenericDatumReader, types, writer::datum::GenericDatumWriter};
     let todays = Schema::parse_str(RecordType::EsrExportRun.schema_json()).unwrap();

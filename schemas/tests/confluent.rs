@@ -1,5 +1,5 @@
-//! The client of a Confluent-compatible registry: answers, failures and retries against a scripted server, and the
-//! whole way against a real one when `TRIBUTARY_REGISTRY` names it.
+//! The client of a Confluent-compatible registry: answers, failures and retries of a scripted server, and a complete
+//! run with a real registry when `TRIBUTARY_REGISTRY` names one.
 
 #![allow(clippy::unwrap_used, reason = "a test states what must hold")]
 
@@ -15,7 +15,7 @@ use tributary_schemas::{CodecBuilder, ConfluentRegistry, ConfluentSettings, Reco
 
 const SCHEMA: &str = r#"{"type":"record","name":"Sample","namespace":"test","fields":[{"name":"id","type":"long"}]}"#;
 
-/// Answers one request after the other, each on a connection of its own, and tells the request lines and bodies.
+/// Answers requests one by one, each on its own connection, and sends their first lines and bodies to the receiver.
 fn scripted(answers: Vec<(u16, &'static str)>) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -84,7 +84,7 @@ fn a_server_that_is_not_there_is_unavailable() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let error = registry(&format!("http://127.0.0.1:{port}")).schema(1).unwrap_err();
     assert!(error.is_transient(), "{error}");
-    assert!(error.to_string().contains("refused"), "the cause is told: {error}");
+    assert!(error.to_string().contains("refused"), "the cause is named: {error}");
 }
 
 #[test]

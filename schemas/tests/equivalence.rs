@@ -1,4 +1,4 @@
-//! The generated encoding is Avro's: for every record type, apache-avro reads what it writes and the other way round.
+//! The generated encoding is Avro's: for every record type, apache-avro reads what it writes, and the reverse.
 
 #![allow(clippy::unwrap_used, reason = "a test states what must hold")]
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tributary_schemas::{AvroRecord, Malformed, RecordType, RecordVisitor};
 
-/// Reads a body into the record, then gives the record as JSON and written again.
+/// Reads a body into the record. Returns the record as JSON, and written again.
 struct ReadAndWrite<'a>(&'a [u8]);
 
 impl RecordVisitor for ReadAndWrite<'_> {
@@ -70,7 +70,7 @@ fn cut_off_bodies_are_refused() {
 proptest! {
     #![proptest_config(Config { cases: 512, failure_persistence: None, ..Config::default() })]
 
-    /// Fails by a panic, or by the out-of-memory of a body that claims much and holds little.
+    /// A failure is a panic, or running out of memory on a short body that claims to be long.
     #[test]
     fn hostile_bodies_do_no_harm(body in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0), Just(2), Just(0xff)], 0..200)) {
         for record in RecordType::ALL {

@@ -1,4 +1,4 @@
-//! Everything ever released stays readable, and today's records stay readable for every released version.
+//! Every released record stays readable, and every released version can read today's records.
 
 #![allow(clippy::unwrap_used, reason = "a test states what must hold")]
 
@@ -58,7 +58,7 @@ fn every_fixture_is_read_with_todays_records() {
     }
 }
 
-/// Fields that only one of the two versions has are left out.
+/// Skips fields that only one of the two versions has.
 fn assert_common_fields_are_equal(written: &Value, read: &Value, path: &str) {
     match (written, read) {
         (Value::Object(written), Value::Object(read)) => {

@@ -21,13 +21,13 @@ const MOST_REFERENCES: usize = 100;
 pub struct ConfluentSettings {
     /// Its URLs, tried in order; at least one.
     pub urls: Vec<String>,
-    /// User and password, when it wants them.
+    /// User and password, if the registry asks for them.
     pub basic_credentials: Option<(String, String)>,
-    /// A bearer token, when it wants one.
+    /// A bearer token, if the registry asks for one.
     pub token: Option<String>,
     /// How long one call may take.
     pub timeout: Duration,
-    /// How often a call is tried before the registry counts as unavailable.
+    /// The number of attempts before the registry counts as unavailable.
     pub attempts: u32,
     /// The pause before the second attempt; it doubles each time, up to 2 s.
     pub first_pause: Duration,
@@ -58,11 +58,11 @@ impl fmt::Debug for ConfluentSettings {
     }
 }
 
-/// See the module.
+/// A client of a Confluent-compatible registry.
 pub struct ConfluentRegistry {
     settings: ConfluentSettings,
     client: SrSettings,
-    /// `None` only while it is dropped.
+    /// `None` only during the drop.
     runtime: Option<Runtime>,
 }
 
@@ -73,7 +73,7 @@ impl fmt::Debug for ConfluentRegistry {
 }
 
 impl Drop for ConfluentRegistry {
-    /// A runtime must not be dropped on a thread that belongs to another one; leaving it in the background may.
+    /// A thread of another runtime must not wait for this one to end, but may leave it to end in the background.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -82,7 +82,7 @@ impl Drop for ConfluentRegistry {
 }
 
 impl ConfluentRegistry {
-    /// A client of the registry. Nothing is sent yet.
+    /// Creates a client of the registry. It sends nothing yet.
     ///
     /// # Errors
     /// [`RegistryError::Refused`] when the settings are not usable.
@@ -139,7 +139,7 @@ impl ConfluentRegistry {
                     });
                 }
                 Answer::TryAgain => tracing::warn!(
-                    "The schema registry {} could not {action} (attempt {attempt}), trying again in {pause:?}: {}",
+                    "The schema registry {} could not {action} (attempt {attempt}), retrying in {pause:?}: {}",
                     self.location(),
                     reason(&error)
                 ),
@@ -150,7 +150,7 @@ impl ConfluentRegistry {
         }
     }
 
-    /// Waits for a call, on a thread of its own when this one belongs to another runtime.
+    /// Waits for a call. A thread of another runtime must not block on this one, so then a new thread waits.
     fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> Option<T> {
         let runtime = self.runtime.as_ref()?;
         if Handle::try_current().is_err() {
@@ -163,7 +163,7 @@ impl ConfluentRegistry {
         RegistryError::Refused { location: self.location(), action: action.to_owned(), reason: reason.to_owned() }
     }
 
-    /// The referenced schemas, those that they refer to included.
+    /// The schemas that these refer to, directly or through others.
     fn references(&self, direct: Vec<RegisteredReference>) -> Result<Vec<String>, RegistryError> {
         let mut waiting = direct;
         let mut seen = Vec::new();
@@ -221,7 +221,7 @@ impl Registry for ConfluentRegistry {
     fn check_compatible(&self, subject: &str, schema: &str) -> Result<(), RegistryError> {
         let action = format!("check {subject}");
         let answer = self.call(&action, || is_compatible_schema(&self.client, subject.to_owned(), supplied(schema)))?;
-        // A subject without versions takes anything; servers answer that with true or with "not found".
+        // A subject without versions accepts any schema. Servers answer that with true or with "not found".
         if answer.unwrap_or(true) {
             return Ok(());
         }
@@ -247,7 +247,7 @@ enum Answer {
 }
 
 impl Answer {
-    /// The client tells the status only in its text.
+    /// The client gives the status only in its text.
     fn of(error: &SRCError) -> Self {
         let Some((_, status)) = error.error.split_once("failed with status ") else {
             return if error.retriable { Self::TryAgain } else { Self::Refused };
@@ -260,7 +260,7 @@ impl Answer {
     }
 }
 
-/// The error with all its causes: the client's own text ends at the first.
+/// The error with all its causes. The client's own text contains none of them.
 fn reason(error: &SRCError) -> String {
     let mut text = error.error.clone();
     let mut source = std::error::Error::source(error);

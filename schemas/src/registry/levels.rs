@@ -1,5 +1,5 @@
-//! How the schema registry lets schemas change. Compacted topics keep records for ever, so every later schema must read
-//! every earlier one, and the other way round: `FULL_TRANSITIVE`.
+//! How schemas may change in the registry. Compacted topics keep records for good, so every schema must read the
+//! records of every earlier and every later one: `FULL_TRANSITIVE`.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-/// What every subject must have.
+/// The compatibility level of every subject.
 pub(super) const LEVEL: &str = "FULL_TRANSITIVE";
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A subject whose schemas may change in other ways.
+/// A subject with another compatibility level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LevelChange {
     /// The subject.
     pub subject: String,
-    /// What holds for it now; empty when nothing of its own does.
+    /// Its level now. Empty when it has none of its own.
     pub from: String,
 }
 
@@ -28,33 +28,33 @@ impl fmt::Display for LevelChange {
     }
 }
 
-/// The registry did not do it.
+/// Why the registry did not report or change a level.
 #[derive(Debug, thiserror::Error)]
 pub enum CompatibilityError {
-    /// No answer.
+    /// The registry does not answer.
     #[error("the schema registry {url} does not answer: {error}. Start it, or correct its URL")]
     NoAnswer {
-        /// What was asked.
+        /// The URL of the request.
         url: String,
-        /// What the client says.
+        /// The error of the client.
         error: reqwest::Error,
     },
-    /// An answer that is a refusal.
+    /// The registry refuses.
     #[error("the schema registry refused {url} with {status}: {text}")]
     Refused {
-        /// What was asked.
+        /// The URL of the request.
         url: String,
         /// The status of the answer.
         status: StatusCode,
-        /// The answer.
+        /// The body of the answer.
         text: String,
     },
-    /// No client.
+    /// The HTTP client cannot be built.
     #[error("no client for the schema registry: {0}")]
     Setup(String),
 }
 
-/// The compatibility settings of one registry.
+/// The compatibility levels in one registry.
 pub struct Compatibility {
     url: String,
     client: Client,
@@ -62,8 +62,8 @@ pub struct Compatibility {
 }
 
 impl Compatibility {
-    /// For the registry at `url`; of several, separated by commas, the first. Calls wait on `tokio`, so they must not
-    /// be made by one of its threads.
+    /// For the registry at `url`. Of several URLs, separated by commas, it takes the first. Calls block on `tokio`, so
+    /// no thread of `tokio` may make them.
     ///
     /// # Errors
     /// [`CompatibilityError::Setup`].
@@ -74,10 +74,10 @@ impl Compatibility {
         Ok(Self { url, client, tokio })
     }
 
-    /// The subjects that are not as they must be.
+    /// The subjects with another level than `FULL_TRANSITIVE`.
     ///
     /// # Errors
-    /// [`CompatibilityError`] when the registry does not say.
+    /// [`CompatibilityError`] when the registry refuses or does not answer.
     pub fn differences(&self, subjects: &[String]) -> Result<Vec<LevelChange>, CompatibilityError> {
         let mut changes = Vec::new();
         for subject in subjects {
@@ -89,7 +89,7 @@ impl Compatibility {
         Ok(changes)
     }
 
-    /// Makes them so.
+    /// Sets the level of these subjects.
     ///
     /// # Errors
     /// [`CompatibilityError`] at the first subject that could not be changed.

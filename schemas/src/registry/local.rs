@@ -1,5 +1,6 @@
-//! A registry in this process, for the embedded log and for tests. Schemas are numbered from 1 in the order in which
-//! they come; the same content keeps its number. With a path it is one small JSON file, replaced as a whole.
+//! A registry in this process, for the embedded log and for tests. It numbers schemas from 1 in the order of
+//! registration, and the same schema keeps its number. With a path, it is one small JSON file that is replaced as a
+//! whole.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +16,7 @@ use crate::compatibility;
 
 const FORMAT: u32 = 1;
 
-/// See the module.
+/// A registry in memory or in one file.
 #[derive(Debug)]
 pub struct LocalRegistry {
     path: Option<PathBuf>,
@@ -32,7 +33,7 @@ struct Contents {
 }
 
 impl LocalRegistry {
-    /// A registry that is forgotten with the process.
+    /// A registry that ends with the process.
     pub fn in_memory() -> Self {
         Self { path: None, contents: Mutex::new(Contents::empty()) }
     }
@@ -51,7 +52,7 @@ impl LocalRegistry {
         Ok(Self { path: Some(path), contents: Mutex::new(contents) })
     }
 
-    /// Changes a copy, which takes the place of the contents once it is on disk.
+    /// Changes a copy. The copy replaces the contents once it is on disk.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut Contents) -> Result<(T, bool), RegistryError>,
@@ -150,7 +151,7 @@ impl Contents {
         versions.iter().copied().find(|id| self.schema(*id) == Some(schema))
     }
 
-    /// The id, and whether anything is new.
+    /// The id, and whether anything changed.
     fn register(&mut self, subject: &str, schema: &str) -> Result<(u32, bool), RegistryError> {
         let schema = parse(subject, schema)?;
         if let Some(id) = self.version(subject, &schema) {
@@ -166,7 +167,7 @@ impl Contents {
         Ok((id, true))
     }
 
-    /// As `FULL_TRANSITIVE` of a server: both ways, with every version.
+    /// The check of `FULL_TRANSITIVE`: in both directions, against every version.
     fn check_compatible(&self, subject: &str, schema: &Value) -> Result<(), RegistryError> {
         let invalid = |reason| RegistryError::InvalidSchema { subject: subject.to_owned(), reason };
         let new = compatibility::parse(&schema.to_string()).map_err(invalid)?;

@@ -11,7 +11,7 @@ id! {
     PositionId
 }
 
-/// Kinds in the order of the schema, in which files of one date and number are taken in (D9: RMF first).
+/// The kinds are in the order of the schema. Files of one date and number are read in this order (D9: RMF first).
 impl FileKind {
     /// Whether ESR sends files of this kind to us.
     pub const fn is_inbound(self) -> bool {
@@ -19,7 +19,7 @@ impl FileKind {
     }
 }
 
-/// The type of a notification, an int in the schemas. Sorted by its number, as rows are (D40).
+/// The type of a notification, an int in the schemas. Types are sorted by number, as the rows are (D40).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "i32", try_from = "i32")]
 pub enum NotificationType {
@@ -85,7 +85,7 @@ mod tests {
         Notification { run: 1, notification_type: NotificationType::NewPost, ..Notification::default() }
             .encode(&mut body);
         assert_eq!(Notification::decode_all(&body).map(|row| row.notification_type), Ok(NotificationType::NewPost));
-        // The run takes one byte, then comes the type: 3 as a varint is 6.
+        // The run takes one byte, then the type follows. 3 as a varint is 6.
         body[1] = 6;
         assert!(matches!(Notification::decode_all(&body), Err(Malformed { fault: Fault::Code, .. })));
     }

@@ -1,4 +1,4 @@
-//! Ids and dates as the records carry them, by the namespace that brings them (`"tributary.type"` in the schemas).
+//! Ids and dates of the records, by namespace (`"tributary.type"` in the schemas).
 
 use std::fmt;
 
@@ -35,20 +35,20 @@ impl Date {
         Self(self.0.saturating_add(days))
     }
 
-    /// The date `months` calendar months later, at most the last day of that month.
+    /// The date `months` calendar months later. If that month is too short, its last day.
     #[must_use]
     pub fn plus_months(self, months: i32) -> Self {
         let later = self.to_civil().saturating_add(jiff::Span::new().months(months));
         Self::from_civil(later)
     }
 
-    /// The civil date; dates outside the years -9999 to 9999 are clamped.
+    /// The civil date. Dates outside the years -9999 to 9999 are clamped.
     pub fn to_civil(self) -> jiff::civil::Date {
         jiff::civil::Date::constant(1970, 1, 1)
             .saturating_add(jiff::Span::new().days(self.0.clamp(-4_000_000, 2_900_000)))
     }
 
-    /// From a civil date.
+    /// The date of a civil date.
     pub fn from_civil(date: jiff::civil::Date) -> Self {
         let epoch = jiff::civil::Date::constant(1970, 1, 1);
         Self(date.duration_since(epoch).as_hours() as i32 / 24)

@@ -38,7 +38,7 @@ pub(crate) fn any_value(schema: &Schema) -> BoxedStrategy<Value> {
     }
 }
 
-/// Types of `src/types` do not all take every value of their Avro type.
+/// Some types of `src/types` allow only some values of their Avro type.
 fn any_field(field: &apache_avro::schema::RecordField) -> BoxedStrategy<Value> {
     match field.custom_attributes.get("tributary.type").and_then(|name| name.as_str()) {
         Some("esr.NotificationType") => proptest::sample::select(vec![1, 2, 4, 5]).prop_map(Value::Int).boxed(),
