@@ -13,8 +13,7 @@ fn kafka_code(error: &KafkaError) -> String {
     error.rdkafka_error_code().map_or_else(|| "none".to_owned(), |code| format!("{code:?}"))
 }
 
-/// Records between the committed offset and the first one that is left were deleted, perhaps before they were
-/// processed.
+/// The broker deleted records after the committed offset, perhaps before they were processed.
 pub(crate) fn unprocessed_records_deleted(partition: TopicPartition, committed: i64, first: i64) {
     tracing::error!(
         error_code = "records-deleted",
@@ -39,7 +38,7 @@ pub(crate) fn joining_without_knowing_others(group: &str, error: &LogError) {
     tracing::debug!(error_code = error.code(), group, %error, "joining without knowing what other members have");
 }
 
-/// A topic was looked up again, without an answer.
+/// A topic was looked up again and the broker did not answer.
 pub(crate) fn topic_lookup_failed(topic: &str, error: &KafkaError) {
     tracing::debug!(error_code = kafka_code(error), topic, %error, "the topic cannot be looked up");
 }
@@ -74,7 +73,7 @@ pub(crate) fn call_given_up(id: &str, call: &str) {
     );
 }
 
-/// A producer is replaced because one of its connections broke.
+/// A new producer replaces one with a broken connection.
 pub(crate) fn producer_replaced(id: &str) {
     tracing::debug!(id, "a new producer, because a request of the previous one may still arrive");
 }
@@ -89,12 +88,12 @@ pub(crate) fn transaction_left_open(id: &str, error: &KafkaError) {
     tracing::debug!(error_code = kafka_code(error), id, %error, "the transaction is left for the broker to abort");
 }
 
-/// The group could not be described, to look for partitions that no member has.
+/// The group could not be described, to find partitions without a member.
 pub(crate) fn group_not_described(group: &str, error: &LogError) {
     tracing::debug!(error_code = error.code(), group, %error, "the group cannot be described");
 }
 
-/// Partitions that no member has are distributed again.
+/// The group redistributes partitions without a member.
 pub(crate) fn orphans_redistributed(group: &str, partitions: usize) {
     tracing::info!(
         group,
@@ -112,7 +111,7 @@ pub(crate) fn state_folder_not_reopened(error: &dyn Display) {
     );
 }
 
-/// Syncing, compacting or expiring stored records failed; it is tried again.
+/// Syncing, compacting or expiring stored records failed. It is retried.
 pub(crate) fn upkeep_failed(error: &LogError) {
     tracing::warn!(error_code = error.code(), %error, "upkeep of the state folder failed; it is tried again");
 }

@@ -1,4 +1,4 @@
-//! Everything outside: logs, files, snapshots of TIS and views. It names no flow.
+//! Connections to the outside: logs, files, snapshots of TIS, and views. This crate names no flow.
 
 pub mod embedded;
 mod events;

@@ -22,7 +22,7 @@ impl Folder {
         Self { path: path.into() }
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -30,10 +30,10 @@ impl Folder {
     fn entry(entry: io::Result<fs::DirEntry>) -> io::Result<Option<FileEntry>> {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { return Ok(None) };
-        // Through links, so that a linked file counts as a file.
+        // It follows links, so that a linked file counts as a file.
         let metadata = match fs::metadata(entry.path()) {
             Ok(metadata) => metadata,
-            // It went away between the listing and now.
+            // The file was removed after the listing.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -50,10 +50,10 @@ impl Folder {
         Ok(self.path.join(name))
     }
 
-    /// Removes the temporary files of processes that were killed while they wrote. Those of living ones are locked.
+    /// Removes the temporary files of processes that were killed while they wrote. Running processes lock theirs.
     ///
     /// # Errors
-    /// [`FileError`] when the folder is there and cannot be read, or such a file cannot be removed.
+    /// [`FileError`] when the folder exists and cannot be read, or such a file cannot be removed.
     pub fn remove_abandoned(&self) -> Result<(), FileError> {
         let failed = |source| failed("remove temporary files from", &self.path, source);
         tributary_runtime::remove_abandoned(&self.path).map_err(failed)
@@ -197,7 +197,7 @@ mod tests {
     fn a_failed_write_leaves_the_old_file_and_no_other() {
         let parent = tempfile::tempdir().unwrap();
         let folder = Folder::new(parent.path());
-        // A folder of that name cannot be replaced by a file, whoever the user is.
+        // A file cannot replace a folder of that name, whoever the user is.
         fs::create_dir(parent.path().join("a.DAT")).unwrap();
         fs::write(parent.path().join("a.DAT/kept"), "x").unwrap();
         assert!(folder.write("a.DAT", b"new").is_err());

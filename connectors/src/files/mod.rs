@@ -1,6 +1,6 @@
-//! Folders with files that come from outside or go there: a port, and its implementation on the file system.
+//! Folders whose files others write or read: a port, and its implementation on the file system.
 //!
-//! Which files are ours and what is in them is decided elsewhere.
+//! This module does not decide which files belong to a flow, nor what they contain.
 
 mod folder;
 mod settling;
@@ -11,10 +11,10 @@ use std::time::SystemTime;
 pub use folder::Folder;
 pub use settling::Settling;
 
-/// A file as a listing shows it.
+/// A file in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
-    /// Its name, without folder.
+    /// Its name, without the folder.
     pub name: String,
     /// Size in bytes.
     pub size: u64,
@@ -24,7 +24,7 @@ pub struct FileEntry {
 
 /// A place with files: a folder now, an object store or a server later.
 pub trait FileStore: Send + Sync {
-    /// The files there, sorted by name. Names that start with a dot are temporary and not shown (D54).
+    /// The files, sorted by name. Names that start with a dot are temporary and not listed (D54).
     ///
     /// # Errors
     /// [`FileError`] when the place cannot be read.
@@ -36,32 +36,32 @@ pub trait FileStore: Send + Sync {
     /// [`FileError`] when the file cannot be read.
     fn read(&self, name: &str) -> Result<Vec<u8>, FileError>;
 
-    /// Puts a file there whole or not at all, in place of one of the same name.
+    /// Writes a file whole or not at all. It replaces one of the same name.
     ///
     /// # Errors
-    /// [`FileError`] when it cannot be written; then nobody sees any of it.
+    /// [`FileError`] when it cannot be written. Then nobody sees any part of it.
     fn write(&self, name: &str, content: &[u8]) -> Result<(), FileError>;
 
-    /// Moves a file to the archive (D11). One that is there already under this name is kept beside it.
+    /// Moves a file to the archive (D11). If the archive has one of this name, it keeps both.
     ///
     /// # Errors
     /// [`FileError`] when it cannot be moved.
     fn archive(&self, name: &str) -> Result<(), FileError>;
 }
 
-/// Why a file could not be listed, read, written or moved: which, why, and what to do.
+/// Why a file could not be listed, read, written or moved. It names the file, the reason and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It may succeed later.
+    /// A failure of the file system. A retry may succeed.
     #[error("cannot {action} {}: {source}; {advice}", path.display())]
     Failed {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// The file or folder.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
-        /// What to do.
+        /// What the reader of the message should do.
         advice: &'static str,
     },
     /// A name that would lead out of the folder or hide the file.

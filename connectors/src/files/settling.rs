@@ -1,12 +1,12 @@
-//! When a file that others write counts as complete: once its size and time of change have stayed the same for a while
-//! (D10).
+//! Decides when a file that others write is complete: its size and modification time have not changed for the settling
+//! time (D10).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::FileEntry;
 
-/// Watches listings of one place.
+/// Follows the listings of one folder.
 #[derive(Debug)]
 pub struct Settling {
     time: Duration,
@@ -21,12 +21,12 @@ struct Seen {
 }
 
 impl Settling {
-    /// Files settle after `time`; with none, at once.
+    /// Files settle after `time`. If `time` is zero, they settle at once.
     pub fn new(time: Duration) -> Self {
         Self { time, seen: HashMap::new() }
     }
 
-    /// The files of a listing made at `now` that have not changed for the settling time.
+    /// The files of a listing made at `now` that did not change during the settling time.
     pub fn settled<'a>(&mut self, listing: &'a [FileEntry], now: Instant) -> Vec<&'a FileEntry> {
         self.seen.retain(|name, _| listing.iter().any(|entry| entry.name == *name));
         listing.iter().filter(|entry| self.is_settled(entry, now)).collect()

@@ -1,8 +1,9 @@
-//! The lines of the snapshot that was taken in last, by hash: what has not changed since need not be read again, so
-//! that a day's few changes cost little beside a snapshot of everything.
+//! The hashes of the lines of the last loaded snapshot. An unchanged line is not parsed again, so a day with few
+//! changes costs little although each snapshot holds everything.
 //!
-//! Only true for whoever is the only writer of the `tis.*` topics. The file must be gone before anything of a new
-//! snapshot is published, and must be written after all of it is on the disk; then it never says too much.
+//! The hashes are right only if this program is the only writer of the `tis.*` topics. The file must be removed before
+//! any record of a new snapshot is published. It must be written after all of that snapshot is on the disk. So the file
+//! never lists a line whose object is not in the topics.
 
 use std::cell::Cell;
 use std::fs;
@@ -15,7 +16,7 @@ use tributary_runtime::{remove_durably, write_atomically};
 
 use super::snapshot::Kind;
 
-/// Form of the file and release of the program: another release may read more from the same line.
+/// The format of the file and the release of the program. Another release may read more from the same line.
 const HEADING: &str = concat!("tributary-known-lines 1 ", env!("CARGO_PKG_VERSION"), "\n");
 const ENTRY_BYTES: usize = 25;
 const HASH_BYTES: usize = 32;
@@ -25,7 +26,7 @@ const HASH_BYTES: usize = 32;
 pub struct KnownLines(FxHashMap<(Kind, u128), i64>);
 
 impl KnownLines {
-    /// Reads the file and removes it. Whatever is wrong with it: nothing is known then.
+    /// Reads the file and removes it. If the file is missing or damaged, no line is known.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -51,10 +52,10 @@ impl KnownLines {
         Some(Self(known))
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file whole or not at all.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// When the file system refuses it.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut content = Vec::with_capacity(HEADING.len() + self.0.len() * ENTRY_BYTES + HASH_BYTES);
         content.extend_from_slice(HEADING.as_bytes());
@@ -73,7 +74,7 @@ impl KnownLines {
     }
 }
 
-/// Compares the lines of one file with those known, and collects what will be known after it.
+/// Compares the lines of one file with the known lines.
 pub(super) struct Comparison<'a> {
     kind: Kind,
     known: &'a KnownLines,
@@ -87,7 +88,7 @@ impl<'a> Comparison<'a> {
         Self { kind, known, held, current: Cell::new(0) }
     }
 
-    /// The id of the object of `line`, if it is held just so.
+    /// The id of the object of `line`, if the line is known and its object is held.
     pub(super) fn unchanged(&self, line: &[u8]) -> Option<i64> {
         let hash = Sha256::digest(line);
         let hash = hash.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte));
@@ -95,22 +96,22 @@ impl<'a> Comparison<'a> {
         self.known.id(self.kind, hash).filter(|id| self.held.contains(id))
     }
 
-    /// The key under which the line that was last compared will be known.
+    /// The key of the line that was compared last.
     pub(super) fn key(&self) -> (Kind, u128) {
         (self.kind, self.current.get())
     }
 }
 
-/// What was seen of one file: the ids, and the lines by which they will be known.
+/// The ids of one file, and the lines that the next snapshot will know.
 pub(super) struct Seen {
     pub(super) ids: FxHashSet<i64>,
     lines: Vec<((Kind, u128), i64)>,
-    /// Ids with several lines, of which the last one counts: such lines are always read.
+    /// Ids with several lines. The last line counts, so all of them are always read.
     repeated: FxHashSet<i64>,
 }
 
 impl Seen {
-    /// Expects about as many objects as are held.
+    /// Reserves memory for `count` objects.
     pub(super) fn expecting(count: usize) -> Self {
         let ids = FxHashSet::with_capacity_and_hasher(count, rustc_hash::FxBuildHasher);
         Self { ids, lines: Vec::with_capacity(count), repeated: FxHashSet::default() }

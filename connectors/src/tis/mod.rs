@@ -1,7 +1,7 @@
-//! Brings a snapshot of TIS into the `tis.*` topics: each object as a record, each object that is gone as a tombstone.
+//! Loads a snapshot of TIS into the `tis.*` topics: a record for each object, a tombstone for each object that is gone.
 //!
-//! [`snapshot`] reads the files. The caller says which topics the objects go to, which header they carry, and how many
-//! objects a snapshot may delete.
+//! [`snapshot`] reads the files. The caller decides the topics of the objects, the header of their records, and how
+//! many objects a snapshot may delete.
 
 mod known_lines;
 mod record;
@@ -22,20 +22,20 @@ pub use known_lines::KnownLines;
 /// The kinds in the order in which they are published.
 const ORDER: [Kind; 3] = [Kind::People, Kind::Posts, Kind::Placements];
 
-/// A publication ends after so many bytes.
+/// The size at which a publication ends.
 const PUBLICATION_BYTES: usize = 4 << 20;
 
-/// Publications that may wait for the log while the next is being read.
+/// The number of publications that may wait for the log while the next one is read.
 const PUBLICATIONS_AHEAD: usize = 2;
 
-/// The topics that the objects go to, keyed by their id as decimal text.
+/// The topics of the objects. Keys are ids as decimal text.
 #[derive(Debug, Clone, Copy)]
 pub struct Topics {
-    /// Posts.
+    /// The topic of posts.
     pub posts: &'static Topic,
-    /// Placements.
+    /// The topic of placements.
     pub placements: &'static Topic,
-    /// People.
+    /// The topic of people.
     pub people: &'static Topic,
 }
 
@@ -49,16 +49,16 @@ impl Topics {
     }
 }
 
-/// What a snapshot deletes by not naming it, and when that is too much.
+/// Which objects a snapshot deletes, and when it would delete too many.
 #[derive(Debug, Clone, Copy)]
 pub struct Deletions {
-    /// Whether a complete file names all objects of its kind, so that the others are deleted.
+    /// Whether a complete file deletes the objects of its kind that it does not name.
     pub from_full_snapshots: bool,
-    /// More deletions than this share of a kind (in percent) are refused, if they are also more than the count.
+    /// The share of a kind, in percent. More deletions are refused if they also exceed the count.
     pub refuse_percent: u32,
-    /// More deletions than this of a kind are refused, if they are also more than the share.
+    /// The number of objects of a kind. More deletions are refused if they also exceed the share.
     pub refuse_count: u64,
-    /// The setting that allows more, for messages.
+    /// The setting that raises the limits, for messages.
     pub setting: &'static str,
 }
 
@@ -69,7 +69,7 @@ impl Deletions {
     }
 }
 
-/// Ids of the objects that are held.
+/// Ids of the objects that the topics hold.
 #[derive(Debug, Default)]
 pub struct Held {
     /// Posts.
@@ -81,7 +81,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Whether nothing is held at all.
+    /// Whether the topics hold no object.
     pub fn is_empty(&self) -> bool {
         self.posts.is_empty() && self.placements.is_empty() && self.people.is_empty()
     }
@@ -100,35 +100,35 @@ impl Held {
 pub struct Load<'a> {
     /// Encodes the records.
     pub codec: &'a Codec,
-    /// Where the objects go.
+    /// The topics of the objects.
     pub topics: Topics,
-    /// What a snapshot deletes.
+    /// Which objects a snapshot deletes.
     pub deletions: Deletions,
     /// Number of partitions of the flow.
     pub flow_partitions: i32,
-    /// The header that each record carries, if one.
+    /// The header of each record, if there is one.
     pub header: Option<&'static str>,
     /// The time of the records.
     pub now: TimestampMillis,
-    /// Lines of the snapshot before, whose objects are held just so.
+    /// The lines of the previous snapshot whose objects the topics hold unchanged.
     pub known: &'a KnownLines,
 }
 
-/// What came of a snapshot.
+/// The result of a load.
 #[derive(Debug, Default)]
 pub struct LoadReport {
-    /// What became of each file.
+    /// The result of each file.
     pub files: Vec<(Kind, KindReport)>,
-    /// Objects deleted because the snapshot does not name them any more.
+    /// The number of objects deleted because the snapshot no longer names them.
     pub deleted: Vec<(Kind, u64)>,
-    /// Why nothing of the snapshot was taken.
+    /// Why the whole snapshot was refused.
     pub refused: Option<String>,
-    /// The lines by which unchanged objects will be known, once all of this is on the disk.
+    /// The lines that the next snapshot may skip, once all of this one is on the disk.
     pub known: KnownLines,
 }
 
 impl LoadReport {
-    /// What a person should know.
+    /// What the operator should know.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.refused.clone().into_iter().collect();
         for (kind, report) in &self.files {
@@ -141,46 +141,47 @@ impl LoadReport {
         warnings
     }
 
-    /// Objects read.
+    /// The number of objects read.
     pub fn loaded(&self) -> u64 {
         self.files.iter().map(|(_, report)| report.loaded).sum()
     }
 }
 
-/// Why a snapshot was not loaded to its end.
+/// Why a load ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It cannot be read.
+    /// The snapshot cannot be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     /// A record could not be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The log did not take it.
+    /// The log did not accept a publication.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
 impl Load<'_> {
-    /// Publishes what `snapshot` holds, people first, and tombstones for what of `held` it does not name any more.
+    /// Publishes the objects of `snapshot`, people first, then tombstones for the objects of `held` that it no longer
+    /// names.
     ///
     /// # Errors
-    /// [`LoadError`]; what was published before it stays published, and a second attempt continues from there.
+    /// [`LoadError`]. What was published before the error stays published, and a second load continues from there.
     pub fn run(&self, snapshot: &Snapshot, held: &Held, producer: &mut dyn Producer) -> Result<LoadReport, LoadError> {
         let (sender, receiver) = sync_channel(PUBLICATIONS_AHEAD);
         std::thread::scope(|scope| {
             let publisher = scope.spawn(move || publish_all(&receiver, producer));
             let read = self.read(snapshot, held, &sender);
             drop(sender);
-            // The log's answer says more than the reader's that nobody takes its records any more.
+            // If the log fails, the reader fails too, because nobody receives its records. The log's error says more.
             join(publisher)?;
             read
         })
     }
 
     fn read(&self, snapshot: &Snapshot, held: &Held, sender: &SyncSender<Output>) -> Result<LoadReport, LoadError> {
-        // A snapshot may be refused as a whole once it is known what it deletes, so nothing may leave before that;
-        // where nothing is held, nothing can be deleted.
+        // Only the complete snapshot shows how much it deletes, and it may then be refused as a whole. So nothing may
+        // be published before that, except when nothing is held and so nothing can be deleted.
         let loaded = if held.is_empty() {
             ORDER.into_iter().map(|kind| self.read_kind(kind, snapshot, held, Some(sender))).collect()
         } else {
@@ -218,7 +219,7 @@ impl Load<'_> {
         Ok(report)
     }
 
-    /// Reads all kinds, each in a thread of its own.
+    /// Reads all kinds, each on its own thread.
     fn read_side_by_side(&self, snapshot: &Snapshot, held: &Held) -> Result<Vec<Loaded<'_>>, LoadError> {
         std::thread::scope(|scope| {
             let readers = ORDER.map(|kind| scope.spawn(move || self.read_kind(kind, snapshot, held, None)));
@@ -266,7 +267,7 @@ fn refusal(kind: Kind, gone: usize, held: usize, setting: &str) -> String {
     )
 }
 
-/// What a thread returns. Its panic continues here.
+/// The result of a thread. A panic of the thread continues here.
 fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
@@ -278,28 +279,28 @@ fn publish_all(receiver: &Receiver<Output>, producer: &mut dyn Producer) -> Resu
     Ok(())
 }
 
-/// What was read of one kind.
+/// What one file held.
 struct Loaded<'a> {
     kind: Kind,
     file: KindReport,
-    /// Objects that are held and that the file does not name, where it names all.
+    /// The objects that are held and that the file does not name. `None` if the file may not name all.
     missing: Option<Vec<i64>>,
     seen: Seen,
     publications: Publications<'a>,
 }
 
-/// Records on their way to the log, in the order in which they were read.
+/// Records for the log, in the order of the file.
 struct Publications<'a> {
     load: &'a Load<'a>,
     current: Output,
-    /// Filled publications that may not leave yet.
+    /// Full publications that may not be sent yet.
     waiting: Vec<Output>,
     sender: Option<SyncSender<Output>>,
     value: Vec<u8>,
 }
 
 impl<'a> Publications<'a> {
-    /// Without a sender nothing leaves before [`Publications::release`].
+    /// Without a sender, nothing is sent before [`Publications::release`].
     fn new(load: &'a Load<'a>, sender: Option<&SyncSender<Output>>) -> Self {
         Self { load, current: load.output(), waiting: Vec::new(), sender: sender.cloned(), value: Vec::new() }
     }
@@ -361,13 +362,13 @@ impl<'a> Publications<'a> {
         }
         let Some(sender) = &self.sender else { return Ok(()) };
         for output in self.waiting.drain(..) {
-            // The publisher ends early only with an error of its own, which is reported instead of this one.
+            // The publisher ends early only with an error of its own, which is then reported instead.
             sender.send(output).map_err(|_| LogError::unavailable("the log does not take records"))?;
         }
         Ok(())
     }
 
-    /// Lets what waits leave.
+    /// Sends the waiting publications.
     fn release(&mut self, sender: &SyncSender<Output>) -> Result<(), LoadError> {
         self.sender = Some(sender.clone());
         self.turn()

@@ -20,7 +20,7 @@ static POSTS: Topic = topic("tis.post", &["tis.Post"]);
 static PLACEMENTS: Topic = topic("tis.placement", &["tis.Placement"]);
 static PEOPLE: Topic = topic("tis.person", &["tis.Person"]);
 
-/// Topic, key, whether it is a tombstone, whether it carries the header.
+/// Topic, key, whether it is a tombstone, whether it has the header.
 type Sent = (&'static str, String, bool, bool);
 
 #[derive(Default)]
@@ -125,7 +125,7 @@ fn lines_that_are_known_are_not_sent_again_and_not_deleted() {
     let (report, sent) = load_beside(folder.path(), &held, false, &report.known);
     let keys: Vec<(&str, bool)> = sent.iter().map(|sent| (sent.1.as_str(), sent.2)).collect();
     assert_eq!(keys, [("4", false), ("1", true)]);
-    // What is known but not held is sent.
+    // An object that is known but not held is sent.
     let held = Held { posts: [2, 3].into_iter().collect(), ..Held::default() };
     assert_eq!(load_beside(folder.path(), &held, false, &report.known).1.len(), 1);
 }

@@ -1,33 +1,33 @@
-//! How single fields of a snapshot line are read: what is accepted, and what is said when it is not.
+//! Reads single fields of a snapshot line, and reports those that cannot be read.
 //!
-//! Exports differ in small things, so ids may be numbers or text, texts may be numbers, and blank text is no value.
+//! Exports differ in details: ids may be numbers or text, texts may be numbers, and blank text means no value.
 
 use std::fmt;
 
 use serde::de::{Deserializer, Error, Visitor};
 
-/// Longest piece of a wrong value that is repeated in a report.
+/// The longest part of a wrong value that a report repeats.
 const SHOWN_CHARACTERS: usize = 40;
 
 /// Days since 1970-01-01.
 pub type Days = i32;
 
-/// An id: a whole number, also as text. Blank text and `null` are no value.
+/// An id: a whole number, also as text. Blank text and `null` mean no value.
 pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     deserializer.deserialize_any(Id)
 }
 
-/// A text; a number is taken as its digits. Blank text and `null` are no value.
+/// A text. A number counts as its digits. Blank text and `null` mean no value.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     deserializer.deserialize_any(Text)
 }
 
-/// A date as `YYYY-MM-DD`; a time after it is ignored. Blank text and `null` are no value.
+/// A date as `YYYY-MM-DD`. A time after it is ignored. Blank text and `null` mean no value.
 pub(super) fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Days>, D::Error> {
     deserializer.deserialize_any(Date)
 }
 
-/// A decimal, also as text. Blank text and `null` are no value.
+/// A decimal, also as text. Blank text and `null` mean no value.
 pub(super) fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     deserializer.deserialize_any(Decimal)
 }
@@ -158,8 +158,8 @@ pub(super) fn wrong<E: Error>(value: &str, expected: &str) -> E {
     E::custom(format_args!("`{shown}{more}` is not {expected}"))
 }
 
-/// Days since 1970-01-01 of a text that starts with `YYYY-MM-DD` and ends there or goes on with a time. The date counts
-/// as written: TIS dates are calendar days, so a zone behind them must not move them.
+/// Days since 1970-01-01 of a text that starts with `YYYY-MM-DD`, and ends there or continues with a time. TIS dates
+/// are calendar days, so a time zone after them does not move them.
 fn days_of(text: &str) -> Option<Days> {
     let (date, rest) = text.as_bytes().split_first_chunk::<10>()?;
     if !matches!(rest.first(), None | Some(b'T' | b't' | b' ')) || date[4] != b'-' || date[7] != b'-' {
@@ -182,7 +182,7 @@ fn days_in_month(year: i32, month: i32) -> i32 {
     }
 }
 
-/// Counts from March, so that the leap day is the last of its year; 719,468 days lie between 0000-03-01 and 1970-01-01.
+/// Counts from March, so that the leap day is the last day of its year. 0000-03-01 is 719,468 days before 1970-01-01.
 fn days_from_civil(year: i32, month: i32, day: i32) -> Days {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));

@@ -6,28 +6,28 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-/// A line beyond this is no object of TIS; the limit keeps a broken file from filling the memory.
+/// No object of TIS has a longer line. The limit keeps a broken file from filling the memory.
 pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
 
 const BUFFER_BYTES: usize = 1 << 17;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads lines one by one into the same buffer.
+/// Reads lines one by one into one buffer.
 pub(super) struct Lines {
     input: Box<dyn BufRead>,
     number: u64,
     line: Vec<u8>,
 }
 
-/// What came next.
+/// What the file holds next.
 pub(super) enum Line<'a> {
-    /// A line with something on it, without its end.
+    /// A line that is not blank, without its line ending.
     Text(&'a [u8]),
-    /// A line over the limit; it was skipped.
+    /// A line over the limit. It was skipped.
     TooLong,
-    /// The file ends here although it should not: the text says why.
+    /// The file cannot be read further. The text says why.
     Broken(String),
-    /// The regular end.
+    /// The end of the file.
     End,
 }
 
@@ -42,12 +42,12 @@ impl Lines {
         Ok(Self { input, number: 0, line: Vec::new() })
     }
 
-    /// The number of the line that [`Lines::next`] gave last, from one.
+    /// The number of the line that [`Lines::next`] returned last, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// The next line that is not blank. An error is one of the disk, not of the content.
+    /// The next line that is not blank. An error is one of the disk. Damaged content is [`Line::Broken`].
     pub(super) fn next(&mut self) -> io::Result<Line<'_>> {
         loop {
             self.line.clear();
@@ -76,7 +76,7 @@ impl Lines {
     }
 }
 
-/// What a damaged gzip stream gives, as opposed to a failing disk.
+/// Whether the error comes from a damaged gzip stream and not from the disk.
 fn is_about_content(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof)
 }

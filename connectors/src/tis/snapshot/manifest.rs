@@ -1,8 +1,9 @@
-//! `manifest.json` of a snapshot: written last by whoever exports it, so that a snapshot in the making is not taken for
-//! a complete one.
+//! `manifest.json` of a snapshot. The export writes it last, so that an unfinished snapshot is not taken for a complete
+//! one.
 //!
-//! `{"files": {"posts.jsonl": {"count": 150000, "sha256": "<hex>"}, ...}}`; count and hash are both optional. The hash
-//! is of the file as it lies there (of the compressed bytes for `.gz`), the count is of lines that are not blank.
+//! `{"files": {"posts.jsonl": {"count": 150000, "sha256": "<hex>"}, ...}}`. Count and hash are both optional. The hash
+//! is that of the stored file (for `.gz`, of the compressed bytes). The count is the number of lines that are not
+//! blank.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -35,7 +36,7 @@ impl Manifest {
         serde_json::from_slice(text).map_err(|error| error.to_string())
     }
 
-    /// Compares the files of `folder` with what the manifest says of them. The inner result tells the first difference.
+    /// Compares the files of `folder` with the manifest. The inner result is the first difference.
     pub(super) fn check(&self, folder: &Path, present: &[&str]) -> io::Result<Result<(), String>> {
         for name in present {
             if !self.files.contains_key(*name) {

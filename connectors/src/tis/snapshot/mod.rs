@@ -1,8 +1,8 @@
 //! Reads a TIS snapshot: a folder with `posts.jsonl`, `placements.jsonl` and `people.jsonl` (or `*.jsonl.gz`), one
 //! object per line.
 //!
-//! A bad line is reported and the rest loads. What follows from a snapshot (what is new, what was deleted, whether it
-//! deletes too much) is not decided here; a [`KindReport`] only says whether deletions may be derived (D2).
+//! A bad line is reported, and the other lines load. This module does not decide what is new, what is deleted, or
+//! whether a snapshot deletes too much. [`KindReport`] only says whether deletions may be derived (D2).
 
 mod field;
 mod lines;
@@ -24,10 +24,10 @@ pub use object::{
     PostStatus,
 };
 
-/// So many bad lines of a file are listed one by one; all are counted.
+/// The number of bad lines of a file that are listed one by one. All bad lines are counted.
 const LISTED_BAD_LINES: usize = 100;
 
-/// The kinds of objects in a snapshot, each in a file of its own.
+/// The kinds of objects in a snapshot. Each kind has its own file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// `posts.jsonl`.
@@ -39,7 +39,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in the order in which they are best loaded.
+    /// All kinds.
     pub const ALL: [Self; 3] = [Self::Posts, Self::Placements, Self::People];
 
     /// The name of the file without compression.
@@ -57,11 +57,11 @@ impl Kind {
 pub struct BadLine {
     /// Name of the file.
     pub file: String,
-    /// Line, from one.
+    /// The number of the line, from 1.
     pub line: u64,
-    /// The field to blame, with dots between nested names, where one is.
+    /// The faulty field, with dots between nested names. `None` if the whole line is faulty.
     pub field: Option<String>,
-    /// What is wrong with it.
+    /// What is wrong with the field or the line.
     pub reason: String,
 }
 
@@ -75,22 +75,22 @@ impl fmt::Display for BadLine {
     }
 }
 
-/// What became of the file of one kind.
+/// The result of reading the file of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KindReport {
     /// Whether the snapshot has a file of this kind.
     pub is_present: bool,
-    /// Objects handed out.
+    /// The number of objects read.
     pub loaded: u64,
-    /// Lines that were not loaded.
+    /// The number of lines that could not be read.
     pub bad: u64,
-    /// The first of them.
+    /// The first bad lines.
     pub bad_lines: Vec<BadLine>,
 }
 
 impl KindReport {
-    /// Whether what this file does not name counts as deleted, in a full snapshot: the file is there and every line
-    /// of it was read (D2).
+    /// Whether the objects that this file does not name may count as deleted in a full snapshot: the file exists and
+    /// every line of it was read (D2).
     pub fn allows_deletions(&self) -> bool {
         self.is_present && self.bad == 0
     }
@@ -108,7 +108,7 @@ impl KindReport {
 pub enum SnapshotError {
     /// The files are not those that the manifest describes.
     #[error(
-        "the snapshot {} is not complete: {difference}; it may still be being written, else export it again",
+        "the snapshot {} is not complete: {difference}; wait if it is still being written, else export it again",
         folder.display()
     )]
     Incomplete {
@@ -117,15 +117,15 @@ pub enum SnapshotError {
         /// The first difference.
         difference: String,
     },
-    /// The manifest cannot be understood.
+    /// The manifest cannot be read.
     #[error(
         "cannot read {}: {reason}; expected {{\"files\": {{\"posts.jsonl\": {{\"count\": 1, \"sha256\": \"...\"}}}}}}",
         path.display()
     )]
     Manifest {
-        /// The manifest.
+        /// The path of the manifest.
         path: PathBuf,
-        /// What is wrong.
+        /// Why it cannot be read.
         reason: String,
     },
     /// Two files of one kind.
@@ -136,12 +136,12 @@ pub enum SnapshotError {
         /// Name of the plain file.
         name: &'static str,
     },
-    /// The operating system refused.
+    /// The operating system refuses access.
     #[error("cannot read {}: {source}; check that it is there and that this user may read it", path.display())]
     Io {
-        /// The file or folder.
+        /// The path of the file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -181,18 +181,18 @@ impl Snapshot {
         self.files.is_empty()
     }
 
-    /// Hands every post to `each`, which may stop the load with an error.
+    /// Passes every post to `each`, which may end the load with an error.
     ///
     /// # Errors
-    /// A [`SnapshotError`] when the file cannot be read, or what `each` answers.
+    /// A [`SnapshotError`] when the file cannot be read, or the error of `each`.
     pub fn posts<E: From<SnapshotError>>(&self, each: impl FnMut(Post) -> Result<(), E>) -> Result<KindReport, E> {
         self.load(Kind::Posts, |_| false, each)
     }
 
-    /// Hands every placement to `each`, which may stop the load with an error.
+    /// Passes every placement to `each`, which may end the load with an error.
     ///
     /// # Errors
-    /// A [`SnapshotError`] when the file cannot be read, or what `each` answers.
+    /// A [`SnapshotError`] when the file cannot be read, or the error of `each`.
     pub fn placements<E: From<SnapshotError>>(
         &self,
         each: impl FnMut(Placement) -> Result<(), E>,
@@ -200,15 +200,15 @@ impl Snapshot {
         self.load(Kind::Placements, |_| false, each)
     }
 
-    /// Hands every person to `each`, which may stop the load with an error.
+    /// Passes every person to `each`, which may end the load with an error.
     ///
     /// # Errors
-    /// A [`SnapshotError`] when the file cannot be read, or what `each` answers.
+    /// A [`SnapshotError`] when the file cannot be read, or the error of `each`.
     pub fn people<E: From<SnapshotError>>(&self, each: impl FnMut(Person) -> Result<(), E>) -> Result<KindReport, E> {
         self.load(Kind::People, |_| false, each)
     }
 
-    /// As [`Snapshot::posts`]; lines for which `is_unchanged` answers true count as loaded, but are not parsed.
+    /// As [`Snapshot::posts`], but does not parse lines for which `is_unchanged` returns true. They count as loaded.
     ///
     /// # Errors
     /// As [`Snapshot::posts`].
@@ -220,7 +220,8 @@ impl Snapshot {
         self.load(Kind::Posts, is_unchanged, each)
     }
 
-    /// As [`Snapshot::placements`]; lines for which `is_unchanged` answers true count as loaded, but are not parsed.
+    /// As [`Snapshot::placements`], but does not parse lines for which `is_unchanged` returns true. They count as
+    /// loaded.
     ///
     /// # Errors
     /// As [`Snapshot::placements`].
@@ -232,7 +233,7 @@ impl Snapshot {
         self.load(Kind::Placements, is_unchanged, each)
     }
 
-    /// As [`Snapshot::people`]; lines for which `is_unchanged` answers true count as loaded, but are not parsed.
+    /// As [`Snapshot::people`], but does not parse lines for which `is_unchanged` returns true. They count as loaded.
     ///
     /// # Errors
     /// As [`Snapshot::people`].

@@ -15,7 +15,7 @@ pub struct Post {
     pub national_post_number: String,
     /// Status.
     pub status: PostStatus,
-    /// Local office that owns it.
+    /// The local office that owns it.
     pub owner: Option<String>,
 }
 
@@ -37,11 +37,11 @@ pub struct Placement {
     pub id: i64,
     /// TIS id of the person.
     pub trainee_id: i64,
-    /// First name as the placement has it.
+    /// First name in the placement.
     pub trainee_first_name: Option<String>,
-    /// Last name as the placement has it.
+    /// Last name in the placement.
     pub trainee_last_name: Option<String>,
-    /// GMC number as the placement has it.
+    /// GMC number in the placement.
     pub trainee_gmc_number: Option<String>,
     /// Number of the post.
     pub national_post_number: String,
@@ -49,7 +49,7 @@ pub struct Placement {
     pub post_id: Option<i64>,
     /// First day.
     pub date_from: Days,
-    /// Last day; absent covers every later day (D15).
+    /// Last day. If it is missing, the placement covers every later day (D15).
     pub date_to: Option<Days>,
     /// Share of full time.
     pub whole_time_equivalent: Option<f64>,
@@ -59,11 +59,11 @@ pub struct Placement {
     pub site_name: Option<String>,
     /// Grade.
     pub grade_abbreviation: Option<String>,
-    /// Placement type, as TIS has it.
+    /// Placement type, as TIS writes it.
     pub placement_type: String,
     /// Draft or approved (A7).
     pub lifecycle_state: LifecycleState,
-    /// Exports that TIS remembers (D14).
+    /// The exports that TIS remembers (D14).
     pub esr_events: Vec<EsrEvent>,
 }
 
@@ -87,7 +87,7 @@ pub struct EsrEvent {
     pub status: Option<String>,
 }
 
-/// A doctor in training. Its details are one flat record here, nested objects in TIS.
+/// A doctor in training. TIS nests the details as objects.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Person {
     /// TIS id.
@@ -213,7 +213,7 @@ pub struct GdcDetails {
 /// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// The field, with a dot between the names of nested ones, when one is to blame.
+    /// The faulty field, with dots between nested names. `None` if the whole line is faulty.
     pub(super) field: Option<String>,
     /// What is wrong.
     pub(super) reason: String,
@@ -322,7 +322,7 @@ impl Object for Placement {
     }
 }
 
-/// An event without a position says nothing about any position and is left out (D14).
+/// An event without a position belongs to no position and is left out (D14).
 fn esr_event(line: EsrEventLine) -> Option<EsrEvent> {
     Some(EsrEvent { position_id: line.position_id?, filename: line.filename, status: line.status })
 }
@@ -382,14 +382,13 @@ fn required<T>(field: &str, value: Option<T>) -> Result<T, Fault> {
 
 fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, Fault> {
     if line.first() == Some(&b'[') {
-        // The parser would take the values of an array for the fields in their order.
+        // The parser would assign the values of an array to the fields in their order.
         return Err(Fault { field: None, reason: "is not a JSON object".to_owned() });
     }
     serde_json::from_slice(line).map_err(|error| explain::<T>(line, &error))
 }
 
-/// Finds the field to blame. Only bad lines pay for this: every field is tried alone, because the parser's own message
-/// tells a column but not a name.
+/// Finds the faulty field. The parser reports a column but no field name, so each field of a bad line is parsed alone.
 fn explain<T: DeserializeOwned>(line: &[u8], error: &serde_json::Error) -> Fault {
     if std::str::from_utf8(line).is_err() {
         return Fault { field: None, reason: "is not UTF-8".to_owned() };
@@ -422,7 +421,7 @@ fn alone<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, serde_json:
     serde_json::from_value(Value::Object(Map::from_iter([(name.to_owned(), value)])))
 }
 
-/// The parser's message without the position, which counts from the start of the line and helps nobody here.
+/// The parser's message without its position, which counts from the start of the line and does not help here.
 fn bare(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())

@@ -1,4 +1,4 @@
-//! A snapshot folder as a whole: bad lines, compression, manifest.
+//! Complete snapshot folders: bad lines, compression, manifest.
 
 use std::io::Write;
 
