@@ -1,4 +1,4 @@
-//! Reading TOML over built-in defaults, with the line of each mistake.
+//! Reads TOML over built-in defaults, and reports the line of each error.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,24 +7,24 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
-/// A configuration file that somebody has read: its name, for messages, and its text.
+/// A configuration file that was read: its name, for messages, and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The name shown in messages, normally the path.
     pub name: String,
     /// The whole text.
     pub text: String,
-    /// Top-level tables that are read; all without.
+    /// The top-level tables that are read. `None` for all.
     tables: Option<&'static [&'static str]>,
 }
 
 impl Source {
-    /// A source of that name and text.
+    /// Creates a source with that name and text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into(), tables: None }
     }
 
-    /// The same source for a reader of these top-level tables, to whom the others mean nothing.
+    /// The same source for a reader that knows only these top-level tables.
     #[must_use]
     pub fn only(self, tables: &'static [&'static str]) -> Self {
         Self { tables: Some(tables), ..self }
@@ -38,17 +38,17 @@ impl Source {
     }
 }
 
-/// The configuration file of a process, and the folder from which paths in it count.
+/// The configuration file of a process, and the folder that its relative paths start from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigurationFile {
-    /// Its text; `None` when all settings are the built-in ones.
+    /// The file. `None` when all settings have their defaults.
     pub source: Option<Source>,
     /// Its folder.
     pub folder: PathBuf,
 }
 
 impl ConfigurationFile {
-    /// Reads `path`; without, all settings are the built-in ones.
+    /// Reads `path`. Without a path, all settings have their defaults.
     ///
     /// # Errors
     /// A sentence that says why the file cannot be read.
@@ -69,7 +69,7 @@ impl ConfigurationFile {
     }
 }
 
-/// A wrong entry: where it stands and what was expected there.
+/// A wrong entry: its position, and what was expected there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {problem}")]
 pub struct ConfigurationError {
@@ -81,16 +81,16 @@ pub struct ConfigurationError {
     pub problem: String,
 }
 
-/// How far a user's file reaches into the defaults: below that depth its tables replace whole tables.
+/// How a user's file overrides the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Override {
-    /// Each key by itself.
+    /// Each key alone replaces the default of that key.
     SingleKeys,
-    /// `[group.name]` tables as a whole.
+    /// A table `[group.name]` replaces the default table as a whole.
     WholeTables,
 }
 
-/// Reads `T` from `defaults`, with the entries of `user` laid over them.
+/// Reads `T` from `defaults` with the entries of `user` over them.
 ///
 /// # Errors
 /// The first wrong entry, with file and line.
@@ -106,8 +106,8 @@ pub fn read<T: DeserializeOwned>(
     deserialize(parse(defaults)?, user.map(parse).transpose()?, levels, user.unwrap_or(defaults))
 }
 
-/// Reads `T` from the top-level table `name` of `defaults`, with the single entries of that table of `user` laid over
-/// them. Other tables of `user` have readers of their own.
+/// Reads `T` from the top-level table `name` of `defaults`, with the single entries of that table of `user` over them.
+/// Other tables of `user` have other readers.
 ///
 /// # Errors
 /// The first wrong entry, with file and line.
@@ -124,16 +124,16 @@ pub fn read_table<T: DeserializeOwned>(
     deserialize(base, over, usize::MAX, user.unwrap_or(defaults))
 }
 
-/// The top-level keys of a source, each with the byte at which it stands.
+/// The top-level keys of a source, each with its byte offset.
 ///
 /// # Errors
-/// What is no TOML, with file and line.
+/// The first TOML error, with file and line.
 pub fn top_level_keys(source: &Source) -> Result<Vec<(String, usize)>, ConfigurationError> {
     let keys = parse(source)?.into_inner().into_iter();
     Ok(keys.map(|(key, _)| (key.get_ref().to_string(), key.span().start)).collect())
 }
 
-/// The known name that a mistyped one probably means.
+/// The known name that a mistyped name probably means.
 pub fn nearest<'a>(mistyped: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |name: &str| strsim::jaro_winkler(mistyped, name);
     let likely = known.into_iter().filter(|name| likeness(name) > 0.8);
@@ -157,7 +157,7 @@ fn deserialize<T: DeserializeOwned>(
     base: Spanned<DeTable<'_>>,
     over: Option<Spanned<DeTable<'_>>>,
     levels: usize,
-    // The defaults are right by themselves (a test sees to it), so whatever is wrong stands in the user's file.
+    // A test proves that the defaults alone are right, so the error is in the user's file.
     blamed: &Source,
 ) -> Result<T, ConfigurationError> {
     let table = match over {
@@ -185,7 +185,7 @@ fn lay_over<'i>(base: Spanned<DeTable<'i>>, over: Spanned<DeTable<'i>>, levels: 
             Some(below) => lay_value_over(below, value, levels),
             None => value,
         };
-        // Removed first, so that the key carries the user's position.
+        // The old key is removed first, so that the new key has its position in the user's file.
         merged.remove(&key);
         merged.insert(key, value);
     }

@@ -13,7 +13,7 @@ use crate::configuration::{ConfigurationError, ConfigurationFile};
 use crate::declaration::Declaration;
 use crate::process::Process;
 
-/// A flow as the program knows it: what it declares, what can be typed for it, how it is configured.
+/// A flow as the program knows it: what it declares, its options and commands, and how it is configured.
 pub trait Flow: Send + Sync {
     /// The flow as static data.
     fn declaration(&self) -> &'static Declaration;
@@ -23,90 +23,90 @@ pub trait Flow: Send + Sync {
         run
     }
 
-    /// What people should know about these options: meanings and examples.
+    /// The help for these options: meanings and examples.
     fn run_help(&self) -> &'static str {
         ""
     }
 
-    /// What only this flow has, as `tributary <flow> ...`.
+    /// The commands of this flow: `tributary <flow> ...`.
     fn commands(&self) -> Vec<Command> {
         Vec::new()
     }
 
-    /// Adds the options of `tributary demo <flow>`; `None` for a flow without a demo.
+    /// Adds the options of `tributary demo <flow>`. `None` for a flow without a demo.
     fn demo_options(&self, _demo: Command) -> Option<Command> {
         None
     }
 
-    /// What people should know about the demo: examples.
+    /// The help for the demo: examples.
     fn demo_help(&self) -> &'static str {
         ""
     }
 
-    /// The configuration in effect, as TOML with the flow's table alone. For `config show` and `config check`.
+    /// The configuration in effect, as TOML with only the flow's table. For `config show` and `config check`.
     ///
     /// # Errors
     /// The first wrong entry, with file and line.
     fn effective_configuration(&self, file: &ConfigurationFile) -> Result<String, ConfigurationError>;
 
-    /// The flow with its configuration and the options of `tributary run`. Nothing is opened yet.
+    /// Reads the configuration and the options of `tributary run`. It opens nothing.
     ///
     /// # Errors
-    /// [`Failure::Refused`] for what is wrong or missing.
+    /// [`Failure::Refused`] for a wrong or missing setting.
     fn configure(&self, file: &ConfigurationFile, options: &ArgMatches) -> Result<Arc<dyn ConfiguredFlow>, Failure>;
 
-    /// `tributary demo <flow>`: the main job on invented data.
+    /// Runs `tributary demo <flow>`: the flow on invented data.
     ///
     /// # Errors
-    /// As the work says.
+    /// The [`Failure`] of the demo.
     fn demo(&self, _options: &ArgMatches, _host: &dyn Host) -> Result<(), Failure> {
         Err(Failure::refused(format!("the flow {} has no demo", self.declaration().name)))
     }
 
-    /// `tributary <flow> ...`.
+    /// Runs `tributary <flow> ...`.
     ///
     /// # Errors
-    /// As the command says.
+    /// The [`Failure`] of the command.
     fn run_command(&self, command: &str, _options: &ArgMatches, _site: &Site) -> Result<(), Failure> {
         Err(Failure::refused(format!("the flow {} has no command {command}", self.declaration().name)))
     }
 }
 
-/// Where a command of a flow finds the service: what the program has read from the command line.
+/// How a command of a flow reaches the service, from the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Site {
     /// The URL of a running service.
     pub server: Option<String>,
     /// The token for it.
     pub token: Option<String>,
-    /// Whether data is printed as JSON.
+    /// Whether the command prints data as JSON.
     pub as_json: bool,
 }
 
-/// A flow with everything that it is told, before a log is open.
+/// A flow with its settings, before a log is open.
 pub trait ConfiguredFlow: Send + Sync {
-    /// Opens what the flow needs beside its workers, and makes it ready to make processors. Called again after a
-    /// failure that may pass.
+    /// Opens what the flow needs besides its workers. After that it can make processors. Called again after a failure
+    /// that a retry may fix.
     ///
     /// # Errors
-    /// [`Failure`], by whether it may pass.
+    /// [`Failure::Unfinished`] when a retry may succeed, else [`Failure::Refused`].
     fn open(&self, process: Arc<dyn Process>) -> Result<Arc<dyn RunningFlow>, Failure>;
 }
 
-/// A flow at work in one process.
+/// A flow that runs in one process.
 pub trait RunningFlow: Any + Send + Sync {
-    /// The processor of a declared stage and a partition, without state yet.
+    /// The processor of a declared stage and a partition, with empty state.
     fn processor(&self, stage: &'static str, partition: i32) -> Box<dyn Processor>;
 
-    /// A round of the process that owns partition 0 of the leader topic: brings in what is there, and the time.
+    /// Runs one round, in the process that owns partition 0 of the leader topic: publishes new input and the time.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] for what may pass, which is tried again in the next round; others end the process.
+    /// [`Failure::Unfinished`] when the next round may succeed. Any other failure ends the process.
     fn round(&self, _round: Round) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// The service has all partitions restored, in a process that shares its log with no other. Called once.
+    /// Called once, when the service has restored all partitions in a process that shares its log with no other.
     ///
     /// # Errors
     /// [`Failure::Unfinished`].
@@ -114,7 +114,7 @@ pub trait RunningFlow: Any + Send + Sync {
         Ok(())
     }
 
-    /// Reports what happened since the last time, in every process, after each round.
+    /// Reports what happened since the last report. Called in every process, after each round.
     ///
     /// # Errors
     /// As [`RunningFlow::round`].
@@ -122,15 +122,15 @@ pub trait RunningFlow: Any + Send + Sync {
         Ok(())
     }
 
-    /// `tributary run --once`: does everything that is there to do, and prints what came of it.
+    /// Runs `tributary run --once`: does all the work that is there, and prints a summary.
     ///
     /// # Errors
-    /// [`Failure`], by whether anything was changed.
+    /// [`Failure::Refused`] when nothing was changed, else [`Failure::Unfinished`].
     fn batch(&self, _request: &BatchRequest<'_>) -> Result<(), Failure> {
-        Err(Failure::refused("this flow has no batch: leave --once away"))
+        Err(Failure::refused("this flow has no batch: omit --once"))
     }
 
-    /// Its HTTP paths.
+    /// The HTTP paths of the flow.
     fn mounts(&self) -> Vec<crate::http::Mount> {
         Vec::new()
     }
@@ -141,33 +141,33 @@ pub trait RunningFlow: Any + Send + Sync {
 pub struct Round {
     /// The time.
     pub now: Timestamp,
-    /// Whether another process, or none, ran the rounds before: nothing of what this one remembers still counts.
+    /// Whether another process, or none, ran the previous round. Then this process must forget what it remembers.
     pub is_first: bool,
-    /// Whether the time is to be published: what is due takes place.
+    /// Whether this round publishes the time, which makes due work happen.
     pub is_clock_due: bool,
 }
 
-/// What a batch is asked for.
+/// The request for a batch.
 pub struct BatchRequest<'a> {
-    /// The moment as of which it runs.
+    /// The time as of which the batch runs.
     pub now: Timestamp,
     /// Whether the summary is printed as JSON instead of text.
     pub as_json: bool,
     /// Whether the time of each step and the work of each stage are printed on standard error.
     pub statistics: bool,
-    /// Hears what is being done.
+    /// Receives the progress.
     pub progress: &'a dyn Fn(&str),
-    /// Prints the summary. Until it has succeeded, the same request continues the same batch.
+    /// Prints the summary. Until it succeeds, the same request continues the same batch.
     pub print: &'a dyn Fn(&str) -> Result<(), Failure>,
 }
 
 /// Runs flows for a demo.
 pub trait Host {
-    /// Opens a log in the folder `state` (or on Kafka, where the command line says so), starts the workers, calls
-    /// `work`, and ends them.
+    /// Opens a log in the folder `state`, or on Kafka if the command line says so. Starts the workers, calls `work`,
+    /// and ends the workers.
     ///
     /// # Errors
-    /// As the log and `work` say.
+    /// The failure of the log or of `work`.
     fn run(
         &self,
         flow: &Arc<dyn ConfiguredFlow>,
@@ -175,15 +175,15 @@ pub trait Host {
         work: &mut dyn FnMut(&dyn RunningFlow) -> Result<(), Failure>,
     ) -> Result<(), Failure>;
 
-    /// The log in words, and the options that select it again.
+    /// The description of the log, and the options that select it again.
     fn log(&self) -> LogInWords;
 }
 
-/// The log of a host, for people.
+/// The log of a host, in words for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogInWords {
-    /// Where the records travel.
+    /// The log that holds the records.
     pub description: String,
-    /// Options of `tributary run` that choose this log.
+    /// The options of `tributary run` that select this log.
     pub options: String,
 }

@@ -1,5 +1,5 @@
-//! What a flow declares before a log is open, as static data. Topologies, topic plans, lag and metrics are made from
-//! it.
+//! What a flow declares before a log is open, as static data. The program makes topologies, topic plans, lag and
+//! metrics from it.
 
 use std::sync::Arc;
 
@@ -8,29 +8,29 @@ use tributary_runtime::{Processor, Stage, Topic, Topology};
 /// A flow as static data.
 #[derive(Debug)]
 pub struct Declaration {
-    /// Consumer groups, configuration table, URL prefix and sub-command start with it.
+    /// The start of the names of its consumer groups, configuration table, URLs and sub-command.
     pub name: &'static str,
-    /// What it does, in one sentence without a full stop.
+    /// What the flow does, in one sentence without a full stop.
     pub about: &'static str,
-    /// Its consumer groups with their stages.
+    /// The consumer groups with their stages.
     pub groups: &'static [Group],
-    /// Topics that it writes for other programs and that no stage of it reads.
+    /// The topics that the flow writes for other programs. No stage of the flow reads them.
     pub outputs: &'static [&'static Topic],
-    /// Where records go that can never be processed.
+    /// The topic of records that can never be processed.
     pub dead_letters: &'static Topic,
-    /// The process that owns partition 0 of this topic runs the rounds; `None` for a flow without sources and clock.
+    /// The process that owns partition 0 of this topic runs the rounds. `None` for a flow without sources and clock.
     pub leader: Option<&'static Topic>,
-    /// What can be asked of it in every process, over HTTP and on the command line.
+    /// What can be asked of the flow in every process, over HTTP and on the command line.
     pub views: &'static [&'static View],
-    /// Its built-in configuration, a TOML table of its name with an explanation of each entry.
+    /// The built-in configuration: a TOML table of its name that explains each entry.
     pub defaults: &'static str,
-    /// Top-level configuration tables that stand in the flow's table now, for the message to whoever still uses them.
+    /// Top-level configuration tables of earlier versions, now in the flow's table. A message names the new table.
     pub former_tables: &'static [&'static str],
-    /// Whether it serves requests, so that the HTTP port is open unless it is configured away.
+    /// Whether it serves requests. If it does, the HTTP port is open unless the configuration closes it.
     pub serves_requests: bool,
 }
 
-/// Stages that share a consumer group and workers.
+/// Stages that share a consumer group and its workers.
 #[derive(Debug)]
 pub struct Group {
     /// The name of the group.
@@ -41,17 +41,17 @@ pub struct Group {
     pub stages: &'static [StageDeclaration],
 }
 
-/// How many worker threads a group has in each process.
+/// The number of worker threads of a group in each process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workers {
-    /// As many as are configured: one for each core, unless said otherwise.
+    /// The configured number. The default is one for each core.
     Configured,
-    /// This many, because its stages wait for the outside instead of computing.
+    /// This number, because the stages wait for the outside instead of computing.
     Fixed(usize),
 }
 
 impl Workers {
-    /// The number of threads, where `configured` are.
+    /// The number of threads, if `configured` is the configured number.
     pub fn count(self, configured: usize) -> usize {
         match self {
             Self::Configured => configured,
@@ -60,14 +60,14 @@ impl Workers {
     }
 }
 
-/// A stage: one inbox, and where the changes of its state go.
+/// A stage: its inbox and its changelog.
 #[derive(Debug)]
 pub struct StageDeclaration {
-    /// Its name, as in metrics and dead letters.
+    /// Its name, in metrics and dead letters.
     pub name: &'static str,
-    /// The one topic that it reads.
+    /// The only topic that it reads.
     pub inbox: &'static Topic,
-    /// Its changelog; `None` for a stage without state.
+    /// Its changelog. `None` for a stage without state.
     pub changelog: Option<&'static Topic>,
 }
 
@@ -89,7 +89,7 @@ impl Declaration {
         self.groups.iter().flat_map(|group| group.stages)
     }
 
-    /// All topics: what stages read, their changelogs, and what is written for others.
+    /// All topics: inboxes, changelogs, and topics for other programs.
     pub fn topics(&self) -> Vec<&'static Topic> {
         let inboxes = self.stages().map(|stage| stage.inbox);
         let changelogs = self.stages().filter_map(|stage| stage.changelog);
@@ -110,12 +110,12 @@ impl Declaration {
 }
 
 impl Group {
-    /// The inboxes of its stages.
+    /// The inboxes of the stages.
     pub fn inboxes(&self) -> Vec<&'static Topic> {
         self.stages.iter().map(|stage| stage.inbox).collect()
     }
 
-    /// The group as the runtime runs it; `processor` makes the processor of a stage and partition.
+    /// The group for the runtime. `processor` makes the processor of a stage and a partition.
     pub fn topology(
         &self,
         dead_letters: &'static Topic,

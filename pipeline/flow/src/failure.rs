@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked for, by exit code.
+//! Why a command failed, by exit code.
 
 use std::error::Error;
 use std::fmt;
@@ -8,27 +8,27 @@ use std::sync::Arc;
 
 use tributary_runtime::LogError;
 
-/// A command ended early.
+/// Why a command failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// Usage, configuration, a state folder that cannot be used, a run that is refused. Nothing was changed.
+    /// The command cannot run: usage, configuration, a state folder that cannot be used, a refused run. It changed
+    /// nothing.
     Refused(Cause),
-    /// Something outside did not work for too long. The state is intact: the same command continues where this one
-    /// ended.
+    /// Something outside failed for too long. The state is intact: the same command continues where this one ended.
     Unfinished(Cause),
 }
 
-/// The error or the sentence behind a failure. Two are equal when their words are.
+/// The error or the sentence behind a failure. Two causes are equal when their texts are.
 #[derive(Debug, Clone)]
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
 impl Failure {
-    /// A refusal.
+    /// A refusal of this cause.
     pub fn refused(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Refused(Cause(cause.into().into()))
     }
 
-    /// An end before the work was done.
+    /// An early end of this cause.
     pub fn unfinished(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unfinished(Cause(cause.into().into()))
     }
@@ -63,7 +63,7 @@ impl fmt::Display for Failure {
 }
 
 impl Error for Failure {
-    // The words are those of the cause, so the chain continues with what is behind it.
+    // The text is that of the cause, so the chain continues with the source of the cause.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause().0.source()
     }
@@ -83,7 +83,8 @@ impl PartialEq for Cause {
 
 impl Eq for Cause {}
 
-/// Before anything was published: configuration and conflicts are refusals, everything else may pass.
+/// The failure before anything was published. Configuration errors and conflicts are refusals. A retry may fix any
+/// other.
 pub fn log_failure(error: LogError) -> Failure {
     match error {
         LogError::Fatal(reason) => Failure::refused(reason.to_string()),
@@ -91,7 +92,7 @@ pub fn log_failure(error: LogError) -> Failure {
     }
 }
 
-/// Prints data on standard output. A reader that has closed the pipe wants no more.
+/// Prints data on standard output. If the reader has closed the pipe, that is not an error.
 ///
 /// # Errors
 /// [`Failure::Unfinished`] when it cannot be printed.

@@ -1,13 +1,13 @@
-//! Framed records: opened from what a stage reads, sent to topics, and the alerts that any stage may raise.
+//! Framed records: reading them, sending them, and the alerts that any stage may raise.
 
 use tributary_runtime::{Output, ProcessError, Record, Topic};
 use tributary_schemas::records::tributary::{Alert, Severity};
 use tributary_schemas::{AvroRecord, Codec, Framed};
 
-/// Opens the value of a record.
+/// Reads the frame of a record's value.
 ///
 /// # Errors
-/// A dead letter for a tombstone and for a value that no schema explains.
+/// A dead letter for a tombstone, and for a value whose schema cannot be read.
 pub fn open<'a>(codec: &Codec, record: &Record<'a>) -> Result<Framed<'a>, ProcessError> {
     let Some(value) = record.value else {
         return Err(ProcessError::dead_letter("unexpected-tombstone", "a tombstone has no meaning on this topic"));
@@ -20,8 +20,8 @@ pub fn send<R: AvroRecord>(codec: &Codec, output: &mut Output, topic: &'static T
     output.send(topic, key, |buffer| write(codec, record, buffer));
 }
 
-/// Appends the framed record. Each record type that a stage sends is declared on a topic; a test of the flow proves it.
-/// If one were not, its empty value would end in the dead letters of the stage that reads it.
+/// Appends the framed record. A test of each flow proves that every record type that a stage sends is declared on a
+/// topic. A type that is not declared gets an empty value, which becomes a dead letter in the stage that reads it.
 pub fn write<R: AvroRecord>(codec: &Codec, record: &R, buffer: &mut Vec<u8>) {
     if let Err(error) = codec.encode(record, buffer) {
         tracing::error!(record_type = R::TYPE.full_name(), %error, "record cannot be encoded");

@@ -2,7 +2,7 @@
 
 use tributary_runtime::{ProcessError, Record};
 
-/// The id in a key that is decimal text, as topics for other programs have it.
+/// The id in a key of decimal text, as in topics for other programs.
 ///
 /// # Errors
 /// A dead letter for anything else.
@@ -24,7 +24,7 @@ pub fn text<'a>(record: &Record<'a>) -> Result<&'a str, ProcessError> {
     })
 }
 
-/// The id in a key of eight big-endian bytes, as internal inboxes have it.
+/// The id in a key of eight big-endian bytes, as in internal inboxes.
 ///
 /// # Errors
 /// A dead letter for another length.

@@ -1,4 +1,4 @@
-//! What a running flow is given: the log, the codec, and ways to look at what the process and the log hold.
+//! What the process gives to a running flow: the log, the codec, and views into processors and topics.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -15,21 +15,21 @@ use crate::declaration::View;
 use crate::http::{Page, Problem};
 use crate::view::Rows;
 
-/// A look at one processor: its stage, its partition, the processor; `None` for those that it leaves out.
+/// A look at one processor. Its arguments are the stage, the partition and the processor. `None` skips a processor.
 pub type Visit = Arc<dyn Fn(&str, i32, &dyn Any) -> Option<Box<dyn Any + Send>> + Send + Sync>;
 
-/// The process that runs a flow. One implementation works on real logs, one of the tests on the memory log.
+/// The process that runs a flow. One implementation works on real logs, another, for tests, on the memory log.
 pub trait Process: Send + Sync {
-    /// Number of partitions of the flow.
+    /// The number of partitions of the flow.
     fn flow_partitions(&self) -> i32;
 
-    /// Writes and reads framed records of the flow's topics.
+    /// The codec of the flow's topics.
     fn codec(&self) -> &Codec;
 
-    /// The folder of the flow for what must outlast the process.
+    /// The flow's folder for files that must survive the process.
     fn state(&self) -> &Path;
 
-    /// Requested when the process is to end.
+    /// Requested when the process should end.
     fn shutdown(&self) -> &Shutdown;
 
     /// The async runtime of the process.
@@ -38,38 +38,39 @@ pub trait Process: Send + Sync {
     /// Whether other processes may work on the same log.
     fn is_shared(&self) -> bool;
 
-    /// Publishes records, trying again while the log is not available. What is published carries its identity, so that
-    /// a repetition changes nothing.
+    /// Publishes records. Retries while the log is not available. Published records have an identity, so a duplicate
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`LogError::Fenced`] when another process has taken over the rounds, others when it lasts too long.
+    /// [`LogError::Fenced`] when another process has taken over the rounds. Others when the log stays unavailable for
+    /// too long.
     fn publish(&self, output: &Output) -> Result<(), LogError>;
 
-    /// A producer that fences the one who had it before under this name, in whichever process.
+    /// A producer that fences the previous producer of this name, in any process.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     fn producer(&self, name: &str) -> Result<Box<dyn Producer>, LogError>;
 
-    /// Reads topics outside any group.
+    /// A reader of topics outside any group.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     fn reader(&self) -> Result<Box<dyn TopicReader>, LogError>;
 
-    /// Brings everything so far to the disk, where that is the log's own matter.
+    /// Writes everything so far to the disk, if the log is on this machine's disk.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     fn sync(&self) -> Result<(), LogError>;
 
-    /// Whether nothing in the log is left to read.
+    /// Whether every record in the log has been processed.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     fn is_idle(&self) -> Result<bool, LogError>;
 
-    /// Waits until nothing is left to do. `obstacle` says what stands in the way, where the flow knows.
+    /// Waits until no work is left. `obstacle` says what prevents progress, if the flow knows it.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when there is no progress for too long.
@@ -78,21 +79,21 @@ pub trait Process: Send + Sync {
     /// Waits until this process has restored all partitions of all stages.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when others have some of them.
+    /// [`Failure::Unfinished`] when other processes own some of them.
     fn wait_until_ready(&self) -> Result<(), Failure>;
 
-    /// From now on a look into the workers sees all partitions of all stages or fails: one that moves between workers
-    /// would be taken for one without content.
+    /// From now on, a view into the processors covers all partitions of all stages or fails. Otherwise a partition that
+    /// moves between workers would look empty.
     fn demand_all_partitions(&self);
 
-    /// The error that ended the workers, or the request to end.
+    /// Fails if the workers have ended with an error, or if the process should end.
     ///
     /// # Errors
     /// [`Failure::Unfinished`].
     fn check(&self) -> Result<(), Failure>;
 
-    /// Calls `visit` with the processors of this process, at a commit boundary of their worker. Groups that wait for
-    /// the outside are left out.
+    /// Calls `visit` with the processors of this process, at a commit boundary of their worker. It skips groups that
+    /// wait for the outside.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the workers do not answer.
@@ -106,7 +107,7 @@ pub trait Process: Send + Sync {
         Err(view_not_kept(view))
     }
 
-    /// Counters of the groups, in the order of the declaration.
+    /// The counters of the groups, in the order of the declaration.
     fn metrics(&self) -> Vec<Arc<Metrics>>;
 }
 
@@ -117,7 +118,7 @@ pub fn view_not_kept(view: &View) -> Problem {
 }
 
 impl dyn Process {
-    /// Calls `visit` with every processor of type `P` that this process has.
+    /// Calls `visit` with every processor of type `P` in this process.
     ///
     /// # Errors
     /// As [`Process::visit`].
@@ -128,8 +129,8 @@ impl dyn Process {
         Ok(self.look(visit)?.into_iter().map(|(_, seen)| seen).collect())
     }
 
-    /// As `inspect`, when this process has all `count` partitions of the stage; `None` when others have some
-    /// of them, or when they are moving between workers.
+    /// As `inspect`, if this process owns all `count` partitions of the stage. `None` if others own some of them, or if
+    /// some are moving between workers.
     ///
     /// # Errors
     /// As [`Process::visit`].
@@ -173,7 +174,7 @@ impl dyn Process {
     }
 }
 
-/// Publishes through a process, where a producer is asked for.
+/// A producer that publishes through a process.
 pub struct Publisher<'a>(pub &'a dyn Process);
 
 impl Producer for Publisher<'_> {

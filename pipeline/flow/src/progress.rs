@@ -1,18 +1,18 @@
-//! Progress on standard error, only where somebody watches it.
+//! Progress on standard error, only if it is a terminal.
 
 use std::io::{IsTerminal, Write};
 
-/// Shows what is being done in place of what was shown before.
+/// Shows what is being done. It replaces the previous text.
 pub fn show(what: &str) {
     tracing::debug!("{what}");
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        // Progress that cannot be shown is no reason to fail.
+        // A failure to show progress must not end the work.
         let _ = write!(stderr, "\r\x1b[2K{what} ...").and_then(|()| stderr.flush());
     }
 }
 
-/// Removes what was shown.
+/// Removes the text.
 pub fn clear() {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {

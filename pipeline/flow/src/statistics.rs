@@ -1,4 +1,4 @@
-//! How long each step of a batch took and what each stage did in it, for those who measure.
+//! How long each step of a batch took, and what each stage did in it.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use tributary_runtime::Metrics;
 
-/// The steps of a batch, as they begin.
+/// The steps of a batch, in order.
 pub struct Statistics {
     begun: Instant,
     steps: RefCell<Vec<(String, Instant)>>,
 }
 
 impl Statistics {
-    /// Time begins.
+    /// Starts the measurement.
     pub fn begin() -> Self {
         Self { begun: Instant::now(), steps: RefCell::new(Vec::new()) }
     }
 
-    /// What is done from now on. Files are one step, whatever their number.
+    /// Starts a step. All files together are one step.
     pub fn step(&self, what: &str) {
         let name = if what.starts_with("taking in file") { "taking in files" } else { what };
         let mut steps = self.steps.borrow_mut();

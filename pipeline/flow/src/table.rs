@@ -1,6 +1,6 @@
-//! Tables of plain text: the first columns to the left, numbers to the right.
+//! Tables of plain text. The first columns are aligned to the left, numbers to the right.
 
-/// Lines of a table with its heading; columns from `left` on are aligned to the right.
+/// The lines of a table with its heading. Columns from `left` on are aligned to the right.
 pub fn lines(heading: &[&str], rows: &[Vec<String>], left: usize) -> Vec<String> {
     let widths: Vec<usize> = (0..heading.len())
         .map(|column| {
@@ -39,7 +39,7 @@ pub fn number(value: u64) -> String {
     text
 }
 
-/// So many of what is called `one` when it is alone, else `many`.
+/// The number with its unit: `one` for 1, else `many`.
 pub fn counted(value: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(value), if value == 1 { one } else { many })
 }

@@ -1,5 +1,5 @@
-//! Drives one processor with hand-made records, each committed by itself, and shows what it sends: under which keys, to
-//! which topics, with which headers, and its errors. For tests.
+//! Drives one processor in tests. The records are hand-made, and each is committed alone. Shows what the processor
+//! sends (keys, topics, headers) and its errors.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,11 +8,11 @@ use tributary_runtime::{
 };
 use tributary_schemas::{AvroRecord, Codec};
 
-/// A processor of a flow with some partitions.
+/// A processor in a flow with a number of partitions.
 pub struct Harness<P> {
     /// The processor.
     pub processor: P,
-    /// When records are made, in milliseconds since 1970.
+    /// The time of the records, in milliseconds since 1970.
     pub now: TimestampMillis,
     codec: Codec,
     headers: Vec<u8>,
@@ -27,7 +27,7 @@ pub struct Sent {
     pub topic: &'static str,
     /// Its key.
     pub key: Vec<u8>,
-    /// Its value; `None` for a tombstone.
+    /// Its value. `None` for a tombstone.
     pub value: Option<Vec<u8>>,
     headers: Vec<u8>,
 }
@@ -45,23 +45,23 @@ impl Sent {
 }
 
 impl<P: Processor> Harness<P> {
-    /// Drives `processor` in a flow with one partition, with records that are made at `now`.
+    /// Drives `processor` in a flow with one partition. Its records have the time `now`.
     pub fn new(codec: Codec, processor: P, now: TimestampMillis) -> Self {
         Self { processor, now, codec, headers: Vec::new(), partitions: 1, sent: Vec::new() }
     }
 
-    /// The same in a flow with this many partitions.
+    /// Sets the number of partitions of the flow.
     #[must_use]
     pub fn partitions(self, partitions: i32) -> Self {
         Self { partitions, ..self }
     }
 
-    /// Records that follow are made at this instant, such as `2026-11-20T14:30:00Z`.
+    /// Sets the time of the records that follow, such as `2026-11-20T14:30:00Z`.
     pub fn at(&mut self, instant: &str) {
         self.now = instant.parse::<jiff::Timestamp>().unwrap().as_millisecond();
     }
 
-    /// Records that follow carry this header alone, or none.
+    /// Sets the only header of the records that follow. `None` for no header.
     pub fn header(&mut self, name: Option<&str>) {
         self.headers.clear();
         if let Some(name) = name {
@@ -69,26 +69,26 @@ impl<P: Processor> Harness<P> {
         }
     }
 
-    /// What processing the record sends. When it fails, its writes are undone, as the worker does.
+    /// Processes the record and returns what was sent. If that fails, its writes are undone, as the worker does.
     ///
     /// # Errors
-    /// That of the processor.
+    /// The error of the processor.
     pub fn try_give<R: AvroRecord>(&mut self, key: impl AsRef<[u8]>, record: &R) -> Result<Vec<Sent>, ProcessError> {
         let value = self.encoded(record);
         self.process(key.as_ref(), Some(&value))
     }
 
-    /// What processing the record sends.
+    /// Processes the record and returns what was sent.
     pub fn give<R: AvroRecord>(&mut self, key: impl AsRef<[u8]>, record: &R) -> Vec<Sent> {
         self.try_give(key, record).unwrap()
     }
 
-    /// What processing a tombstone sends.
+    /// Processes a tombstone and returns what was sent.
     pub fn tombstone(&mut self, key: impl AsRef<[u8]>) -> Vec<Sent> {
         self.process(key.as_ref(), None).unwrap()
     }
 
-    /// The code with which the record becomes a dead letter.
+    /// The error code of the record, which must become a dead letter.
     pub fn dead_letter<R: AvroRecord>(&mut self, key: impl AsRef<[u8]>, record: &R) -> &'static str {
         match self.try_give(key, record) {
             Err(ProcessError::DeadLetter { code, .. }) => code,
@@ -97,34 +97,34 @@ impl<P: Processor> Harness<P> {
         }
     }
 
-    /// The records of a type among those sent.
+    /// The sent records of this type.
     pub fn read<R: AvroRecord>(&self, sent: &[Sent]) -> Vec<R> {
         let values =
             sent.iter().filter_map(|sent| sent.value.as_deref()).filter_map(|value| self.codec.open(value).ok());
         values.filter(|framed| framed.record_type() == R::TYPE).map(|framed| framed.read().unwrap()).collect()
     }
 
-    /// The one record that was sent, of this type, to this topic, with its key.
+    /// The only sent record, which must be of this type and on this topic. Returns it with its key.
     pub fn only<R: AvroRecord>(&self, sent: &[Sent], topic: &Topic) -> (Vec<u8>, R) {
         assert_eq!(sent.len(), 1, "one record is sent");
         assert_eq!(sent[0].topic, topic.name);
         (sent[0].key.clone(), self.read(sent).pop().unwrap())
     }
 
-    /// The records of a type that were sent since this was last asked. All others are forgotten.
+    /// The records of this type sent since the last call. All other records are forgotten.
     pub fn take<R: AvroRecord>(&mut self) -> Vec<R> {
         let sent = std::mem::take(&mut self.sent);
         self.read(&sent)
     }
 
-    /// Keys of the tombstones that were sent since this was last asked.
+    /// The keys of the tombstones sent since the last call.
     pub fn take_tombstones(&mut self) -> Vec<String> {
         let sent = std::mem::take(&mut self.sent);
         let tombstones = sent.iter().filter(|sent| sent.value.is_none());
         tombstones.map(|sent| String::from_utf8_lossy(&sent.key).into_owned()).collect()
     }
 
-    /// Processes a record as far as its sends, and then undoes it: the transaction was aborted.
+    /// Processes a record and then undoes it, as after an aborted transaction.
     pub fn aborted<R: AvroRecord>(&mut self, key: impl AsRef<[u8]>, record: &R) {
         let value = self.encoded(record);
         self.one(key.as_ref(), Some(&value)).unwrap();

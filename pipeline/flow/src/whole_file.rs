@@ -1,7 +1,7 @@
-//! Files that are written whole: a stage sends rows, one per record, and a closing record with their count and
-//! checksum; the writer stage collects the rows and writes the file once it is closed.
+//! Files that are written whole. A stage sends each row as a record, then a closing record with count and checksum. The
+//! writer stage collects the rows and writes the file when it is closed.
 //!
-//! Writing is at least once: after a crash the same bytes are written again under the same name.
+//! Files are written at least once: after a crash, the writer writes the same bytes again under the same name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tributary_schemas::{Codec, RecordType};
 
 use crate::framed;
 
-/// A file on its way to the writer.
+/// A file whose rows a stage is sending to the writer.
 pub struct OutgoingFile<'a> {
     codec: &'a Codec,
     topic: &'static Topic,
@@ -22,26 +22,26 @@ pub struct OutgoingFile<'a> {
     counts: BTreeMap<String, i64>,
 }
 
-/// What closes a file, beside its rows.
+/// The content of the closing record besides rows and checksum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closing {
-    /// Whom it is exchanged with.
+    /// The party that the file is for.
     pub party: String,
     /// Its type, as the flow spells it.
     pub kind: String,
     /// Its number.
     pub number: i64,
-    /// Whether the sender waits for the record that the file is at its destination.
+    /// Whether the sender waits for the record that the file has been written.
     pub acknowledged: bool,
 }
 
 impl<'a> OutgoingFile<'a> {
-    /// Starts a file; its rows go to `topic`, the inbox of the writer.
+    /// Starts a file. Its rows go to `topic`, the inbox of the writer.
     pub fn start(codec: &'a Codec, topic: &'static Topic, file_name: String) -> Self {
         Self { codec, topic, file_name, rows: 0, checksum: 0, counts: BTreeMap::new() }
     }
 
-    /// Adds a line, header and trailer included.
+    /// Adds a line. Header and trailer are lines too.
     pub fn line(&mut self, line: String, output: &mut Output) {
         self.checksum = checksum(self.checksum, &line);
         let row = FileRow { file_name: self.file_name.clone(), row: self.rows, line };
@@ -49,17 +49,17 @@ impl<'a> OutgoingFile<'a> {
         self.rows += 1;
     }
 
-    /// Counts the last line as one of this record type.
+    /// Counts the last line as a row of this record type.
     pub fn count(&mut self, record_type: &str) {
         *self.counts.entry(record_type.to_owned()).or_default() += 1;
     }
 
-    /// Number of lines so far.
+    /// The number of lines so far.
     pub fn lines(&self) -> i32 {
         self.rows
     }
 
-    /// Ends the file: the writer may write it.
+    /// Ends the file. The writer may now write it.
     pub fn close(self, closing: Closing, output: &mut Output) {
         let count = |(record_type, rows)| RecordCount { record_type, received: rows, accepted: rows };
         let close = FileClose {
@@ -76,36 +76,36 @@ impl<'a> OutgoingFile<'a> {
     }
 }
 
-/// CRC32C of lines, each followed by LF.
+/// The CRC32C of lines, each followed by LF. `before` is that of the lines before `line`.
 pub fn checksum(before: u32, line: &str) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(before, line.as_bytes()), b"\n")
 }
 
-/// Where files go: the port to the place outside.
+/// Where files are written: the port to the outside.
 pub trait FileSink: Send + Sync {
-    /// Writes the whole file under its name, so that nobody ever sees a part of it; an existing file is replaced.
+    /// Writes the whole file under its name and replaces an existing file. Nobody ever sees a part of it.
     ///
     /// # Errors
-    /// A sentence that says what could not be written, why, and what to do. The write is tried again.
+    /// A sentence that says what could not be written, why, and what to do. The writer retries.
     fn write(&self, name: &str, content: &[u8]) -> Result<(), String>;
 }
 
 /// How the writer of a flow works.
 #[derive(Debug, Clone, Copy)]
 pub struct WriterSettings {
-    /// Ends each line.
+    /// The end of each line.
     pub line_end: &'static str,
-    /// Lines that frame the rows, header and trailer: they do not count as rows of the file.
+    /// The number of lines that are header or trailer and so do not count as rows of the file.
     pub frame_lines: i64,
-    /// Where it is reported what became of files.
+    /// The topic of events about written files.
     pub events: &'static Topic,
-    /// Where the senders learn that a file is at its destination; partitioned by party.
+    /// The topic on which senders learn that a file has been written, partitioned by party.
     pub acknowledgements: &'static Topic,
 }
 
 /// The processor of one partition of the writer stage, keyed by file name.
 ///
-/// The stage needs a group of its own, because it waits for the outside.
+/// The stage needs its own group, because it waits for the outside.
 pub struct Writer {
     codec: Codec,
     settings: WriterSettings,
@@ -114,7 +114,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A task without state yet.
+    /// A processor without state.
     pub fn new(codec: Codec, settings: WriterSettings, sink: Arc<dyn FileSink>) -> Self {
         Self { codec, settings, sink, rows: Store::new() }
     }

@@ -1,13 +1,13 @@
-//! The age of an answer from a view.
+//! The age of an answer that comes from a view.
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponseParts, ResponseParts};
 use jiff::Timestamp;
 
-/// The header of that name: RFC 3339, UTC, milliseconds.
+/// The header `X-As-Of`: RFC 3339, UTC, milliseconds.
 static X_AS_OF: HeaderName = HeaderName::from_static("x-as-of");
 
-/// Up to when the view that was read is complete: the log time of its oldest partition. Part of an answer:
+/// The time up to which the view is complete: the log time of its oldest partition. It is part of an answer:
 /// `(AsOf(time), Json(list))`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AsOf(pub Timestamp);
@@ -16,7 +16,7 @@ impl IntoResponseParts for AsOf {
     type Error = std::convert::Infallible;
 
     fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Self::Error> {
-        // Digits, dashes and colons are always a header value.
+        // A time has only characters that a header value allows.
         if let Ok(value) = HeaderValue::from_str(&format!("{:.3}", self.0)) {
             response.headers_mut().insert(X_AS_OF.clone(), value);
         }

@@ -1,4 +1,4 @@
-//! Who calls, and what they may do.
+//! The caller of a request, and the caller's roles.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,18 +12,18 @@ use uuid::Uuid;
 
 use super::Problem;
 
-/// A right, by its name.
+/// A right, identified by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Role(&'static str);
 
 impl Role {
-    /// Looks.
+    /// May read.
     pub const VIEWER: Self = Self("viewer");
-    /// Acts, and looks.
+    /// May act, and may read.
     pub const OPERATOR: Self = Self("operator");
-    /// Sees personal data in dead letters and people; others see `"***"`.
+    /// May see personal data of dead letters and people. Other callers see `"***"`.
     pub const DATA: Self = Self("data");
-    /// Reads audits.
+    /// May read audits.
     pub const AUDITOR: Self = Self("auditor");
 
     /// A role that one flow defines.
@@ -31,7 +31,7 @@ impl Role {
         Self(name)
     }
 
-    /// The name, as in tokens and configuration.
+    /// The name, as tokens and the configuration spell it.
     pub const fn name(self) -> &'static str {
         self.0
     }
@@ -46,14 +46,14 @@ impl fmt::Display for Role {
 /// The roles of a caller. `operator` includes `viewer`; no other role includes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Roles {
-    /// Every role: mode `none`.
+    /// Every role: authentication mode `none`.
     All,
-    /// These.
+    /// The roles with these names.
     Named(BTreeSet<String>),
 }
 
 impl Roles {
-    /// Whether `role` is among them.
+    /// Whether they include `role`.
     pub fn contain(&self, role: Role) -> bool {
         match self {
             Self::All => true,
@@ -70,7 +70,7 @@ impl<T: Into<String>> FromIterator<T> for Roles {
     }
 }
 
-/// Who sent a request. A handler takes it as an argument; without credentials the request ends with 401.
+/// The sender of a request. A handler takes it as an argument. A request without credentials ends with 401.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     name: String,
@@ -79,14 +79,14 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller whose user id is made of the name.
+    /// A caller whose user id is derived from the name.
     pub fn new(name: impl Into<String>, roles: Roles) -> Self {
         let name = name.into();
         let user_id = user_id(&name);
         Self { name, roles, user_id }
     }
 
-    /// The same caller on behalf of this user.
+    /// The same caller, acting for this user.
     #[must_use]
     pub fn for_user(mut self, user_id: Uuid) -> Self {
         self.user_id = user_id;
@@ -98,7 +98,7 @@ impl Caller {
         &self.name
     }
 
-    /// The user's id: from the token, or made of the name ([`user_id`]).
+    /// The user's id: from the token, or derived from the name ([`user_id`]).
     pub fn user_id(&self) -> Uuid {
         self.user_id
     }
@@ -108,7 +108,7 @@ impl Caller {
         self.roles.contain(role)
     }
 
-    /// Ends a request of a caller who lacks `role`.
+    /// Refuses a caller without `role`.
     ///
     /// # Errors
     /// A [`Problem`] with status 403.
@@ -120,8 +120,7 @@ impl Caller {
     }
 }
 
-/// The id of a user who is known by `text`: the text itself when it is a UUID, else a UUID version 5 of it in the OID
-/// namespace.
+/// The id of the user called `text`: the text itself if it is a UUID, else a UUID version 5 of it in the OID namespace.
 pub fn user_id(text: &str) -> Uuid {
     Uuid::try_parse(text).unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()))
 }
@@ -140,7 +139,7 @@ fn no_credentials() -> Problem {
 
 type CheckRole = fn(State<Role>, Request, Next) -> Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// The layer that [`require`] makes.
+/// The type of the layer of [`require`].
 pub type RequireLayer = FromFnLayer<CheckRole, Role, (State<Role>, Request)>;
 
 /// A layer for routes that need `role`: 401 without credentials, 403 without the role.
@@ -190,7 +189,7 @@ mod tests {
     fn a_user_id_is_the_uuid_itself_or_version_5_in_the_oid_namespace() {
         let given = "f81d4fae-7dec-41d0-a765-00a0c91e6bf6";
         assert_eq!(user_id(given).to_string(), given);
-        // Made by Python: uuid.uuid5(uuid.NAMESPACE_OID, "anna")
+        // From Python: uuid.uuid5(uuid.NAMESPACE_OID, "anna")
         assert_eq!(user_id("anna").to_string(), "4a4df753-579f-5b27-89c1-5ed6960a5a43");
     }
 }

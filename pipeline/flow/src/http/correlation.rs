@@ -1,4 +1,4 @@
-//! The id that ties a request to its log lines and to the records it causes.
+//! The id that connects a request with its log lines and with the records that it causes.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use uuid::Uuid;
 
-/// Where a request belongs: the trace of its `traceparent` (W3C), or a new one.
+/// The trace of a request: that of its `traceparent` (W3C), or a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Correlation {
     trace: String,
@@ -20,7 +20,7 @@ impl Correlation {
         Self { trace: Uuid::new_v4().simple().to_string(), span: new_span(), flags: "00".to_owned() }
     }
 
-    /// The trace of a `traceparent`, with a span of our own; `None` when the text is not one.
+    /// The trace of a `traceparent`, with a new span. `None` when the text is not a `traceparent`.
     pub fn from_traceparent(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -35,7 +35,7 @@ impl Correlation {
         &self.trace
     }
 
-    /// The `traceparent` for what this request causes.
+    /// The `traceparent` of the records that this request causes.
     pub fn traceparent(&self) -> String {
         format!("00-{}-{}-{}", self.trace, self.span, self.flags)
     }
@@ -60,7 +60,7 @@ fn new_span() -> String {
     format!("{high:016x}")
 }
 
-/// Lower case only, as W3C asks.
+/// Upper case is not accepted, as W3C requires.
 fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{FieldError, Problem};
 
-/// The body of a request, read from JSON. What does not fit ends with 400 and the path of the entry.
+/// The body of a request, read from JSON. If it does not fit, the request ends with 400 and the path of the entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonBody<T>(pub T);
 

@@ -1,7 +1,8 @@
-//! What the handlers of a flow need: who calls, what they may do, and answers that look the same in every flow.
+//! What the handlers of a flow need: the caller, the caller's roles, and answers of the same form in every flow.
 //!
 //! The server itself (port, TLS, authentication, limits) is part of the program. It puts a [`Caller`] and a
-//! [`Correlation`] into every request, and writes each [`Problem`] as the flow's protocol wants it ([`Mount::faults`]).
+//! [`Correlation`] into every request, and writes each [`Problem`] in the form of the flow's protocol
+//! ([`Mount::faults`]).
 
 mod as_of;
 mod caller;

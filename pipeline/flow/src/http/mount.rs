@@ -1,4 +1,4 @@
-//! What a flow gives to the HTTP port.
+//! The paths that a flow adds to the HTTP port.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use utoipa::openapi::OpenApi;
 
 use super::Problem;
 
-/// Writes a problem as the flow's protocol wants it, such as a SOAP fault; `None` leaves it as it is.
+/// Writes a problem in the form of the flow's protocol, such as a SOAP fault. `None` keeps the usual form.
 pub type RenderFault = fn(&Problem) -> Option<Response>;
 
-/// Paths of a flow, with what the server has to know about them. Callers need credentials unless [`Mount::open`] says
-/// otherwise; roles are checked by the router.
+/// Paths of a flow, with their settings for the server. Callers need credentials except for [`Mount::open`]. The router
+/// checks roles.
 #[derive(Clone)]
 pub struct Mount {
-    /// The paths, whole ones, such as `/esr/files`.
+    /// The complete paths, such as `/esr/files`.
     pub router: Router,
-    /// Their description, without `info`.
+    /// Their OpenAPI description, without `info`.
     pub api: Option<OpenApi>,
-    /// Whether they can be called without credentials.
+    /// Whether callers need no credentials.
     pub is_open: bool,
-    /// The largest body in bytes; `None` for the one of the configuration.
+    /// The largest body in bytes. `None` for the configured limit.
     pub max_body: Option<usize>,
-    /// How long a request may take; `None` for the one of the configuration.
+    /// How long a request may take. `None` for the configured limit.
     pub deadline: Option<Duration>,
-    /// How problems are written, those of the server (413, 503) included.
+    /// How problems are written, also those of the server (413, 503).
     pub render_fault: Option<RenderFault>,
 }
 
 impl Mount {
-    /// Paths with the limits of the configuration and problems as JSON.
+    /// Paths with the configured limits and with problems as JSON.
     pub fn new(router: Router) -> Self {
         Self { router, api: None, is_open: false, max_body: None, deadline: None, render_fault: None }
     }
@@ -41,7 +41,7 @@ impl Mount {
         Self { api: Some(api), ..self }
     }
 
-    /// Lets anybody call the paths.
+    /// Lets anyone call the paths.
     #[must_use]
     pub fn open(self) -> Self {
         Self { is_open: true, ..self }
@@ -59,7 +59,7 @@ impl Mount {
         Self { deadline: Some(deadline), ..self }
     }
 
-    /// Writes problems by `render`.
+    /// Writes problems with `render`.
     #[must_use]
     pub fn faults(self, render: RenderFault) -> Self {
         Self { render_fault: Some(render), ..self }

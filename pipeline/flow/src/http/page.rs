@@ -1,4 +1,4 @@
-//! Lists in pieces: `limit` and `cursor`.
+//! Lists in pages: `limit` and `cursor`.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -11,26 +11,26 @@ const DEFAULT_LIMIT: usize = 100;
 
 const MAX_LIMIT: usize = 1_000;
 
-/// The longest cursor that is looked at, in bytes.
+/// The longest cursor that is read, in bytes.
 const MAX_CURSOR: usize = 1_024;
 
-/// Which piece of a list is asked for: the parameters `limit` and `cursor` of the query. Others are for the handler.
+/// The requested page of a list: the parameters `limit` and `cursor` of the query. The handler reads other parameters.
 #[derive(Debug, Clone, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Page {
-    /// How many entries at most: 1 to 1000, 100 when absent.
+    /// The largest number of entries: 1 to 1000, by default 100.
     #[param(minimum = 1, maximum = 1000, default = 100, required = false)]
     pub limit: usize,
-    /// Where to go on: the `next` of the piece before.
+    /// Where the page starts: the `next` of the previous page.
     pub cursor: Option<String>,
 }
 
-/// A piece of a list.
+/// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct List<T> {
     /// The entries, in the order of the list.
     pub items: Vec<T>,
-    /// The cursor of the next piece; absent after the last.
+    /// The cursor of the next page. Absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -59,10 +59,10 @@ impl Asked {
 }
 
 impl Page {
-    /// The piece of a list that is in memory as a whole and changes rarely: its cursor is a place in the list.
+    /// The page of a list that is in memory as a whole and changes rarely. Its cursor is a position in the list.
     ///
     /// # Errors
-    /// A [`Problem`] with status 400 for a cursor that is not a place in a list.
+    /// A [`Problem`] with status 400 for a cursor that is not a position in a list.
     pub fn of<T>(&self, items: Vec<T>) -> Result<List<T>, Problem> {
         let first = match &self.cursor {
             None => 0,

@@ -8,50 +8,50 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Seconds that a caller waits before the next attempt when nothing better is known.
+/// The seconds that a caller waits before a retry if the problem names no time.
 const RETRY_AFTER_DEFAULT: u32 = 1;
 
-/// The answer to a request that failed. It is the error of many functions, so it is kept small.
+/// The answer to a failed request. Many functions return it as their error, so it is small.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
-    /// A URI for the kind of problem: `urn:tributary:problem:` and the code.
+    /// The URI of this kind of problem: `urn:tributary:problem:` and the code.
     #[serde(rename = "type")]
     #[schema(value_type = String)]
     kind: Box<str>,
-    /// The phrase of the status.
+    /// The reason phrase of the status.
     #[schema(value_type = String)]
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What happened to what, why, and what to do.
+    /// What happened, to what, why, and what to do.
     #[schema(value_type = String)]
     detail: Box<str>,
-    /// A stable name, for programs.
+    /// The stable name of this kind of problem, for programs.
     #[schema(value_type = String)]
     code: &'static str,
-    /// Under which the log of the server says more.
+    /// The id of this request in the server's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     correlation_id: Option<Box<str>>,
-    /// The entries that were refused; present with status 400.
+    /// The entries that were refused. Present with status 400.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<FieldError>>,
-    /// In seconds.
+    /// The value of `Retry-After`, in seconds.
     #[serde(skip)]
     retry_after: Option<u32>,
 }
 
-/// One entry of a request that was refused.
+/// One refused entry of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// The entry: a path in the body (`notes[0].text`), or the name of a parameter; empty for the request as a whole.
+    /// The entry: a path in the body (`notes[0].text`) or the name of a parameter. Empty for the whole request.
     pub field: String,
     /// Why it was refused.
     pub reason: String,
 }
 
 impl FieldError {
-    /// An entry and why it was refused.
+    /// A refused entry and the reason.
     pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { field: field.into(), reason: reason.into() }
     }
@@ -72,7 +72,7 @@ impl Problem {
         }
     }
 
-    /// 400, with the entries that are wrong.
+    /// 400, with the wrong entries.
     pub fn bad_request(errors: Vec<FieldError>) -> Self {
         let list: Vec<String> = errors
             .iter()
@@ -86,27 +86,27 @@ impl Problem {
         problem
     }
 
-    /// 401: no credentials, or bad ones.
+    /// 401: missing or wrong credentials.
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     }
 
-    /// 403: the caller is known but may not do this.
+    /// 403: the caller is known but lacks a role.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
-    /// 404.
+    /// 404: there is no such resource.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    /// 503: cannot be done now; `retry_after` is rounded up to seconds.
+    /// 503: not possible now. `retry_after` is rounded up to seconds.
     pub fn unavailable(code: &'static str, detail: impl Into<String>, retry_after: Duration) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(retry_after)
     }
 
-    /// When the caller may try again; rounded up to seconds.
+    /// Sets when the caller may retry, rounded up to seconds.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         let seconds = after.as_millis().div_ceil(1000).max(1);
@@ -114,7 +114,7 @@ impl Problem {
         self
     }
 
-    /// The id under which the log of the server says more.
+    /// Sets the id of this request in the server's log.
     #[must_use]
     pub fn correlated(mut self, id: impl Into<String>) -> Self {
         self.correlation_id = Some(id.into().into());
@@ -136,7 +136,7 @@ impl Problem {
         &self.detail
     }
 
-    /// The id under which the log says more; absent until the server has set it.
+    /// The id of this request in the server's log. `None` until the server has set it.
     pub fn correlation_id(&self) -> Option<&str> {
         self.correlation_id.as_deref()
     }
@@ -146,7 +146,7 @@ impl Problem {
         self.errors.as_deref().unwrap_or_default()
     }
 
-    /// The seconds of `Retry-After`: as set, and at least one for 429 and 503.
+    /// The seconds of `Retry-After`: as set, and at least 1 for 429 and 503.
     pub fn retry_after_seconds(&self) -> Option<u32> {
         let is_busy = matches!(self.status, 429 | 503);
         self.retry_after.or(is_busy.then_some(RETRY_AFTER_DEFAULT))
@@ -165,7 +165,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_seconds() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // The server adds the correlation id, and may write the problem as the flow's protocol wants it.
+        // The server adds the correlation id, and may write the problem in the form of the flow's protocol.
         response.extensions_mut().insert(self);
         response
     }

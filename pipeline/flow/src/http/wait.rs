@@ -6,8 +6,8 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 
-/// How long the caller prefers to wait for an outcome; zero when the request does not say. The deadline of the request
-/// bounds it, so a handler answers before that with what it knows.
+/// How long the caller prefers to wait for an outcome. Zero when the request does not say. The deadline of the request
+/// limits it, so a handler answers before the deadline with what it knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait(pub Duration);
 
@@ -19,7 +19,7 @@ impl<S: Sync> FromRequestParts<S> for Wait {
     }
 }
 
-/// A preference that is not understood is ignored, as the RFC asks.
+/// Preferences in another form are ignored, as the RFC requires.
 fn preferred_seconds(headers: &HeaderMap) -> u64 {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut preferences = values.flat_map(|value| value.split([',', ';']));

@@ -12,7 +12,7 @@ use crate::testing::{Harness, Sent};
 const NAME: &str = "DE_EOE_APP_20261120_00000017.DAT";
 const LINES: [&str; 3] = ["HDR,1", "APP,\"Zoë\"", "TRL,3"];
 
-/// An outbox in memory that keeps each write.
+/// An outbox in memory that records each write.
 #[derive(Default)]
 struct Outbox {
     written: Mutex<Vec<(String, String)>>,
