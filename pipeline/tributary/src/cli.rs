@@ -1,4 +1,4 @@
-//! What can be typed: the commands of the program, with the options and commands that the flows add.
+//! The command line: the commands of the program, with the options and commands that the flows add.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ Exit codes:
   2  wrong usage or configuration, or refused; nothing was changed";
 
 const RUN_HELP: &str = "\
-  --state    what is remembered between runs; one process uses it at a time
+  --state    the state that is kept between runs; one process uses it at a time
 
 Exit codes: 0 done, 1 could not finish, 2 refused (usage, configuration, state folder, --now before the last run).";
 
@@ -44,7 +44,8 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct CommandLine {
-    /// How much is logged on standard error: error, warn, info, debug or trace, or `tributary_esr=debug` and the like
+    /// What is logged on standard error: error, warn, info, debug or trace, or for one crate such as
+    /// `tributary_esr=debug`
     #[arg(
         long,
         global = true,
@@ -56,15 +57,15 @@ pub(crate) struct CommandLine {
     pub(crate) log_level: Option<String>,
 }
 
-/// A command line that was understood.
+/// A parsed command line.
 pub(crate) struct Typed {
-    /// Options that every command has.
+    /// The options of every command.
     pub(crate) line: CommandLine,
     /// The command.
     pub(crate) action: Action,
 }
 
-/// What is to be done.
+/// The command to execute.
 pub(crate) enum Action {
     /// `run`, with the options of the flows.
     Run(Box<RunOptions>, ArgMatches),
@@ -78,7 +79,7 @@ pub(crate) enum Action {
     OfFlow(&'static dyn Flow, ServerOptions, ArgMatches),
 }
 
-/// Reads the command line; help and usage errors end the process.
+/// Parses the command line. Help and usage errors end the process.
 pub(crate) fn parse() -> Typed {
     let matches = command().get_matches();
     match typed(&matches) {
@@ -117,7 +118,7 @@ pub(crate) fn command() -> Command {
         run = flow.run_options(run);
     }
     let help: Vec<&str> = FLOWS.iter().map(|flow| flow.run_help()).chain([RUN_HELP]).collect();
-    // Set last: the options of a flow bring a text of their own.
+    // The help texts are set last, because the options of a flow set their own.
     let run = run
         .about("Run the flows: as a service, or one flow as one batch with --once")
         .long_about(None)
@@ -142,7 +143,7 @@ pub(crate) fn command() -> Command {
     for flow in FLOWS.iter().filter(|flow| !flow.commands().is_empty()) {
         let declaration = flow.declaration();
         let own = ServerOptions::augment_args(Command::new(declaration.name))
-            .about(format!("What only this flow has: {}", declaration.about.to_lowercase()))
+            .about(format!("The commands of this flow: {}", declaration.about.to_lowercase()))
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommands(flow.commands());
@@ -171,9 +172,9 @@ fn demo_command() -> Command {
 /// `topics ...`
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicsCommand {
-    /// Say what `apply` would do; changes nothing
+    /// Show what `apply` would change, and change nothing
     Plan(TopicsOptions),
-    /// Create missing topics and set what differs
+    /// Create missing topics and change those that differ
     Apply(TopicsOptions),
 }
 
@@ -182,14 +183,14 @@ pub(crate) enum TopicsCommand {
 pub(crate) enum ConfigCommand {
     /// Print the settings in effect
     Show(ConfigOptions),
-    /// Say whether the file can be used, and if not, which line is wrong
+    /// Check the file, and name the line of the first error
     Check(ConfigOptions),
 }
 
 /// Options of `config`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigOptions {
-    /// Configuration file, laid over the built-in settings
+    /// Configuration file that overrides built-in settings
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -197,10 +198,10 @@ pub(crate) struct ConfigOptions {
 /// Options of `topics`.
 #[derive(Debug, Args)]
 pub(crate) struct TopicsOptions {
-    /// Configuration file, laid over the built-in settings
+    /// Configuration file that overrides built-in settings
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where Kafka is.
+    /// Options of Kafka.
     #[command(flatten)]
     pub(crate) kafka: KafkaOptions,
     /// Partitions of the flow's topics
@@ -208,10 +209,10 @@ pub(crate) struct TopicsOptions {
     pub(crate) partitions: Option<u16>,
 }
 
-/// Where Kafka is.
+/// Options of Kafka.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct KafkaOptions {
-    /// Brokers to start from
+    /// Bootstrap brokers
     #[arg(long, help_heading = "Kafka", value_name = "HOST:PORT")]
     pub(crate) kafka: Option<String>,
     /// URL of the schema registry
@@ -220,21 +221,21 @@ pub(crate) struct KafkaOptions {
     /// Prefix of the names of topics, groups and transactional ids
     #[arg(long, help_heading = "Kafka", value_name = "NAME")]
     pub(crate) namespace: Option<String>,
-    /// What tells this process from others of the same groups; the same after each restart
+    /// Name of this process in its groups; the same after each restart, different for each process
     #[arg(long, help_heading = "Kafka", value_name = "NAME")]
     pub(crate) instance: Option<String>,
-    /// Do not create topics that are missing
+    /// Do not create missing topics
     #[arg(long, help_heading = "Kafka")]
     pub(crate) no_create_topics: bool,
 }
 
-/// Which log a flow works on, and how.
+/// Options of the log.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct LogOptions {
-    /// Where the records travel [default: embedded]
+    /// Log that holds the records [default: embedded]
     #[arg(long, value_name = "LOG")]
     pub(crate) log: Option<LogKind>,
-    /// Where Kafka is.
+    /// Options of Kafka.
     #[command(flatten)]
     pub(crate) kafka: KafkaOptions,
     /// Partitions of the flow's topics; fixed once they exist [default: 4 embedded, 8 Kafka]
@@ -248,35 +249,35 @@ pub(crate) struct LogOptions {
     pub(crate) give_up_after: Option<u64>,
 }
 
-/// Options of `run`; the flows add theirs.
+/// Options of `run`. The flows add theirs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunOptions {
     /// Flows to run
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = flows::DEFAULT, value_parser = flow_name)]
     pub(crate) flow: Vec<&'static str>,
-    /// Folder for what is remembered between runs; created when missing
+    /// Folder for the state that is kept between runs; created if missing
     #[arg(long, value_name = "DIR", default_value = "tributary-state")]
     pub(crate) state: PathBuf,
-    /// Configuration file, laid over the built-in settings
+    /// Configuration file that overrides built-in settings
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Address and port of the HTTP port; port 0 takes a free one [default: none, or 127.0.0.1:8080 for flows that
     /// serve requests]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) http: Option<String>,
-    /// Which log.
+    /// Options of the log.
     #[command(flatten)]
     pub(crate) log: LogOptions,
-    /// Do everything that is there to do, print a summary and end
+    /// Do all the work that is there, print a summary and end
     #[arg(long, help_heading = "One batch")]
     pub(crate) once: bool,
-    /// The moment as of which a batch runs [default: now]
+    /// Time as of which a batch runs [default: now]
     #[arg(long, help_heading = "One batch", value_name = "TIME", requires = "once")]
     pub(crate) now: Option<Timestamp>,
-    /// The form of the summary of a batch
+    /// Form of the summary of a batch
     #[arg(long, help_heading = "One batch", value_name = "FORM", default_value = "text", requires = "once")]
     pub(crate) output: OutputForm,
-    /// Say on standard error how long each step took and what each stage did
+    /// Print on standard error how long each step took and what each stage did
     #[arg(long, help_heading = "One batch", requires = "once")]
     pub(crate) statistics: bool,
 }
@@ -286,30 +287,30 @@ fn flow_name(text: &str) -> Result<&'static str, String> {
     known.ok_or_else(|| format!("there is no flow {text}; there are {}", flows::names().collect::<Vec<_>>().join(", ")))
 }
 
-/// Where a running service is.
+/// How to reach a running service.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServerOptions {
-    /// URL of the service that is asked
+    /// URL of the service
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
-    /// State folder of a service on this machine, which says where it is asked, without --server
+    /// State folder of a service on this machine: names the URL, if --server does not
     #[arg(long, global = true, value_name = "DIR", default_value = "tributary-state")]
     pub(crate) state: PathBuf,
-    /// Token for it
+    /// Token for the service
     #[arg(long, global = true, env = "TRIBUTARY_TOKEN", hide_env_values = true, hide = true)]
     pub(crate) token: Option<String>,
-    /// The form of what is printed
+    /// Form of the output
     #[arg(long, global = true, value_name = "FORM", default_value = "text")]
     pub(crate) output: OutputForm,
 }
 
-/// Where the records travel.
+/// The log that holds the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogKind {
-    /// In a folder on this machine; one process
+    /// A folder on this machine; for one process
     Embedded,
-    /// In Apache Kafka; many processes
+    /// Apache Kafka; for many processes
     Kafka,
 }
 

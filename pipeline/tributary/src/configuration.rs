@@ -21,37 +21,37 @@ const DEFAULTS: &str = include_str!("../config/tributary.toml");
 /// The configuration in effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
-    /// The file, for the flows, which read their tables from it.
+    /// The file, from which the flows read their tables.
     pub(crate) file: ConfigurationFile,
-    /// How the process runs.
+    /// The tables of the process.
     pub(crate) process: ProcessConfiguration,
 }
 
-/// How the process runs.
+/// The tables of the process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProcessConfiguration {
-    /// Where records travel.
+    /// The table `[log]`.
     pub(crate) log: LogTable,
-    /// How the embedded log works.
+    /// The table `[embedded]`.
     pub(crate) embedded: EmbeddedTable,
-    /// Where Kafka is.
+    /// The table `[kafka]`.
     pub(crate) kafka: KafkaTable,
-    /// How the service works.
+    /// The table `[service]`.
     pub(crate) service: ServiceTable,
-    /// The HTTP port.
+    /// The table `[http]`.
     #[serde(default)]
     pub(crate) http: HttpSettings,
-    /// Who may call it.
+    /// The table `[auth]`.
     #[serde(default)]
     pub(crate) auth: AuthSettings,
 }
 
-/// Where records travel.
+/// The log that holds the records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LogTable {
-    /// Which log.
+    /// The kind of log.
     pub(crate) kind: LogKind,
     /// Partitions of the flow's topics; 0 for the log's default.
     pub(crate) partitions: u16,
@@ -59,7 +59,7 @@ pub(crate) struct LogTable {
     pub(crate) workers: u16,
 }
 
-/// How the embedded log works.
+/// The embedded log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EmbeddedTable {
@@ -71,23 +71,23 @@ pub(crate) struct EmbeddedTable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FsyncKind {
-    /// Several times a second, and before anything leaves that rests on them.
+    /// Several times a second, and before anything that depends on them leaves the process.
     Interval,
-    /// Each one before it counts.
+    /// Each commit, before it counts.
     Always,
 }
 
-/// Where Kafka is.
+/// The connection to Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KafkaTable {
-    /// Brokers to start from.
+    /// Bootstrap brokers.
     pub(crate) bootstrap: String,
     /// URL of the schema registry.
     pub(crate) registry: String,
-    /// Prefix of names.
+    /// Prefix of the names of topics, groups and transactional ids.
     pub(crate) namespace: String,
-    /// What tells this process from others.
+    /// The name of this process in its groups.
     pub(crate) instance: String,
     /// Replicas of new topics.
     pub(crate) replication: u16,
@@ -101,22 +101,22 @@ pub(crate) struct KafkaTable {
     pub(crate) producer: BTreeMap<String, String>,
 }
 
-/// How the service works.
+/// The rounds of the service.
 #[expect(clippy::struct_field_names, reason = "the unit stands in the name of the setting")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServiceTable {
-    /// How often sources are read.
+    /// How often the flows read their sources.
     pub(crate) poll_seconds: u64,
-    /// How often the time is published.
+    /// How often the service publishes the time.
     pub(crate) clock_seconds: u64,
-    /// How long a batch waits without progress.
+    /// How long a batch waits without progress before it gives up.
     pub(crate) give_up_seconds: u64,
 }
 
 impl Configuration {
-    /// The built-in configuration, with the entries of `path` laid over it. The tables of all flows are checked, also
-    /// of those that are not run.
+    /// The built-in configuration with the entries of `path` over it. The tables of all flows are checked, also of
+    /// flows that do not run.
     ///
     /// # Errors
     /// [`Failure::Refused`] with the first wrong entry, with file and line.
@@ -137,7 +137,7 @@ impl Configuration {
         Ok(Self { file, process })
     }
 
-    /// The settings in effect as TOML. Values that look like secrets are not shown.
+    /// The settings in effect as TOML. Values that look like secrets are hidden.
     ///
     /// # Errors
     /// [`Failure::Refused`] when a flow's table is wrong.
@@ -159,13 +159,13 @@ impl Configuration {
     }
 }
 
-/// The built-in settings with their explanations.
+/// The built-in settings with their comments.
 pub(crate) fn explained_defaults() -> String {
     let flows = FLOWS.iter().map(|flow| flow.declaration().defaults);
     [DEFAULTS].into_iter().chain(flows).collect::<Vec<_>>().join("\n")
 }
 
-/// Refuses top-level tables that nobody reads, and names the one that is meant.
+/// Refuses unknown top-level tables, and names the table that the user probably means.
 fn check_tables(user: &Source) -> Result<(), ConfigurationError> {
     let flows = || FLOWS.iter().map(|flow| flow.declaration());
     let known = || OWN_TABLES.iter().copied().chain(flows().map(|flow| flow.name));

@@ -1,11 +1,11 @@
-//! The flows of this program. A further flow is one entry here, and one dependency.
+//! The flows of this program. A new flow needs one entry here and one dependency.
 
 use tributary_flow::Flow;
 
 /// All flows.
 pub static FLOWS: &[&dyn Flow] = &[&tributary_esr_edge::Esr];
 
-/// The flow that is meant where none is named.
+/// The default of `--flow`.
 pub const DEFAULT: &str = "esr";
 
 /// The flow of this name.

@@ -1,6 +1,6 @@
 //! The `tributary` program: command line, configuration, and the wiring of flows to logs, HTTP and clocks.
 //!
-//! It knows no rule and no stage of any flow. [`flows`] lists them; everything else is done through their contract.
+//! It knows no rule and no stage of any flow. [`flows`] lists the flows; their contract does everything else.
 
 mod cli;
 mod commands;
@@ -19,7 +19,7 @@ use tributary_flow::{Failure, Site, progress};
 
 use cli::{Action, OutputForm, Typed};
 
-/// Does what the command line asks for.
+/// Executes the command line.
 pub fn main() -> ExitCode {
     match execute(&cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,8 +31,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Libraries that log more than anybody wants to know: the Kafka client reports every end of a partition as an error.
-/// What matters comes as an error of the log.
+/// Libraries that log too much: the Kafka client reports every end of a partition as an error. Important errors arrive
+/// as errors of the log.
 const QUIET: &str = "rdkafka=off,librdkafka=off,fjall=warn,lsm_tree=warn";
 
 fn execute(typed: &Typed) -> Result<(), Failure> {
@@ -55,7 +55,7 @@ fn execute(typed: &Typed) -> Result<(), Failure> {
     }
 }
 
-/// Everything that is not data goes to standard error.
+/// Sends everything that is not data to standard error.
 fn start_diagnostics(level: &str) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(format!("{QUIET},{level}"))
         .map_err(|error| Failure::refused(format!("--log-level {level}: {error}")))?;

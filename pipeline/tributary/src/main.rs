@@ -1,4 +1,4 @@
-//! The `tributary` program; everything is in the library beside it, so that tests can use it.
+//! The `tributary` program. Everything is in the library, so that tests can use it.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The one async runtime of the process, and the request to end it.
+//! The one async runtime of the process, and its shutdown.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use tributary_flow::Failure;
 use tributary_runtime::Shutdown;
 
-/// How long async tasks may take to end. Those that hang are left: the process ends.
+/// How long async tasks may take to end. The process ends without tasks that hang.
 const END_TIME: Duration = Duration::from_secs(2);
 
 /// The async runtime, and the shutdown that SIGINT and SIGTERM trigger.
@@ -19,7 +19,7 @@ impl Runtime {
     /// Starts the runtime and listens to signals. The second signal ends the process at once.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when threads or signals cannot be had.
+    /// [`Failure::Unfinished`] when threads cannot start or signals cannot be received.
     pub(crate) fn start() -> Result<Self, Failure> {
         let tokio = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -33,12 +33,12 @@ impl Runtime {
         Ok(Self { tokio, shutdown })
     }
 
-    /// For connectors and tasks.
+    /// The handle for connectors and tasks.
     pub(crate) fn handle(&self) -> Handle {
         self.tokio.handle().clone()
     }
 
-    /// Triggered when the process is to end.
+    /// The shutdown of the process.
     pub(crate) fn shutdown(&self) -> Shutdown {
         self.shutdown.clone()
     }
@@ -49,7 +49,7 @@ impl Runtime {
     }
 }
 
-/// A thread of its own waits for signals, because a signal handler must not take a mutex.
+/// A separate thread waits for signals, because a signal handler must not lock a mutex.
 fn listen_to_signals(shutdown: &Shutdown) -> std::io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;

@@ -1,4 +1,4 @@
-//! What one process works with: the configuration file, with the options of the command line laid over it.
+//! The settings of one process: the configuration file with the options of the command line over it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tributary_flow::Failure;
 use crate::cli::{KafkaOptions, LogKind, LogOptions};
 use crate::configuration::{FsyncKind, KafkaTable, ProcessConfiguration};
 
-/// Default number of partitions with the embedded log, where nothing is gained by more than there are cores.
+/// The default number of partitions on the embedded log. More partitions than cores bring no gain there.
 const EMBEDDED_PARTITIONS: u16 = 4;
 
-/// Default number of partitions with Kafka.
+/// The default number of partitions on Kafka.
 const KAFKA_PARTITIONS: u16 = 8;
 
-/// Where Kafka is and how it is used.
+/// The connection to Kafka.
 #[derive(Debug, Clone)]
 pub(crate) struct KafkaSettings {
     /// The cluster.
@@ -28,10 +28,10 @@ pub(crate) struct KafkaSettings {
     pub(crate) replication: u16,
 }
 
-/// What one process works with.
+/// The settings of one process.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// What is remembered between runs.
+    /// The folder of the state that is kept between runs.
     pub(crate) state: PathBuf,
     /// Kafka; `None` for the embedded log.
     pub(crate) kafka: Option<KafkaSettings>,
@@ -41,7 +41,7 @@ pub(crate) struct Settings {
     pub(crate) partitions: u16,
     /// Worker threads of each flow.
     pub(crate) workers: usize,
-    /// How long to wait without progress.
+    /// How long to wait without progress before giving up.
     pub(crate) give_up_after: Duration,
     /// The pause between two rounds of the service.
     pub(crate) pause: Duration,
@@ -52,10 +52,10 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The settings of the process with what the command line says laid over them.
+    /// The configuration of the process with the options of the command line over it.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when something is wrong or missing.
+    /// [`Failure::Refused`] when a setting is wrong or missing.
     pub(crate) fn new(process: &ProcessConfiguration, options: &LogOptions, state: PathBuf) -> Result<Self, Failure> {
         let kafka = match options.log.unwrap_or(process.log.kind) {
             LogKind::Kafka => Some(kafka_settings(&options.kafka, &process.kafka, Registry::Needed)?),
@@ -79,16 +79,16 @@ impl Settings {
     }
 }
 
-/// Whether a schema registry is needed.
+/// Whether a command needs the schema registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Registry {
-    /// Records are written or read.
+    /// The command writes or reads records.
     Needed,
-    /// Only topics are looked at.
+    /// The command only checks topics.
     NotNeeded,
 }
 
-/// Kafka, from the command line and the configuration file.
+/// The settings of Kafka, from the command line and the configuration file.
 ///
 /// # Errors
 /// [`Failure::Refused`] when brokers or registry are not named.
@@ -119,7 +119,7 @@ pub(crate) fn kafka_settings(
     Ok(KafkaSettings { cluster, registry, create_topics, replication: table.replication })
 }
 
-/// Partitions of a flow; 0 asks for the log's default.
+/// The number of partitions of a flow. 0 means the log's default.
 pub(crate) fn partitions(asked: u16, on_kafka: bool) -> u16 {
     match (asked, on_kafka) {
         (0, false) => EMBEDDED_PARTITIONS,
@@ -128,7 +128,7 @@ pub(crate) fn partitions(asked: u16, on_kafka: bool) -> u16 {
     }
 }
 
-/// Worker threads; 0 asks for one per core.
+/// The number of worker threads. 0 means one for each core.
 fn workers(asked: u16) -> usize {
     match asked {
         0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -1,4 +1,4 @@
-//! The HTTP port of the service: what it says, what it serves, and that it ends in time whatever clients do.
+//! The HTTP port of the service: its answers, and that the service ends in time whatever its clients do.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../../../tests/esr/e2e/world/mod.rs"]
@@ -15,7 +15,7 @@ use world::service::{PATIENCE, Service, wait_for};
 /// How long the process may take to end (docs/guarantees.md).
 const END: Duration = Duration::from_secs(15);
 
-/// A service with its HTTP port on a free port, and where that is.
+/// A service with its HTTP port on a free port, and its address.
 fn listening(world: &World, more: &[&str]) -> (Service, String) {
     let mut service = Service::start(world, &[&["--http", "127.0.0.1:0"], more].concat());
     let line = service.wait_until_said(&["listening: http://127.0.0.1:"]);
@@ -35,19 +35,19 @@ fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// Sends these bytes and reads until the other side closes.
+/// Sends these bytes and reads until the service closes the connection.
 fn exchange(address: &str, request: &[u8]) -> String {
     let mut stream = connect(address);
     stream.write_all(request).unwrap();
     let mut answer = Vec::new();
-    // A connection that is reset has answered before or not at all.
+    // A reset connection may or may not have an answer before it.
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// The status and the body of an answer to `GET`.
 fn get(address: &str, path: &str) -> (u16, String) {
-    // HTTP/1.0: the body comes as it is, and the connection is closed after it.
+    // With HTTP/1.0, the body has no chunks and the connection closes after it.
     let answer = exchange(address, format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes());
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: {answer:?}"));
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
@@ -131,7 +131,7 @@ fn the_service_ends_in_time_while_clients_hold_connections_open() {
 fn the_second_sigterm_ends_the_process_at_once() {
     let world = World::of_service();
     let (mut service, address) = ready(&world);
-    // A request that is not complete keeps the port open until it is dropped.
+    // An incomplete request keeps the port open until the server drops it.
     let mut half_a_head = connect(&address);
     half_a_head.write_all(b"GET /livez HTTP/1.1\r\nHost:").unwrap();
     std::thread::sleep(Duration::from_millis(200));
@@ -176,7 +176,7 @@ fn requests_that_are_no_http_do_no_harm() {
         long.as_bytes(),
     ] {
         let mut stream = connect(&address);
-        // The service may close the connection in the middle.
+        // The service may close the connection before this write ends.
         let _ = stream.write_all(garbage);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();

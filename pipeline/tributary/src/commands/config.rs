@@ -5,7 +5,7 @@ use tributary_flow::{Failure, print};
 use crate::cli::ConfigCommand;
 use crate::configuration::{Configuration, explained_defaults};
 
-/// Does what the command line asks for.
+/// Executes the command.
 pub(crate) fn execute(command: &ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Show(options) => match &options.config {

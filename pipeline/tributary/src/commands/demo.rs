@@ -16,14 +16,14 @@ pub(crate) fn execute(flow: &dyn Flow, options: &LogOptions, matches: &ArgMatche
     let mut options = options.clone();
     if options.kafka.kafka.is_some() {
         options.log.get_or_insert(LogKind::Kafka);
-        // A name of its own, so that a second demo does not continue with the state of the first.
+        // Each demo has its own namespace, so that a second demo does not continue with the state of the first.
         options
             .kafka
             .namespace
             .get_or_insert_with(|| format!("demo-{}-{}", Timestamp::now().as_second(), std::process::id()));
     }
     let runtime = Runtime::start()?;
-    // The demo itself says in which folder.
+    // The demo itself chooses the folder.
     let settings = Settings::new(&configuration.process, &options, std::path::PathBuf::new())?;
     let surroundings = Surroundings { settings, shutdown: runtime.shutdown(), tokio: runtime.handle() };
     let outcome = flow.demo(matches, &ProcessHost { surroundings, declaration: flow.declaration() });

@@ -14,7 +14,7 @@ use crate::process::{FlowToRun, ProcessHost, Service, Status, Surroundings};
 use crate::runtime::Runtime;
 use crate::settings::Settings;
 
-/// Runs the flows that are named.
+/// Runs the named flows.
 pub(crate) fn execute(options: &RunOptions, matches: &ArgMatches) -> Result<(), Failure> {
     let configuration = Configuration::load(options.config.as_deref())?;
     let settings = Settings::new(&configuration.process, &options.log, options.state.clone())?;
@@ -48,7 +48,7 @@ fn flows_to_run(
 
 fn batch(options: &RunOptions, surroundings: Surroundings, flows: &[FlowToRun]) -> Result<(), Failure> {
     let [flow] = flows else {
-        return Err(Failure::refused("a batch is one of one flow: name one with --flow"));
+        return Err(Failure::refused("a batch runs one flow: name it with --flow"));
     };
     let request = BatchRequest {
         now: options.now.unwrap_or_else(Timestamp::now),

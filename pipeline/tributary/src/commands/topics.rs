@@ -10,7 +10,7 @@ use crate::process::{compare_compatibility, compare_topics};
 use crate::runtime::Runtime;
 use crate::settings::{self, Registry};
 
-/// Does what the command line asks for.
+/// Executes the command.
 pub(crate) fn execute(command: &TopicsCommand) -> Result<(), Failure> {
     let (TopicsCommand::Plan(options) | TopicsCommand::Apply(options)) = command;
     let configuration = Configuration::load(options.config.as_deref())?;

@@ -1,4 +1,4 @@
-//! `/metrics` and `/api/admin/...`: what an operator looks at.
+//! `/metrics` and `/api/admin/...`, for operators.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,8 +54,8 @@ pub(super) async fn lag(State(shared): State<Arc<Shared>>, page: Page) -> Result
     page.of(lag).map(Json)
 }
 
-/// Looks at something that may block, on a thread for that. A look that hangs keeps its place, so hanging looks do not
-/// take all threads.
+/// Runs a call that may block on a thread for blocking calls. A call that hangs keeps its permit, so hanging calls
+/// cannot take all threads.
 async fn look<T: Send + 'static>(
     shared: &Shared,
     look: impl FnOnce() -> Result<T, String> + Send + 'static,

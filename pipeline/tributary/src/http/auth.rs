@@ -1,4 +1,4 @@
-//! Who sent a request: by certificate, token, or, on loopback, by word.
+//! Identifies the sender of a request: by certificate, by token, or, on loopback, by a header.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use super::reload::{NamedFile, Reloaded};
 use super::settings::{AuthMode, AuthSettings};
 use super::tokens::Tokens;
 
-/// With mode `none`: the header that names the caller, and the name without it.
+/// The header that names the caller in mode `none`. Without it, the name is [`LOCAL_CLIENT`].
 const CLIENT_HEADER: &str = "tributary-client";
 const LOCAL_CLIENT: &str = "local";
 
-/// Longest name in [`CLIENT_HEADER`], in bytes.
+/// The longest name in [`CLIENT_HEADER`], in bytes.
 const MAX_CLIENT: usize = 200;
 
-/// Finds out who sent a request.
+/// Identifies the sender of a request.
 pub(super) struct Authenticator {
     mode: Mode,
     certificates: Certificates,
@@ -51,7 +51,7 @@ impl Authenticator {
         Ok(Self { mode, certificates })
     }
 
-    /// Mode `none` lets everybody do everything, so it must not be reachable from outside.
+    /// In mode `none` every caller may do everything, so the address must not be reachable from outside.
     pub(super) fn check_address(&self, address: SocketAddr, configured: &str) -> Result<(), HttpError> {
         if matches!(self.mode, Mode::None) && !address.ip().is_loopback() {
             return Err(HttpError::NotLoopback { address: configured.to_owned() });
@@ -59,24 +59,24 @@ impl Authenticator {
         Ok(())
     }
 
-    /// Takes changes of files; blocks.
+    /// Reads changed files. This call blocks.
     pub(super) fn refresh_files(&self) {
         if let Mode::Tokens(tokens) = &self.mode {
             tokens.refresh();
         }
     }
 
-    /// What has to be read before the first request needs it.
+    /// Reads what the first request needs.
     pub(super) async fn prepare(&self) {
         if let Mode::Oidc(oidc) = &self.mode {
             Arc::clone(oidc).read_first_keys().await;
         }
     }
 
-    /// The caller; `None` without credentials. A certificate goes before a token.
+    /// The caller. `None` without credentials. A certificate takes precedence over a token.
     ///
     /// # Errors
-    /// 401 for bad credentials, 503 when they cannot be checked now.
+    /// 401 for wrong credentials, 503 when they cannot be checked now.
     pub(super) async fn caller(&self, headers: &HeaderMap, peer: Option<&Subject>) -> Result<Option<Caller>, Problem> {
         if let Some(caller) = peer.and_then(|subject| self.certificates.caller(subject)) {
             return Ok(Some(caller.clone()));
@@ -97,7 +97,7 @@ impl Authenticator {
     }
 }
 
-/// The token: a bearer, or the password of HTTP Basic, as webhooks can carry only that.
+/// The token: a bearer token, or the password of HTTP Basic for webhooks that can send nothing else.
 fn token(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -119,7 +119,7 @@ fn token(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(password.to_owned()))
 }
 
-/// Mode `none`: everybody on this machine, but not a page of another site in somebody's browser.
+/// In mode `none`, anyone on this machine may call, but a browser page from another site may not.
 fn local_caller(headers: &HeaderMap) -> Result<Caller, Problem> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     if !host.is_none_or(is_local) {
@@ -160,7 +160,7 @@ mod tests {
         let token = |value| token(&headers(&[("authorization", value)]));
         assert_eq!(token("Bearer abc"), Ok(Some("abc".to_owned())));
         assert_eq!(token("bearer  abc "), Ok(Some("abc".to_owned())));
-        // printf 'hook:a:b' | base64
+        // From: printf 'hook:a:b' | base64
         assert_eq!(token("Basic aG9vazphOmI="), Ok(Some("a:b".to_owned())));
         for wrong in ["abc", "Bearer ", "Digest x", "Basic !", "Basic YWJj"] {
             assert!(token(wrong).is_err(), "{wrong}");

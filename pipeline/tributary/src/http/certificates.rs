@@ -1,11 +1,11 @@
-//! Callers who are known by their client certificate.
+//! Callers that are identified by their client certificate.
 
 use tributary_flow::http::Caller;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::settings::CertificateSettings;
 
-/// A certificate's subject as its parts, sorted: RFC 4514 writes them in the opposite order of the certificate, and
+/// The parts of a certificate's subject, sorted. RFC 4514 writes them in the reverse order of the certificate, and
 /// OpenSSL does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Subject(Vec<String>);
@@ -33,7 +33,7 @@ impl Subject {
         Ok(Self(parts))
     }
 
-    /// The subject of a certificate; `None` when the certificate or an entry of its subject cannot be read.
+    /// The subject of a certificate. `None` when the certificate or an entry of its subject cannot be read.
     pub(super) fn of_certificate(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let mut parts = Vec::new();
@@ -49,7 +49,7 @@ impl Subject {
     }
 }
 
-/// Parts between commas; a backslash takes the next character as it is.
+/// The parts between commas. A backslash escapes the next character.
 fn split_at_commas(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut characters = text.chars();
@@ -106,7 +106,7 @@ mod tests {
         parameters.distinguished_name.push(rcgen::DnType::OrganizationName, "Inera, AB");
         parameters.distinguished_name.push(rcgen::DnType::CommonName, "vp.example");
         let certificate = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
-        // `CertificateParams::default` names the subject itself; ours replaces the common name.
+        // `CertificateParams::default` sets a common name, which this test replaces.
         let subject = Subject::of_certificate(certificate.der()).unwrap();
         assert_eq!(subject, Subject::parse("CN=vp.example, O=Inera\\, AB, C=SE").unwrap());
     }

@@ -1,4 +1,4 @@
-//! What every request passes on its way to a handler: limits, authentication, and the log of requests.
+//! What every request passes before its handler: limits, authentication, and the log of requests.
 
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
@@ -19,31 +19,31 @@ use super::certificates::Subject;
 use super::problems;
 use super::site::Shared;
 
-/// When a caller may come back to a server that has no free place.
+/// When a caller may retry while the server is full.
 const COME_BACK_AFTER: Duration = Duration::from_secs(1);
 
-/// The route in logs and metrics of a request that has none.
+/// The route of a request without a route, in logs and metrics.
 const NO_ROUTE: &str = "none";
 
-/// Who may call.
+/// Whether the paths need credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Credentials are not looked at.
+    /// Credentials are ignored.
     Anybody,
-    /// Credentials may be absent; bad ones are refused.
+    /// Credentials may be absent. Wrong credentials are refused.
     Optional,
-    /// Only with credentials.
+    /// Credentials are required.
     Required,
 }
 
-/// How some paths are guarded.
+/// The guard of some paths.
 #[derive(Clone)]
 pub(super) struct Guard {
     pub(super) shared: Arc<Shared>,
     pub(super) access: Access,
-    /// Whether a request needs one of the places; probes do not.
+    /// Whether a request needs one of the limited places. Probes need none.
     pub(super) takes_place: bool,
-    /// Whether requests are worth a line in the log.
+    /// Whether requests are logged.
     pub(super) is_logged: bool,
     pub(super) max_body: usize,
     pub(super) deadline: Duration,
@@ -51,7 +51,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// The limits of the configuration.
+    /// A guard with the configured limits.
     pub(super) fn new(shared: &Arc<Shared>, access: Access) -> Self {
         let (max_body, deadline) = (shared.max_body, shared.deadline);
         let shared = Arc::clone(shared);
@@ -61,7 +61,7 @@ impl Guard {
     pub(super) fn protect(self, router: Router) -> Router {
         let max_body = self.max_body;
         let guard = Arc::new(self);
-        // The last one is the outermost.
+        // The last layer is the outermost.
         router
             .layer(DefaultBodyLimit::disable())
             .layer(RequestBodyLimitLayer::new(max_body))
@@ -75,7 +75,7 @@ impl Guard {
             return Ok(None);
         }
         let full = |_| {
-            let detail = "the server has as many requests in work as it may; try again in a moment";
+            let detail = "the server already works on as many requests as it may; retry in a moment";
             Problem::unavailable("overloaded", detail, COME_BACK_AFTER)
         };
         let permit = Arc::clone(&self.shared.places).try_acquire_owned().map_err(full)?;
@@ -101,7 +101,7 @@ impl Guard {
     }
 }
 
-/// A place among the requests in work, given back when dropped.
+/// A place among the requests in progress. The drop frees it.
 struct Place {
     _permit: OwnedSemaphorePermit,
     in_work: IntGauge,
@@ -120,11 +120,11 @@ impl Drop for Place {
     }
 }
 
-/// The caller's name for the log, known once the request is identified.
+/// The caller's name for the log. It is set once the request is identified.
 #[derive(Clone, Default)]
 struct Client(Arc<OnceLock<String>>);
 
-/// Lets a request in if there is a place and the caller may come, and ends it at its deadline.
+/// Admits a request if there is a place and the caller has the rights. Ends it at its deadline.
 async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let place = match guard.place() {
         Ok(place) => place,
@@ -144,13 +144,14 @@ async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next
     })
 }
 
-/// The text of the panic has been printed by the panic hook; it may hold data of the request.
+/// The panic hook has printed the text of the panic. That text may hold data of the request, so the answer leaves it
+/// out.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
-    let detail = "the request failed by an error of the program";
+    let detail = "the request failed because of a bug in the program";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "panic", detail).into_response()
 }
 
-/// The outermost step: gives the request its id, and the answer its form; counts and logs.
+/// The outermost layer: gives the request its id and the answer its form, counts and logs.
 async fn observe(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let correlation = correlation(request.headers());
@@ -170,7 +171,7 @@ async fn observe(State(guard): State<Arc<Guard>>, mut request: Request, next: Ne
     response
 }
 
-/// A line of the log. It names the route, never the address: that may hold anything.
+/// A line of the log. It names the route and not the address, because the address may hold anything.
 struct Entry<'a> {
     method: Method,
     route: &'a str,

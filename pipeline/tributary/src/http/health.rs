@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz`, `/startupz`: 200, or 503 with the reason. They need no token and no free place.
+//! `/livez`, `/readyz`, `/startupz`: 200, or 503 with the reason. They need neither a token nor a free place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tributary_flow::http::Problem;
 
 use super::site::Shared;
 
-/// When whoever probes may ask again.
+/// When a probe may retry.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {

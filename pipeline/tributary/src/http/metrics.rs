@@ -11,13 +11,13 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Reg
 use tributary_runtime::Metrics;
 use tributary_runtime::metrics::{ALL, Definition, Sample};
 
-/// Put before every name by the registry.
+/// The prefix that the registry gives every name.
 const PREFIX: &str = "tributary";
 
-/// Upper bounds of the durations of requests, in seconds.
+/// Upper bounds of the buckets of request durations, in seconds.
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// A registry that puts `tributary_` before every name.
+/// A registry that adds `tributary_` to every name.
 pub(super) fn registry() -> prometheus::Result<Registry> {
     Registry::new_custom(Some(PREFIX.to_owned()), None)
 }
@@ -62,7 +62,7 @@ impl HttpMetrics {
     }
 }
 
-/// A caller may invent methods; labels must not grow with that.
+/// Callers may invent methods, which must not create new labels.
 fn method_label(method: &Method) -> &str {
     match *method {
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::PATCH | Method::OPTIONS => {
@@ -81,10 +81,10 @@ pub struct WorkerCollector {
 }
 
 impl WorkerCollector {
-    /// The counters of the workers of `group` of `flow`.
+    /// Counters of the workers of `group` in `flow`.
     ///
     /// # Errors
-    /// When a name is not one that Prometheus knows.
+    /// When a name is not valid for Prometheus.
     pub fn new(flow: &str, group: &str, metrics: Arc<Metrics>) -> prometheus::Result<Self> {
         let labels = HashMap::from([("flow".to_owned(), flow.to_owned()), ("group".to_owned(), group.to_owned())]);
         let describe = |definition: &&Definition| {
@@ -122,12 +122,12 @@ impl Collector for WorkerCollector {
             family.set_metric(own.map(|sample| self.metric(sample)).collect());
             family
         };
-        // A family without a metric cannot be written: the group has no stage.
+        // A group without stages has families without metrics, which the encoder refuses.
         ALL.iter().map(family).filter(|family| !family.get_metric().is_empty()).collect()
     }
 }
 
-/// The name without what the registry puts before it.
+/// The name without the prefix that the registry adds.
 fn short_name(definition: &Definition) -> &'static str {
     definition.name.strip_prefix("tributary_").unwrap_or(definition.name)
 }

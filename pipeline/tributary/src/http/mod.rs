@@ -1,8 +1,8 @@
 //! The one HTTP port of a process: probes, metrics, the description of all paths, administration, and the paths of the
 //! flows.
 //!
-//! [`Server::bind`] takes the address, [`Server::serve`] answers. The flows' paths may come later, by [`Site::mount`]:
-//! until then they answer 503.
+//! [`Server::bind`] binds the address, [`Server::serve`] answers. [`Site::mount`] may add the flows' paths later. Until
+//! then they answer 503.
 
 mod admin;
 mod auth;

@@ -14,10 +14,10 @@ use utoipa_swagger_ui::Config;
 
 use super::{admin, health};
 
-/// The name of the only way to authenticate, in the description.
+/// The name of the only authentication scheme in the description.
 const BEARER: &str = "bearer";
 
-/// The paths of the process itself; those of the flows are added.
+/// The paths of the process. Those of the flows are added.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "Tributary", description = "Integrations as exactly-once streams on Kafka."),
@@ -76,7 +76,7 @@ fn page(pages: &Pages, name: &str) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// The page is shown at `/swagger` too, where its relative addresses would lead elsewhere.
+/// The page is also shown at `/swagger`, where its relative addresses would be wrong.
 fn with_base(page: &str) -> String {
     page.replacen("<head>", "<head><base href=\"/swagger/\">", 1)
 }

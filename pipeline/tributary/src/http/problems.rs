@@ -1,4 +1,4 @@
-//! The last step of every answer: errors become problems, with the id under which the log says more.
+//! The last step of every answer: errors become problems with the id of the request.
 
 use axum::body::to_bytes;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
@@ -9,16 +9,16 @@ use tributary_flow::http::{Correlation, FieldError, Problem, RenderFault};
 /// The header that returns the id of the request.
 static X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// How much of a plain text goes into a problem, in bytes.
+/// The largest part of a plain text that a problem keeps, in bytes.
 const MAX_TEXT: usize = 4 * 1024;
 
-/// Adds the id of the request, and writes errors as problems, or as `render` wants them.
+/// Adds the id of the request. Writes errors as problems, or in the form of `render`.
 pub(super) async fn finish(response: Response, correlation: &Correlation, render: Option<RenderFault>) -> Response {
     let mut response = as_problem(response).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = rendered(problem.correlated(correlation.id()), &response, render);
     }
-    // Hexadecimal digits are always a header value.
+    // A header value allows all hexadecimal digits.
     if let Ok(id) = HeaderValue::from_str(correlation.id()) {
         response.headers_mut().insert(X_CORRELATION_ID.clone(), id);
     }
@@ -31,19 +31,19 @@ fn rendered(problem: Problem, former: &Response, render: Option<RenderFault>) ->
     let fault = render.and_then(|render| render(&problem));
     let mut response = fault.unwrap_or_else(|| problem.clone().into_response());
     let headers = response.headers_mut();
-    // Such as `Allow`, `Retry-After`, and what the handler has set.
+    // Headers such as `Allow`, `Retry-After`, and those that the handler has set.
     for (name, value) in former.headers() {
         let is_of_the_body = [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name);
         if !is_of_the_body && !headers.contains_key(name) {
             headers.insert(name.clone(), value.clone());
         }
     }
-    // For the log: a fault need not carry the problem.
+    // The log reads the problem from here, because a fault may not contain it.
     response.extensions_mut().insert(problem);
     response
 }
 
-/// An error without a form, as axum's extractors and bare statuses give it, becomes a problem.
+/// Turns an error without a form into a problem, such as those of axum's extractors and bare statuses.
 async fn as_problem(response: Response) -> Response {
     let status = response.status();
     if status.as_u16() < 400 || response.extensions().get::<Problem>().is_some() || !is_plain(&response) {
@@ -65,7 +65,7 @@ fn is_plain(response: &Response) -> bool {
 fn problem_of(status: StatusCode, text: &str) -> Problem {
     let or = |detail| if text.is_empty() { detail } else { text };
     match status {
-        // What is well formed but does not fit is a bad request here, as in all flows.
+        // A well-formed body that does not fit is also a bad request, as in all flows.
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
             Problem::bad_request(vec![FieldError::new("", or("the request is not well formed"))])
         }
@@ -82,7 +82,7 @@ fn problem_of(status: StatusCode, text: &str) -> Problem {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             Problem::new(status, "unsupported_media_type", or("the type of the body is not known here"))
         }
-        // The text of an error of our own may hold anything: it is for the log.
+        // The text of a server error may hold anything, so it is only for the log.
         _ if status.is_server_error() => Problem::new(status, "server_error", "the request failed on the server"),
         _ => Problem::new(status, "refused", or("the request was refused")),
     }

@@ -21,12 +21,13 @@ pub(super) struct NamedFile {
 
 type Parse<T> = Box<dyn Fn(&[Vec<u8>]) -> Result<T, HttpError> + Send + Sync>;
 
-/// What was read from a few files. A change that cannot be read is logged, and what was there before stays in effect.
+/// The content of a few files. If a changed file cannot be used, the error is logged and the former content stays in
+/// effect.
 pub(super) struct Reloaded<T> {
     files: Vec<NamedFile>,
     parse: Parse<T>,
     current: RwLock<Arc<T>>,
-    /// Digest of the contents that were tried last, good or bad.
+    /// The digest of the last contents that were tried, good or bad.
     tried: Mutex<Vec<u8>>,
 }
 
@@ -41,7 +42,7 @@ impl<T> Reloaded<T> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks at the files, which blocks, and takes a change.
+    /// Reads the files and uses a change. This call blocks.
     pub(super) fn refresh(&self) {
         let contents = read_all(&self.files);
         let found = match &contents {

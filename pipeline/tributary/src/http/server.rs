@@ -30,16 +30,16 @@ use super::{HttpError, metrics};
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How often certificates and tokens are looked at.
+/// How often certificates and tokens are checked for changes.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
-/// The pause after an `accept` that failed: mostly, all file handles are in use.
+/// The pause after a failed `accept`. Usually all file handles are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Threads at most that look at something which may block, such as the lag.
+/// The largest number of threads for calls that may block, such as the lag.
 const LOOKS: usize = 4;
 
-/// The bound port. [`Server::serve`] answers on it.
+/// A bound port. [`Server::serve`] answers on it.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -50,11 +50,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the address and reads certificates and tokens. Connections wait in the system's queue until
-    /// [`Server::serve`]. Paths in the settings are taken as they are: see [`HttpSettings::in_folder`].
+    /// Binds the address and reads certificates and tokens. Connections wait in the system's queue until
+    /// [`Server::serve`]. Paths in the settings are used as they are: see [`HttpSettings::in_folder`].
     ///
     /// # Errors
-    /// [`HttpError`]; all of them are wrong usage or configuration.
+    /// [`HttpError`]. Each error is wrong usage or configuration.
     pub fn bind(
         listen: &str,
         settings: &HttpSettings,
@@ -86,7 +86,7 @@ impl Server {
         Ok(Self { listener, address, tls, site: Arc::new(site), connections, idle: settings.idle })
     }
 
-    /// The address that was bound, with the port that was free.
+    /// The bound address, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -97,13 +97,13 @@ impl Server {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Where the flows' paths are mounted, also while serving.
+    /// The site to mount the flows' paths on, also while the server runs.
     pub fn site(&self) -> Arc<Site> {
         Arc::clone(&self.site)
     }
 
-    /// Serves until `shutdown` is done, then lets the requests in work finish for at most `drain`. Handlers that
-    /// are still at work then are dropped, at their next await.
+    /// Serves until `shutdown` is done, then waits at most `drain` for open requests. Handlers that are still running
+    /// then are dropped at their next await.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send, drain: Duration) {
         let mut companions = JoinSet::new();
         companions.spawn(refresh_files(Arc::clone(&self.site), self.tls.clone()));
@@ -131,12 +131,12 @@ impl Server {
         if tokio::time::timeout(drain, ends).await.is_err() {
             tracing::warn!(code = "http_requests_dropped", connections = open.len(), "requests in work were dropped");
         }
-        // A handler that blocks its thread cannot be ended: it is not waited for.
+        // A handler that blocks its thread cannot be ended, so the server does not wait for it.
         open.abort_all();
         open.detach_all();
     }
 
-    /// The next connection, once there is a place for it.
+    /// The next connection, once there is a free place.
     async fn accept(&self) -> (TcpStream, OwnedSemaphorePermit) {
         loop {
             let permit = Arc::clone(&self.connections).acquire_owned().await;
@@ -183,7 +183,7 @@ async fn refresh_files(site: Arc<Site>, tls: Option<Arc<TlsFiles>>) {
     }
 }
 
-/// One connection, for as long as it is open.
+/// One open connection.
 struct Connection {
     site: Arc<Site>,
     tls: Option<Arc<TlsFiles>>,
@@ -198,7 +198,8 @@ impl Connection {
     }
 
     async fn run(self, stream: TcpStream, watcher: Watcher) {
-        // Without it small answers wait for the client's acknowledgement; it is an optimisation only.
+        // With Nagle's algorithm, small answers wait for the client's acknowledgement. A failure only makes them
+        // slower.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else {
             return self.answer(stream, None, false, watcher).await;
@@ -229,13 +230,14 @@ impl Connection {
         });
         let builder = self.builder(is_http2);
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        // A client that goes away or sends no HTTP is nothing that an operator can change.
+        // An operator cannot fix a client that goes away or does not send HTTP, so this is only for debugging.
         if let Err(error) = watcher.watch(connection.into_owned()).await {
             tracing::debug!(code = "http_connection_failed", "a connection has ended early: {error}");
         }
     }
 
-    /// The version is known before the first byte: a client that sends none must not be waited for without end.
+    /// The HTTP version is fixed before the first byte, so the server does not wait forever for a client that sends
+    /// nothing.
     fn builder(&self, is_http2: bool) -> Builder<TokioExecutor> {
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.idle);
@@ -250,12 +252,12 @@ impl Drop for Connection {
     }
 }
 
-/// Says on standard error that the port is bound. Programs read this line: it is the same in every log format.
+/// Prints on standard error that the port is bound. Programs read this line, so it is the same in every log format.
 pub fn announce_listening(url: &str) {
     eprintln!("listening: {url}");
 }
 
-/// Says on standard error, once, that all is assigned and restored.
+/// Prints on standard error, once, that all partitions are assigned and restored.
 pub fn announce_ready(url: &str) {
     eprintln!("ready: {url}");
 }

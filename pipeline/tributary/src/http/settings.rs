@@ -7,17 +7,17 @@ use bytesize::ByteSize;
 use jiff::fmt::serde::unsigned_duration::friendly::compact::required as duration_text;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Where a process listens whose flows serve requests, unless the configuration says otherwise.
+/// The default address if a flow of the process serves requests.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 
 /// The table `[http]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSettings {
-    /// Address and port; port 0 takes a free one. Absent: [`DEFAULT_LISTEN`], or no port when no flow needs it.
+    /// Address and port. Port 0 means any free port. If absent: [`DEFAULT_LISTEN`], or no port when no flow needs one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
-    /// TLS; absent for plain HTTP.
+    /// TLS. If absent, the port serves plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
     /// The largest body of a request.
@@ -29,9 +29,9 @@ pub struct HttpSettings {
     /// How long a connection may wait for the next request, and a request for its headers.
     #[serde(with = "duration_text")]
     pub idle: Duration,
-    /// Requests in work at one time; more are answered with 503.
+    /// The largest number of requests at one time. Further requests are answered with 503.
     pub max_requests: usize,
-    /// Connections at one time; more wait in the system's queue.
+    /// The largest number of connections at one time. Further connections wait in the system's queue.
     pub max_connections: usize,
 }
 
@@ -49,27 +49,27 @@ impl Default for HttpSettings {
     }
 }
 
-/// Files of TLS, in PEM. They are read again when they change.
+/// TLS files in PEM. They are read again when they change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSettings {
-    /// The server's certificate and those between it and the CA.
+    /// The server's certificate and the intermediate certificates.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-    /// CAs whose client certificates are accepted; a client may also come without one.
+    /// CAs whose client certificates are accepted. Clients may also connect without a certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
 }
 
-/// How a caller proves who it is.
+/// How callers authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {
-    /// Not at all: only on a loopback address.
+    /// Not at all. Only on a loopback address.
     #[default]
     None,
-    /// With a token of a file.
+    /// With a token that a file lists.
     Tokens,
     /// With an access token of an OpenID Connect issuer.
     Oidc,
@@ -79,26 +79,26 @@ pub enum AuthMode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthSettings {
-    /// How a caller proves who it is.
+    /// How callers authenticate.
     pub mode: AuthMode,
     /// Mode `oidc`: the issuer, an address with `https`, or `http` on loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// Mode `oidc`: what `aud` must name.
+    /// Mode `oidc`: the audience that the claim `aud` must name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
     /// Mode `oidc`: the claim that names the client.
     pub client_claim: String,
     /// Mode `oidc`: the claim with roles, a path with dots.
     pub roles_claim: String,
-    /// Mode `oidc`: the claim with scopes: text with blanks, or a list.
+    /// Mode `oidc`: the claim with scopes, a text of words or a list.
     pub scopes_claim: String,
     /// Mode `oidc`: the claim that names the user.
     pub user_claim: String,
-    /// Mode `tokens`: a line each, `NAME ROLE[,ROLE] SHA256-OF-TOKEN-IN-HEX`; `-` for no role.
+    /// Mode `tokens`: the file of tokens. Each line is `NAME ROLE[,ROLE] SHA256-OF-TOKEN-IN-HEX`, with `-` for no role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_file: Option<PathBuf>,
-    /// With `client_ca`, in any mode: who comes with which certificate.
+    /// In any mode, with `client_ca`: the callers by certificate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateSettings>,
 }
@@ -119,11 +119,11 @@ impl Default for AuthSettings {
     }
 }
 
-/// Who comes with a certificate.
+/// The caller that a certificate identifies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateSettings {
-    /// The whole subject, such as `CN=vp.example, O=Example`; the order of its parts does not count.
+    /// The whole subject, such as `CN=vp.example, O=Example`. The order of its parts does not matter.
     pub subject: String,
     /// The caller's name.
     pub name: String,
@@ -153,7 +153,7 @@ impl AuthSettings {
     }
 }
 
-/// The exact number: the text for people is rounded.
+/// The exact number of bytes. The text for people is rounded.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn bytes<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format!("{}B", size.as_u64()))

@@ -1,4 +1,4 @@
-//! All paths of the port: those of the process at once, those of the flows when they are there.
+//! All paths of the port: those of the process at once, those of the flows when the flows are open.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,11 +23,11 @@ pub(super) struct Shared {
     pub(super) registry: Registry,
     pub(super) metrics: HttpMetrics,
     pub(super) authenticator: Authenticator,
-    /// Free places for requests.
+    /// The free places for requests.
     pub(super) places: Arc<Semaphore>,
-    /// Free places for looks that may block a thread.
+    /// The free places for calls that may block a thread.
     pub(super) looks: Arc<Semaphore>,
-    /// In bytes.
+    /// The largest body, in bytes.
     pub(super) max_body: usize,
     pub(super) deadline: Duration,
     pub(super) ending: AtomicBool,
@@ -39,7 +39,7 @@ impl Shared {
     }
 }
 
-/// The paths that are served now.
+/// The paths that the port serves.
 pub struct Site {
     pub(super) shared: Arc<Shared>,
     router: RwLock<Router>,
@@ -52,19 +52,19 @@ impl Site {
         Ok(Self { shared, router })
     }
 
-    /// Serves the flows' paths from now on; until the first call, whatever is not of the process answers 503. A later
-    /// call replaces what the one before has mounted.
+    /// Serves the flows' paths from now on. Before the first call, every path that is not of the process answers 503. A
+    /// later call replaces the paths of an earlier one.
     ///
     /// # Errors
-    /// [`HttpError::Routes`] when two flows have the same path, or one is not well formed.
+    /// [`HttpError::Routes`] when two flows have the same path, or a path is not well formed.
     pub fn mount(&self, mounts: Vec<Mount>) -> Result<(), HttpError> {
         let router = assemble(&self.shared, Some(mounts))?;
         *self.router.write().unwrap_or_else(PoisonError::into_inner) = router;
         Ok(())
     }
 
-    /// Where further counters are registered, such as those of [`WorkerCollector`](super::WorkerCollector). It puts
-    /// `tributary_` before every name.
+    /// The registry for further counters, such as those of [`WorkerCollector`](super::WorkerCollector). It adds
+    /// `tributary_` to every name.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
     }
@@ -74,9 +74,9 @@ impl Site {
     }
 }
 
-/// `None`: the flows are still being opened.
+/// The router. `mounts` is `None` while the flows are being opened.
 fn assemble(shared: &Arc<Shared>, mounts: Option<Vec<Mount>>) -> Result<Router, HttpError> {
-    // A router reports paths that do not fit together only by a panic.
+    // A router reports conflicting paths only by a panic.
     catch_unwind(AssertUnwindSafe(|| merged(shared, mounts))).map_err(|panic| HttpError::Routes(text_of(&*panic)))
 }
 
@@ -105,11 +105,11 @@ fn merged(shared: &Arc<Shared>, mounts: Option<Vec<Mount>>) -> Router {
 }
 
 async fn not_found() -> Problem {
-    Problem::not_found("there is nothing at this address; /openapi.json lists those there are")
+    Problem::not_found("there is nothing at this address; /openapi.json lists all addresses")
 }
 
 async fn starting() -> Problem {
-    let detail = "the flows are still being opened, or this path belongs to none; /startupz says what is waited for";
+    let detail = "the flows are still being opened, or none has this path; /startupz says what the process waits for";
     Problem::unavailable("starting", detail, Duration::from_secs(2))
 }
 

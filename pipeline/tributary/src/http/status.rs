@@ -1,36 +1,36 @@
-//! What the HTTP port shows of the process.
+//! What the HTTP port shows about the process.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// The port through which the HTTP side looks at the process. The probes and `flows` answer at once; `lag` may wait for
-/// the log, on a thread for blocking calls.
+/// The port through which HTTP shows the process. The probes and `flows` answer at once. `lag` may wait for the log, on
+/// a thread for blocking calls.
 pub trait ProcessStatus: Send + Sync + 'static {
-    /// Whether the process works; else why it has to be restarted.
+    /// Whether the process works. If not, an orchestrator should restart it.
     ///
     /// # Errors
     /// The reason.
     fn live(&self) -> Result<(), String>;
 
-    /// Whether all flows have been opened; else what is being waited for.
+    /// Whether all flows are open.
     ///
     /// # Errors
-    /// The reason.
+    /// What the process waits for.
     fn started(&self) -> Result<(), String>;
 
-    /// Whether requests can be served: all is assigned and restored; else what is missing.
+    /// Whether requests can be served: all partitions are assigned and restored.
     ///
     /// # Errors
-    /// The reason.
+    /// What is missing.
     fn ready(&self) -> Result<(), String>;
 
     /// The flows of this process, with their stages.
     fn flows(&self) -> Vec<FlowStatus>;
 
-    /// How far the flows are behind the ends of their inboxes.
+    /// The lag of the flows behind the ends of their inboxes.
     ///
     /// # Errors
-    /// Why the log does not say.
+    /// Why the log does not answer.
     fn lag(&self) -> Result<Vec<FlowLag>, String>;
 }
 
@@ -39,20 +39,20 @@ pub trait ProcessStatus: Send + Sync + 'static {
 pub struct FlowStatus {
     /// Its name.
     pub name: String,
-    /// What it is doing.
+    /// Its state.
     pub state: FlowState,
-    /// What it waits for or why it has failed.
+    /// What it waits for, or why it has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Its stages, with what this process did since its start.
+    /// Its stages, with their counts since the start of this process.
     pub stages: Vec<StageStatus>,
 }
 
-/// What a flow is doing.
+/// The state of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FlowState {
-    /// It waits for what it needs, or for its partitions.
+    /// It waits for Kafka, the registry or its partitions.
     Starting,
     /// It works.
     Running,
@@ -67,19 +67,19 @@ pub struct StageStatus {
     pub group: String,
     /// Its name.
     pub name: String,
-    /// Records processed.
+    /// The number of processed records.
     pub records_in: u64,
-    /// Records sent, dead letters included.
+    /// The number of sent records, dead letters included.
     pub records_out: u64,
-    /// Records dead-lettered.
+    /// The number of dead letters.
     pub dead_letters: u64,
 }
 
-/// How far a flow is behind the ends of its inboxes.
+/// The lag of a flow behind the ends of its inboxes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FlowLag {
-    /// The flow.
+    /// The flow's name.
     pub flow: String,
-    /// Records that are committed and not yet processed, over all its inboxes.
+    /// The number of records in all its inboxes that are committed and not yet processed.
     pub records: u64,
 }

@@ -1,4 +1,4 @@
-//! TLS with rustls: certificate, key, and the CAs of client certificates, read again when their files change.
+//! TLS with rustls: certificate, key, and the CAs of client certificates. The files are read again when they change.
 
 use std::sync::Arc;
 
@@ -12,30 +12,30 @@ use super::HttpError;
 use super::reload::{NamedFile, Reloaded};
 use super::settings::TlsSettings;
 
-/// Certificates or a key that cannot be used.
+/// Why certificates or a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// No PEM.
+    /// The file is not PEM.
     #[error("{entry} is not PEM: {source}")]
     Pem {
         /// The entry of the configuration.
         entry: &'static str,
-        /// What does not fit.
+        /// The error of the PEM reader.
         source: pem::Error,
     },
-    /// PEM without what is looked for.
+    /// The PEM file has no certificate.
     #[error("{entry} holds no certificate")]
     Empty {
         /// The entry of the configuration.
         entry: &'static str,
     },
-    /// A certificate or key that is not good, or two that do not belong together.
+    /// The certificate or the key is not valid, or they do not belong together.
     #[error("certificate and key cannot be used: {0}")]
     Identity(#[source] rustls::Error),
-    /// A CA that is not good.
+    /// A CA is not valid.
     #[error("client_ca cannot be used: {0}")]
     ClientCa(#[source] rustls::Error),
-    /// The CAs do not make a verifier.
+    /// The CAs cannot verify clients.
     #[error("client_ca cannot be used: {0}")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
 }
@@ -44,7 +44,7 @@ const CERTIFICATE: &str = "http.tls.certificate";
 const KEY: &str = "http.tls.key";
 const CLIENT_CA: &str = "http.tls.client_ca";
 
-/// TLS as the files say now.
+/// TLS with the current content of the files.
 pub(super) type TlsFiles = Reloaded<Arc<ServerConfig>>;
 
 pub(super) fn load(settings: &TlsSettings) -> Result<TlsFiles, HttpError> {
@@ -56,7 +56,7 @@ pub(super) fn load(settings: &TlsSettings) -> Result<TlsFiles, HttpError> {
     Reloaded::load(files, Box::new(|contents| server_config(contents).map(Arc::new).map_err(HttpError::from)))
 }
 
-/// `contents`: certificate, key, and the CAs of clients if there are any.
+/// `contents` are the certificate, the key, and the CAs of clients if there are any.
 fn server_config(contents: &[Vec<u8>]) -> Result<ServerConfig, TlsError> {
     let content = |index: usize| contents.get(index).map(Vec::as_slice).unwrap_or_default();
     let chain = certificates(content(0), CERTIFICATE)?;

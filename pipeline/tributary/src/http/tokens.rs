@@ -1,4 +1,4 @@
-//! Tokens of a file: `NAME ROLE[,ROLE] SHA256-OF-TOKEN-IN-HEX`, a line each.
+//! Reads tokens from a file. Each line is `NAME ROLE[,ROLE] SHA256-OF-TOKEN-IN-HEX`.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -12,42 +12,42 @@ pub(super) struct Tokens {
 
 type Hash = [u8; 32];
 
-/// A line that cannot be read. The message does not repeat the hash.
+/// Why a line cannot be read. The message does not repeat the hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokensError {
     /// The file is not text.
     #[error("the file is not UTF-8 text")]
     NotText,
-    /// Not the three parts of a line.
+    /// The line does not have three parts.
     #[error("line {line}: expected `NAME ROLE[,ROLE] SHA256-OF-TOKEN-IN-HEX`, with `-` for no role")]
     Parts {
-        /// Counted from 1.
+        /// The number of the line, from 1.
         line: usize,
     },
-    /// The hash is not one.
+    /// The third part is not a hash.
     #[error("line {line}: the third part must be the SHA-256 of the token: 64 hexadecimal digits")]
     Hash {
-        /// Counted from 1.
+        /// The number of the line, from 1.
         line: usize,
     },
-    /// A role without a name.
+    /// A role has no name.
     #[error("line {line}: a role is empty; roles are separated by a comma without blanks")]
     Role {
-        /// Counted from 1.
+        /// The number of the line, from 1.
         line: usize,
     },
-    /// The same token twice: the caller would be ambiguous.
+    /// Two lines have the same token, so the caller would be ambiguous.
     #[error("line {line}: the token of this line is also that of line {other}")]
     Twice {
-        /// Counted from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// The earlier line.
+        /// The number of the earlier line.
         other: usize,
     },
 }
 
 impl Tokens {
-    /// Reads the file's content. Empty lines and those that begin with `#` are skipped.
+    /// Reads the file's content. Empty lines and lines that start with `#` are skipped.
     pub(super) fn parse(content: &[u8]) -> Result<Self, TokensError> {
         let text = str::from_utf8(content).map_err(|_| TokensError::NotText)?;
         let mut entries: Vec<(Hash, Caller)> = Vec::new();
@@ -66,7 +66,7 @@ impl Tokens {
         Ok(Self { entries })
     }
 
-    /// Whose token this is. All entries are compared, each in constant time.
+    /// The caller with this token. Every entry is compared, each in constant time.
     pub(super) fn caller(&self, token: &str) -> Option<&Caller> {
         let presented: Hash = Sha256::digest(token.as_bytes()).into();
         let mut found = None;
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// SHA-256 of `secret`, by coreutils.
+    /// The SHA-256 of `secret`, from coreutils.
     const SECRET: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
     #[test]

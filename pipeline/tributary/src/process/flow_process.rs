@@ -1,4 +1,4 @@
-//! A flow in this process: what it is given, and how it is looked at.
+//! A flow in this process: what the flow receives, and views into its workers.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -23,19 +23,19 @@ use super::log::OpenLog;
 use super::views::Views;
 use crate::settings::Settings;
 
-/// The pause between two looks at what is left to do.
+/// The pause between two checks for remaining work.
 const SETTLE_PAUSE: Duration = Duration::from_millis(2);
 
-/// How long one look into the workers may take before it is checked whether to wait on.
+/// How long one look into the workers may take before this process checks whether to continue.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pause between two attempts to publish.
 const PUBLISH_PAUSE: Duration = Duration::from_millis(200);
 
-/// The name of the producer of the process that runs the rounds.
+/// The name of the producer that publishes in rounds.
 const ROUNDS: &str = "sources";
 
-/// What a flow is given.
+/// What a flow receives from the process.
 pub(crate) struct FlowProcess {
     declaration: &'static Declaration,
     log: OpenLog,
@@ -46,9 +46,9 @@ pub(crate) struct FlowProcess {
     flow_partitions: i32,
     give_up_after: Duration,
     lag: Box<dyn Lag>,
-    /// The producer of what is brought in. On Kafka one process of all has it: the one that runs the rounds.
+    /// The producer of the rounds. On Kafka, only one of all processes has it: the one that runs the rounds.
     producer: Mutex<Option<Box<dyn Producer>>>,
-    /// The workers, once they are started.
+    /// The workers, once they have started.
     groups: OnceLock<Vec<RunningGroup>>,
     /// The views, in a process that serves requests.
     views: Option<Views>,
@@ -56,17 +56,17 @@ pub(crate) struct FlowProcess {
     readiness: Mutex<Result<(), String>>,
 }
 
-/// The workers of a group, as far as they can be looked at.
+/// A group whose workers can be inspected.
 pub(super) struct RunningGroup {
     pub(super) workers: Workers,
     pub(super) metrics: Arc<Metrics>,
     pub(super) inspector: Inspector,
-    /// Gives the error that ended the workers.
+    /// Returns the error that ended the workers.
     pub(super) error: Box<dyn Fn() -> Option<WorkerError> + Send + Sync>,
 }
 
 impl FlowProcess {
-    /// A flow whose workers are not started yet.
+    /// A flow whose workers have not started.
     ///
     /// # Errors
     /// [`Failure`] when the log does not answer, or the state folder cannot be used.
@@ -101,9 +101,9 @@ impl FlowProcess {
         })
     }
 
-    /// Notes the workers, which were started after the flow was opened.
+    /// Sets the workers, which start after the flow has been opened.
     pub(super) fn started(&self, groups: Vec<RunningGroup>) {
-        // There is one start.
+        // The workers start only once.
         let _ = self.groups.set(groups);
     }
 
@@ -112,8 +112,8 @@ impl FlowProcess {
         self.declaration
     }
 
-    /// Becomes the process that runs the rounds: one that did so before can publish nothing more, and what it has
-    /// published can be seen.
+    /// Makes this the process that runs the rounds. The process that ran them before can publish no more, and what it
+    /// has published becomes visible.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the log is not available.
@@ -124,7 +124,7 @@ impl FlowProcess {
         Ok(())
     }
 
-    /// Whether this process runs the rounds, as far as it knows: it was not fenced yet.
+    /// Whether this process runs the rounds, as far as it knows: no other process has fenced it yet.
     pub(crate) fn has_rounds(&self) -> bool {
         self.lock_producer().is_some()
     }
@@ -141,7 +141,7 @@ impl FlowProcess {
         }
     }
 
-    /// Whether this process has partition 0 of the leader topic.
+    /// Whether this process owns partition 0 of the leader topic.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the workers do not answer.
@@ -155,10 +155,10 @@ impl FlowProcess {
         Ok(!self.visit(visit)?.is_empty())
     }
 
-    /// Number of partitions that this process has restored, and of all that there are, over the groups that compute.
+    /// The number of partitions that this process has restored, and the number of all, in the groups that compute.
     ///
     /// # Errors
-    /// When a worker does not answer.
+    /// When the workers do not answer.
     pub(crate) fn restored(&self) -> Result<(usize, usize), Failure> {
         let visit = |stage: &str, partition: i32, _: &dyn Any| Some((stage.to_owned(), partition));
         let mut seen = 0;
@@ -168,12 +168,12 @@ impl FlowProcess {
         Ok((seen, self.task_count()))
     }
 
-    /// The error that ended the workers, if one did.
+    /// The error that ended the workers, if there is one.
     pub(crate) fn worker_error(&self) -> Option<String> {
         self.groups().iter().find_map(|group| (group.error)()).map(|error| error.to_string())
     }
 
-    /// Whether everything that this process has been assigned was restored at the last check.
+    /// Whether all partitions of this process were restored at the last check.
     ///
     /// # Errors
     /// What is missing.
@@ -181,7 +181,7 @@ impl FlowProcess {
         self.readiness.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Checks whether everything is restored. It asks the workers, so it may take a while.
+    /// Checks whether all partitions are restored. It asks the workers, which may take some time.
     ///
     /// # Errors
     /// What is missing.
@@ -203,10 +203,10 @@ impl FlowProcess {
         Ok(())
     }
 
-    /// Records that are committed and not yet processed.
+    /// The number of records that are committed and not yet processed.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     pub(crate) fn lag(&self) -> Result<u64, LogError> {
         self.lag.lag()
     }
@@ -219,7 +219,7 @@ impl FlowProcess {
         self.groups.get().map_or(&[], Vec::as_slice)
     }
 
-    /// The groups whose stages compute. Those of the others may wait for the outside at any time.
+    /// The groups whose stages compute. The other groups may wait for the outside at any time.
     fn computing(&self) -> impl Iterator<Item = &RunningGroup> {
         self.groups().iter().filter(|group| group.workers == Workers::Configured)
     }
@@ -281,11 +281,11 @@ impl Process for FlowProcess {
             let Err(error) = result else { return Ok(()) };
             *producer = None;
             let is_over = self.shutdown.is_triggered() || Instant::now() > deadline;
-            // Fenced: another process has taken over, and it must not be fenced in turn.
+            // If fenced, another process has taken over. Fencing it in turn would be wrong.
             if is_over || matches!(error, LogError::Fatal(_) | LogError::Fenced(_)) {
                 return Err(error);
             }
-            tracing::warn!(error_code = error.code(), "publishing will be tried again: {error}");
+            tracing::warn!(error_code = error.code(), "publishing failed and will be retried: {error}");
             self.shutdown.wait(PUBLISH_PAUSE);
         }
     }
@@ -321,7 +321,7 @@ impl Process for FlowProcess {
             }
             if moved.elapsed() >= self.give_up_after {
                 let reason = obstacle().or(error);
-                return Err(self.give_up(&reason.unwrap_or_else(|| "the log does not take commits".to_owned())));
+                return Err(self.give_up(&reason.unwrap_or_else(|| "the log does not accept commits".to_owned())));
             }
             self.shutdown.wait(SETTLE_PAUSE);
         }
@@ -337,7 +337,7 @@ impl Process for FlowProcess {
             }
             if Instant::now() > deadline {
                 let text = format!(
-                    "only {ready} of {expected} partitions came to this process: a batch needs all of them, so end the \
+                    "only {ready} of {expected} partitions are assigned here: a batch needs all of them, so end the \
                      services and batches of this namespace first; if there are none, the log is not available"
                 );
                 return Err(Failure::unfinished(text));
@@ -353,7 +353,7 @@ impl Process for FlowProcess {
     fn check(&self) -> Result<(), Failure> {
         if self.shutdown.is_triggered() {
             return Err(Failure::unfinished(
-                "interrupted; the state is intact, and the same command goes on from here",
+                "interrupted; the state is intact, and the same command continues from here",
             ));
         }
         match self.groups().iter().find_map(|group| (group.error)()) {
@@ -389,7 +389,7 @@ impl Process for FlowProcess {
     }
 }
 
-/// Creates the folder of the flow, without what a killed process left of a file.
+/// Creates the folder of the flow, and removes temporary files of a killed process.
 fn prepare_folder(state: &Path) -> Result<(), Failure> {
     let cannot =
         |what: &str, error: &std::io::Error| Failure::refused(format!("cannot {what} {}: {error}", state.display()));
@@ -397,7 +397,7 @@ fn prepare_folder(state: &Path) -> Result<(), Failure> {
     remove_abandoned(state).map_err(|error| cannot("remove temporary files from", &error))
 }
 
-/// A partition of a stage, and what was seen there.
+/// A partition of a stage, and what `visit` returned for it.
 type Seen = ((String, i32), Option<Box<dyn Any + Send>>);
 
 impl FlowProcess {
@@ -412,8 +412,8 @@ impl FlowProcess {
         Ok(seen)
     }
 
-    /// Whether enough was seen: all partitions of all stages, and none twice, where that is demanded. A partition that
-    /// moves between workers is met twice or not at all.
+    /// Whether all partitions of all stages were seen once, if the flow demands that. A partition that moves between
+    /// workers is seen twice or not at all.
     fn is_complete(&self, seen: &[Seen]) -> bool {
         if !self.demands_all.load(Ordering::Relaxed) {
             return true;

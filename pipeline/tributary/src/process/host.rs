@@ -1,4 +1,4 @@
-//! Runs one flow for a batch or a demo: opens the log, does the work, ends.
+//! Runs one flow for a batch or a demo: opens the log, does the work, and ends.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Host for ProcessHost {
         let mut started = started.ok_or_else(|| Failure::unfinished("interrupted; nothing was changed"))?;
         let Some(running) = started.pop() else { return Ok(()) };
         let outcome = work(&*running.flow);
-        // What went wrong in the work says more than what follows from it.
+        // The failure of the work says more than the failures that follow from it.
         let stopped = running.stop();
         outcome.and(stopped)
     }

@@ -1,4 +1,4 @@
-//! Opening the log that the settings name, and what else depends on which it is: registry, workers, producers, lag.
+//! Opens the configured log. Registry, workers, producers and lag depend on the kind of log.
 
 use std::sync::Arc;
 
@@ -22,25 +22,25 @@ const SCHEMAS_FILE: &str = "schemas.json";
 /// An open log.
 #[derive(Clone)]
 pub(crate) enum OpenLog {
-    /// In a folder, for this process alone.
+    /// In a folder, for this process only.
     Embedded(Arc<EmbeddedLog>),
     /// On Kafka.
     Kafka(Arc<OpenKafka>),
 }
 
-/// What belongs to an open log on Kafka.
+/// An open log on Kafka.
 pub(crate) struct OpenKafka {
     cluster: KafkaConfiguration,
-    /// It holds what only shortens a restart, and belongs to this process all the same.
+    /// Locks the state folder. It holds only what makes a restart faster, but no other process may use it.
     _folder: StateFolder,
 }
 
 impl OpenLog {
-    /// Opens the log for these flows. With Kafka, missing topics are created.
+    /// Opens the log for these flows. On Kafka it creates missing topics.
     ///
     /// # Errors
-    /// [`Failure::Refused`] for a state folder that cannot be used or topics that do not fit, [`Failure::Unfinished`]
-    /// for a broker that does not answer.
+    /// [`Failure::Refused`] for a state folder that cannot be used or for topics that do not fit.
+    /// [`Failure::Unfinished`] for a broker that does not answer.
     pub(crate) fn open(settings: &Settings, flows: &[&'static Declaration]) -> Result<Self, Failure> {
         match &settings.kafka {
             Some(kafka) => {
@@ -52,7 +52,7 @@ impl OpenLog {
         }
     }
 
-    /// The codec, bound to the registry that belongs to the log.
+    /// The codec, bound to the registry of the log.
     ///
     /// # Errors
     /// [`Failure`] when the registry cannot be used.
@@ -60,7 +60,7 @@ impl OpenLog {
         let registry: Arc<dyn Registry> = match &settings.kafka {
             None => Arc::new(LocalRegistry::open(settings.state.join(SCHEMAS_FILE)).map_err(refused)?),
             Some(kafka) => {
-                // The caller tries again by itself, and reports it once.
+                // The caller retries and logs, so one attempt is enough.
                 let once = ConfluentSettings { attempts: 1, ..ConfluentSettings::new(&kafka.registry) };
                 Arc::new(ConfluentRegistry::connect(once).map_err(refused)?)
             }
@@ -79,7 +79,7 @@ impl OpenLog {
     /// The log of one worker.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     pub(crate) fn worker(
         &self,
         group: &'static str,
@@ -92,7 +92,7 @@ impl OpenLog {
         }
     }
 
-    /// What this process is called among those of its groups.
+    /// The name of this process in its groups.
     pub(crate) fn instance(&self) -> &str {
         match self {
             Self::Embedded(_) => "",
@@ -100,10 +100,10 @@ impl OpenLog {
         }
     }
 
-    /// Reads topics outside any group. Only for a log that is shared: on the embedded one nobody else writes.
+    /// A reader of topics outside any group. Only for a shared log: no other process writes to the embedded log.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     pub(crate) fn reader(&self, flow: &str) -> Result<Box<dyn TopicReader>, LogError> {
         match self {
             Self::Embedded(_) => Ok(Box::new(NothingToRead)),
@@ -122,10 +122,10 @@ impl OpenLog {
         }
     }
 
-    /// Brings everything so far to the disk, where that is the log's own matter.
+    /// Writes everything so far to the disk, if the log is embedded.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     pub(crate) fn sync(&self) -> Result<(), LogError> {
         match self {
             Self::Embedded(log) => log.sync(),
@@ -133,10 +133,10 @@ impl OpenLog {
         }
     }
 
-    /// A producer that fences the one who had it before under this name. On Kafka that may be another process.
+    /// A producer that fences the previous producer of this name. On Kafka that may be in another process.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     pub(crate) fn producer(&self, flow: &str, name: &str) -> Result<Box<dyn Producer>, LogError> {
         match self {
             Self::Embedded(log) => Ok(Box::new(log.producer(name))),
@@ -144,10 +144,10 @@ impl OpenLog {
         }
     }
 
-    /// What all groups of a flow have left to read.
+    /// The lag of all groups of a flow.
     ///
     /// # Errors
-    /// As the log says.
+    /// The error of the log.
     pub(crate) fn lag(&self, flow: &Declaration, flow_partitions: i32) -> Result<Box<dyn Lag>, LogError> {
         match self {
             Self::Embedded(log) => {
@@ -165,7 +165,7 @@ impl OpenLog {
         }
     }
 
-    /// What tells this log from others, for snapshots of state.
+    /// What distinguishes this log from others, for snapshots of state.
     pub(crate) fn identity(&self) -> String {
         match self {
             Self::Embedded(_) => "embedded".to_owned(),
@@ -174,7 +174,7 @@ impl OpenLog {
     }
 }
 
-/// The topics of the embedded log are written by this process alone, so nothing in them is news to it.
+/// Only this process writes to the embedded log, so a reader would find nothing new.
 struct NothingToRead;
 
 impl TopicReader for NothingToRead {
@@ -187,7 +187,7 @@ impl TopicReader for NothingToRead {
     }
 }
 
-/// The topics of all these flows, each once.
+/// The topics of these flows, without duplicates.
 fn topics(flows: &[&'static Declaration]) -> Vec<&'static Topic> {
     let mut topics: Vec<&'static Topic> = Vec::new();
     for topic in flows.iter().flat_map(|flow| flow.topics()) {
@@ -224,10 +224,10 @@ fn check_topics(kafka: &KafkaSettings, flows: &[&'static Declaration], partition
     plan.apply().map_err(log_failure)
 }
 
-/// The topics of the flows against those of the cluster.
+/// Compares the topics of the flows with those of the cluster.
 ///
 /// # Errors
-/// [`Failure`] when the broker cannot be asked.
+/// [`Failure`] when the broker does not answer.
 pub(crate) fn compare_topics(
     kafka: &KafkaSettings,
     flows: &[&'static Declaration],
@@ -237,11 +237,11 @@ pub(crate) fn compare_topics(
     TopicPlan::compare(&kafka.cluster, &topics(flows), i32::from(partitions), replication).map_err(log_failure)
 }
 
-/// The registry and those subjects of the flow whose schemas may change in ways that compacted topics do not allow;
+/// The registry, and the subjects of the flow whose schemas may change in ways that compacted topics do not allow.
 /// `None` when no registry is named.
 ///
 /// # Errors
-/// [`Failure`] when the registry cannot be asked.
+/// [`Failure`] when the registry does not answer.
 pub(crate) fn compare_compatibility(
     kafka: &KafkaSettings,
     flows: &[&'static Declaration],

@@ -1,4 +1,4 @@
-//! The process: one log, and the flows that work on it, each with its groups of workers.
+//! The process: one log, and the flows on it, each with its groups of workers.
 
 mod address;
 mod flow_process;
@@ -28,14 +28,14 @@ use log::OpenLog;
 
 use crate::settings::Settings;
 
-/// A flow to be run: what it declares, and what it was told.
+/// A flow to run, with its declaration and its settings.
 #[derive(Clone)]
 pub(crate) struct FlowToRun {
     pub(crate) declaration: &'static Declaration,
     pub(crate) configured: Arc<dyn ConfiguredFlow>,
 }
 
-/// What all flows of a process share.
+/// What all flows of a process have in common.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) settings: Settings,
@@ -45,7 +45,7 @@ pub(crate) struct Surroundings {
 
 /// A flow with its workers.
 pub(crate) struct Started {
-    // Fields are dropped in this order: the workers before the flow that makes their processors.
+    // Fields are dropped in this order, so the workers end before the flow that makes their processors.
     pools: Vec<Arc<WorkerPool>>,
     pub(crate) flow: Arc<dyn RunningFlow>,
     pub(crate) process: Arc<FlowProcess>,
@@ -54,7 +54,7 @@ pub(crate) struct Started {
 /// Opens the log and starts the workers of all flows.
 ///
 /// # Errors
-/// [`Failure`] when the log, the registry or the workers cannot be had.
+/// [`Failure`] when the log or the registry cannot be used or the workers cannot start.
 pub(crate) fn start(surroundings: &Surroundings, flows: &[FlowToRun]) -> Result<Vec<Started>, Failure> {
     let settings = &surroundings.settings;
     let declarations: Vec<&'static Declaration> = flows.iter().map(|flow| flow.declaration).collect();
@@ -92,10 +92,10 @@ impl Started {
         Ok(Self { pools, flow: running, process })
     }
 
-    /// Ends the workers: they commit, write snapshots of their state and leave.
+    /// Ends the workers: they commit, write snapshots of their state and leave their groups.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] with the error that ended one earlier.
+    /// [`Failure::Unfinished`] with the error that ended a worker before.
     pub(crate) fn stop(self) -> Result<(), Failure> {
         let Self { pools, flow, process } = self;
         process.leave_rounds();
@@ -109,7 +109,7 @@ impl Started {
     }
 }
 
-/// The pool, once nobody else holds it. A look at its error takes it for a moment.
+/// The pool, once no other thread holds it. A check of its error holds it for a short time.
 fn sole(mut pool: Arc<WorkerPool>) -> WorkerPool {
     loop {
         match Arc::try_unwrap(pool) {
@@ -130,8 +130,8 @@ fn start_group(
 ) -> Result<WorkerPool, Failure> {
     let workers = group.workers.count(settings.workers);
     let defaults = WorkerConfig::default();
-    // Each worker reads for itself. On the embedded log all workers are of this process, which restores everything
-    // anyhow.
+    // Each worker warms up for itself. On the embedded log all workers are in this process, which restores everything
+    // anyway.
     let warm_up_entries = match log {
         OpenLog::Embedded(_) => 0,
         OpenLog::Kafka(_) => defaults.warm_up_entries / workers.max(1) as u64,

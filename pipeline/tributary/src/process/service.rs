@@ -1,7 +1,7 @@
-//! The service: runs rounds of the flows and reports, until it is asked to end.
+//! The service: runs the rounds of the flows and reports, until it should end.
 //!
-//! Several processes of one namespace share the work on Kafka. For each flow, the process whose workers have partition
-//! 0 of the leader topic runs the rounds. When that partition moves, so do the rounds.
+//! Several processes of one namespace share the work on Kafka. The process that owns partition 0 of a flow's leader
+//! topic runs the rounds of that flow. When that partition moves, the rounds move with it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::starting::start_patiently;
 use super::{FlowToRun, Started, Status, Surroundings};
 use crate::http::{Server, WorkerCollector, announce_ready};
 
-/// How long requests in work may take once the process is to end.
+/// How long open requests may take after the shutdown has begun.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The service of one process.
@@ -22,12 +22,12 @@ pub(crate) struct Service {
     surroundings: Surroundings,
     flows: Vec<FlowToRun>,
     status: Arc<Status>,
-    /// The HTTP port, where one is wanted.
+    /// The HTTP port, if there is one.
     server: Option<Server>,
     url: Option<String>,
 }
 
-/// What the rounds of one flow need between them.
+/// What one flow's rounds remember.
 struct Rounds {
     /// Whether this process runs them.
     are_here: bool,
@@ -66,13 +66,13 @@ impl Service {
         self.status.opened(started.iter().map(|flow| Arc::clone(&flow.process)).collect());
         let outcome = self.rounds(&started);
         let was_asked_to_end = self.surroundings.shutdown.is_triggered();
-        // Also after an error: the port closes.
+        // This closes the port, also after an error.
         self.surroundings.shutdown.trigger();
         drop(noted);
         tracing::info!("ending: committing, writing snapshots of the state");
         let stopped = started.into_iter().map(Started::stop).fold(Ok(()), Result::and);
         if let Some((_, serving)) = served {
-            // It ends by itself within the time for requests in work.
+            // The server ends within the time for open requests.
             let _ = self.surroundings.tokio.block_on(serving);
         }
         if was_asked_to_end { stopped } else { outcome.and(stopped) }
@@ -91,7 +91,7 @@ impl Service {
                 flow.process.check()?;
                 self.round(flow, rounds)?;
             }
-            // Each is asked, also after one that is not ready: the HTTP port shows what each said.
+            // Every flow is checked, also after one that is not ready, because the HTTP port shows the state of each.
             let waiting = flows.iter().filter(|flow| flow.process.check_readiness().is_err()).count();
             if waiting == 0 && !announced {
                 announced = true;
@@ -119,9 +119,9 @@ impl Service {
         lasting(flow, flow.flow.report())
     }
 
-    /// Whether this process runs the rounds now. A process that takes over first makes sure that the one before can
-    /// bring in nothing more. What that one has brought in and nobody has processed yet is brought in again, which
-    /// changes nothing.
+    /// Whether this process runs the rounds now. A process that takes over first makes sure that the previous one can
+    /// publish no more. Input that the previous process published and that is not processed yet is published again,
+    /// which changes nothing.
     fn take_rounds(&self, flow: &Started, rounds: &mut Rounds) -> Result<Option<Round>, Failure> {
         let process = &flow.process;
         let leads = process.leads()?;
@@ -149,12 +149,12 @@ impl Service {
     }
 }
 
-/// The service lives through what may pass: it reports it and tries again in the next round.
+/// Logs a failure that a retry may fix. The service continues and retries in the next round.
 fn lasting(flow: &Started, result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(Failure::Unfinished(reason)) if !flow.process.shutdown().is_triggered() => {
             flow.process.check()?;
-            tracing::error!(flow = flow.process.declaration().name, "will be tried again: {reason}");
+            tracing::error!(flow = flow.process.declaration().name, "will be retried: {reason}");
             Ok(())
         }
         Err(Failure::Unfinished(_)) => Ok(()),
@@ -174,11 +174,11 @@ fn mount(site: &crate::http::Site, flows: &[Started]) -> Result<(), Failure> {
     site.mount(flows.iter().flat_map(|flow| flow.flow.mounts()).collect()).map_err(Failure::refused)
 }
 
-/// Done when the shutdown is triggered.
+/// Completes when the shutdown is triggered.
 fn when_triggered(surroundings: &Surroundings) -> impl Future<Output = ()> + Send + use<> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     surroundings.shutdown.on_trigger(move || {
-        // The server may have ended before.
+        // The server may have ended earlier.
         let _ = sender.send(());
     });
     async move {

@@ -1,4 +1,4 @@
-//! Starting the flows while what they need may still be away: Kafka and the registry are waited for.
+//! Starts the flows, and waits for Kafka and the registry.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -7,20 +7,20 @@ use tributary_flow::Failure;
 
 use super::{FlowToRun, Started, Surroundings, start};
 
-/// The pause after the first attempt; it doubles.
+/// The pause after the first attempt. Each later pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// How often it is checked whether to end.
+/// How often a waiting start checks whether the process should end.
 const ATTENTION: Duration = Duration::from_millis(50);
 
-/// Starts the flows, trying again while Kafka or the registry is away, for as long as `give_up_after` says, or without
-/// end. `waiting` hears what is being waited for. `None` when the process was asked to end meanwhile.
+/// Starts the flows. Retries while Kafka or the registry is unavailable, up to `give_up_after` or without limit.
+/// `waiting` receives the reason of each wait. `None` when the process should end.
 ///
 /// # Errors
-/// [`Failure::Refused`] for what does not pass by itself, [`Failure::Unfinished`] after `give_up_after`.
+/// [`Failure::Refused`] for an error that a retry cannot fix, [`Failure::Unfinished`] after `give_up_after`.
 pub(crate) fn start_patiently(
     surroundings: &Surroundings,
     flows: &[FlowToRun],
@@ -64,8 +64,8 @@ pub(crate) fn start_patiently(
     }
 }
 
-/// One attempt, on a thread of its own, because a client that waits for a broker cannot be interrupted. `None` when its
-/// end is not awaited any more: the process ends, and what the attempt has in hand with it.
+/// One attempt. It has its own thread, because a client that waits for a broker cannot be interrupted. `None` when the
+/// process should end. The thread and what it holds then end with the process.
 fn attempt(
     surroundings: &Surroundings,
     flows: &[FlowToRun],
@@ -74,7 +74,7 @@ fn attempt(
     let (sender, receiver) = mpsc::channel();
     let (context, flows) = (surroundings.clone(), flows.to_vec());
     let thread = std::thread::Builder::new().name("start".to_owned()).spawn(move || {
-        // The caller may have given up waiting.
+        // The caller may have stopped waiting.
         let _ = sender.send(start(&context, &flows));
     });
     if let Err(error) = thread {
@@ -84,7 +84,7 @@ fn attempt(
         match receiver.recv_timeout(ATTENTION) {
             Ok(result) => return Some(result),
             Err(RecvTimeoutError::Disconnected) => {
-                return Some(Err(Failure::refused("the start ended with a panic; this is an error of the program")));
+                return Some(Err(Failure::refused("the start ended with a panic; this is a bug in the program")));
             }
             Err(RecvTimeoutError::Timeout) if surroundings.shutdown.is_triggered() || is_over() => return None,
             Err(RecvTimeoutError::Timeout) => {}

@@ -1,4 +1,4 @@
-//! What the process shows of itself over HTTP.
+//! What the process shows about itself over HTTP.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
@@ -7,25 +7,25 @@ use tributary_flow::Process;
 use super::FlowProcess;
 use crate::http::{FlowLag, FlowState, FlowStatus, ProcessStatus, StageStatus};
 
-/// The state of the process, filled in while it starts.
+/// The state of the process, which fills while it starts.
 pub(crate) struct Status {
-    /// What is being waited for, until the flows are opened.
+    /// What the process waits for until the flows are open.
     waiting: Mutex<String>,
     processes: RwLock<Vec<Arc<FlowProcess>>>,
 }
 
 impl Status {
-    /// A process that starts.
+    /// The state of a process that is starting.
     pub(crate) fn starting() -> Arc<Self> {
         Arc::new(Self { waiting: Mutex::new("starting".to_owned()), processes: RwLock::default() })
     }
 
-    /// Notes what is being waited for.
+    /// Sets what the process waits for.
     pub(crate) fn wait_for(&self, reason: &str) {
         reason.clone_into(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Notes that the flows are opened.
+    /// Sets the open flows.
     pub(crate) fn opened(&self, processes: Vec<Arc<FlowProcess>>) {
         *self.processes.write().unwrap_or_else(PoisonError::into_inner) = processes;
     }

@@ -1,4 +1,4 @@
-//! Callers: by word on loopback, and by tokens of a file.
+//! Callers that name themselves on loopback, and callers with tokens from a file.
 
 use std::fs;
 use std::path::Path;
@@ -55,7 +55,7 @@ async fn a_token_names_its_caller_and_roles() {
     problem(world.get("/metrics"), 401, "unauthenticated").await;
     problem(world.get("/toy/who").bearer_auth("c"), 401, "unauthenticated").await;
     problem(world.get("/toy/who").header("Authorization", "Digest x"), 401, "unauthenticated").await;
-    // The header of mode `none` means nothing here.
+    // In this mode, the header of mode `none` has no effect.
     problem(world.get("/toy/who").header("Tributary-Client", "anna"), 401, "unauthenticated").await;
     problem(world.post("/soap"), 401, "unauthenticated").await;
 
@@ -81,7 +81,7 @@ async fn tokens_are_read_again_and_a_broken_file_changes_nothing() {
     };
     becomes("a", 200).await;
     fs::write(&file, "broken").unwrap();
-    // Longer than it takes to look at the file: nothing must have changed.
+    // The pause is longer than the interval between two checks of the file. The file must have no effect.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     becomes("a", 200).await;
     fs::write(&file, line("bot", "viewer", "b")).unwrap();

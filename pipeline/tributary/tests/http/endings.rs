@@ -1,4 +1,4 @@
-//! How the server begins and ends.
+//! How the server starts and ends.
 
 use std::time::{Duration, Instant};
 

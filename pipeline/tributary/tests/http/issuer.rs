@@ -1,4 +1,4 @@
-//! A small issuer of tokens: discovery, keys that can change, and an end that can be undone.
+//! A small issuer of tokens: discovery, keys that can change, and a switch that makes it unavailable.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 use tributary::http::{AuthMode, AuthSettings};
 
-/// A key that signs, and its public half.
+/// A signing key with its public half.
 pub(crate) struct Key {
     pub(crate) kid: String,
     pub(crate) algorithm: Algorithm,
@@ -30,7 +30,7 @@ impl Key {
 
     pub(crate) fn rsa(kid: &str) -> Self {
         let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
-        // PKCS#8 of a key of 2048 bits is PKCS#1 after 26 bytes.
+        // PKCS#8 of a key of 2048 bits contains PKCS#1 after 26 bytes.
         let encoding = EncodingKey::from_rsa_der(&key.serialized_der()[26..]);
         Self { kid: kid.to_owned(), algorithm: Algorithm::RS256, encoding }
     }
@@ -81,7 +81,7 @@ impl Issuer {
 
     pub(crate) fn publish(&self, keys: &[&Key]) {
         let mut published: Vec<Value> = keys.iter().map(|key| serde_json::to_value(key.jwk()).unwrap()).collect();
-        // As Keycloak does.
+        // Keycloak also publishes an encryption key.
         published.push(json!({"kid": "enc", "kty": "RSA", "alg": "RSA-OAEP", "use": "enc", "n": "AQAB", "e": "AQAB"}));
         *self.state.keys.lock().unwrap() = published;
     }
@@ -94,7 +94,7 @@ impl Issuer {
         name.clone_into(&mut self.state.name.lock().unwrap());
     }
 
-    /// How often the keys were asked for.
+    /// The number of requests for the keys.
     pub(crate) fn reads(&self) -> usize {
         self.state.reads.load(Ordering::Relaxed)
     }
@@ -108,7 +108,7 @@ impl Issuer {
         }
     }
 
-    /// Good claims, as Keycloak writes them.
+    /// Valid claims in the form of Keycloak.
     pub(crate) fn claims(&self) -> Value {
         json!({
             "iss": self.name, "aud": ["tributary", "account"], "exp": now() + 300, "iat": now(), "typ": "Bearer",
@@ -117,7 +117,7 @@ impl Issuer {
         })
     }
 
-    /// Good claims but for one.
+    /// Valid claims except for one.
     pub(crate) fn claims_with(&self, name: &str, value: Value) -> Value {
         let mut claims = self.claims();
         claims[name] = value;
@@ -142,7 +142,7 @@ async fn certs(State(state): State<Arc<Published>>) -> Json<Value> {
     Json(json!({"keys": *state.keys.lock().unwrap()}))
 }
 
-/// Serves without the features of axum that the program does not use.
+/// Serves without those features of axum that the program does not use.
 async fn axum_serve(listener: tokio::net::TcpListener, router: Router) {
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use hyper_util::service::TowerToHyperService;

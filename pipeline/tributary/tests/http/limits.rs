@@ -1,4 +1,4 @@
-//! Bodies, time, places: what bounds a request.
+//! The limits of a request: body, time, places.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ fn world(change: impl FnOnce(&mut HttpSettings)) -> World {
     World::open(&settings, &AuthSettings::default())
 }
 
-/// All that the server sends until it closes the connection.
+/// All bytes that the server sends until it closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A connection that is closed with data unread ends with a reset.
+    // If the server closes a connection with unread data, the client sees a reset.
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("closed by the server");
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -87,7 +87,7 @@ async fn a_full_server_answers_503_at_once_and_still_answers_probes() {
     assert_eq!((soap.status().as_u16(), soap.headers()["retry-after"].to_str().unwrap()), (503, "1"));
     assert_eq!(soap.text().await.unwrap(), "<fault code=\"overloaded\"/>");
     assert_eq!(world.status("/livez").await, 200);
-    // A client that goes away gives its place back.
+    // A client that goes away frees its place.
     slow.abort();
     let free = async {
         while world.status("/toy/who").await != 200 {
@@ -104,7 +104,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
         settings.idle = Duration::from_millis(500);
     });
     let silent = TcpStream::connect(world.address()).await.unwrap();
-    // Answered once the silent one was let go.
+    // The server answers once it has closed the silent connection.
     assert_eq!(world.status("/livez").await, 200);
     drop(silent);
 }

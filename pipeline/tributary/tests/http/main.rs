@@ -1,4 +1,4 @@
-//! The HTTP port, by foreign clients over real connections.
+//! The HTTP port, called by standard clients over real connections.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

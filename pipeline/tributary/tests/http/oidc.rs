@@ -1,4 +1,4 @@
-//! Tokens of an issuer, over HTTP, with keys that change and an issuer that goes away.
+//! Tokens of an issuer over HTTP, with keys that change and an issuer that becomes unavailable.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::issuer::{Issuer, Key, now};
 use crate::world::{PATIENCE, World, problem, settings};
 
-/// A world whose keys have been read.
+/// A world after its keys have been read.
 async fn world(issuer: &Issuer) -> World {
     let world = World::open(&settings(), &issuer.auth());
     let read = async {
@@ -118,7 +118,7 @@ async fn an_unknown_key_is_looked_for_at_most_once_in_ten_seconds() {
     let before = issuer.reads();
     let token = new.sign(&issuer.claims());
     let stranger = Key::ec("stranger").sign(&issuer.claims());
-    // The keys were read a moment ago, so the first of these tokens do not make the issuer busy.
+    // The last read of the keys is recent, so the first of these tokens cause no request to the issuer.
     for _ in 0..20 {
         assert_eq!(status(&world, &stranger).await, 401);
     }

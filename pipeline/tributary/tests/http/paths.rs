@@ -127,6 +127,6 @@ async fn two_flows_with_one_path_are_refused() {
     let mount = || Mount::new(axum::Router::new().route("/same", axum::routing::get(async || "x")));
     let error = world.site.mount(vec![mount(), mount()]).unwrap_err().to_string();
     assert!(error.contains("/same"), "{error}");
-    // What was there stays.
+    // The mounted paths stay.
     assert_eq!(world.status("/toy/who").await, 200);
 }

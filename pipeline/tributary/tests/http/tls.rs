@@ -1,4 +1,4 @@
-//! TLS: the server's certificate, those of clients, and files that change.
+//! TLS: the server's certificate, client certificates, and files that change.
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(parameters, key) }
     }
 
-    /// Certificate and key in PEM.
+    /// A certificate and its key in PEM.
     fn sign(&self, name: &str) -> (String, String) {
         let mut parameters = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -91,7 +91,7 @@ impl Files {
 
 fn client(authority: &Authority, identity: Option<(String, String)>) -> Client {
     let root = reqwest::Certificate::from_pem(authority.certificate.pem().as_bytes()).unwrap();
-    // A connection of its own for each request, with what the files say then.
+    // Each request opens a new connection, which uses the current content of the files.
     let builder = Client::builder().no_proxy().timeout(PATIENCE).tls_certs_only([root]).pool_max_idle_per_host(0);
     match identity {
         None => builder.build().unwrap(),
@@ -119,7 +119,7 @@ async fn a_client_certificate_names_its_caller() {
     world.client = client(&authority, None);
     problem(world.get("/toy/who"), 401, "unauthenticated").await;
     assert_eq!(world.status("/livez").await, 200);
-    // Signed by nobody whom the server knows: no connection.
+    // The server does not know the CA of this certificate, so there is no connection.
     world.client = client(&authority, Some(strangers.sign("vp.example")));
     assert!(world.get("/livez").send().await.is_err());
 }
@@ -132,7 +132,7 @@ async fn certificates_are_read_again_and_a_broken_file_changes_nothing() {
     world.client = client(&old, None);
     assert_eq!(world.status("/livez").await, 200);
     fs::write(files.path("server.key"), "broken").unwrap();
-    // Longer than it takes to look at the files: nothing must have changed.
+    // The pause is longer than the interval between two checks of the files. The files must have no effect.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(world.status("/livez").await, 200);
     files.write_identity(&new.sign("server"));
@@ -152,7 +152,7 @@ async fn http2_is_spoken_where_the_client_can() {
     let authority = Authority::new("a");
     let files = Files::new(&authority, &authority);
     let world = World::open(&files.settings(), &files.auth());
-    // A client that connects and says nothing delays nobody.
+    // A client that connects and sends nothing delays no other client.
     let _silent = TcpStream::connect(world.address()).await.unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate.der().clone()).unwrap();
@@ -179,6 +179,6 @@ async fn what_does_not_fit_is_refused_at_the_start() {
     assert!(refusal(&files.settings()).contains("http.tls.certificate"), "{}", refusal(&files.settings()));
     fs::remove_file(files.path("clients.pem")).unwrap();
     assert!(refusal(&files.settings()).contains("clients.pem"), "{}", refusal(&files.settings()));
-    // A caller by certificate whom nobody would ever ask for one.
+    // A caller is named by certificate, but the server asks no client for one.
     assert!(refusal(&settings()).contains("client_ca"), "{}", refusal(&settings()));
 }

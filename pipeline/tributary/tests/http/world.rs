@@ -1,4 +1,4 @@
-//! A served port with the paths of an invented flow.
+//! A running port with the paths of an invented flow.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,13 +18,13 @@ use tributary::http::{
 };
 use tributary_flow::http::{AsOf, Caller, Correlation, JsonBody, List, Mount, Page, Problem, Role, require};
 
-/// How long the tests wait for what must become true.
+/// How long the tests wait for a condition.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the port shows of a process that does not exist.
+/// The status of an invented process.
 pub(crate) struct Status {
     pub(crate) reason: Mutex<Option<String>>,
-    /// While set, a look at the lag hangs.
+    /// Whether a request for the lag hangs.
     pub(crate) lag_hangs: AtomicBool,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct World {
     pub(crate) served: JoinHandle<()>,
 }
 
-/// Settings that make a test quick.
+/// Settings with a short deadline, so that tests are quick.
 pub(crate) fn settings() -> HttpSettings {
     HttpSettings { deadline: Duration::from_secs(10), ..HttpSettings::default() }
 }
@@ -97,7 +97,7 @@ impl World {
         world
     }
 
-    /// Without the paths of flows.
+    /// A world before the flows are mounted.
     pub(crate) fn starting(settings: &HttpSettings, auth: &AuthSettings) -> Self {
         let (server, status) = bind("127.0.0.1:0", settings, auth).unwrap();
         let (url, site) = (server.url(), server.site());
@@ -132,7 +132,7 @@ impl World {
     }
 }
 
-/// The problem in an answer, checked for what all have.
+/// The problem in an answer. Checks what all problems have.
 pub(crate) async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status().as_u16(), status);

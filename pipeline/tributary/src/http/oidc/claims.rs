@@ -1,4 +1,4 @@
-//! What the claims of a token say about the caller.
+//! Reads the caller from the claims of a token.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::http::settings::AuthSettings;
 /// The longest name of a client, in bytes.
 const MAX_NAME: usize = 200;
 
-/// Which claims are read.
+/// The names of the claims.
 #[derive(Debug)]
 pub(super) struct ClaimNames {
     client: String,
@@ -29,7 +29,7 @@ impl ClaimNames {
         }
     }
 
-    /// The caller, or why the claims do not say who that is.
+    /// The caller, or why the claims do not name one.
     pub(super) fn caller(&self, claims: &Map<String, Value>) -> Result<Caller, String> {
         let name = find(claims, &self.client).and_then(Value::as_str).filter(|name| is_name(name));
         let name = name.ok_or_else(|| format!("its claim {} does not name the client", self.client))?;
@@ -46,7 +46,7 @@ impl ClaimNames {
     }
 }
 
-/// The claim of that very name (which may be an address with dots), or at that path.
+/// The claim of exactly this name, which may have dots, or else the claim at this path.
 fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(path) {
         return Some(value);
@@ -56,7 +56,7 @@ fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     parts.try_fold(first, |value, part| value.get(part))
 }
 
-/// Text with blanks, or a list.
+/// The words of a text, or the texts of a list.
 fn words(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => text.split_whitespace().collect(),
@@ -65,7 +65,7 @@ fn words(value: &Value) -> Vec<&str> {
     }
 }
 
-/// Names stand in logs and records: no control characters, no endless ones.
+/// Names appear in logs and records, so control characters and long names are refused.
 fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control)
 }

@@ -1,4 +1,4 @@
-//! What is read from the issuer: its discovery document and its keys.
+//! Reads the issuer's discovery document and keys.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -10,65 +10,65 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// How long one answer of the issuer may take.
+/// How long the issuer may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest answer of the issuer, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// The most keys that are kept.
+/// The largest number of keys that are kept.
 const MAX_KEYS: usize = 100;
 
-/// What is wrong with the issuer or its answer.
+/// Why the issuer or its answer cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
-    /// Not an address that tokens can be trusted to come from.
+    /// The address is not one that tokens can be trusted to come from.
     #[error("{0:?} must be an address with https; http is accepted on loopback only")]
     Address(String),
-    /// The HTTP client cannot be made.
+    /// The HTTP client cannot be built.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[source] reqwest::Error),
-    /// No answer.
+    /// The issuer does not answer.
     #[error("{address} does not answer: {}", innermost(source))]
     Away {
-        /// What was asked.
+        /// The requested address.
         address: Url,
-        /// What the client says.
+        /// The error of the client.
         source: reqwest::Error,
     },
-    /// An answer that is not a success.
+    /// The issuer answers with an error.
     #[error("{address} answers {status}")]
     Status {
-        /// What was asked.
+        /// The requested address.
         address: Url,
-        /// The answer's status.
+        /// The status of the answer.
         status: u16,
     },
-    /// An answer that is too large.
+    /// The answer is too large.
     #[error("the answer of {0} is larger than 1 MiB")]
     TooLarge(Url),
-    /// An answer that is not the expected document.
+    /// The answer is not the expected document.
     #[error("the answer of {address} is not what OpenID Connect says: {source}")]
     Document {
-        /// What was asked.
+        /// The requested address.
         address: Url,
         /// What does not fit.
         source: serde_json::Error,
     },
-    /// The document of another issuer.
+    /// The discovery document is that of another issuer.
     #[error("the discovery document of {expected} is that of {found}: set auth.issuer to exactly this text")]
     OtherIssuer {
-        /// As configured.
+        /// The configured issuer.
         expected: String,
-        /// As in the document.
+        /// The issuer in the document.
         found: String,
     },
-    /// A document without a key for signatures that are accepted here.
+    /// The document has no key for an accepted signature.
     #[error("{0} lists no key that can be used here")]
     NoKeys(Url),
 }
 
-/// The last cause: the outer ones repeat the address.
+/// The last cause. The outer causes only repeat the address.
 fn innermost(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
@@ -92,13 +92,13 @@ struct Keys {
 #[derive(Clone)]
 pub(super) struct SigningKey {
     kid: Option<String>,
-    /// The only algorithm of this key, if it says so.
+    /// The only algorithm of this key. `None` if the key does not say.
     algorithm: Option<Algorithm>,
     pub(super) decoding: DecodingKey,
 }
 
 impl SigningKey {
-    /// `None` for keys that do not check signatures, such as those for encryption.
+    /// `None` for keys that do not check signatures, such as encryption keys.
     fn of(jwk: &Jwk) -> Option<Self> {
         let is_for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
         let named = jwk.common.key_algorithm.map(|name| name.to_string().parse::<Algorithm>());
@@ -127,7 +127,7 @@ fn algorithm_of(curve: &EllipticCurve) -> Option<Algorithm> {
     }
 }
 
-/// The keys of the issuer at one moment.
+/// The keys that the issuer published at one time.
 #[derive(Default)]
 pub(super) struct KeySet {
     keys: Vec<SigningKey>,
@@ -136,13 +136,13 @@ pub(super) struct KeySet {
 
 impl KeySet {
     fn of(keys: &[Value]) -> Self {
-        // A key of a kind that is not known here does not spoil the others.
+        // A key of an unknown kind does not prevent the use of the other keys.
         let jwks = keys.iter().filter_map(|key| serde_json::from_value::<Jwk>(key.clone()).ok());
         let keys = jwks.filter_map(|jwk| SigningKey::of(&jwk)).take(MAX_KEYS).collect();
         Self { keys, read: Some(Instant::now()) }
     }
 
-    /// The key of that id. A token without an id is checked with the only key that fits.
+    /// The key with this id. For a token without an id, the only key that fits.
     pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<SigningKey> {
         let mut fitting = self.keys.iter().filter(|key| key.fits(algorithm));
         if let Some(kid) = kid {
@@ -221,7 +221,7 @@ impl Issuer {
     }
 }
 
-/// An address whose answers nobody on the way can change.
+/// The address, if nobody between here and the issuer can change its answers.
 fn trusted(address: &str) -> Option<Url> {
     let url = Url::parse(address).ok()?;
     let is_loopback = match url.host_str()?.trim_matches(['[', ']']) {

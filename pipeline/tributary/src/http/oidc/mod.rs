@@ -17,7 +17,7 @@ use issuer::{Issuer, KeySet, SigningKey};
 
 pub(super) use issuer::IssuerError;
 
-/// Signatures that are believed. Symmetric ones are not: the issuer's public key would be their secret.
+/// Accepted signatures. Symmetric ones are refused: the issuer's public key would be their secret.
 const ALGORITHMS: &[Algorithm] = &[
     Algorithm::RS256,
     Algorithm::RS384,
@@ -33,16 +33,16 @@ const ALGORITHMS: &[Algorithm] = &[
 /// How far clocks may differ, in seconds.
 const LEEWAY_SECONDS: u64 = 30;
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is read, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// How long after one reading of the keys the next one may begin.
+/// The shortest time between two reads of the keys.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// The same while no keys are known: nobody can call, and the issuer may just be starting.
+/// The shortest time between two reads while no keys are known: nobody can call, and the issuer may just be starting.
 const FIRST_READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Keys of this age are read again, so that a withdrawn key does not stay in use.
+/// The age at which keys are read again, so that a withdrawn key does not stay in use.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// Checks access tokens of one issuer.
@@ -51,7 +51,7 @@ pub(super) struct Oidc {
     audience: String,
     claims: ClaimNames,
     keys: RwLock<Arc<KeySet>>,
-    /// When the keys were last read or should have been; held while they are read.
+    /// The time of the last read or attempt. Locked while keys are read.
     last_attempt: tokio::sync::Mutex<Option<Instant>>,
 }
 
@@ -67,8 +67,8 @@ impl Oidc {
         Ok(Self { issuer, audience, claims: ClaimNames::new(settings), keys, last_attempt })
     }
 
-    /// Reads the keys before the first token comes, so that they are known if the issuer goes away. Tries until it
-    /// works.
+    /// Reads the keys before the first token arrives, so that they are known if the issuer becomes unavailable later.
+    /// Retries until it succeeds.
     pub(super) async fn read_first_keys(self: Arc<Self>) {
         while self.keys().is_empty() {
             self.refresh().await;
@@ -76,10 +76,10 @@ impl Oidc {
         }
     }
 
-    /// Who comes with this token.
+    /// The caller that this token names.
     ///
     /// # Errors
-    /// 401 for a token that is not good; 503 when the issuer's keys could not be read even once.
+    /// 401 for a token that is not valid. 503 when the issuer's keys have never been read.
     pub(super) async fn caller(self: &Arc<Self>, token: &str) -> Result<Caller, Problem> {
         let claims = self.verified_claims(token).await?;
         self.claims.caller(&claims).map_err(refused)
@@ -99,7 +99,7 @@ impl Oidc {
         let key = self.key(header.kid.as_deref(), header.alg).await?;
         let validation = self.validation(header.alg);
         let decoded = decode::<Map<String, Value>>(token, &key.decoding, &validation)
-            // The kinds of errors name the claim, never its value.
+            // The kind of the error names the claim, never its value.
             .map_err(|error| refused(format!("it is not valid here: {error}")))?;
         if decoded.claims.get("iss").and_then(Value::as_str) != Some(self.issuer.name()) {
             return Err(refused("it is of another issuer"));
@@ -125,7 +125,7 @@ impl Oidc {
             }
             return Ok(key);
         }
-        // A caller who goes away does not end the reading that others need too.
+        // The read continues if this caller goes away, because other callers need it too.
         let _ = self.refresh_in_background().await;
         let keys = self.keys();
         if keys.is_empty() {
@@ -140,7 +140,7 @@ impl Oidc {
         tokio::spawn(async move { oidc.refresh().await })
     }
 
-    /// Reads the keys, unless that was done or tried a moment ago.
+    /// Reads the keys, unless the last attempt is too recent.
     async fn refresh(&self) {
         let mut last_attempt = self.last_attempt.lock().await;
         let pause = if self.keys().is_empty() { FIRST_READ_AGAIN_AFTER } else { READ_AGAIN_AFTER };
