@@ -1,9 +1,9 @@
-//! The notes about the baseline on a shared log, where others may write the topics of TIS, and any process may load the
-//! snapshot (D1).
+//! The notes about the baseline on a shared log. There, other programs may write the topics of TIS, and any process may
+//! load the snapshot (D1).
 //!
-//! The first process of a namespace notes the time and where the topics of TIS end. A snapshot that is loaded into
-//! empty topics belongs to the baseline too. Until all of it is loaded, the notes say so, and another process that
-//! takes over continues in the same way.
+//! The first process of a namespace notes the time and the ends of the topics of TIS. A snapshot that is loaded into
+//! empty topics also belongs to the baseline. The notes say so until all of it is loaded. A process that takes over
+//! then continues the load as baseline.
 
 use std::collections::HashMap;
 
@@ -12,20 +12,20 @@ use tributary_esr::topics;
 use tributary_flow::Process;
 use tributary_runtime::{LogError, Output, Topic, TopicPartition, TopicReader};
 
-/// The note of a snapshot that is being loaded as baseline.
+/// The key of the note that a snapshot is being loaded as baseline.
 const SNAPSHOT: &[u8] = b"snapshot";
 
-/// The note of the time.
+/// The key of the note of the time.
 const TIME: &[u8] = b"time";
 
-/// The topics that others may write.
+/// The topics that other programs may write.
 const WRITTEN_BY_OTHERS: [&Topic; 3] = [&topics::TIS_POST, &topics::TIS_PLACEMENT, &topics::TIS_PERSON];
 
-/// The baseline that was noted at the first start of the namespace; notes it if this is the first start. On a log that
-/// nobody else writes there is none.
+/// The baseline that the first start of the namespace noted. If this is the first start, notes it. A log that only this
+/// process writes has no baseline.
 ///
 /// # Errors
-/// [`LogError`] when the log cannot be asked.
+/// [`LogError`] when the log does not answer.
 pub(crate) fn of_log(process: &dyn Process) -> Result<Baseline, LogError> {
     if !process.is_shared() {
         return Ok(Baseline::default());
@@ -34,7 +34,7 @@ pub(crate) fn of_log(process: &dyn Process) -> Result<Baseline, LogError> {
     if let Some(noted) = noted(&*reader)? {
         return Ok(noted);
     }
-    // Opening the producer fences others that are about to note it too. Then it looks again.
+    // The producer fences other processes that write the same notes. One of them may already have written them.
     let mut producer = process.producer("baseline")?;
     if let Some(noted) = noted(&*reader)? {
         return Ok(noted);
@@ -66,7 +66,7 @@ fn noted(reader: &dyn TopicReader) -> Result<Option<Baseline>, LogError> {
         Some(value) => ends.extend(parse(key, value)),
         None => {}
     })?;
-    // All of it was noted in one transaction.
+    // One transaction wrote all notes, so the time is never without the ends.
     Ok(time.map(|time| Baseline::new(ends, time)))
 }
 
@@ -80,10 +80,10 @@ fn parse(key: &[u8], value: &[u8]) -> Option<(TopicPartition, i64)> {
     Some((TopicPartition { topic, partition: partition.parse().ok()? }, number(value)?))
 }
 
-/// Whether a snapshot is being loaded as baseline, by this process or by one that was interrupted.
+/// Whether this process, or one that was interrupted, is loading a snapshot as baseline.
 ///
 /// # Errors
-/// [`LogError`] when the log cannot be asked.
+/// [`LogError`] when the log does not answer.
 pub(crate) fn is_being_loaded(process: &dyn Process) -> Result<bool, LogError> {
     let mut is_loading = false;
     process.reader()?.read(&topics::BASELINE, 1, &mut |key, value| {
@@ -94,7 +94,7 @@ pub(crate) fn is_being_loaded(process: &dyn Process) -> Result<bool, LogError> {
     Ok(is_loading)
 }
 
-/// Adds the note that a snapshot is being loaded as baseline, or that all of it is loaded.
+/// Adds the note that a snapshot is being loaded as baseline, or that the load is complete.
 pub(crate) fn note_loading(output: &mut Output, is_loading: bool) {
     if is_loading {
         output.send(&topics::BASELINE, SNAPSHOT, |buffer| buffer.extend_from_slice(b"loading"));

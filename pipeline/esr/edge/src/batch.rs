@@ -1,4 +1,4 @@
-//! One batch: take in all there is, export once as of a moment, and say what came of it.
+//! One batch: reads all input, exports once as of a time, and reports the result.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::text;
 /// Runs a batch and prints its summary.
 ///
 /// # Errors
-/// As [`run`], and when the summary cannot be printed. Then the same command prints it again.
+/// As [`run`], and when the summary cannot be printed. The same command then prints it again.
 pub(crate) fn run_and_print(exchange: &Exchange, request: &BatchRequest<'_>) -> Result<(), Failure> {
     let statistics = Statistics::begin();
     let progress = |what: &str| {
@@ -38,11 +38,11 @@ pub(crate) fn run_and_print(exchange: &Exchange, request: &BatchRequest<'_>) -> 
     finish(exchange)
 }
 
-/// Runs a batch as of `now`, or continues one that was interrupted; `progress` hears what is being done. Once the
-/// summary is delivered, [`finish`] is due.
+/// Runs a batch as of `now`, or continues one that was interrupted. `progress` receives the current step. After the
+/// summary is delivered, call [`finish`].
 ///
 /// # Errors
-/// [`Failure::Refused`] when nothing was changed, [`Failure::Unfinished`] when it must be run again to finish.
+/// [`Failure::Refused`] when nothing was changed, [`Failure::Unfinished`] when the batch must run again to finish.
 pub(crate) fn run(exchange: &Exchange, now: Timestamp, progress: &dyn Fn(&str)) -> Result<Summary, Failure> {
     Batch { exchange, now, progress }.run()
 }
@@ -67,7 +67,7 @@ impl Batch<'_> {
         exchange.process.wait_until_ready()?;
         exchange.process.demand_all_partitions();
         let next_event = summary::next_event(exchange)?;
-        // What an interrupted batch has left behind comes first.
+        // The work that an interrupted batch has left comes first.
         exchange.settle()?;
         self.refuse_going_back()?;
         let begun = Continuation::begin(exchange, self.now, next_event)?;
@@ -87,7 +87,7 @@ impl Batch<'_> {
         self.now.as_millisecond()
     }
 
-    /// Time does not run backwards (D36).
+    /// Refuses a time before the last run (D36).
     fn refuse_going_back(&self) -> Result<(), Failure> {
         let last =
             self.exchange.process.inspect(|schedule: &Schedule| schedule.last_run())?.into_iter().flatten().max();
@@ -151,7 +151,7 @@ impl Batch<'_> {
         self.exchange.settle()
     }
 
-    /// Whether the process that was interrupted has started this run already.
+    /// Whether the interrupted process has already started this run.
     fn has_run(&self, kind: FileKind) -> Result<bool, Failure> {
         let (now, offices) = (self.millis(), Arc::clone(&self.exchange.context.offices));
         let has_run =

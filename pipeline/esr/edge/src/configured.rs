@@ -14,20 +14,20 @@ use crate::options::RunOptions;
 /// The folders of the exchange.
 #[derive(Debug, Clone)]
 pub(crate) struct Folders {
-    /// Files from ESR.
+    /// The folder with the files from ESR.
     pub(crate) inbox: PathBuf,
-    /// Snapshot of TIS.
+    /// The folder with the snapshot of TIS.
     pub(crate) tis: PathBuf,
-    /// Files for ESR.
+    /// The folder for the files to ESR.
     pub(crate) outbox: PathBuf,
 }
 
-/// What one process works with.
+/// The settings and options of one process.
 #[derive(Debug, Clone)]
 pub(crate) struct Configured {
     pub(crate) settings: Arc<EsrSettings>,
     pub(crate) folders: Folders,
-    /// Offices served, in the order in which they take numbers (D50).
+    /// The served offices, in the order in which they get file numbers (D50).
     pub(crate) offices: Vec<Office>,
     /// Decisions of an operator, by file name.
     pub(crate) decisions: Vec<(String, Decision)>,
@@ -38,10 +38,10 @@ pub(crate) struct Configured {
 }
 
 impl Configured {
-    /// Checks what the command line says against the settings and the folders that are there.
+    /// Checks the command line against the settings and the existing folders.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when something is wrong or missing.
+    /// [`Failure::Refused`] when an option is wrong or missing.
     pub(crate) fn new(settings: EsrSettings, options: RunOptions) -> Result<Self, Failure> {
         let decisions = options.decisions();
         let offices = served_offices(&settings, &options.offices)?;
@@ -79,7 +79,7 @@ fn existing(option: &str, what: &str, folder: Option<PathBuf>) -> Result<PathBuf
     Ok(folder)
 }
 
-/// All configured offices, or those asked for.
+/// The named offices. All configured offices if none is named.
 fn served_offices(settings: &EsrSettings, asked: &[Office]) -> Result<Vec<Office>, Failure> {
     let configured = &settings.configuration.offices;
     if asked.is_empty() {

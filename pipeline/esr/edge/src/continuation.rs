@@ -1,5 +1,5 @@
-//! What a batch leaves in the state folder until it is done, so that the same command continues it instead of
-//! starting another one under new file numbers.
+//! The note of a batch in progress, in the state folder. Because of it, the same command continues an interrupted batch
+//! and does not start another one under new file numbers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use tributary_runtime::{remove_durably, write_atomically};
 
 use crate::exchange::Exchange;
 
-/// Is in the state folder from the first step of a batch to the last.
+/// The name of the note. The file exists from the first step of a batch to the last.
 const FILE: &str = "batch-in-progress";
 
-/// What tells a batch from others, and where it began.
+/// What distinguishes a batch from others, and where its events start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Begun {
     now: Timestamp,
@@ -24,17 +24,18 @@ struct Begun {
     first_event: i64,
 }
 
-/// A batch that has begun, now or in a process that was interrupted.
+/// A batch that was started now or by an interrupted process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Continuation {
-    /// Whether an interrupted process began it.
+    /// Whether an interrupted process started it.
     pub(crate) continues: bool,
     /// The first event of its summary.
     pub(crate) first_event: i64,
 }
 
 impl Continuation {
-    /// Notes that the batch begins, or finds that it was begun already. `next_event` is where it begins if it does now.
+    /// Notes the start of the batch, unless the note of the same batch exists. `next_event` is the first event of a new
+    /// batch.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the state folder cannot be written.
@@ -46,17 +47,18 @@ impl Continuation {
             include_late: exchange.configured.include_late,
             first_event: next_event,
         };
-        // What cannot be read was written by another version: then this batch is another one.
+        // A note that cannot be read is from another version, and so from another batch.
         let found: Option<Begun> = fs::read(&path).ok().and_then(|content| serde_json::from_slice(&content).ok());
         let found = found.filter(|found| found.is_same(&begins));
         let continues = found.is_some();
         let begun = found.unwrap_or(begins);
-        // Also what was found: who wrote it may have been killed before it was on the disk.
+        // A found note is also written, because a power cut may lose it if the killed process had not synced it.
         write(&path, &begun)?;
         Ok(Self { continues, first_event: begun.first_event })
     }
 
-    /// Notes that the batch is done and its summary delivered: the next one is another one, also as of the same moment.
+    /// Notes that the batch is complete and its summary delivered. The next batch is a new one, even as of the same
+    /// time.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the state folder cannot be written.

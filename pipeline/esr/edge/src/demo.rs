@@ -1,4 +1,4 @@
-//! `tributary demo`: an invented region, two days of exchange, and what came out.
+//! `tributary demo`: an invented region, two days of exchange, and the results.
 
 use std::any::Any;
 use std::fs;
@@ -20,13 +20,13 @@ use crate::options::{DemoOptions, DemoScale};
 use crate::summary::{OutboundFile, Summary};
 use crate::text;
 
-/// Rows shown of each kind of file.
+/// The number of rows shown for each kind of file.
 const SHOWN_ROWS: usize = 2;
 
-/// Runs the demo and prints what came out.
+/// Runs the demo and prints the results.
 ///
 /// # Errors
-/// [`Failure`] as of a batch.
+/// The [`Failure`] of a batch.
 pub(crate) fn run(options: &DemoOptions, host: &dyn Host, out: &mut dyn Write) -> Result<(), Failure> {
     let folder = demo_folder(options.dir.as_deref())?;
     let mut demo = Demo::new(options, folder, host, out)?;
@@ -71,7 +71,7 @@ impl<'a> Demo<'a> {
     }
 
     fn say(&mut self, line: &str) {
-        // Who closes the output early does not want the rest.
+        // A reader that has closed the pipe does not want more output.
         let _ = writeln!(self.out, "{line}");
     }
 
@@ -220,7 +220,7 @@ fn cut_row(row: &str) -> String {
     }
 }
 
-/// An empty folder: the one asked for, or a new one that is kept.
+/// The named folder, which must be empty, or a new folder that is kept.
 fn demo_folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     let folder =
         asked.map_or_else(|| std::env::temp_dir().join(format!("tributary-demo-{}", unique())), Path::to_owned);
@@ -234,7 +234,7 @@ fn demo_folder(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     fs::canonicalize(&folder).map_err(failure)
 }
 
-/// A part of a name that no other demo has.
+/// A name part that no other demo uses.
 fn unique() -> String {
     format!("{}-{}", jiff::Timestamp::now().as_second(), std::process::id())
 }

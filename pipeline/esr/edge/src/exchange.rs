@@ -1,4 +1,4 @@
-//! The exchange at work in one process.
+//! The exchange, running in one process.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::outbox::Outbox;
 use crate::rounds::Rounds;
 use crate::views;
 
-/// The exchange with what it was given.
+/// The exchange with its settings and its process.
 pub(crate) struct Exchange {
     pub(crate) configured: Configured,
     pub(crate) process: Arc<dyn Process>,
@@ -28,7 +28,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Opens the outbox, and asks the log what belongs to the baseline (D1).
+    /// Opens the outbox, and reads from the log what belongs to the baseline (D1).
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the log does not answer.
@@ -44,7 +44,7 @@ impl Exchange {
         Ok(Self { configured: configured.clone(), process, context, outbox, processors, rounds })
     }
 
-    /// Waits until nothing is left to do.
+    /// Waits until no work is left.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when there is no progress for too long.
@@ -52,10 +52,10 @@ impl Exchange {
         self.process.settle(&|| self.outbox.trouble())
     }
 
-    /// Publishes one record that is made at `now`.
+    /// Publishes one record with the time `now`.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when the log does not take it.
+    /// [`Failure::Unfinished`] when the log does not accept it.
     pub(crate) fn publish_record<R: AvroRecord>(
         &self,
         topic: &'static Topic,
@@ -73,12 +73,12 @@ impl Exchange {
     /// Publishes a record for the `schedule` stage.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when the log does not take it.
+    /// [`Failure::Unfinished`] when the log does not accept it.
     pub(crate) fn publish_schedule<R: AvroRecord>(&self, now: TimestampMillis, record: &R) -> Result<(), Failure> {
         self.publish_record(&topics::SCHEDULE, b"", now, record)
     }
 
-    /// An output whose records are made at `now`.
+    /// An output whose records have the time `now`.
     pub(crate) fn output(&self, now: TimestampMillis) -> Output {
         let mut output = Output::new(self.process.flow_partitions());
         output.inherit(now, Headers::default());
@@ -88,7 +88,7 @@ impl Exchange {
     /// Publishes records.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when the log does not take them.
+    /// [`Failure::Unfinished`] when the log does not accept them.
     pub(crate) fn publish(&self, output: &Output) -> Result<(), Failure> {
         self.process.publish(output).map_err(log_failure)
     }
@@ -121,7 +121,7 @@ impl RunningFlow for Exchange {
     }
 }
 
-/// What a log says in the middle of the work: something may have been published, so nothing is refused any more.
+/// The failure of the log after the start. Records may have been published, so it is never a refusal.
 pub(crate) fn log_failure(error: LogError) -> Failure {
     Failure::unfinished(error)
 }

@@ -1,4 +1,4 @@
-//! The edge of the exchange: how it meets files, snapshots, clocks and people. The rules are in `tributary-esr`.
+//! The edge of the exchange: files, snapshots, clocks and people. The rules are in `tributary-esr`.
 
 mod baseline;
 mod batch;

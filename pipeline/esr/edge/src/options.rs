@@ -1,4 +1,4 @@
-//! What can be typed for the exchange.
+//! The command line of the exchange.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use tributary_esr::format::Office;
 use tributary_schemas::records::esr::Decision;
 
-/// Shown with the options of `tributary run`.
+/// The help after the options of `tributary run`.
 pub(crate) const RUN_HELP: &str = "\
 Exchange with ESR, folders:
   --inbox    files from ESR: DE_EOE_RMF_20261121_00000001.DAT and so on; they stay where they are
@@ -27,7 +27,7 @@ Examples:
       --registry http://localhost:8081 --namespace dev
       The service on Kafka, with names of topics and groups that start with `dev.`.";
 
-/// Shown with the options of `tributary demo esr`.
+/// The help after the options of `tributary demo esr`.
 pub(crate) const DEMO_HELP: &str = "\
 Examples:
   tributary demo                          three offices with 6,000 positions, in a few seconds
@@ -36,10 +36,10 @@ Examples:
   tributary demo --kafka localhost:9092 --registry http://localhost:8081
                                           the same exchange through Kafka";
 
-/// Options of `tributary run` that only the exchange has.
+/// The options of `tributary run` for the exchange.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Exchange with ESR")]
-// The program and other flows have groups of options of their own.
+// Groups are skipped because their names would clash with those of the program and of other flows.
 #[group(skip)]
 pub(crate) struct RunOptions {
     /// Folder with the files from ESR
@@ -48,10 +48,10 @@ pub(crate) struct RunOptions {
     /// Folder with the snapshot of TIS
     #[arg(long, value_name = "DIR")]
     pub(crate) tis: Option<PathBuf>,
-    /// Folder for the files to ESR; created when missing
+    /// Folder for the files to ESR; created if missing
     #[arg(long, value_name = "DIR")]
     pub(crate) outbox: Option<PathBuf>,
-    /// Offices to serve, in the order in which they take file numbers [default: all]
+    /// Offices to serve, in the order in which they get file numbers [default: all]
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub(crate) offices: Vec<Office>,
     /// Name every applicant record in the summary of a batch
@@ -60,19 +60,19 @@ pub(crate) struct RunOptions {
     /// Also send applicants whose window has passed, in a batch
     #[arg(long, requires = "once")]
     pub(crate) include_late: bool,
-    /// Take in this parked file although it is suspect; may be repeated
+    /// Accept this parked file although it is suspect; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) accept: Vec<String>,
-    /// Refuse this parked file: its confirmation says so; may be repeated
+    /// Refuse this parked file and say so in its confirmation; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) refuse: Vec<String>,
-    /// Write the confirmation of this file that was held back; may be repeated
+    /// Write the confirmation of this file, which was held back; may be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) release: Vec<String>,
 }
 
 impl RunOptions {
-    /// What an operator decides, by file name.
+    /// The decisions of the operator, by file name.
     pub(crate) fn decisions(&self) -> Vec<(String, Decision)> {
         let lists =
             [(&self.accept, Decision::Accept), (&self.refuse, Decision::Refuse), (&self.release, Decision::Release)];
@@ -84,10 +84,10 @@ impl RunOptions {
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub(crate) struct DemoOptions {
-    /// How large the region is
+    /// Size of the region
     #[arg(long, value_name = "SCALE", default_value = "region")]
     pub(crate) scale: DemoScale,
-    /// Another number gives other people
+    /// Seed of the invented people
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub(crate) seed: u64,
     /// Folder for all files; it must be empty or missing [default: a new temporary folder, which is kept]
@@ -95,7 +95,7 @@ pub(crate) struct DemoOptions {
     pub(crate) dir: Option<PathBuf>,
 }
 
-/// How large the region of the demo is.
+/// The size of the region of the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DemoScale {
     /// One office with 300 positions

@@ -1,4 +1,4 @@
-//! The outbox: where the writer puts files, and what it last complained about.
+//! The outbox: the folder of the writer, with the reason of its last failure.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use tributary_connectors::files::{FileStore, Folder};
 use tributary_flow::whole_file::FileSink;
 use tributary_runtime::LogError;
 
-/// Brings what was decided so far to the disk.
+/// Writes everything so far to the disk.
 type Secure = dyn Fn() -> Result<(), LogError> + Send + Sync;
 
-/// The place for files to ESR.
+/// The folder for files to ESR.
 pub(crate) struct Outbox {
     store: Box<dyn FileStore>,
     secure: Box<Secure>,
@@ -18,8 +18,8 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// The outbox in `folder`, which is created when the first file comes. `secure` is called before each file: what
-    /// led to it, its number above all, must outlast a power cut if the file does.
+    /// The outbox in `folder`, which is created with the first file. `secure` is called before each file. The state
+    /// that led to the file, above all its number, must survive a power cut if the file does.
     pub(crate) fn new(folder: &Path, secure: impl Fn() -> Result<(), LogError> + Send + Sync + 'static) -> Self {
         let folder = Folder::new(folder);
         if let Err(error) = folder.remove_abandoned() {
@@ -28,7 +28,7 @@ impl Outbox {
         Self { store: Box::new(folder), secure: Box::new(secure), trouble: Mutex::new(None) }
     }
 
-    /// Why the last file could not be written, while it cannot.
+    /// Why the last file could not be written. `None` after a success.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

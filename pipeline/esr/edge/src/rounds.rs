@@ -1,8 +1,7 @@
-//! What the service does in each round: brings in files and snapshots that have settled, and the time; and what it
-//! reports.
+//! The rounds of the service: each publishes files and snapshots that have settled, and the time, and reports events.
 //!
-//! Several processes of one namespace share the work on Kafka. The one whose workers have the partition of arrived
-//! files runs the rounds.
+//! Several processes of one namespace share the work on Kafka. The process that owns the partition of arrived files
+//! runs the rounds.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -22,16 +21,16 @@ use crate::summary;
 /// What the rounds of one process remember.
 pub(crate) struct Rounds {
     sources: Sources,
-    /// Files that were sent, so that they are not sent again before the ledger knows them.
+    /// Files that were sent. They are not sent again before the ledger knows them.
     sent: HashMap<String, Fingerprint>,
-    /// When files are complete (D10).
+    /// Which files are complete (D10).
     inbox_settling: Settling,
     snapshot_settling: Settling,
-    /// The snapshot files as they were when they were last taken in.
+    /// The snapshot files at the last load.
     snapshot_taken: Option<Vec<FileEntry>>,
-    /// Decisions of an operator that are not carried out yet.
+    /// Decisions of an operator that are not published yet.
     decisions: Vec<(String, Decision)>,
-    /// The number of the next event to report, while this process has the report.
+    /// The number of the next event to report. `None` while another process has the report.
     next_event: Option<i64>,
 }
 
@@ -50,10 +49,10 @@ impl Rounds {
         }
     }
 
-    /// One round.
+    /// Runs one round.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] for what may pass.
+    /// [`Failure::Unfinished`] for a failure that the next round may fix.
     pub(crate) fn run(&mut self, exchange: &Exchange, round: Round) -> Result<(), Failure> {
         if round.is_first {
             self.sent.clear();
@@ -67,11 +66,12 @@ impl Rounds {
             self.take_snapshot(exchange, now),
             if round.is_clock_due { exchange.publish_schedule(now, &Clock { now }) } else { Ok(()) },
         ];
-        // One part's trouble does not stop the others: files that cannot be read do not stop the clock.
+        // A failure of one part does not stop the others: the clock continues if files cannot be read.
         parts.into_iter().collect()
     }
 
-    /// Carries out what an operator has decided. What does not fit is reported and dropped: the service continues.
+    /// Publishes the decisions of an operator. A decision that does not fit is reported and dropped, and the service
+    /// continues.
     fn decide(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
         while let Some((file_name, decision)) = self.decisions.pop() {
             match decide(&file_name, decision, now, exchange) {
@@ -86,7 +86,7 @@ impl Rounds {
         Ok(())
     }
 
-    /// Sends files that have settled. Those that come later in the order (D9) wait for the earlier ones.
+    /// Sends files that have settled. A later file in the order (D9) waits for the earlier ones.
     fn take_files(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
         let entries = self.sources.inbox_entries()?;
         let settled = self.inbox_settling.settled(&entries, Instant::now());
@@ -107,7 +107,7 @@ impl Rounds {
         self.sources.archive(exchange)
     }
 
-    /// Loads the snapshot when its files have changed and then settled.
+    /// Loads the snapshot after its files have changed and settled.
     fn take_snapshot(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
         let present = self.sources.snapshot_files()?;
         let is_settled = self.snapshot_settling.settled(&present, Instant::now()).len() == present.len();
@@ -122,12 +122,12 @@ impl Rounds {
             Err(SnapshotFailure::Unusable(error)) => tracing::warn!("the snapshot is not taken in: {error}"),
             Err(SnapshotFailure::Flow(failure)) => return Err(failure),
         }
-        // An unusable snapshot is read again when it has changed.
+        // An unusable snapshot is read again only after it has changed.
         self.snapshot_taken = Some(present);
         Ok(())
     }
 
-    /// Starts the report at what happens from now on.
+    /// Starts the report with the next event.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the workers do not answer.
@@ -136,14 +136,14 @@ impl Rounds {
         Ok(())
     }
 
-    /// Reports on standard error what has happened since the last round.
+    /// Reports the events since the last round on standard error.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the workers do not answer.
     pub(crate) fn report(&mut self, exchange: &Exchange) -> Result<(), Failure> {
         let first = self.next_event;
         let news = exchange.process.inspect(move |report: &Report| {
-            // What happened before the report came here was reported by the process that had it.
+            // Another process had the report before and has reported its events.
             let first = first.unwrap_or_else(|| report.next_sequence());
             (report.next_sequence(), report.events_since(first).cloned().collect::<Vec<_>>())
         })?;

@@ -1,4 +1,4 @@
-//! What this process brings into the flow: files of the inbox, the snapshot of TIS, decisions of an operator.
+//! The sources of the flow: files of the inbox, the snapshot of TIS, decisions of an operator.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use crate::baseline;
 use crate::configured::Configured;
 use crate::exchange::{Exchange, log_failure};
 
-/// Is in the state folder while the baseline is being loaded (D1).
+/// The file in the state folder that exists while the baseline is being loaded (D1).
 const BASELINE_MARKER: &str = "baseline-in-progress";
 
-/// Is in the state folder while the stages hold just what the last snapshot says.
+/// The file in the state folder that exists while the stages hold exactly the last snapshot.
 const KNOWN_LINES: &str = "snapshot-lines";
 
-/// Where the objects of TIS go.
+/// The topics of the objects of TIS.
 const TOPICS: Topics =
     Topics { posts: &topics::TIS_POST, placements: &topics::TIS_PLACEMENT, people: &topics::TIS_PERSON };
 
@@ -36,13 +36,13 @@ pub(crate) struct Sources {
     inbox_store: Box<dyn FileStore>,
     snapshot_folder: PathBuf,
     baseline_marker: PathBuf,
-    /// Only with the embedded log: in Kafka, others may write into the topics of TIS too.
+    /// Only with the embedded log. On Kafka, other programs may also write the topics of TIS.
     known_lines: Option<PathBuf>,
     inbox: Inbox,
 }
 
 impl Sources {
-    /// The sources that the settings name.
+    /// The configured sources.
     pub(crate) fn new(configured: &Configured, process: &dyn Process) -> Self {
         let offices = configured.settings.configuration.offices.keys().copied().collect();
         Self {
@@ -54,10 +54,10 @@ impl Sources {
         }
     }
 
-    /// What of the inbox's `entries` is new or has changed, beyond the ledger and what `sent` names.
+    /// Those of `entries` that are new or changed. Files in the ledger and in `sent` are known.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when the inbox cannot be read.
+    /// [`Failure::Unfinished`] when the ledger cannot be read.
     pub(crate) fn look(
         &mut self,
         exchange: &Exchange,
@@ -70,7 +70,8 @@ impl Sources {
         Ok(self.inbox.look(entries, &known))
     }
 
-    /// Publishes a file. `Ok(false)` when it is gone, or changed while it was read: the next look finds it as it is.
+    /// Publishes a file. `Ok(false)` when it is gone or changed during the read. The next listing then shows its new
+    /// state.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when it cannot be read or published.
@@ -110,7 +111,7 @@ impl Sources {
         }
         let processed = |entry: &LedgerEntry| entry.status == LedgerStatus::Processed;
         let ledger = ledger(exchange)?;
-        // A file must not leave before the ledger that knows it is on the disk.
+        // The ledger that knows a file must be on the disk before the file leaves the inbox.
         exchange.process.sync().map_err(log_failure)?;
         for entry in self.inbox_store.list().map_err(Failure::unfinished)? {
             let known = ledger.get(&entry.name).filter(|known| processed(known));
@@ -121,7 +122,7 @@ impl Sources {
         Ok(())
     }
 
-    /// Loads the snapshot: everything it holds, and the deletions that follow from it (D2).
+    /// Loads the snapshot with its deletions (D2).
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the snapshot cannot be read or published.
@@ -137,7 +138,7 @@ impl Sources {
         let held = held(exchange)?;
         let baseline = held.is_empty() || self.is_baseline_being_loaded(exchange)?;
         if baseline {
-            // A load that is interrupted continues as baseline.
+            // An interrupted load continues as baseline.
             self.note_baseline(true, now, exchange)?;
         }
         let known = match &self.known_lines {
@@ -171,7 +172,7 @@ impl Sources {
         Ok(self.baseline_marker.exists())
     }
 
-    /// Notes where the next process finds it whether the baseline is being loaded.
+    /// Notes whether the baseline is being loaded, where the next process finds the note.
     fn note_baseline(&self, is_loading: bool, now: TimestampMillis, exchange: &Exchange) -> Result<(), Failure> {
         if exchange.process.is_shared() {
             let mut output = exchange.output(now);
@@ -181,7 +182,8 @@ impl Sources {
         let noted = if is_loading {
             write_atomically(&self.baseline_marker, b"")
         } else {
-            // Without the marker, what a power cut takes of the baseline would come back as changes (D1).
+            // The sync comes before the removal of the marker. Without the marker, baseline records that a power cut
+            // has lost would be loaded as changes (D1).
             exchange.process.sync().map_err(log_failure)?;
             remove_durably(&self.baseline_marker)
         };
@@ -192,7 +194,7 @@ impl Sources {
         Failure::unfinished(format!("cannot write {}: {error}", self.baseline_marker.display()))
     }
 
-    /// The files of the inbox, as a listing shows them.
+    /// The listing of the inbox.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when it cannot be read.
@@ -200,7 +202,7 @@ impl Sources {
         self.inbox_store.list().map_err(Failure::unfinished)
     }
 
-    /// The files of the snapshot folder.
+    /// The listing of the snapshot folder.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when it cannot be read.
@@ -209,7 +211,7 @@ impl Sources {
     }
 }
 
-/// What a snapshot deletes, and when that is refused (D2).
+/// Which objects a snapshot deletes, and when that is refused (D2).
 fn deletions(settings: &configuration::Snapshot) -> Deletions {
     Deletions {
         from_full_snapshots: settings.content == SnapshotContent::Full,
@@ -226,10 +228,10 @@ fn known_lines_failure(path: &Path, error: &std::io::Error) -> Failure {
 /// Why a snapshot was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SnapshotFailure {
-    /// It cannot be used as it is: it is incomplete or unreadable. The flow continues with what it holds.
+    /// The snapshot is incomplete or cannot be read. The flow continues with the objects that it holds.
     #[error("{0}")]
     Unusable(#[from] SnapshotError),
-    /// The flow cannot go on.
+    /// The flow cannot continue.
     #[error("{0}")]
     Flow(#[from] Failure),
 }
@@ -247,7 +249,7 @@ impl From<LoadError> for SnapshotFailure {
 /// Publishes the decision of an operator about a file, after checking that it can have an effect (D10, D12).
 ///
 /// # Errors
-/// [`Failure::Refused`] when it cannot.
+/// [`Failure::Refused`] when it can have no effect.
 pub(crate) fn decide(
     file_name: &str,
     decision: Decision,
@@ -278,7 +280,7 @@ pub(crate) fn decide(
     exchange.publish_record(&topics::INBOUND, file_name.as_bytes(), now, &record)
 }
 
-/// What the ledger of arrived files tells, seen by `visit`.
+/// What `visit` returns for the ledger of arrived files.
 fn of_ledger<T: Send + 'static>(
     exchange: &Exchange,
     visit: impl Fn(&Inbound) -> Vec<(String, T)> + Send + Sync + 'static,
@@ -293,8 +295,8 @@ fn ledger(exchange: &Exchange) -> Result<HashMap<String, LedgerEntry>, Failure> 
     of_ledger(exchange, |inbound| inbound.ledger().map(|(name, entry)| (name.to_owned(), entry.clone())).collect())
 }
 
-/// Files that need not be sent: those of the ledger, without those whose sending was interrupted and parked ones that
-/// were accepted but not sent again yet.
+/// Files that need not be sent. These are the files of the ledger, except interrupted ones and accepted parked ones
+/// that were not sent again yet.
 fn known_files(exchange: &Exchange) -> Result<HashMap<String, Fingerprint>, Failure> {
     of_ledger(exchange, |inbound| {
         let is_known = |entry: &LedgerEntry| match entry.status {
@@ -316,8 +318,8 @@ fn fingerprint(entry: &FileEntry) -> Fingerprint {
     Fingerprint { size: entry.size, modified }
 }
 
-/// What the `tis` stages hold. Where other processes have some of them, or something is still to be read, the topics
-/// tell what they will hold (D2).
+/// The objects that the `tis` stages hold. If other processes own some stages, or records are still unprocessed, the
+/// topics say what the stages will hold (D2).
 fn held(exchange: &Exchange) -> Result<Held, Failure> {
     let process = &exchange.process;
     if !process.is_shared() || process.is_idle().map_err(log_failure)? {

@@ -1,4 +1,4 @@
-//! What came of a batch: collected from the stages, as one document for programs.
+//! The result of a batch, collected from the stages, as one document for programs.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,21 +14,21 @@ use tributary_flow::{Failure, table};
 
 use crate::exchange::Exchange;
 
-/// What came of a batch.
+/// The result of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Summary {
-    /// The moment as of which it ran.
+    /// The time as of which the batch ran.
     pub(crate) now: Timestamp,
-    /// Files from ESR that are new in this run.
+    /// The files from ESR that are new in this batch.
     pub(crate) inbound: Vec<InboundFile>,
-    /// Files for ESR that were written in this run.
+    /// The files for ESR that were written in this batch.
     pub(crate) outbound: Vec<OutboundFile>,
-    /// Each office as it is now.
+    /// The current state of each office.
     pub(crate) offices: BTreeMap<String, OfficeFigures>,
-    /// All applicant records, where they were asked for.
+    /// All applicant records, if the operator asked for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) records: Option<Vec<ApplicantLine>>,
-    /// What a person should see.
+    /// What the operator should see.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -39,20 +39,20 @@ pub(crate) struct InboundFile {
     pub(crate) name: String,
     /// `processed`, `parked`, `refused` or `ignored`.
     pub(crate) status: &'static str,
-    /// Lines received by record type.
+    /// The number of received lines by record type.
     pub(crate) received: BTreeMap<String, i64>,
-    /// Lines accepted by record type.
+    /// The number of accepted lines by record type.
     pub(crate) accepted: BTreeMap<String, i64>,
-    /// Lines rejected.
+    /// The rejected lines.
     pub(crate) rejected: Vec<RejectedLine>,
 }
 
-/// A line of a file from ESR that was rejected.
+/// A rejected line of a file from ESR.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RejectedLine {
     /// Its number, from 1.
     pub(crate) line: i32,
-    /// The column to blame, from 1; 0 for the whole line.
+    /// The wrong column, from 1. 0 for the whole line.
     pub(crate) column: i32,
     /// What is wrong.
     pub(crate) reason: String,
@@ -70,70 +70,70 @@ pub(crate) struct OutboundFile {
     pub(crate) office: String,
     /// Its number.
     pub(crate) number: i64,
-    /// Rows between header and trailer.
+    /// The number of rows between header and trailer.
     pub(crate) rows: i64,
-    /// Rows by their type, where a file has several.
+    /// The number of rows by their type, if a file has several types.
     #[serde(skip)]
     pub(crate) types: BTreeMap<String, u64>,
 }
 
-/// One office in figures.
+/// The numbers of one office.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct OfficeFigures {
-    /// Positions that ESR has reported, deleted ones included.
+    /// Positions that ESR has reported, also deleted ones.
     pub(crate) positions: u64,
     /// Positions that ESR has not deleted: `matched` and `unmatched` together.
     pub(crate) live: u64,
     /// Positions with a post.
     pub(crate) matched: u64,
-    /// Positions without one.
+    /// Positions without a post.
     pub(crate) unmatched: u64,
-    /// Applicant records by their state now.
+    /// Applicant records by their current state.
     pub(crate) applicants: ApplicantFigures,
-    /// Notification rows of this run by type.
+    /// Notification rows of this batch by type.
     pub(crate) notifications: BTreeMap<String, u64>,
 }
 
-/// Applicant records by state (5.2).
+/// The numbers of applicant records by state (5.2).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct ApplicantFigures {
-    /// Wait for their window or for room in a file.
+    /// Records that wait for their window or for room in a file.
     pub(crate) to_export: u64,
-    /// In a file that is not yet at its destination.
+    /// Records in a file that is not written yet.
     pub(crate) pending: u64,
-    /// Exported.
+    /// Exported records.
     pub(crate) exported: u64,
-    /// Lack a mandatory field.
+    /// Records that lack a mandatory field.
     pub(crate) invalid_data: u64,
-    /// Withdrawn before they were exported.
+    /// Records withdrawn before they were exported.
     pub(crate) deleted_before_export: u64,
-    /// Their window has passed.
+    /// Records whose window has passed.
     pub(crate) missed_window: u64,
 }
 
 /// An applicant record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct ApplicantLine {
-    /// The placement.
+    /// The id of the placement.
     pub(crate) placement_id: i64,
-    /// The position.
+    /// The id of the position.
     pub(crate) position_id: i64,
-    /// The trainee.
+    /// The id of the trainee.
     pub(crate) trainee_id: i64,
-    /// The office.
+    /// The code of the office.
     pub(crate) office: String,
     /// Its state.
     pub(crate) status: &'static str,
-    /// Why it stands there, or what was left blank.
+    /// Why it has this state, or what was left blank.
     pub(crate) reason: Option<String>,
-    /// The file that it went into.
+    /// The file that contains it.
     pub(crate) file: Option<String>,
 }
 
 /// The notification types of the daily file (6.1).
 pub(crate) const NOTIFICATION_TYPES: [&str; 4] = ["1", "2", "4", "5"];
 
-/// The number that the next event gets: where a batch begins.
+/// The number of the next event, with which a batch starts.
 ///
 /// # Errors
 /// [`Failure::Unfinished`] when the workers do not answer.
@@ -142,7 +142,7 @@ pub(crate) fn next_event(exchange: &Exchange) -> Result<i64, Failure> {
     Ok(sequences.into_iter().max().unwrap_or_default())
 }
 
-/// Collects the summary of everything since the event `first_event`; `own_warnings` are those of the sources.
+/// Collects the summary of the events from `first_event` on. `own_warnings` are those of the sources.
 ///
 /// # Errors
 /// [`Failure::Unfinished`] when the workers do not answer.
@@ -171,7 +171,7 @@ pub(crate) fn collect(
             Event::File(event) => add_inbound(&mut summary.inbound, &mut inbound_at, event),
         }
     }
-    // Partitions of the writer work side by side; files are listed by type and number.
+    // Partitions of the writer work in parallel. The list is sorted by type and number.
     summary.outbound.sort_by(|one, other| place(one).cmp(&place(other)));
     count_notifications(&mut summary);
     summary.warnings.extend(dead_letters(exchange));
@@ -179,14 +179,14 @@ pub(crate) fn collect(
     Ok(summary)
 }
 
-/// Equal warnings as one with their number, where the first stood: what a placement lacks, for one, is missed by each
-/// of its applicant records.
+/// Lists equal warnings once, with their number, at the position of the first. For example, each applicant record of a
+/// placement reports what the placement lacks.
 fn once_each(warnings: Vec<String>) -> Vec<String> {
     let mut counts: HashMap<String, u64> = HashMap::new();
     for warning in &warnings {
         *counts.entry(warning.clone()).or_default() += 1;
     }
-    // A count is taken out where its warning stands first, so that the others find none.
+    // The first warning takes the count, so that its duplicates find none.
     let mut text = |warning: String| match counts.remove(&warning)? {
         1 => Some(warning),
         count => Some(format!("{warning} ({count} times)")),
@@ -212,12 +212,12 @@ fn outbound(event: FileEvent) -> OutboundFile {
     }
 }
 
-/// Confirmations first, then as the runs follow each other.
+/// Sorts confirmations first, then the files in the order of the runs.
 fn place(file: &OutboundFile) -> (bool, &str, i64, &str) {
     (file.kind != FileKind::Rtc.symbol(), &file.kind, file.number, &file.name)
 }
 
-/// A file has one entry, with what became of it last.
+/// Adds or replaces the entry of a file. Only the last event of a file counts.
 fn add_inbound(files: &mut Vec<InboundFile>, at: &mut HashMap<String, usize>, event: FileEvent) {
     let status = match event.status {
         FileStatus::Processed => "processed",
@@ -255,7 +255,7 @@ fn offices(exchange: &Exchange) -> Result<BTreeMap<String, OfficeFigures>, Failu
         for (_, position) in positions.positions() {
             let office = figures.entry(position.office.clone()).or_default();
             office.positions += 1;
-            // Live is what ESR has not deleted, also without a DPN: such a position is unmatched (R3, D5).
+            // A position that ESR has not deleted is live, also without a DPN. It is then unmatched (R3, D5).
             office.live += u64::from(!position.deleted);
             office.matched += u64::from(position.is_matched());
         }

@@ -6,13 +6,13 @@ use tributary_flow::table;
 
 use crate::summary::{InboundFile, NOTIFICATION_TYPES, OfficeFigures, OutboundFile, Summary};
 
-/// So many of a kind are listed; the others are counted.
+/// The number of entries of a kind that are listed. The others are only counted.
 const LISTED: usize = 12;
 
-/// Width to which long texts are cut in lists.
+/// The width of long lines in lists, in characters.
 const WIDTH: usize = 100;
 
-/// The whole summary.
+/// The complete summary.
 pub(crate) fn summary(summary: &Summary) -> String {
     let mut text = format!("Exchange as of {}\n\n", summary.now);
     text.push_str(&offices(summary));
@@ -23,7 +23,7 @@ pub(crate) fn summary(summary: &Summary) -> String {
     text
 }
 
-/// A table with one line per office, and their sum when there are several.
+/// A table with one line for each office, and their sum if there are several.
 pub(crate) fn offices(summary: &Summary) -> String {
     let mut rows: Vec<Vec<String>> = summary.offices.iter().map(|(name, figures)| office_row(name, figures)).collect();
     if rows.len() > 1 {
@@ -151,7 +151,7 @@ fn records(summary: &Summary) -> String {
     text
 }
 
-/// The warnings, as far as they fit.
+/// The first warnings, and the number of the others.
 pub(crate) fn warnings(warnings: &[String]) -> String {
     if warnings.is_empty() {
         return String::new();
