@@ -1,5 +1,5 @@
-//! Writes the days of a sample region, each into a folder of its own (`first`, `second`, `peak`, with `inbox` and `tis`
-//! in it), and says how much there is of what and as of when to run each day.
+//! Writes the days of a sample region. Each day has its own folder (`first`, `second`, `peak`) with `inbox` and `tis`.
+//! Prints the amounts of each day and the time as of which to run it.
 //!
 //! `cargo run --release -p tributary-esr-sample --example write_days -- national 1 /tmp/region`
 

@@ -1,4 +1,4 @@
-//! What happens on a later day: to posts, placements and people in TIS, to positions in ESR.
+//! The changes of a later day: of posts, placements and people in TIS, and of positions in ESR.
 
 use std::collections::BTreeSet;
 
@@ -9,23 +9,23 @@ use crate::region::Region;
 /// A day of changes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Day {
-    /// In days after the first day.
+    /// The day, in days after the first day.
     pub(crate) today: i32,
-    /// The day of the run before; what was in its window has been exported.
+    /// The day of the previous run. Placements in its window have been exported.
     pub(crate) last_run: i32,
     pub(crate) rmc_records: usize,
     pub(crate) tis_changes: usize,
 }
 
-/// What the day has touched.
+/// What the day has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
     /// Positions for the RMC files, by index.
     pub(crate) positions: BTreeSet<u32>,
-    /// Placements changed or added.
+    /// Changed or added placements.
     placements: BTreeSet<u32>,
     people: BTreeSet<u32>,
-    /// Number of changes in TIS.
+    /// The number of changes in TIS.
     pub(crate) tis_changes: usize,
 }
 
@@ -35,7 +35,7 @@ fn part(total: usize, percent: usize) -> usize {
 }
 
 impl Region {
-    /// Carries out the changes of a day.
+    /// Makes the changes of a day.
     pub(crate) fn change(&mut self, day: Day) -> Touched {
         let mut touched = Touched::default();
         let total = day.tis_changes;
@@ -53,7 +53,7 @@ impl Region {
         touched
     }
 
-    /// Chooses `count` of the placements that this day has not touched yet, and marks them.
+    /// Chooses `count` of the placements that this day has not changed yet, and marks them as changed.
     fn take(&mut self, candidates: Vec<u32>, count: usize, touched: &mut Touched) -> Vec<u32> {
         let untouched = candidates.into_iter().filter(|index| !touched.placements.contains(index)).collect();
         let chosen = self.rng.choose(untouched, count);
@@ -62,8 +62,8 @@ impl Region {
         chosen
     }
 
-    /// New posts: every other one has the number of a position that has waited for it (type 5, D32),
-    /// the others get their position today. Each gets its first trainee.
+    /// Adds posts, each with its first trainee. Every other post has the number of a position that waited for it (type
+    /// 5, D32). The others get their position today.
     fn add_posts(&mut self, day: Day, count: usize, touched: &mut Touched) {
         let waiting = self.select_positions(|position| position.live() && position.post == NO_POST);
         let waiting = self.rng.choose(waiting, count.div_ceil(2));
@@ -88,7 +88,7 @@ impl Region {
         }
     }
 
-    /// Adds an approved placement of someone of the office.
+    /// Adds an approved placement of a person of the office.
     fn add_starter(&mut self, post: u32, start: i32, touched: &mut Touched) {
         let office = self.posts[post as usize].office();
         let first: usize = (0..office).map(|before| self.profile.share(self.profile.people, before)).sum();
@@ -99,8 +99,8 @@ impl Region {
         touched.tis_changes += 1;
     }
 
-    /// Posts with a present holder get another suffix and thus another number (section 4.5). For every
-    /// other one the trust has changed its positions, too (R6).
+    /// Gives posts with a present holder another suffix and so another number (section 4.5). For every other post, the
+    /// trust has changed its positions too (R6).
     fn renumber_posts(&mut self, day: Day, count: usize, touched: &mut Touched) {
         let bucket = self.bucket_post;
         let held = self.select(|placement| {
@@ -130,8 +130,7 @@ impl Region {
         }
     }
 
-    /// Placements that the run before has exported start on another day (type 4), half of them with
-    /// the same length as before.
+    /// Moves the start of placements that the previous run has exported (type 4). Half of them keep their length.
     fn move_starts(&mut self, day: Day, count: usize, touched: &mut Touched) {
         let exported = self.exportable(day.today + 3, day.last_run + 90);
         for index in self.take(exported, count, touched) {
@@ -145,7 +144,7 @@ impl Region {
         }
     }
 
-    /// Present placements end earlier or later than planned.
+    /// Moves the end of present placements.
     fn move_ends(&mut self, day: Day, count: usize, touched: &mut Touched) {
         let present = self.select(|placement| {
             placement.counts()
@@ -159,7 +158,7 @@ impl Region {
         }
     }
 
-    /// Present placements turn out to have ended yesterday (T1c).
+    /// Ends present placements yesterday (T1c).
     fn end_placements(&mut self, day: Day, count: usize, touched: &mut Touched) {
         let present =
             self.select(|placement| placement.counts() && placement.from < day.today - 30 && placement.to > day.today);
@@ -168,7 +167,7 @@ impl Region {
         }
     }
 
-    /// Deletes exported placements (type 2) and others.
+    /// Deletes exported placements (type 2) and other placements.
     fn delete_placements(&mut self, day: Day, exported: usize, others: usize, touched: &mut Touched) {
         let candidates = self.exportable(day.today + 3, day.last_run + 90);
         let mut chosen = self.take(candidates, exported, touched);
@@ -200,7 +199,7 @@ impl Region {
         }
     }
 
-    /// Fills in missing dates of birth, first of those who start soon, and corrects contact details.
+    /// Adds missing dates of birth, first of people who start soon, and corrects contact details.
     fn correct_people(&mut self, day: Day, count: usize, touched: &mut Touched) {
         let soon = self.exportable(day.today + 2, day.today + 90);
         let mut incomplete: Vec<u32> = soon
@@ -222,8 +221,8 @@ impl Region {
         touched.tis_changes += touched.people.len();
     }
 
-    /// New placements: most follow a present holder on the day after his or her last one (T1d), some
-    /// are entered too late for the window (D25).
+    /// Adds placements. Most start on the day after the last day of a present holder (T1d). Some are entered too late
+    /// for the window (D25).
     fn add_placements(&mut self, day: Day, count: usize, touched: &mut Touched) {
         let ending = self.select(|placement| {
             placement.counts()

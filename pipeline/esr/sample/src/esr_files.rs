@@ -1,4 +1,4 @@
-//! The files that ESR sends: RMF and RMC, one per office (sections 2 and 3 of the domain).
+//! The files that ESR sends: RMF and RMC, one for each office (sections 2 and 3 of the domain).
 
 use std::fmt::Display;
 use std::fs::{self, File};
@@ -34,7 +34,7 @@ fn compact(date: Date) -> impl Display {
     date.strftime("%Y%m%d")
 }
 
-/// An inbound file under construction; it appears under its name when it is whole.
+/// An unfinished inbound file. It appears under its name when it is complete.
 pub(crate) struct EsrFile<'a> {
     folder: &'a Path,
     name: String,
@@ -43,7 +43,7 @@ pub(crate) struct EsrFile<'a> {
 }
 
 impl<'a> EsrFile<'a> {
-    /// Begins a file with its header.
+    /// Starts a file with its header.
     pub(crate) fn create(folder: &'a Path, heading: &Heading) -> io::Result<EsrFile<'a>> {
         let name = heading.file_name();
         let out = BufWriter::with_capacity(1 << 18, File::create(temporary(folder, &name))?);
@@ -55,14 +55,14 @@ impl<'a> EsrFile<'a> {
         Ok(file)
     }
 
-    /// Writes one line as it is.
+    /// Writes one line unchanged.
     pub(crate) fn line(&mut self, text: impl Display) -> io::Result<()> {
         self.lines += 1;
         writeln!(self.out, "{text}")
     }
 
-    /// Writes the POS and the POR line of a position. `full` leaves the indicator of a live position
-    /// blank for some, as full files do.
+    /// Writes the POS and the POR line of a position. With `full`, some live positions have a blank indicator, as in
+    /// full files of ESR.
     pub(crate) fn position(&mut self, position: &Position, full: bool) -> io::Result<()> {
         let Position { id, number, dpn, .. } = *position;
         let site = Site(dpn.site);
@@ -93,7 +93,7 @@ impl<'a> EsrFile<'a> {
         ))
     }
 
-    /// Writes the ASG group of a trainee in a position; `absent` adds an absence.
+    /// Writes the ASG group of a trainee in a position. `absent` adds an absence.
     pub(crate) fn trainee(
         &mut self,
         first_day: Date,
@@ -141,10 +141,10 @@ impl<'a> EsrFile<'a> {
         Ok(())
     }
 
-    /// Writes the lines that are bad on purpose; returns how many.
+    /// Writes the intentionally bad lines and returns their number.
     pub(crate) fn bad_lines(&mut self, office: usize) -> io::Result<usize> {
         let code = OFFICES[office].code;
-        // One column short; a type that does not exist; a DPN over 30 characters; a number that is none.
+        // A missing column; an unknown record type; a DPN over 30 characters; a number with a letter.
         self.line(format_args!("POS,9000001,,\"C\",\"39000001\",\"Medical and Dental\",\"Specialty Registrar\""))?;
         self.line(format_args!("XYZ,9000002,\"no such record type\""))?;
         self.line(format_args!(
@@ -158,7 +158,7 @@ impl<'a> EsrFile<'a> {
         Ok(4)
     }
 
-    /// Writes the trailer and gives the file its name.
+    /// Writes the trailer and renames the file to its final name.
     pub(crate) fn finish(mut self) -> io::Result<(String, usize)> {
         writeln!(self.out, "TRL,{}", self.lines + 1)?;
         self.out.flush()?;
@@ -167,13 +167,13 @@ impl<'a> EsrFile<'a> {
     }
 }
 
-/// The name of a file that is not whole yet.
+/// The name of an unfinished file.
 pub(crate) fn temporary(folder: &Path, name: &str) -> std::path::PathBuf {
     folder.join(format!(".{name}.part"))
 }
 
-/// A position title. That of the very first position ends in a backslash, which is an ordinary
-/// character although the closing quote follows (D3).
+/// A position title. The title of the very first position ends in a backslash. That is an ordinary character although
+/// the closing quote follows (D3).
 struct Title {
     role: &'static str,
     area: &'static str,
@@ -183,7 +183,7 @@ struct Title {
 
 impl Display for Title {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Long names of areas stay out of the titles of 60 characters.
+        // A title has at most 60 characters, so long names of areas are left out.
         out.write_str(self.role)?;
         if self.role.len() + self.area.len() < 50 {
             write!(out, " {}", self.area)?;

@@ -1,9 +1,9 @@
-//! Deterministic sample data: the files of an invented region, for the demo, the tests and the
-//! benchmark. The same scale, seed and first day give the same bytes everywhere.
+//! Deterministic sample data: the files of an invented region, for the demo, the tests and the benchmark. The same
+//! scale, seed and first day always produce the same bytes.
 //!
-//! What is here: the state of the region ([`SampleRegion`]), the changes of later days, and the writers
-//! of what ESR and TIS would send. What is not: any reading of files, and any rule of the exchange; the
-//! rules cited are those that a detail of the data puts to the test.
+//! This crate holds the state of the region ([`SampleRegion`]), the changes of later days, and the writers of the files
+//! of ESR and TIS. It reads no files and has no rule of the exchange. Comments cite the rules that a detail of the data
+//! tests.
 
 mod changes;
 mod esr_files;
@@ -32,34 +32,34 @@ use names::OFFICES;
 use region::Region;
 pub use scale::Scale;
 
-/// An invented region that can write what ESR and TIS send on its days.
+/// An invented region that writes the files that ESR and TIS send on its days.
 ///
-/// The days come in order: first, second, peak. A day left out is one on which nothing changed.
+/// The days have an order: first, second, peak. On a skipped day nothing changes.
 #[derive(Debug)]
 pub struct SampleRegion {
     region: Region,
     offices: Vec<&'static str>,
-    /// Number of the next file of each office.
+    /// The number of the next file of each office.
     next_number: u32,
-    /// The day written last, in days after the first.
+    /// The last written day, in days after the first.
     last_day: i32,
 }
 
-/// What writing a day has produced.
+/// The result of writing a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// When to run the exchange: 14:30 London time of that day.
+    /// The time of the exchange: 14:30 London time on that day.
     pub now: Timestamp,
     /// Names of the files, inbound files first.
     pub files: Vec<String>,
-    /// How much there is in them.
+    /// The amounts in the files.
     pub counts: Counts,
 }
 
-/// Amounts of a day.
+/// The amounts of a day.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Positions that ESR has reported so far, deleted ones included.
+    /// Positions that ESR has reported so far, also deleted ones.
     pub positions: usize,
     /// Posts in the snapshot.
     pub posts: usize,
@@ -67,62 +67,61 @@ pub struct Counts {
     pub people: usize,
     /// Placements in the snapshot.
     pub placements: usize,
-    /// POS and POR lines in the files of the day, without the bad ones.
+    /// POS and POR lines in the files of the day, without bad lines.
     pub position_records: usize,
-    /// Lines in the inbound files of the day, headers and trailers included.
+    /// Lines in the inbound files of the day, with headers and trailers.
     pub lines: usize,
-    /// Lines that are bad on purpose.
+    /// Intentionally bad lines.
     pub bad_lines: usize,
-    /// Changes in TIS since the day before.
+    /// Changes in TIS since the previous day.
     pub tis_changes: usize,
-    /// Pairs of a placement that counts and a live position whose start comes into the window of A5 on
-    /// exactly this day, those of people with incomplete data included.
+    /// Pairs of a counting placement and a live position that enter the window of A5 on exactly this day. People with
+    /// incomplete data are included.
     pub coming_into_window: usize,
 }
 
 impl SampleRegion {
-    /// A region of that scale; `first_day` is the date of its full files and first snapshot.
+    /// A region of this scale. `first_day` is the date of its full files and its first snapshot.
     pub fn new(scale: Scale, seed: u64, first_day: Date) -> SampleRegion {
         let region = Region::new(scale, seed, first_day);
         let offices = OFFICES[..region.profile.offices].iter().map(|office| office.code).collect();
         SampleRegion { region, offices, next_number: 1, last_day: 0 }
     }
 
-    /// The codes of its offices.
+    /// The codes of the offices.
     pub fn offices(&self) -> &[&str] {
         &self.offices
     }
 
-    /// Writes an RMF of every office into `inbox` and the first snapshot into `tis`; makes the folders.
+    /// Writes an RMF of every office into `inbox` and the first snapshot into `tis`. Creates the folders.
     ///
     /// # Errors
-    /// Whatever writing into the folders yields.
+    /// The error of writing into the folders.
     pub fn write_first_day(&mut self, inbox: &Path, tis: &Path) -> io::Result<Written> {
         self.write(inbox, tis, 0, None, 0)
     }
 
-    /// Changes the region, then writes an RMC of every office with the changed positions, and the whole
-    /// new snapshot in place of the one before.
+    /// Changes the region. Then writes an RMC of every office with the changed positions, and replaces the snapshot.
     ///
     /// # Errors
-    /// Whatever writing into the folders yields.
+    /// The error of writing into the folders.
     pub fn write_second_day(&mut self, inbox: &Path, tis: &Path) -> io::Result<Written> {
         let profile = self.region.profile;
         self.write_changes(inbox, tis, 1, profile.rmc_records, profile.tis_changes)
     }
 
-    /// Writes the day on which the starters of the rotation day come into the window (at national scale
-    /// 40,000 applicants), with a tenth of the other changes of the second day.
+    /// Writes the day on which the starters of the rotation day enter the window (at national scale 40,000 applicants),
+    /// with a tenth of the other changes of the second day.
     ///
     /// # Errors
-    /// Whatever writing into the folders yields.
+    /// The error of writing into the folders.
     pub fn write_peak_day(&mut self, inbox: &Path, tis: &Path) -> io::Result<Written> {
         let profile = self.region.profile;
         let (records, changes) = (profile.rmc_records / 10, profile.tis_changes / 10);
         self.write_changes(inbox, tis, self.peak_offset(), records, changes)
     }
 
-    /// A start on the rotation day is less than 13 weeks away from 90 days before (A5).
+    /// 90 days before the rotation day, a start on that day is less than 13 weeks away (A5).
     fn peak_offset(&self) -> i32 {
         self.region.rotation - 90
     }
@@ -140,7 +139,7 @@ impl SampleRegion {
         self.write(inbox, tis, today, Some(&touched.positions), touched.tis_changes)
     }
 
-    /// Writes full files, or those with the `changed` positions, and the snapshot.
+    /// Writes full files, or files with the `changed` positions, and the snapshot.
     fn write(
         &mut self,
         inbox: &Path,
@@ -185,7 +184,7 @@ impl SampleRegion {
 }
 
 impl Region {
-    /// Indexes of the changed positions, or of all, per office.
+    /// Indexes of the changed positions, or of all positions, by office.
     fn positions_by_office(&self, changed: Option<&BTreeSet<u32>>) -> Vec<Vec<u32>> {
         let mut lists = vec![Vec::new(); self.profile.offices];
         let mut add = |index: u32| lists[self.positions[index as usize].office()].push(index);

@@ -1,16 +1,16 @@
-//! What the region is made of, held compactly: numbers and flags only. Texts are derived when a
-//! file is written, so that national scale takes some ten megabytes.
+//! The compact state of the region: numbers and flags only. Texts are derived when a file is written, so national scale
+//! needs only tens of megabytes.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
 
 use crate::names::{GRADES, OFFICES, PLACES, SPECIALTIES, SUFFIXES};
 
-/// Sites of each office.
+/// The number of sites of each office.
 pub(crate) const SITES_PER_OFFICE: usize = 24;
-/// Stands for a position whose number is that of no post.
+/// Marks a position whose number belongs to no post.
 pub(crate) const NO_POST: u32 = u32::MAX;
-/// Stands for a placement without end date (D15).
+/// Marks a placement without end date (D15).
 pub(crate) const OPEN_END: i32 = i32::MAX;
 
 /// A national post number by its parts (section 4.5 of the domain).
@@ -27,7 +27,7 @@ impl std::fmt::Display for PostNumber {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let site = Site(self.site);
         out.write_str(OFFICES[site.office()].prefix)?;
-        // Some numbers name the site instead of giving its code, as in real data.
+        // Some numbers contain the name of the site and not its code, as in real data.
         if self.site % 12 == 11 {
             write!(out, "/{}{}", PLACES[site.within()].to_uppercase(), site.office())?;
         } else {
@@ -43,17 +43,17 @@ impl std::fmt::Display for PostNumber {
     }
 }
 
-/// A site; displays as its code. The first three characters are the code of its trust.
+/// A site, displayed as its code. The first three characters are the code of its trust.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Site(pub(crate) u16);
 
 impl Site {
-    /// Index of its office.
+    /// The index of its office.
     pub(crate) fn office(self) -> usize {
         usize::from(self.0) / SITES_PER_OFFICE
     }
 
-    /// Index within its office.
+    /// The index within its office.
     pub(crate) fn within(self) -> usize {
         usize::from(self.0) % SITES_PER_OFFICE
     }
@@ -63,12 +63,12 @@ impl Site {
         [b'Z', b'A' + self.office() as u8, b'A' + (self.within() / 3) as u8]
     }
 
-    /// Name of the trust's place.
+    /// The name of the trust's place.
     pub(crate) fn trust_place(self) -> &'static str {
         PLACES[self.within() / 3 * 3]
     }
 
-    /// Name of the site's own place.
+    /// The name of the site's own place.
     pub(crate) fn place(self) -> &'static str {
         PLACES[self.within()]
     }
@@ -95,7 +95,7 @@ pub(crate) enum PostStatus {
 pub(crate) struct Post {
     pub(crate) number: PostNumber,
     pub(crate) status: PostStatus,
-    /// Live positions that carry its number.
+    /// The number of live positions with its number.
     pub(crate) live_positions: u8,
 }
 
@@ -110,13 +110,13 @@ pub(crate) struct Position {
     pub(crate) id: u32,
     pub(crate) number: u32,
     pub(crate) dpn: PostNumber,
-    /// Index of the post with that number, or [`NO_POST`].
+    /// The index of the post with that number, or [`NO_POST`].
     pub(crate) post: u32,
     pub(crate) lead: bool,
     pub(crate) deleted: bool,
-    /// The trust has cleared the DPN (D5).
+    /// Whether the trust has cleared the DPN (D5).
     pub(crate) cleared: bool,
-    /// Raised with every change of its title.
+    /// The number of changes of its title.
     pub(crate) revision: u8,
 }
 
@@ -133,13 +133,13 @@ impl Position {
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flaws and flags, not states of one thing")]
 pub(crate) struct Person {
-    /// Everything about the person that never changes derives from this.
+    /// Everything about the person that never changes is derived from this key.
     pub(crate) key: u64,
     pub(crate) no_birth_date: bool,
     pub(crate) unknown_gmc: bool,
     pub(crate) dentist: bool,
     pub(crate) bad_postcode: bool,
-    /// Raised with every correction of the contact details.
+    /// The number of corrections of the contact details.
     pub(crate) revision: u8,
 }
 
@@ -147,27 +147,27 @@ pub(crate) struct Person {
 #[expect(clippy::struct_excessive_bools, reason = "independent flaws and flags, not states of one thing")]
 pub(crate) struct Placement {
     pub(crate) id: u32,
-    /// Index of the person.
+    /// The index of the person.
     pub(crate) trainee: u32,
-    /// Index of the post.
+    /// The index of the post.
     pub(crate) post: u32,
-    /// Days after the first day.
+    /// The first day, in days after the first day of the region.
     pub(crate) from: i32,
-    /// Last day, in days after the first day, or [`OPEN_END`].
+    /// The last day, in days after the first day of the region, or [`OPEN_END`].
     pub(crate) to: i32,
-    /// Tenths of whole time.
+    /// The whole-time equivalent, in tenths.
     pub(crate) tenths: u8,
-    /// Index into [`crate::names::PLACEMENT_TYPES`].
+    /// The index into [`crate::names::PLACEMENT_TYPES`].
     pub(crate) kind: u8,
     pub(crate) draft: bool,
     pub(crate) no_site: bool,
-    /// TIS says that it was exported already (D14).
+    /// Whether TIS says that it was exported before (D14).
     pub(crate) exported_before: bool,
     pub(crate) deleted: bool,
 }
 
 impl Placement {
-    /// A8 and A7: a type that counts, and approved.
+    /// Whether it is approved (A7) and of a type that counts (A8).
     pub(crate) fn counts(&self) -> bool {
         !self.deleted && !self.draft && usize::from(self.kind) < crate::names::COUNTED_TYPES
     }

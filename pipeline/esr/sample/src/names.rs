@@ -1,13 +1,13 @@
-//! The word lists of the invented region: offices (real interface codes, section 10.2 of the
-//! domain), everything else made up so that nobody can take it for a real person or place.
+//! The word lists of the invented region. The offices have real interface codes (section 10.2 of the domain).
+//! Everything else is invented, so that nobody takes it for a real person or place.
 
 /// An office of the interface.
 pub(crate) struct Office {
-    /// Code in file names.
+    /// The code in file names.
     pub(crate) code: &'static str,
-    /// First part of its national post numbers (KSS posts carry `LDN`).
+    /// The first part of its national post numbers. KSS posts have `LDN`.
     pub(crate) prefix: &'static str,
-    /// Name of the TIS local office, the owner of its posts.
+    /// The name of the TIS local office that owns its posts.
     pub(crate) owner: &'static str,
 }
 
@@ -15,7 +15,7 @@ const fn office(code: &'static str, prefix: &'static str, owner: &'static str) -
     Office { code, prefix, owner }
 }
 
-/// All 13 offices; the smaller scales use the first ones.
+/// All 13 offices. The smaller scales use the first ones.
 pub(crate) const OFFICES: [Office; 13] = [
     office("EOE", "EOE", "East of England"),
     office("LDN", "LDN", "South London"),
@@ -101,7 +101,7 @@ pub(crate) const GRADES: [(&str, &str, &str, &str); 7] = [
 /// Suffixes of post numbers: none, academic, military, supernumerary.
 pub(crate) const SUFFIXES: [&str; 4] = ["", "A", "M", "S"];
 
-/// Placement types that count (A8), then those that do not.
+/// Placement types: first those that count (A8), then the others.
 pub(crate) const PLACEMENT_TYPES: [&str; 12] = [
     "In post",
     "In Post",
@@ -117,7 +117,7 @@ pub(crate) const PLACEMENT_TYPES: [&str; 12] = [
     "OOPT",
 ];
 
-/// How many of [`PLACEMENT_TYPES`] count (A8).
+/// The number of [`PLACEMENT_TYPES`] that count (A8).
 pub(crate) const COUNTED_TYPES: usize = 8;
 
 pub(crate) const ORIENTATIONS: [&str; 4] = ["Bisexual", "Gay", "Heterosexual", "Lesbian"];

@@ -1,33 +1,33 @@
-//! The invented particulars of a person, derived from the person's key.
+//! The invented data of a person, derived from the person's key.
 
 use crate::model::Person;
 use crate::names::{FIRST_NAMES, SURNAME_ENDS, SURNAME_STARTS};
 use crate::rng::Rng;
 
-/// Letters of the second half of a postcode.
+/// The letters in the second half of a postcode.
 const LETTERS: &[u8] = b"ABDEFGHJLNPQRSTUWXYZ";
 
-/// Texts and dates of a person that files show.
+/// The texts and dates of a person in files.
 #[derive(Debug)]
 pub(crate) struct Particulars {
     pub(crate) first_name: &'static str,
     pub(crate) surname: String,
-    /// Given name and surname at law, where they differ from those in use.
+    /// The legal given name and surname, if they differ from the usual ones.
     pub(crate) legal_first_name: Option<&'static str>,
     pub(crate) legal_surname: Option<String>,
     pub(crate) birth_date: jiff::civil::Date,
-    /// Seven digits, `UNKNOWN`, or nothing for a dentist.
+    /// Seven digits or `UNKNOWN`. `None` for a dentist.
     pub(crate) gmc_number: Option<String>,
     pub(crate) gdc_number: Option<String>,
     pub(crate) email: String,
     pub(crate) mobile: String,
     pub(crate) postcode: String,
-    /// For choices among the entries of value lists.
+    /// Chooses entries of value lists.
     pub(crate) rng: Rng,
 }
 
 impl Particulars {
-    /// The particulars of `person`, number `index` of the region.
+    /// The data of `person`, the person with the number `index` in the region.
     pub(crate) fn of(index: u32, person: &Person) -> Particulars {
         let mut rng = Rng::new(person.key);
         let first_name = rng.pick(&FIRST_NAMES);
@@ -35,7 +35,7 @@ impl Particulars {
         let legal_first_name = rng.chance(40).then(|| rng.pick(&FIRST_NAMES));
         let legal_surname = rng.chance(60).then(|| surname_at_law(&mut rng, &surname));
         let (year, month, day) = (rng.day(1972, 1999), rng.day(1, 12), rng.day(1, 28));
-        // No doctor has a number of these ranges: seven digits that begin with 00 or 99.
+        // Numbers of seven digits that start with 00 or 99 belong to no real doctor.
         let range = if index.is_multiple_of(2) { 0 } else { 9_900_000 };
         let gmc_number = match (person.dentist, person.unknown_gmc) {
             (_, true) => Some("UNKNOWN".to_owned()),
@@ -61,12 +61,12 @@ impl Particulars {
         }
     }
 
-    /// The surname at law.
+    /// The legal surname.
     pub(crate) fn law_surname(&self) -> &str {
         self.legal_surname.as_deref().unwrap_or(&self.surname)
     }
 
-    /// The given name at law.
+    /// The legal given name.
     pub(crate) fn law_first_name(&self) -> &str {
         self.legal_first_name.unwrap_or(self.first_name)
     }
@@ -84,7 +84,7 @@ fn surname_at_law(rng: &mut Rng, surname: &str) -> String {
     }
 }
 
-/// A postcode of the right pattern in an area that does not exist, or one that is none.
+/// A well-formed postcode in an area that does not exist. With `bad`, a malformed one.
 fn postcode(rng: &mut Rng, bad: bool) -> String {
     if bad {
         return rng.pick(&["Doha, Qatar", "ZY1", "12345", "ZY1 2AB,"]).to_owned();

@@ -1,21 +1,21 @@
-//! The placements of the first day: who holds which post, who follows, and when.
+//! The placements of the first day: the holder of each post, the next holder, and the dates.
 
 use crate::model::{OPEN_END, Placement};
 use crate::names::COUNTED_TYPES;
 use crate::region::{OfficeLists, Region};
 
-/// Starts that every scale shows: today and tomorrow (T1a), in 13 weeks and a day later (T1b), the
-/// first day of the window and the day before it (A6).
+/// Starts that every scale has: today and tomorrow (T1a), in 13 weeks and a day later (T1b), the first day of the
+/// window and the day before it (A6).
 const SPECIAL_STARTS: [i32; 6] = [0, 1, 91, 92, 2, 3];
 
-/// What is still free in an office.
+/// The posts of an office that are still free.
 struct Free {
     positioned: Vec<u32>,
     bare: Vec<u32>,
 }
 
 impl Region {
-    /// Makes all placements of one office.
+    /// Creates all placements of one office.
     pub(crate) fn place_people(&mut self, office: usize, lists: OfficeLists) {
         let OfficeLists { positioned, bare, people } = lists;
         let mut free = Free { positioned, bare };
@@ -25,7 +25,7 @@ impl Region {
         let rotation_rows = share(self.profile.rotation_rows);
         let first = self.placements.len();
 
-        // Placement `first + i` is the present one of person `people[i]`.
+        // Placement `first + i` is the present placement of person `people[i]`.
         for &person in &people[..holders] {
             let post = self.free_post(&mut free);
             self.hold_post(person, post);
@@ -51,7 +51,7 @@ impl Region {
             (&mut free.positioned, &mut free.bare)
         };
         let taken = most.pop().or_else(|| rest.pop());
-        // A new post is never needed at the built-in scales: there are more posts than placements to come.
+        // The built-in scales never need a random post here, because they have more posts than placements to add.
         taken.unwrap_or_else(|| self.rng.below(self.posts.len()) as u32)
     }
 
@@ -63,7 +63,7 @@ impl Region {
         self.placements[index].draft = draft;
     }
 
-    /// Adds a placement that starts on `from` and lasts half a year or a year.
+    /// Adds a placement that starts on `from`, with one of a few usual lengths.
     pub(crate) fn start(&mut self, person: u32, post: u32, from: i32) -> usize {
         let length = self.rng.pick(&[119, 181, 363, 363]);
         let index = self.add_placement(person, post, from, from + length);
@@ -97,9 +97,9 @@ impl Region {
         self.placements.len() - 1
     }
 
-    /// Moves holders on within 13 weeks, in small rings: each takes the post of the next one, the
-    /// last one that of the first or a vacant one (T1c). One start in six is that of a newcomer.
-    /// Returns how many holders have moved.
+    /// Moves holders within 13 weeks, in small rings. Each holder takes the post of the next one. The last holder takes
+    /// the post of the first or a vacant one (T1c). A newcomer starts with every sixth ring. Returns the number of
+    /// holders that moved.
     fn rotate_soon(
         &mut self,
         first: usize,
@@ -131,8 +131,8 @@ impl Region {
         moved
     }
 
-    /// Moves as many of the remaining holders and newcomers on the rotation day as it takes for so
-    /// many applicant rows to come into the window on the day 90 days before.
+    /// Moves remaining holders and newcomers on the rotation day, until `wanted_rows` applicant rows enter the window
+    /// 90 days before that day.
     fn rotate_later(
         &mut self,
         mut next: usize,
@@ -159,7 +159,7 @@ impl Region {
         }
     }
 
-    /// One ring: the holders of the placements `first..first + size` move on the day `start`.
+    /// Moves one ring: the holders of the placements `first..first + size` move on the day `start`.
     fn rotate(&mut self, first: usize, size: usize, start: i32, free: &mut Free) {
         if size == 0 {
             return;
@@ -174,7 +174,7 @@ impl Region {
         }
     }
 
-    /// A placement that is over; `just` for one that ended yesterday or ends today (T1c).
+    /// Adds a placement that is over. With `just`, it ended yesterday or ends today (T1c).
     fn finished(&mut self, people: &[u32], free: &mut Free, just: bool) {
         let trainee = self.rng.pick(people);
         let post = self.free_post(free);
@@ -183,8 +183,8 @@ impl Region {
         self.add_placement(trainee, post, from, to);
     }
 
-    /// Puts the many placements on the bucket post of the first office. Those who start soon are more than
-    /// fit into one file for one number (A10), and different people (A11).
+    /// Adds the many placements of the bucket post in the first office. The placements that start soon exceed the limit
+    /// of one file for one number (A10) and belong to different people (A11).
     pub(crate) fn fill_bucket(&mut self) {
         let bucket = &self.profile.bucket;
         if bucket.placements == 0 {

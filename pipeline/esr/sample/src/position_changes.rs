@@ -1,13 +1,13 @@
-//! What happens to positions in ESR on a later day; the RMC files tell it.
+//! The changes of positions in ESR on a later day, which the RMC files report.
 
 use crate::changes::{Day, Touched};
 use crate::model::{NO_POST, Position, PostStatus};
 use crate::region::Region;
 
 impl Region {
-    /// Changes positions until the RMC files have as many records as wanted, a POS and a POR of each:
-    /// new ones, deletions (R3), returns (R5), other numbers of post (R6) or position, cleared DPNs
-    /// (D5); the rest change their title only.
+    /// Changes positions until the RMC files have the wanted number of records, a POS and a POR for each position: new
+    /// ones, deletions (R3), returns (R5), other post numbers (R6) or position numbers, cleared DPNs (D5). The other
+    /// changed positions get a new title.
     pub(crate) fn change_positions(&mut self, day: Day, touched: &mut Touched) {
         let wanted = (day.rmc_records / 2).saturating_sub(touched.positions.len());
         let of = |percent: usize| (wanted * percent / 100).max(1).min(wanted);
@@ -31,12 +31,12 @@ impl Region {
         }
     }
 
-    /// Indexes of the positions for which `wanted` holds.
+    /// The indexes of the positions for which `wanted` holds.
     pub(crate) fn select_positions(&self, wanted: impl Fn(&Position) -> bool) -> Vec<u32> {
         (0u32..).zip(&self.positions).filter(|(_, position)| wanted(position)).map(|(index, _)| index).collect()
     }
 
-    /// Chooses `count` of the positions that this day has not touched yet, and marks them.
+    /// Chooses `count` of the positions that this day has not changed yet, and marks them as changed.
     fn untouched(&mut self, count: usize, touched: &mut Touched, wanted: impl Fn(&Position) -> bool) -> Vec<u32> {
         let bucket = self.bucket_post;
         let mut candidates = self.select_positions(|position| wanted(position) && Some(position.post) != bucket);
@@ -46,7 +46,7 @@ impl Region {
         chosen
     }
 
-    /// Posts that no live position carries.
+    /// Posts without a live position.
     fn bare_posts(&self) -> Vec<u32> {
         (0u32..)
             .zip(&self.posts)
@@ -55,7 +55,7 @@ impl Region {
             .collect()
     }
 
-    /// Trusts set up positions for posts that had none (R7).
+    /// Adds positions for posts without one (R7).
     fn add_positions(&mut self, count: usize, touched: &mut Touched) {
         let posts = self.bare_posts();
         for post in self.rng.choose(posts, count) {
@@ -64,7 +64,7 @@ impl Region {
         }
     }
 
-    /// Positions get the number of another post of their office (R6): half of them had a post before.
+    /// Gives positions the number of another post of their office (R6). Half of them had a post before.
     fn pair_anew(&mut self, count: usize, touched: &mut Touched) {
         let posts = self.bare_posts();
         let posts = self.rng.choose(posts, count);

@@ -1,5 +1,5 @@
-//! The state of the invented region and how its first day comes about: posts, positions and people
-//! of every office. Placements are made in [`crate::placements`], changes in [`crate::changes`].
+//! The state of the invented region, with the posts, positions and people of its first day. [`crate::placements`] adds
+//! placements, [`crate::changes`] the changes.
 
 use std::collections::BTreeMap;
 
@@ -10,35 +10,35 @@ use crate::names::{GRADES, SPECIALTIES};
 use crate::rng::Rng;
 use crate::scale::{Profile, Scale};
 
-/// Everything that exists, at one moment.
+/// Everything that exists on one day.
 #[derive(Debug)]
 pub(crate) struct Region {
     pub(crate) profile: &'static Profile,
     pub(crate) rng: Rng,
     pub(crate) first_day: Date,
-    /// The day on which most people move, in days after the first day.
+    /// The day on which most people change posts, in days after the first day.
     pub(crate) rotation: i32,
     pub(crate) posts: Vec<Post>,
     pub(crate) positions: Vec<Position>,
     pub(crate) people: Vec<Person>,
     pub(crate) placements: Vec<Placement>,
-    /// Index of the post with very many placements.
+    /// The index of the post with very many placements.
     pub(crate) bucket_post: Option<u32>,
     counters: BTreeMap<(u16, u8, u8), u16>,
 }
 
-/// Where the posts, positions and people of one office lie in the lists of the region.
+/// The indexes of the posts, positions and people of one office.
 #[derive(Debug, Clone)]
 pub(crate) struct OfficeLists {
     /// Posts with at least one position, in random order.
     pub(crate) positioned: Vec<u32>,
-    /// Posts without.
+    /// Posts without a position.
     pub(crate) bare: Vec<u32>,
     pub(crate) people: Vec<u32>,
 }
 
 impl Region {
-    /// The region as it is on its first day.
+    /// The region on its first day.
     pub(crate) fn new(scale: Scale, seed: u64, first_day: Date) -> Region {
         let profile = Profile::of(scale);
         let mut region = Region {
@@ -84,9 +84,9 @@ impl Region {
         }
     }
 
-    /// Gives the first posts of the office their positions: 83 % one, 15 % two (host and lead), the
-    /// others three or four (R2), until nine tenths of the positions are used; the rest carry
-    /// numbers that no post has (R11). Returns how many posts got positions.
+    /// Gives the first posts of the office their positions: 83 % get one, 15 % two (host and lead), the others three or
+    /// four (R2). This ends when nine tenths of the positions are used. The other positions have numbers that no post
+    /// has (R11). Returns the number of posts with positions.
     fn set_up_positions(&mut self, office: usize, posts: &[u32]) -> usize {
         let reserved = if office == 0 { self.profile.bucket_posts() } else { 0 };
         let total = self.profile.share(self.profile.positions, office) - reserved;
@@ -113,7 +113,7 @@ impl Region {
         positioned
     }
 
-    /// The next free number of a random site, specialty and grade of the office.
+    /// The next free number of a random site, specialty and grade in the office.
     pub(crate) fn next_number(&mut self, office: usize) -> PostNumber {
         let site = (office * SITES_PER_OFFICE + self.rng.below(SITES_PER_OFFICE)) as u16;
         let specialty = self.rng.below(SPECIALTIES.len()) as u8;
@@ -122,7 +122,7 @@ impl Region {
         self.number_at(site, specialty, grade, suffix)
     }
 
-    /// The next free number within its first four parts (section 4.5).
+    /// The next free number with these first four parts (section 4.5).
     pub(crate) fn number_at(&mut self, site: u16, specialty: u8, grade: u8, suffix: u8) -> PostNumber {
         let counter = self.counters.entry((site, specialty, grade)).or_default();
         *counter += 1;
@@ -164,7 +164,7 @@ impl Region {
         }
     }
 
-    /// Changes a position and keeps the counts of live positions per post right.
+    /// Changes a position, and updates the counts of live positions of its posts.
     pub(crate) fn change_position(&mut self, index: u32, change: impl FnOnce(&mut Position)) {
         let before = self.positions[index as usize];
         if before.live() {
@@ -188,8 +188,8 @@ impl Region {
         }
     }
 
-    /// Deletes 3 % of the positions (R3), adds posts that share a number with another (R9), and makes
-    /// sure that every scale shows each kind of flawed person among those who start soon.
+    /// Deletes 3 % of the positions (R3) and adds posts that share a number with another post (R9). Makes sure that
+    /// every scale has each kind of incomplete data among the people who start soon.
     fn spoil_some(&mut self) {
         for index in 1..self.positions.len() as u32 {
             if self.rng.chance(30) {
@@ -197,7 +197,7 @@ impl Region {
             }
         }
         for _ in 0..self.profile.twin_posts() {
-            // The first hundred posts are never the bucket post.
+            // The bucket post is never one of the first hundred posts.
             let number = self.posts[self.rng.below(100)].number;
             self.posts.push(Post { number, status: PostStatus::Inactive, live_positions: 0 });
         }
@@ -214,31 +214,31 @@ impl Region {
         }
     }
 
-    /// Placements that count, start in `from..=to` and have a live position to be exported to.
+    /// The placements that count, start in `from..=to` and have a live position.
     pub(crate) fn exportable(&self, from: i32, to: i32) -> Vec<u32> {
         let window = from..=to;
         self.select(|placement| placement.counts() && window.contains(&placement.from) && self.rows(placement) > 0)
     }
 
-    /// Indexes of the placements for which `wanted` holds.
+    /// The indexes of the placements for which `wanted` holds.
     pub(crate) fn select(&self, wanted: impl Fn(&Placement) -> bool) -> Vec<u32> {
         (0u32..).zip(&self.placements).filter(|(_, placement)| wanted(placement)).map(|(index, _)| index).collect()
     }
 
-    /// Applicant rows that a placement yields if it counts: one per live position of its post.
+    /// The number of applicant rows of a placement that counts: one for each live position of its post.
     pub(crate) fn rows(&self, placement: &Placement) -> usize {
         let post = &self.posts[placement.post as usize];
         if post.status == PostStatus::Delete { 0 } else { usize::from(post.live_positions) }
     }
 
-    /// Index of the office that a placement belongs to.
+    /// The index of the office of a placement.
     pub(crate) fn office_of(&self, placement: &Placement) -> usize {
         Site(self.posts[placement.post as usize].number.site).office()
     }
 }
 
-/// The first Wednesday more than 13 weeks and two days after the first day: then neither the first nor
-/// the second day has its starters within reach of T1b or of the window of A5.
+/// The first Wednesday more than 13 weeks and two days after the first day. On the first and the second day, its
+/// starters are outside the reach of T1b and the window of A5.
 fn rotation_day(first_day: Date) -> i32 {
     let earliest = 94;
     let weekday = crate::model::date_at(first_day, earliest).weekday();

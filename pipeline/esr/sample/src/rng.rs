@@ -1,12 +1,12 @@
-//! The generator of pseudo-random numbers behind the sample data: splitmix64, so that a seed means
-//! the same bytes on every machine and with every version of every library.
+//! The pseudo-random numbers of the sample data: splitmix64, so that a seed produces the same bytes on every machine
+//! and with every version of every library.
 
 /// A splitmix64 sequence.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// A sequence that depends on `seed` alone.
+    /// A sequence that depends only on `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -20,7 +20,7 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..limit`; 0 for an empty range.
+    /// A number in `0..limit`. 0 for an empty range.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
         ((u128::from(self.next()) * limit as u128) >> 64) as usize
     }
@@ -35,13 +35,13 @@ impl Rng {
         self.below(1000) < per_mille
     }
 
-    /// One of the entries of a list that is not empty.
+    /// A random entry of a list that is not empty.
     pub(crate) fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.below(list.len())]
     }
 
-    /// Moves `count` random entries of `list` to its front (a partial Fisher-Yates shuffle) and drops
-    /// the rest.
+    /// Moves `count` random entries of `list` to its front (a partial Fisher-Yates shuffle) and drops the other
+    /// entries.
     pub(crate) fn choose(&mut self, mut list: Vec<u32>, count: usize) -> Vec<u32> {
         let count = count.min(list.len());
         for i in 0..count {

@@ -1,6 +1,6 @@
-//! How much there is of everything at each scale.
+//! The amounts at each scale.
 
-/// How large the region is.
+/// The size of the region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
     /// One office (EOE) with 300 positions.
@@ -11,11 +11,11 @@ pub enum Scale {
     National,
 }
 
-/// The numbers behind a scale.
+/// The amounts of a scale.
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) offices: usize,
-    /// Shares of the offices in everything below; the last office takes what is left.
+    /// The shares of the offices in all amounts. The last office gets the rest.
     pub(crate) weights: &'static [usize],
     pub(crate) positions: usize,
     pub(crate) posts: usize,
@@ -26,27 +26,27 @@ pub(crate) struct Profile {
     pub(crate) holders: usize,
     /// Placements that start from the first day to 13 weeks and a day after it.
     pub(crate) starting: usize,
-    /// Applicant rows (placement and live position) that the rotation day brings, before some positions
-    /// are deleted and some people turn out to lack data.
+    /// Applicant rows (placement and live position) of the rotation day, before some positions are deleted and some
+    /// people lose data.
     pub(crate) rotation_rows: usize,
     /// Placements that start after the rotation day.
     pub(crate) later: usize,
     pub(crate) bucket: Bucket,
-    /// Lines in the RMC files of the second day, all offices together.
+    /// Lines in the RMC files of all offices on the second day.
     pub(crate) rmc_records: usize,
     /// TIS objects changed on the second day.
     pub(crate) tis_changes: usize,
-    /// Whether some lines are bad on purpose.
+    /// Whether some lines are intentionally bad.
     pub(crate) bad_lines: bool,
 }
 
-/// A post used for very many trainees at once.
+/// A post with very many trainees at the same time.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     pub(crate) placements: usize,
-    /// Of these: under way on the first day.
+    /// The number of these placements that have started on the first day.
     pub(crate) current: usize,
-    /// Of these: starting within the window of the first day (more than the cap of A10).
+    /// The number of these placements that start within the window of the first day, more than the limit of A10.
     pub(crate) starting: usize,
 }
 
@@ -111,17 +111,17 @@ impl Profile {
         }
     }
 
-    /// Posts (and positions) taken by the bucket, in the first office.
+    /// The number of posts (and positions) of the bucket, in the first office.
     pub(crate) fn bucket_posts(&self) -> usize {
         usize::from(self.bucket.placements > 0)
     }
 
-    /// Posts that share the number of another one (R9), in the first office.
+    /// The number of posts that share the number of another post (R9), in the first office.
     pub(crate) fn twin_posts(&self) -> usize {
         1 + self.posts / 5_000
     }
 
-    /// The part of `total` that falls to `office`; the parts add up to `total`.
+    /// The part of `total` for `office`. The parts add up to `total`.
     pub(crate) fn share(&self, total: usize, office: usize) -> usize {
         let weight = |offices: usize| self.weights[..offices].iter().sum::<usize>();
         let whole = weight(self.offices);

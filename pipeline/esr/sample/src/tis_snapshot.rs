@@ -1,5 +1,5 @@
-//! The TIS snapshot: `posts.jsonl`, `placements.jsonl` and `people.jsonl`, one object per line with the
-//! field names of TIS's public transfer objects.
+//! The TIS snapshot: `posts.jsonl`, `placements.jsonl` and `people.jsonl`. Each line is one object with the field names
+//! of TIS's public transfer objects.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -16,7 +16,7 @@ use crate::names::{
 use crate::person::Particulars;
 use crate::region::Region;
 
-/// Ids in TIS are the indexes of the region plus these.
+/// An id in TIS is the index in the region plus this number.
 const POST_ID: u32 = 100_001;
 const PERSON_ID: u32 = 200_001;
 
@@ -190,7 +190,7 @@ impl Region {
         write_line(out, &line)
     }
 
-    /// What TIS knows of an earlier export (D14): one event per live position.
+    /// The earlier exports that TIS remembers (D14): one event for each live position.
     fn export_events(&self, placement: &Placement) -> Vec<EsrEventLine> {
         if !placement.exported_before {
             return Vec::new();
@@ -289,7 +289,7 @@ fn write_line(out: &mut Output, line: &impl Serialize) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// Writes a file line by line; it takes the place of the one before when it is whole.
+/// Writes a file line by line. The complete file replaces the previous one.
 fn write_each<T>(
     folder: &Path,
     name: &str,

@@ -1,4 +1,4 @@
-//! The days of a sample region as a reader of the files finds them.
+//! The days of a sample region as a reader of its files sees them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tributary_esr_sample::{SampleRegion, Scale, Written};
 
-/// The three days of a region: what was written, and all file contents after each day.
+/// The three days of a region: the results, and the content of all files after each day.
 struct Days {
     written: [Written; 3],
     files: [BTreeMap<String, String>; 3],
