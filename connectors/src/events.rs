@@ -18,7 +18,7 @@ pub(crate) fn unprocessed_records_deleted(partition: TopicPartition, committed: 
     tracing::error!(
         error_code = "records-deleted",
         %partition, committed, first,
-        "the broker has deleted records that may not have been processed; continuing with the first that is left; \
+        "the broker has deleted records that may not have been processed; continuing with the first remaining record; \
          raise the topic's retention"
     );
 }
@@ -113,7 +113,7 @@ pub(crate) fn state_folder_not_reopened(error: &dyn Display) {
 
 /// Syncing, compacting or expiring stored records failed. It is retried.
 pub(crate) fn upkeep_failed(error: &LogError) {
-    tracing::warn!(error_code = error.code(), %error, "upkeep of the state folder failed; it is tried again");
+    tracing::warn!(error_code = error.code(), %error, "upkeep of the state folder failed and will be retried");
 }
 
 /// The last sync before the end failed.

@@ -31,7 +31,7 @@ Exit codes: 0 done, 1 could not finish, 2 refused (usage, configuration, state f
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
-  tributary config show                   all settings and what they mean, as a file that can be changed and given back
+  tributary config show                   all settings and what they mean, as a file that can be changed and used
   tributary config show --config my.toml  the settings in effect with that file; passwords are not shown
   tributary config check --config my.toml says which line is wrong and what is expected there";
 

@@ -94,7 +94,7 @@ impl Batch<'_> {
         let Some(last) = last.filter(|last| self.millis() < *last) else { return Ok(()) };
         let last = Timestamp::from_millisecond(last).map_or_else(|_| last.to_string(), |last| last.to_string());
         let text = format!(
-            "--now {} lies before the last run, which was as of {last}: give that moment or a later one (D36)",
+            "--now {} lies before the last run, which was as of {last}: give that time or a later one (D36)",
             self.now
         );
         Err(Failure::refused(text))
@@ -128,7 +128,7 @@ impl Batch<'_> {
             Ok(report) => warnings.extend(report.warnings()),
             Err(SnapshotFailure::Unusable(error)) => {
                 warnings
-                    .push(format!("the snapshot is not taken in, and the run continues with what was held: {error}"));
+                    .push(format!("the snapshot is not taken in; the run continues with the former objects: {error}"));
             }
             Err(SnapshotFailure::Flow(failure)) => return Err(failure),
         }

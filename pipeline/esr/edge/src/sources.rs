@@ -336,7 +336,7 @@ fn held(exchange: &Exchange) -> Result<Held, Failure> {
             });
         }
         if !process.is_shared() {
-            return Err(Failure::unfinished("what is held of TIS is moving to another worker"));
+            return Err(Failure::unfinished("the objects of TIS are moving to another worker"));
         }
     }
     Ok(Held {

@@ -48,7 +48,7 @@ pub enum IssuerError {
     #[error("the answer of {0} is larger than 1 MiB")]
     TooLarge(Url),
     /// The answer is not the expected document.
-    #[error("the answer of {address} is not what OpenID Connect says: {source}")]
+    #[error("the answer of {address} is not the document of OpenID Connect: {source}")]
     Document {
         /// The requested address.
         address: Url,
