@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -58,10 +59,6 @@ fn alter(configuration: &KafkaConfiguration, topics: &[String], settings: &[(&st
 
 fn admin(configuration: &KafkaConfiguration) -> AdminClient<DefaultClientContext> {
     configuration.base().create().unwrap()
-}
-
-fn block_on<T>(answer: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(answer)
 }
 
 /// A namespace of the broker for each test of the suite.

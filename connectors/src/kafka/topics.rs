@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use futures_executor::block_on;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
 };
@@ -75,7 +76,6 @@ impl fmt::Display for TopicChange {
 /// The changes on the broker that a flow needs to run.
 pub struct TopicPlan {
     admin: AdminClient<DefaultClientContext>,
-    runtime: tokio::runtime::Runtime,
     replication: i32,
     expected: Vec<Expected>,
     changes: Vec<TopicChange>,
@@ -103,12 +103,8 @@ impl TopicPlan {
             .base()
             .create()
             .map_err(|error| log_error::from_creation("the client that manages topics", &error))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .map_err(|error| LogError::fatal(format!("no thread for managing topics: {error}")))?;
         let expected = topics.iter().map(|topic| expect(configuration, topic, flow_partitions, replication)).collect();
-        let mut plan = Self { admin, runtime, replication, expected, changes: Vec::new() };
+        let mut plan = Self { admin, replication, expected, changes: Vec::new() };
         plan.changes = plan.differences()?;
         Ok(plan)
     }
@@ -184,9 +180,7 @@ impl TopicPlan {
         }
         let what = "asking for the settings of topics";
         let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let answers = self
-            .runtime
-            .block_on(self.admin.describe_configs(&resources, &options()))
+        let answers = block_on(self.admin.describe_configs(&resources, &options()))
             .map_err(|error| log_error::from_call(what, &error))?;
         let mut configs = BTreeMap::new();
         for (name, answer) in names.into_iter().zip(answers) {
@@ -215,9 +209,7 @@ impl TopicPlan {
         if creations.is_empty() {
             return Ok(());
         }
-        let answers = self
-            .runtime
-            .block_on(self.admin.create_topics(&creations, &options()))
+        let answers = block_on(self.admin.create_topics(&creations, &options()))
             .map_err(|error| log_error::from_call("creating topics", &error))?;
         for answer in answers {
             match answer {
@@ -258,9 +250,7 @@ impl TopicPlan {
                 settings.iter().fold(altered, |altered, (key, value)| altered.set(key, value))
             })
             .collect();
-        let answers = self
-            .runtime
-            .block_on(self.admin.alter_configs(&alterations, &options()))
+        let answers = block_on(self.admin.alter_configs(&alterations, &options()))
             .map_err(|error| log_error::from_call("altering topics", &error))?;
         for answer in answers {
             answer.map_err(|(topic, code)| {

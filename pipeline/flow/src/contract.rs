@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
 use jiff::Timestamp;
+use tokio::runtime::Handle;
 use tributary_runtime::Processor;
 
 use crate::Failure;
@@ -73,7 +74,7 @@ pub trait Flow: Send + Sync {
 }
 
 /// How a command of a flow reaches the service, from the command line.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Site {
     /// The URL of a running service.
     pub server: Option<String>,
@@ -81,6 +82,8 @@ pub struct Site {
     pub token: Option<String>,
     /// Whether the command prints data as JSON.
     pub as_json: bool,
+    /// The async runtime of the process.
+    pub tokio: Handle,
 }
 
 /// A flow with its settings, before a log is open.

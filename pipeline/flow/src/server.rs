@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode, Url, redirect};
 use serde_json::Value;
+use tokio::runtime::Handle;
 
 use crate::{Failure, Site};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The most bytes of an answer that are read.
+const MOST_BYTES: usize = 64 << 20;
 
 /// The largest page of a list.
 const LIMIT: usize = 1_000;
@@ -18,7 +22,7 @@ pub struct Server {
     url: Url,
     token: Option<String>,
     client: Client,
-    tokio: tokio::runtime::Runtime,
+    tokio: Handle,
 }
 
 /// A list of the service, put together from its pages.
@@ -49,12 +53,11 @@ impl Server {
             )));
         };
         let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).timeout(PATIENCE).build();
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
         Ok(Self {
             url,
             token: site.token.clone(),
             client: client.map_err(Failure::unfinished)?,
-            tokio: tokio.map_err(Failure::unfinished)?,
+            tokio: site.tokio.clone(),
         })
     }
 
@@ -94,10 +97,17 @@ impl Server {
         let unreachable = |error: reqwest::Error| {
             Failure::unfinished(format!("{} does not answer: {}", self.url, innermost(&error.without_url())))
         };
-        let response = request.send().await.map_err(unreachable)?;
+        let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let as_of = response.headers().get("x-as-of").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = response.bytes().await.map_err(unreachable)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > MOST_BYTES {
+                let reason = format!("{} answers {path} with more than {MOST_BYTES} bytes", self.url);
+                return Err(Failure::unfinished(reason));
+            }
+            body.extend_from_slice(&chunk);
+        }
         let body: Option<Value> = serde_json::from_slice(&body).ok();
         if status != StatusCode::OK {
             return Err(self.refusal(status, body.as_ref()));

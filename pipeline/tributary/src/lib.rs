@@ -14,10 +14,12 @@ mod settings;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use clap::ArgMatches;
 use tracing_subscriber::EnvFilter;
-use tributary_flow::{Failure, Site, progress};
+use tributary_flow::{Failure, Flow, Site, progress};
 
-use cli::{Action, OutputForm, Typed};
+use cli::{Action, OutputForm, ServerOptions, Typed};
+use runtime::Runtime;
 
 /// Executes the command line.
 pub fn main() -> ExitCode {
@@ -43,16 +45,25 @@ fn execute(typed: &Typed) -> Result<(), Failure> {
         Action::Demo(flow, options, matches) => commands::demo::execute(*flow, options, matches),
         Action::Topics(command) => commands::topics::execute(command),
         Action::Config(command) => commands::config::execute(command),
-        Action::OfFlow(flow, server, matches) => {
-            let Some((command, options)) = matches.subcommand() else {
-                return Err(Failure::refused("no command is given"));
-            };
-            let as_json = server.output == OutputForm::Json;
-            let known = server.server.clone().or_else(|| process::address_in(&server.state));
-            let site = Site { server: known, token: server.token.clone(), as_json };
-            flow.run_command(command, options, &site)
-        }
+        Action::OfFlow(flow, server, matches) => ask_service(*flow, server, matches),
     }
+}
+
+/// A command that a flow answers with what a running service says.
+fn ask_service(flow: &dyn Flow, server: &ServerOptions, matches: &ArgMatches) -> Result<(), Failure> {
+    let Some((command, options)) = matches.subcommand() else {
+        return Err(Failure::refused("no command is given"));
+    };
+    let runtime = Runtime::start()?;
+    let site = Site {
+        server: server.server.clone().or_else(|| process::address_in(&server.state)),
+        token: server.token.clone(),
+        as_json: server.output == OutputForm::Json,
+        tokio: runtime.handle(),
+    };
+    let answered = flow.run_command(command, options, &site);
+    runtime.end();
+    answered
 }
 
 /// Sends everything that is not data to standard error.

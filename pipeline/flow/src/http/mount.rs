@@ -17,7 +17,7 @@ pub type RenderFault = fn(&Problem) -> Option<Response>;
 pub struct Mount {
     /// The complete paths, such as `/esr/files`.
     pub router: Router,
-    /// Their OpenAPI description, without `info`.
+    /// Their `OpenAPI` description, without `info`.
     pub api: Option<OpenApi>,
     /// Whether callers need no credentials.
     pub is_open: bool,
