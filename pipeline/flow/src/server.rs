@@ -95,7 +95,11 @@ impl Server {
             request = request.bearer_auth(token);
         }
         let unreachable = |error: reqwest::Error| {
-            Failure::unfinished(format!("{} does not answer: {}", self.url, innermost(&error.without_url())))
+            let reason = innermost(&error.without_url());
+            Failure::unfinished(format!(
+                "{} does not answer: {reason}; a service that runs with --http answers",
+                self.url
+            ))
         };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();

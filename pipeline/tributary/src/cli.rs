@@ -143,7 +143,7 @@ pub(crate) fn command() -> Command {
     for flow in FLOWS.iter().filter(|flow| !flow.commands().is_empty()) {
         let declaration = flow.declaration();
         let own = ServerOptions::augment_args(Command::new(declaration.name))
-            .about(format!("The commands of this flow: {}", declaration.about.to_lowercase()))
+            .about(declaration.about)
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommands(flow.commands());
