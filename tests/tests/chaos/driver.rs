@@ -18,6 +18,8 @@ const MOST_MEMBERS: usize = 5;
 const SETTLE_LIMIT: Duration = Duration::from_mins(3);
 /// How long processes may take to get over a fault, where that matters.
 const REST: Duration = Duration::from_secs(10);
+/// How long a driver waits for a process to begin a transaction: longer than a service needs to notice new input.
+const TRANSACTION_LIMIT: Duration = Duration::from_secs(8);
 /// For so long nothing must be left to do until all counts as done.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -168,31 +170,42 @@ impl Driver {
         self.processes.signal(number, "CONT");
     }
 
-    /// All but one are paused for so long that the broker ends their transactions, or another process does. While
-    /// connections are slow, a process that has work is hardly ever without one; so it is tried twice at most.
+    /// Pauses all processes but one until the broker ends their transactions, or another process does.
+    ///
+    /// The pause begins as one of them begins a transaction. Connections are slow, so that the process is still inside
+    /// the transaction when it stops. A process may also have no work at all, so there is a second attempt.
     fn expire(&mut self, work: &mut dyn FnMut()) {
-        let spared = self.rng.below(self.processes.count() as u64) as usize;
-        let others: Vec<usize> = (0..self.processes.count()).filter(|number| *number != spared).collect();
         self.rest();
         let before = self.zombies().without_transaction();
         work();
         for _ in 0..2 {
             self.proxy.delay(Duration::from_millis(200));
-            self.sleep(2_500);
-            for number in &others {
-                self.processes.signal(*number, "STOP");
-            }
+            let paused = self.pause_in_transaction();
             self.proxy.delay(Duration::ZERO);
             std::thread::sleep(Duration::from_millis(TRANSACTION_TIMEOUT_MILLIS + 2_000));
-            for number in &others {
-                self.processes.signal(*number, "CONT");
+            for number in paused {
+                self.processes.signal(number, "CONT");
             }
-            // Those that come back have to notice, and to get on before they are paused again.
+            // Those that return have to notice, and to continue before they are paused again.
             std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MILLIS));
             if self.zombies().without_transaction() > before {
                 return;
             }
         }
+    }
+
+    /// Waits for the next transaction, then pauses all processes but one that did not begin it; gives those paused.
+    fn pause_in_transaction(&mut self) -> Vec<usize> {
+        let processes = &self.processes;
+        let owner = self.proxy.next_transaction(TRANSACTION_LIMIT, |id| processes.by_transactional_id(id));
+        self.tell(if owner.is_some() { "a transaction begins: Pause" } else { "no transaction begins: Pause" });
+        let mut others: Vec<usize> = (0..self.processes.count()).filter(|number| Some(*number) != owner).collect();
+        others.swap_remove(self.rng.below(others.len() as u64) as usize);
+        others.extend(owner);
+        for number in &others {
+            self.processes.signal(*number, "STOP");
+        }
+        others
     }
 
     fn restart(&mut self, service: &str) {

@@ -58,15 +58,16 @@ pub const OF_JOIN: [Fault; 17] = [
     Fault::Delay,
 ];
 
-/// What may happen to the exchange.
+/// What may happen to the exchange. In a short run the order puts an export at the full outbox, and new input at the
+/// expiry.
 pub const OF_EXCHANGE: [Fault; 19] = [
     Fault::Kill,
     Fault::Cut,
     Fault::Lose,
     Fault::RestartBroker,
     Fault::FillOutbox,
-    Fault::FreezeBroker,
     Fault::Expire,
+    Fault::FreezeBroker,
     Fault::Pause,
     Fault::RestartRegistry,
     Fault::Add,

@@ -38,6 +38,11 @@ impl Processes {
         self.members.len()
     }
 
+    /// The process of a worker with this transactional id, which names the instance.
+    pub fn by_transactional_id(&self, id: &str) -> Option<usize> {
+        self.members.iter().position(|member| id.contains(&format!(".{}.", member.instance)))
+    }
+
     /// One more.
     pub fn add(&mut self) {
         self.members.push(Member { instance: format!("member-{}", self.named), child: None });

@@ -4,9 +4,10 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaApiKey;
 
@@ -24,6 +25,8 @@ struct Shared {
     /// Each connection that was made since all were cut or lost.
     connections: Mutex<Vec<Connection>>,
     straggler: Mutex<Straggler>,
+    /// Receives the id of each transaction that begins, while somebody waits for one.
+    beginning: Mutex<Option<Sender<String>>>,
 }
 
 /// What goes one way of a connection.
@@ -108,6 +111,20 @@ impl Proxy {
         self.shared.refuses.store(refuses, Ordering::Relaxed);
     }
 
+    /// Waits for the next transaction of a process; gives the number of the process, as `process_of` knows it by the
+    /// transactional id. `None` if no process begins one within `limit`.
+    ///
+    /// A delay still holds back the request that begins the transaction, but the request will reach the broker.
+    pub fn next_transaction(&self, limit: Duration, process_of: impl Fn(&str) -> Option<usize>) -> Option<usize> {
+        let (sender, receiver) = channel();
+        *self.shared.beginning() = Some(sender);
+        let deadline = Instant::now() + limit;
+        let next = || receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok();
+        let found = std::iter::from_fn(next).find_map(|id: String| process_of(&id));
+        *self.shared.beginning() = None;
+        found
+    }
+
     /// How long each piece that is forwarded is held back.
     pub fn delay(&self, by: Duration) {
         self.shared.delay_millis.store(by.as_millis() as u64, Ordering::Relaxed);
@@ -159,6 +176,9 @@ impl Shared {
     fn forward(&self, mut from: TcpStream, mut to: TcpStream, direction: &Direction) {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(count) = from.read(&mut buffer) {
+            if matches!(direction, Direction::Requests(_)) {
+                self.notice_transaction(&buffer[..count]);
+            }
             std::thread::sleep(Duration::from_millis(self.delay_millis.load(Ordering::Relaxed)));
             let piece = &buffer[..count];
             if let Direction::Requests(late_millis) = direction {
@@ -176,6 +196,17 @@ impl Shared {
         }
         let _ = to.shutdown(Shutdown::Write);
         let _ = from.shutdown(Shutdown::Read);
+    }
+
+    /// A client waits for the answer to this request before it sends more, so the request is a piece of its own.
+    fn notice_transaction(&self, piece: &[u8]) {
+        if !is_of(RDKafkaApiKey::AddPartitionsToTxn, piece) {
+            return;
+        }
+        if let (Some(waiting), Some(id)) = (self.beginning().as_ref(), transactional_id(piece)) {
+            // The driver may have stopped waiting.
+            let _ = waiting.send(id);
+        }
     }
 
     /// Whether all of a piece went on its way. It is taken apart only where a request is looked for, because then it is
@@ -228,6 +259,10 @@ impl Shared {
         self.straggler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn beginning(&self) -> std::sync::MutexGuard<'_, Option<Sender<String>>> {
+        self.beginning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn connections(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -236,4 +271,18 @@ impl Shared {
 /// Whether a request is of this kind. Its length comes first, in four bytes; the next two tell the kind.
 fn is_of(kind: RDKafkaApiKey, request: &[u8]) -> bool {
     request.get(4..6) == Some(&(kind as i16).to_be_bytes())
+}
+
+/// The transactional id of a request that adds partitions to a transaction. It follows the client id in the header. Both
+/// have their length before them, in two bytes.
+fn transactional_id(request: &[u8]) -> Option<String> {
+    let (_, rest) = text(request.get(12..)?)?;
+    let (id, _) = text(rest)?;
+    Some(String::from_utf8_lossy(id).into_owned())
+}
+
+/// A text at the start of these bytes, and what follows it.
+fn text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
