@@ -6,7 +6,7 @@ use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Su
 use jiff::Timestamp;
 use tributary_flow::Flow;
 
-use crate::flows::{self, FLOWS};
+use crate::flows::Flows;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,44 +80,47 @@ pub(crate) enum Action {
 }
 
 /// Parses the command line. Help and usage errors end the process.
-pub(crate) fn parse() -> Typed {
-    let matches = command().get_matches();
-    match typed(&matches) {
+pub(crate) fn parse(flows: Flows) -> Typed {
+    let matches = command(flows).get_matches();
+    match typed(flows, &matches) {
         Ok(typed) => typed,
         Err(error) => error.exit(),
     }
 }
 
-fn typed(matches: &ArgMatches) -> Result<Typed, clap::Error> {
+fn typed(flows: Flows, matches: &ArgMatches) -> Result<Typed, clap::Error> {
     let line = CommandLine::from_arg_matches(matches)?;
     let action = match matches.subcommand() {
         Some(("run", options)) => Action::Run(Box::new(RunOptions::from_arg_matches(options)?), options.clone()),
-        Some(("demo", options)) => demo(options)?,
+        Some(("demo", options)) => demo(flows, options)?,
         Some(("topics", options)) => Action::Topics(TopicsCommand::from_arg_matches(options)?),
         Some(("config", options)) => Action::Config(ConfigCommand::from_arg_matches(options)?),
-        Some((name, options)) => match flows::flow(name) {
+        Some((name, options)) => match flows.named(name) {
             Some(flow) => Action::OfFlow(flow, ServerOptions::from_arg_matches(options)?, options.clone()),
-            None => return Err(command().error(clap::error::ErrorKind::InvalidSubcommand, name)),
+            None => return Err(command(flows).error(clap::error::ErrorKind::InvalidSubcommand, name)),
         },
-        None => return Err(command().error(clap::error::ErrorKind::MissingSubcommand, "no command is given")),
+        None => return Err(command(flows).error(clap::error::ErrorKind::MissingSubcommand, "no command is given")),
     };
     Ok(Typed { line, action })
 }
 
-fn demo(options: &ArgMatches) -> Result<Action, clap::Error> {
-    let (name, options) = options.subcommand().unwrap_or((flows::DEFAULT, options));
-    let flow = flows::flow(name)
-        .ok_or_else(|| command().error(clap::error::ErrorKind::InvalidSubcommand, format!("no flow {name}")))?;
+fn demo(flows: Flows, options: &ArgMatches) -> Result<Action, clap::Error> {
+    let (name, options) = options.subcommand().unwrap_or((flows.default_name(), options));
+    let flow = flows
+        .named(name)
+        .ok_or_else(|| command(flows).error(clap::error::ErrorKind::InvalidSubcommand, format!("no flow {name}")))?;
     Ok(Action::Demo(flow, Box::new(LogOptions::from_arg_matches(options)?), options.clone()))
 }
 
 /// The whole command line.
-pub(crate) fn command() -> Command {
-    let mut run = RunOptions::augment_args(Command::new("run"));
-    for flow in FLOWS {
+pub(crate) fn command(flows: Flows) -> Command {
+    let flow_name = move |text: &str| flow_name(flows, text);
+    let mut run = RunOptions::augment_args(Command::new("run"))
+        .mut_arg("flow", |option| option.default_value(flows.default_name()).value_parser(flow_name));
+    for flow in flows.iter() {
         run = flow.run_options(run);
     }
-    let help: Vec<&str> = FLOWS.iter().map(|flow| flow.run_help()).chain([RUN_HELP]).collect();
+    let help: Vec<&str> = flows.iter().map(Flow::run_help).chain([RUN_HELP]).collect();
     // The help texts are set last, because the options of a flow set their own.
     let run = run
         .about("Run the flows: as a service, or one flow as one batch with --once")
@@ -126,7 +129,7 @@ pub(crate) fn command() -> Command {
     let mut command = CommandLine::command()
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(demo_command())
+        .subcommand(demo_command(flows))
         .subcommand(run)
         .subcommand(
             TopicsCommand::augment_subcommands(Command::new("topics"))
@@ -140,7 +143,7 @@ pub(crate) fn command() -> Command {
                 .after_help(CONFIG_EXAMPLES)
                 .subcommand_required(true),
         );
-    for flow in FLOWS.iter().filter(|flow| !flow.commands().is_empty()) {
+    for flow in flows.iter().filter(|flow| !flow.commands().is_empty()) {
         let declaration = flow.declaration();
         let own = ServerOptions::augment_args(Command::new(declaration.name))
             .about(declaration.about)
@@ -152,18 +155,18 @@ pub(crate) fn command() -> Command {
     command
 }
 
-fn demo_command() -> Command {
+fn demo_command(flows: Flows) -> Command {
     let mut demo = Command::new("demo").args_conflicts_with_subcommands(true);
-    for flow in FLOWS {
+    for flow in flows.iter() {
         let declaration = flow.declaration();
         let own = LogOptions::augment_args(Command::new(declaration.name));
         let Some(own) = flow.demo_options(own) else { continue };
-        if declaration.name == flows::DEFAULT {
+        if declaration.name == flows.default_name() {
             demo = flow.demo_options(LogOptions::augment_args(demo.clone())).unwrap_or(demo);
         }
         demo = demo.subcommand(own.about(declaration.about).long_about(None).after_help(flow.demo_help()));
     }
-    let help: Vec<&str> = FLOWS.iter().map(|flow| flow.demo_help()).collect();
+    let help: Vec<&str> = flows.iter().map(Flow::demo_help).collect();
     demo.about("Run the main job of a flow on invented data, without services, and show what came out")
         .long_about(None)
         .after_help(help.join("\n"))
@@ -253,8 +256,8 @@ pub(crate) struct LogOptions {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunOptions {
     /// Flows to run
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = flows::DEFAULT, value_parser = flow_name)]
-    pub(crate) flow: Vec<&'static str>,
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) flow: Vec<String>,
     /// Folder for the state that is kept between runs; created if missing
     #[arg(long, value_name = "DIR", default_value = "tributary-state")]
     pub(crate) state: PathBuf,
@@ -282,9 +285,11 @@ pub(crate) struct RunOptions {
     pub(crate) statistics: bool,
 }
 
-fn flow_name(text: &str) -> Result<&'static str, String> {
-    let known = flows::names().find(|name| *name == text);
-    known.ok_or_else(|| format!("there is no flow {text}; there are {}", flows::names().collect::<Vec<_>>().join(", ")))
+fn flow_name(flows: Flows, text: &str) -> Result<String, String> {
+    if flows.named(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    Err(format!("there is no flow {text}; there are {}", flows.names().collect::<Vec<_>>().join(", ")))
 }
 
 /// How to reach a running service.
@@ -326,15 +331,16 @@ pub(crate) enum OutputForm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flows::FLOWS;
 
     #[test]
     fn options_of_program_and_flows_fit_together() {
-        command().debug_assert();
+        command(FLOWS).debug_assert();
     }
 
     #[test]
     fn a_flow_that_does_not_exist_is_refused_with_those_that_do() {
-        let error = command().try_get_matches_from(["tributary", "run", "--flow", "ers"]).unwrap_err().to_string();
+        let error = command(FLOWS).try_get_matches_from(["tributary", "run", "--flow", "ers"]).unwrap_err().to_string();
         assert!(error.contains("there is no flow ers; there are esr"), "{error}");
     }
 }

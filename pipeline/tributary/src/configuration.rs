@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tributary_flow::Failure;
 use tributary_flow::configuration::{
     ConfigurationError, ConfigurationFile, Override, Source, nearest, read, top_level_keys,
 };
+use tributary_flow::{Failure, Flow};
 
 use crate::cli::LogKind;
-use crate::flows::FLOWS;
+use crate::flows::Flows;
 use crate::http::{AuthSettings, HttpSettings};
 
 /// Top-level tables of the process.
@@ -21,6 +21,7 @@ const DEFAULTS: &str = include_str!("../config/tributary.toml");
 /// The configuration in effect.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
+    flows: Flows,
     /// The file, from which the flows read their tables.
     pub(crate) file: ConfigurationFile,
     /// The tables of the process.
@@ -120,21 +121,21 @@ impl Configuration {
     ///
     /// # Errors
     /// [`Failure::Refused`] with the first wrong entry, with file and line.
-    pub(crate) fn load(path: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn load(flows: Flows, path: Option<&Path>) -> Result<Self, Failure> {
         let file = ConfigurationFile::read(path).map_err(Failure::refused)?;
         let defaults = Source::new("tributary.toml", DEFAULTS);
         if let Some(user) = &file.source {
-            check_tables(user).map_err(Failure::refused)?;
+            check_tables(flows, user).map_err(Failure::refused)?;
         }
         let own = file.source.clone().map(|user| user.only(OWN_TABLES));
         let mut process: ProcessConfiguration =
             read(&defaults, own.as_ref(), Override::SingleKeys).map_err(Failure::refused)?;
         process.http = process.http.in_folder(&file.folder);
         process.auth = process.auth.in_folder(&file.folder);
-        for flow in FLOWS {
+        for flow in flows.iter() {
             flow.effective_configuration(&file).map_err(Failure::refused)?;
         }
-        Ok(Self { file, process })
+        Ok(Self { flows, file, process })
     }
 
     /// The settings in effect as TOML. Values that look like secrets are hidden.
@@ -151,7 +152,7 @@ impl Configuration {
             }
         }
         let mut text = toml::to_string_pretty(&process).map_err(Failure::refused)?;
-        for flow in FLOWS {
+        for flow in self.flows.iter() {
             text.push('\n');
             text.push_str(&flow.effective_configuration(&self.file).map_err(Failure::refused)?);
         }
@@ -160,26 +161,26 @@ impl Configuration {
 }
 
 /// The built-in settings with their comments.
-pub(crate) fn explained_defaults() -> String {
-    let flows = FLOWS.iter().map(|flow| flow.declaration().defaults);
+pub(crate) fn explained_defaults(flows: Flows) -> String {
+    let flows = flows.iter().map(|flow| flow.declaration().defaults);
     [DEFAULTS].into_iter().chain(flows).collect::<Vec<_>>().join("\n")
 }
 
 /// Refuses unknown top-level tables, and names the table that the user probably means.
-fn check_tables(user: &Source) -> Result<(), ConfigurationError> {
-    let flows = || FLOWS.iter().map(|flow| flow.declaration());
-    let known = || OWN_TABLES.iter().copied().chain(flows().map(|flow| flow.name));
+fn check_tables(known: Flows, user: &Source) -> Result<(), ConfigurationError> {
+    let flows = || known.iter().map(Flow::declaration);
+    let names = || OWN_TABLES.iter().copied().chain(flows().map(|flow| flow.name));
     for (key, offset) in top_level_keys(user)? {
-        if known().any(|name| name == key) {
+        if names().any(|name| name == key) {
             continue;
         }
         if let Some(flow) = flows().find(|flow| flow.former_tables.contains(&key.as_str())) {
             let problem = format!("expected `{}.{key}`, which is what `{key}` is called now", flow.name);
             return Err(user.error_at(offset, problem));
         }
-        let names: Vec<String> = known().map(|name| format!("`{name}`")).collect();
-        let hint = nearest(&key, known()).map(|name| format!("; `{name}` is the nearest")).unwrap_or_default();
-        let problem = format!("expected one of {}, found the unknown entry `{key}`{hint}", names.join(", "));
+        let expected: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+        let hint = nearest(&key, names()).map(|name| format!("; `{name}` is the nearest")).unwrap_or_default();
+        let problem = format!("expected one of {}, found the unknown entry `{key}`{hint}", expected.join(", "));
         return Err(user.error_at(offset, problem));
     }
     Ok(())
@@ -195,18 +196,19 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::flows::FLOWS;
 
     fn load(text: &str) -> Result<Configuration, Failure> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("my.toml");
         fs::write(&file, text).unwrap();
-        Configuration::load(Some(&file))
+        Configuration::load(FLOWS, Some(&file))
     }
 
     #[test]
     fn the_built_in_settings_are_right_and_can_be_given_back() {
-        let built_in = Configuration::load(None).unwrap();
-        let explained = load(&explained_defaults()).unwrap();
+        let built_in = Configuration::load(FLOWS, None).unwrap();
+        let explained = load(&explained_defaults(FLOWS)).unwrap();
         assert_eq!(explained.process, built_in.process);
         assert_eq!(explained.to_toml(), built_in.to_toml());
         let shown = load(&built_in.to_toml().unwrap()).unwrap();
@@ -244,6 +246,6 @@ mod tests {
             let error = load(text).unwrap_err().to_string();
             assert!(error.contains(line), "{error}");
         }
-        assert!(matches!(Configuration::load(Some(Path::new("absent.toml"))), Err(Failure::Refused(_))));
+        assert!(matches!(Configuration::load(FLOWS, Some(Path::new("absent.toml"))), Err(Failure::Refused(_))));
     }
 }

@@ -1,19 +1,40 @@
-//! The flows of this program. A new flow needs one entry here and one dependency.
+//! The flows of this program. A new flow needs one entry in [`FLOWS`] and one dependency.
+
+use std::fmt;
 
 use tributary_flow::Flow;
 
-/// All flows.
-pub static FLOWS: &[&dyn Flow] = &[&tributary_esr_edge::Esr];
+/// All flows of `tributary`.
+pub static FLOWS: Flows = Flows(&[&tributary_esr_edge::Esr]);
 
-/// The default of `--flow`.
-pub const DEFAULT: &str = "esr";
+/// The flows that a program knows. The first is the default of `--flow`.
+#[derive(Clone, Copy)]
+pub struct Flows(pub &'static [&'static dyn Flow]);
 
-/// The flow of this name.
-pub fn flow(name: &str) -> Option<&'static dyn Flow> {
-    FLOWS.iter().copied().find(|flow| flow.declaration().name == name)
+impl Flows {
+    /// Each flow, in the order of the list.
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'static dyn Flow> {
+        self.0.iter().copied()
+    }
+
+    /// The flow of this name.
+    pub(crate) fn named(self, name: &str) -> Option<&'static dyn Flow> {
+        self.iter().find(|flow| flow.declaration().name == name)
+    }
+
+    /// The names of all flows.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
+        self.iter().map(|flow| flow.declaration().name)
+    }
+
+    /// The default of `--flow`; empty if there are no flows.
+    pub(crate) fn default_name(self) -> &'static str {
+        self.names().next().unwrap_or_default()
+    }
 }
 
-/// The names of all flows.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    FLOWS.iter().map(|flow| flow.declaration().name)
+impl fmt::Debug for Flows {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.names()).finish()
+    }
 }

@@ -1,6 +1,7 @@
 //! The `tributary` program: command line, configuration, and the wiring of flows to logs, HTTP and clocks.
 //!
-//! It knows no rule and no stage of any flow. [`flows`] lists the flows; their contract does everything else.
+//! It knows no rule and no stage of any flow. [`flows`] lists the flows; their contract does everything else. The list
+//! is an argument of [`main()`], so that tests run flows of their own with the same program.
 
 mod cli;
 mod commands;
@@ -19,11 +20,12 @@ use tracing_subscriber::EnvFilter;
 use tributary_flow::{Failure, Flow, Site, progress};
 
 use cli::{Action, OutputForm, ServerOptions, Typed};
+use flows::Flows;
 use runtime::Runtime;
 
-/// Executes the command line.
-pub fn main() -> ExitCode {
-    match execute(&cli::parse()) {
+/// Executes the command line of a program that knows `flows`.
+pub fn main(flows: Flows) -> ExitCode {
+    match execute(flows, &cli::parse(flows)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             progress::clear();
@@ -37,14 +39,14 @@ pub fn main() -> ExitCode {
 /// as errors of the log.
 const QUIET: &str = "rdkafka=off,librdkafka=off,fjall=warn,lsm_tree=warn";
 
-fn execute(typed: &Typed) -> Result<(), Failure> {
+fn execute(flows: Flows, typed: &Typed) -> Result<(), Failure> {
     let is_service = matches!(&typed.action, Action::Run(options, _) if !options.once);
     start_diagnostics(typed.line.log_level.as_deref().unwrap_or(if is_service { "info" } else { "warn" }))?;
     match &typed.action {
-        Action::Run(options, matches) => commands::run::execute(options, matches),
-        Action::Demo(flow, options, matches) => commands::demo::execute(*flow, options, matches),
-        Action::Topics(command) => commands::topics::execute(command),
-        Action::Config(command) => commands::config::execute(command),
+        Action::Run(options, matches) => commands::run::execute(flows, options, matches),
+        Action::Demo(flow, options, matches) => commands::demo::execute(flows, *flow, options, matches),
+        Action::Topics(command) => commands::topics::execute(flows, command),
+        Action::Config(command) => commands::config::execute(flows, command),
         Action::OfFlow(flow, server, matches) => ask_service(*flow, server, matches),
     }
 }

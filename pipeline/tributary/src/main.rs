@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use tributary::flows::FLOWS;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    tributary::main()
+    tributary::main(FLOWS)
 }

@@ -6,13 +6,19 @@ use tributary_flow::{Failure, Flow};
 
 use crate::cli::{LogKind, LogOptions};
 use crate::configuration::Configuration;
+use crate::flows::Flows;
 use crate::process::{ProcessHost, Surroundings};
 use crate::runtime::Runtime;
 use crate::settings::Settings;
 
 /// Runs the demo of a flow.
-pub(crate) fn execute(flow: &dyn Flow, options: &LogOptions, matches: &ArgMatches) -> Result<(), Failure> {
-    let configuration = Configuration::load(None)?;
+pub(crate) fn execute(
+    flows: Flows,
+    flow: &dyn Flow,
+    options: &LogOptions,
+    matches: &ArgMatches,
+) -> Result<(), Failure> {
+    let configuration = Configuration::load(flows, None)?;
     let mut options = options.clone();
     if options.kafka.kafka.is_some() {
         options.log.get_or_insert(LogKind::Kafka);

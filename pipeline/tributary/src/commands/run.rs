@@ -8,17 +8,17 @@ use tributary_flow::{BatchRequest, Failure, Host, progress};
 
 use crate::cli::{OutputForm, RunOptions};
 use crate::configuration::Configuration;
-use crate::flows;
+use crate::flows::Flows;
 use crate::http::{self, DEFAULT_LISTEN, Server};
 use crate::process::{FlowToRun, ProcessHost, Service, Status, Surroundings};
 use crate::runtime::Runtime;
 use crate::settings::Settings;
 
 /// Runs the named flows.
-pub(crate) fn execute(options: &RunOptions, matches: &ArgMatches) -> Result<(), Failure> {
-    let configuration = Configuration::load(options.config.as_deref())?;
+pub(crate) fn execute(flows: Flows, options: &RunOptions, matches: &ArgMatches) -> Result<(), Failure> {
+    let configuration = Configuration::load(flows, options.config.as_deref())?;
     let settings = Settings::new(&configuration.process, &options.log, options.state.clone())?;
-    let flows = flows_to_run(options, matches, &configuration)?;
+    let flows = flows_to_run(flows, options, matches, &configuration)?;
     let runtime = Runtime::start()?;
     let surroundings = Surroundings { settings, shutdown: runtime.shutdown(), tokio: runtime.handle() };
     let outcome = if options.once {
@@ -31,13 +31,14 @@ pub(crate) fn execute(options: &RunOptions, matches: &ArgMatches) -> Result<(), 
 }
 
 fn flows_to_run(
+    known: Flows,
     options: &RunOptions,
     matches: &ArgMatches,
     configuration: &Configuration,
 ) -> Result<Vec<FlowToRun>, Failure> {
     let mut flows: Vec<FlowToRun> = Vec::new();
-    for flow in options.flow.iter().filter_map(|name| flows::flow(name)) {
-        if flows.iter().any(|known| known.declaration.name == flow.declaration().name) {
+    for flow in options.flow.iter().filter_map(|name| known.named(name)) {
+        if flows.iter().any(|other| other.declaration.name == flow.declaration().name) {
             continue;
         }
         let configured = flow.configure(&configuration.file, matches)?;
