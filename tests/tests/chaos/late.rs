@@ -6,13 +6,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaApiKey;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaLog, TopicPlan};
-use tributary_esr::topics::{DEAD_LETTER, SCHEDULE};
 use tributary_harness::{Services, fresh_namespace};
 use tributary_runtime::{Log, LogError, Output, Poll, Producer as _};
-
-use crate::proxy::Proxy;
-use crate::watch::consumer;
-use crate::{alone, producer};
+use tributary_tests::chaos::{Proxy, alone, consumer, producer};
+use tributary_tests::toy::{DECLARATION, WORDS};
 
 const GROUP: &str = "late";
 /// One before, one whose offsets are sent twice, and one in whose transaction they arrive the second time.
@@ -32,7 +29,7 @@ impl Mover<'_> {
     fn open(configuration: &KafkaConfiguration) -> KafkaLog {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
-            match KafkaLog::open(configuration, GROUP, "0", &[&SCHEDULE]) {
+            match KafkaLog::open(configuration, GROUP, "0", &[&WORDS]) {
                 Ok(log) => return log,
                 Err(error) => assert!(Instant::now() < deadline, "{error}"),
             }
@@ -62,7 +59,7 @@ impl Mover<'_> {
         }
         let Some((partition, offset)) = read else { return Ok(()) };
         let mut output = Output::new(1);
-        output.send(&DEAD_LETTER, b"", |buffer| buffer.extend_from_slice(offset.to_string().as_bytes()));
+        output.send(DECLARATION.dead_letters, b"", |buffer| buffer.extend_from_slice(offset.to_string().as_bytes()));
         self.log.send(&output)?;
         self.log.commit(&[(partition, offset + 1)])?;
         self.moved = offset as u64 + 1;
@@ -85,14 +82,14 @@ impl Mover<'_> {
 /// What the broker has for the group.
 fn committed(broker: &BaseConsumer, configuration: &KafkaConfiguration) -> Offset {
     let mut asked = TopicPartitionList::new();
-    asked.add_partition(&configuration.name(SCHEDULE.name), 0);
+    asked.add_partition(&configuration.name(WORDS.name), 0);
     broker.committed_offsets(asked, Duration::from_secs(30)).unwrap().elements()[0].offset()
 }
 
 /// The values of the output that are visible, in their order.
 fn visible(broker: &BaseConsumer, configuration: &KafkaConfiguration) -> Vec<u64> {
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&configuration.name(DEAD_LETTER.name), 0, Offset::Beginning).unwrap();
+    list.add_partition_offset(&configuration.name(DECLARATION.dead_letters.name), 0, Offset::Beginning).unwrap();
     broker.assign(&list).unwrap();
     let mut values = Vec::new();
     while let Some(Ok(message)) = broker.poll(Duration::from_secs(10)) {
@@ -107,9 +104,9 @@ fn offsets_that_arrive_late_set_nothing_back() {
     let _alone = alone();
     let namespace = fresh_namespace("late");
     let direct = KafkaConfiguration::new(&services.kafka, &namespace, "0");
-    TopicPlan::compare(&direct, &[&SCHEDULE, &DEAD_LETTER], 1, 1).unwrap().apply().unwrap();
+    TopicPlan::compare(&direct, &[&WORDS, DECLARATION.dead_letters], 1, 1).unwrap().apply().unwrap();
     let mut output = Output::new(1);
-    (0..RECORDS).for_each(|_| output.send(&SCHEDULE, b"", |buffer| buffer.push(0)));
+    (0..RECORDS).for_each(|_| output.send(&WORDS, b"", |buffer| buffer.push(0)));
     producer(&direct).publish(&output).unwrap();
     let broker = consumer(&services, &direct.name(GROUP));
     let proxy = Proxy::start(&services.proxied, &services.proxy_target);

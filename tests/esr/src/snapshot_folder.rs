@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tributary_oracle::Snapshot;
+use tributary_esr_oracle::Snapshot;
 
 /// Makes `folder` hold the files of the snapshot, and none that it does not have.
 pub fn lay_out(folder: &Path, snapshot: &Snapshot) {

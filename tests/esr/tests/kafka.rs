@@ -14,13 +14,13 @@ use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message};
+use tributary_esr_oracle::scenario;
 use tributary_esr_sample::{SampleRegion, Scale};
+use tributary_esr_tests::comparison::difference;
+use tributary_esr_tests::process::Exchange;
+use tributary_esr_tests::scenario_run::ScenarioRun;
 use tributary_harness::process::program;
 use tributary_harness::{Services, fresh_namespace};
-use tributary_oracle::scenario;
-use tributary_tests::comparison::difference;
-use tributary_tests::process::Exchange;
-use tributary_tests::scenario_run::ScenarioRun;
 
 /// Kills of one batch at most: a start on Kafka takes seconds.
 const MOST_KILLS: u64 = 2;

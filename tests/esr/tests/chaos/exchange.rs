@@ -11,25 +11,20 @@ use std::time::{Duration, Instant};
 
 use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan};
-use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaProducer, TopicPlan};
+use tributary_connectors::kafka::KafkaProducer;
 use tributary_esr::flow::DECLARATION;
 use tributary_esr::topics;
-use tributary_harness::{Services, fresh_namespace};
-use tributary_oracle::{Batch, Oracle, Snapshot, scenario};
+use tributary_esr_oracle::{Batch, Oracle, Snapshot, scenario};
+use tributary_esr_tests::comparison::{comparable, difference};
+use tributary_esr_tests::summary::records;
+use tributary_harness::Services;
 use tributary_runtime::{Headers, Output, Producer as _, Topic};
 use tributary_schemas::records::esr::{FileKind, RunRequested};
 use tributary_schemas::{Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings};
-use tributary_tests::comparison::{comparable, difference};
-use tributary_tests::summary::records;
+use tributary_tests::chaos::{Driver, Fault, Plan, SmallDisk, Subject, Watcher, alone, duration, seed};
 
-use crate::driver::{Driver, Work};
-use crate::fault::{OF_EXCHANGE, Plan};
 use crate::folders::Folders;
-use crate::members::Members;
-use crate::outbox::{Outbox, OutboxWatcher};
-use crate::processes::Processes;
-use crate::watch::{Watched, Watcher};
-use crate::{alone, duration, producer, seed};
+use crate::outbox::{OutboxWatcher, left_over};
 
 const PARTITIONS: i32 = 4;
 /// Inputs count as taken in once nothing is left to read and no process has logged anything for this time: longer
@@ -42,6 +37,29 @@ const FAULTS_OF_INPUT: usize = 3;
 const LATER_DAYS: [i64; 4] = [1, 2, 30, 90];
 /// What the watcher sees: what drives the exporters, and what leads from there to files.
 const WATCHED: [&Topic; 4] = [&topics::EXPORTS, &topics::SCHEDULE, &topics::WRITER, &topics::EVENT];
+
+/// In a short run the order puts an export at the full outbox, and new input at the expiry.
+const FAULTS: [Fault; 19] = [
+    Fault::Kill,
+    Fault::Cut,
+    Fault::Lose,
+    Fault::RestartBroker,
+    Fault::FillDisk,
+    Fault::Expire,
+    Fault::FreezeBroker,
+    Fault::Pause,
+    Fault::RestartRegistry,
+    Fault::Add,
+    Fault::Delay,
+    Fault::End,
+    Fault::Remove,
+    Fault::Kill,
+    Fault::Kill,
+    Fault::Pause,
+    Fault::Cut,
+    Fault::Lose,
+    Fault::FillDisk,
+];
 
 /// What the scenarios have met.
 #[derive(Debug, Default)]
@@ -58,16 +76,16 @@ struct Figures {
     writes_refused_by_full_disk: usize,
 }
 
-/// One scenario on its way, in a namespace of its own.
+/// One scenario at work, in a namespace of its own.
 struct Exchange {
     place: String,
-    namespace: String,
     offices: Vec<String>,
     folders: Folders,
-    // Dropped in this order: who looks at the outbox, who writes to it, the outbox.
+    // Dropped in this order: the reader of the outbox, its writers, the outbox.
     files: OutboxWatcher,
     driver: Driver,
-    outbox: Outbox,
+    outbox: SmallDisk,
+    watcher: Watcher,
     codec: Codec,
     requests: KafkaProducer,
     oracle: Oracle,
@@ -79,33 +97,26 @@ struct Exchange {
 impl Exchange {
     /// Starts the services on folders that hold the first batch.
     fn start(seed: u64, services: &Services, first: &Batch, plan: Plan, deadline: Instant) -> Self {
-        let (offices, namespace) = (scenario::offices(seed), fresh_namespace("chaos-exchange"));
-        let configuration = KafkaConfiguration::new(&services.kafka, &namespace, "chaos");
-        TopicPlan::compare(&configuration, &DECLARATION.topics(), PARTITIONS, 1).unwrap().apply().unwrap();
+        let offices = scenario::offices(seed);
+        let site = Subject::of_flow(&DECLARATION, PARTITIONS).set_up(services);
         let registry = Arc::new(ConfluentRegistry::connect(ConfluentSettings::new(&services.registry)).unwrap());
-        let codec = CodecBuilder::new(registry).namespace(&configuration.name("")).topics(DECLARATION.topics());
-        let outbox = Outbox::new();
-        let mut folders = Folders::new(services, &namespace, PARTITIONS, outbox.path(), &offices);
+        let codec = CodecBuilder::new(registry).namespace(&site.configuration.name("")).topics(DECLARATION.topics());
+        let outbox = SmallDisk::new();
+        let mut folders = Folders::new(&site, &outbox.path(), &offices);
         folders.put(first);
-        let processes = Processes::new(folders.service());
-        let inboxes: Vec<_> = DECLARATION.groups.iter().map(|group| (group.name, group.inboxes())).collect();
-        let lag = KafkaLag::open(&configuration, &inboxes, PARTITIONS);
-        let members: Vec<_> = DECLARATION.groups.iter().map(|group| (group.name, group.workers.count(1))).collect();
-        let members = Members::new(services, &namespace, &members);
-        let work = Work { processes, outbox: Some(outbox.clone()), lag: lag.unwrap(), members };
         Self {
             place: format!("seed {seed}"),
-            folders,
             files: OutboxWatcher::start(&outbox),
-            driver: Driver::start(seed, services, &namespace, plan, work),
+            watcher: site.watch(&WATCHED),
+            driver: site.drive(seed, plan, folders.service(), Some(&outbox)),
+            folders,
             outbox,
             codec: codec.build().unwrap(),
-            requests: producer(&configuration),
+            requests: site.producer(),
             oracle: Oracle::new(&offices),
             offices: offices.into_iter().map(str::to_owned).collect(),
             expected: BTreeMap::new(),
             deadline,
-            namespace,
         }
     }
 
@@ -182,9 +193,8 @@ impl Exchange {
     }
 
     /// Ends the services; a batch then finds every applicant record as the oracle has it. What was met on the way.
-    fn finish(mut self, last: Timestamp, watcher: Watcher, figures: &mut Figures) -> Plan {
-        self.driver.wait_for_members();
-        self.driver.processes.end_all();
+    fn finish(mut self, last: Timestamp, figures: &mut Figures) -> Plan {
+        self.driver.finish();
         let batch = without_inputs(last, 1 + LATER_DAYS[LATER_DAYS.len() - 1]);
         let summary = self.folders.batch(&batch.now.to_string());
         let expected = self.oracle.run(&batch);
@@ -193,11 +203,11 @@ impl Exchange {
         let files = self.files.files();
         assert_eq!(difference(&self.expected, &without_times(&comparable(&files))), None, "{}", self.place);
         check_numbers(&files);
-        assert_eq!(self.outbox.left_over(), Vec::<String>::new(), "{}", self.place);
+        assert_eq!(left_over(&self.outbox), Vec::<String>::new(), "{}", self.place);
         figures.scenarios += 1;
         figures.files += files.len();
         figures.rows += files.values().map(|content| content.lines().count() - 2).sum::<usize>();
-        figures.records_seen += watcher.finish();
+        figures.records_seen += self.watcher.finish();
         figures.files_written_again += self.files.finish();
         let zombies = self.driver.zombies();
         figures.partitions_lost += zombies.partitions_lost;
@@ -246,12 +256,6 @@ fn start_of_scenario() -> Timestamp {
 fn run(seed: u64, services: &Services, plan: Plan, deadline: Instant, figures: &mut Figures) -> Plan {
     let batches = scenario::scenario_of_one_day(seed, start_of_scenario());
     let mut exchange = Exchange::start(seed, services, &batches[0], plan, deadline);
-    let watcher = Watcher::start(&Watched {
-        services: services.clone(),
-        namespace: exchange.namespace.clone(),
-        topics: WATCHED.to_vec(),
-        partitions: PARTITIONS,
-    });
     let mut last = batches[0].now;
     for (at, batch) in batches.iter().enumerate() {
         // A short run does without the end of a scenario.
@@ -269,7 +273,7 @@ fn run(seed: u64, services: &Services, plan: Plan, deadline: Instant, figures: &
         exchange.export(batch.now);
         exchange.check(&batch);
     }
-    exchange.finish(last, watcher, figures)
+    exchange.finish(last, figures)
 }
 
 #[test]
@@ -277,8 +281,8 @@ fn files_are_those_of_the_oracle_whatever_dies() {
     let Some(services) = Services::find() else { return };
     let _alone = alone();
     let (seed, started) = (seed(), Instant::now());
-    let deadline = started + duration();
-    let (mut figures, mut plan) = (Figures::default(), Plan::new(&OF_EXCHANGE));
+    let deadline = started + duration(Duration::from_mins(1));
+    let (mut figures, mut plan) = (Figures::default(), Plan::new(&FAULTS));
     // Not the scenarios of the other tests.
     let mut seeds = (seed * 1_000)..;
     while figures.scenarios == 0 || Instant::now() < deadline {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tributary_esr_oracle::Batch;
 use tributary_harness::process::program;
-use tributary_oracle::Batch;
 
 use crate::snapshot_folder;
 

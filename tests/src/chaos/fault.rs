@@ -2,16 +2,12 @@
 
 use tributary_runtime::memory::SimulationRng;
 
-/// A process, or the broker, is paused beyond this, or is missed after this.
-pub const SESSION_TIMEOUT_MILLIS: u64 = 6_000;
-/// The broker ends a transaction that is older than this (the default of the product).
-pub const TRANSACTION_TIMEOUT_MILLIS: u64 = 10_000;
-
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
-    /// kill -9, and a new start.
+    /// kill -9, and a restart.
     Kill,
-    /// Paused beyond the session timeout, so that it comes back as a zombie.
+    /// Paused beyond the session timeout, so that it returns as a zombie.
     Pause,
     /// All but one paused beyond the transaction timeout, until one has lost its transaction.
     Expire,
@@ -21,65 +17,33 @@ pub enum Fault {
     Add,
     /// A process leaves for good.
     Remove,
+    /// kill -9 of the broker, and a restart.
     RestartBroker,
-    /// The broker stands still beyond the session timeout, its connections open, as a machine does that is moved.
+    /// The broker freezes beyond the session timeout, its connections open, as a machine does that is moved.
     FreezeBroker,
+    /// kill -9 of the registry, and a restart.
     RestartRegistry,
-    /// All connections to the broker break, and for a while none is taken.
+    /// All connections to the broker break, and for a while none is accepted.
     Cut,
-    /// All connections break, but the broker does not hear of it: what was on its way to it arrives later, when the
+    /// All connections break, but the broker does not notice: what was in flight to it arrives later, when the
     /// processes have connected again and repeated it.
     Lose,
     /// What goes to and comes from the broker takes longer for a while.
     Delay,
-    /// The disk of the outbox is full for a while.
-    FillOutbox,
+    /// The disk of the subject is full for a while.
+    FillDisk,
 }
 
-/// What may happen to the position join, each as often as it stands here. A short run meets each kind once, in this
-/// order.
-pub const OF_JOIN: [Fault; 17] = [
+/// What may happen to any flow on Kafka. A short run injects each kind once, in this order.
+pub const OF_EVERY_FLOW: [Fault; 8] = [
+    Fault::Kill,
+    Fault::Cut,
+    Fault::Pause,
     Fault::RestartBroker,
-    Fault::Expire,
-    Fault::Kill,
-    Fault::Cut,
-    Fault::Lose,
-    Fault::FreezeBroker,
-    Fault::Pause,
     Fault::Add,
-    Fault::Delay,
-    Fault::End,
-    Fault::Remove,
-    Fault::Kill,
-    Fault::Kill,
-    Fault::Pause,
-    Fault::Cut,
-    Fault::Lose,
-    Fault::Delay,
-];
-
-/// What may happen to the exchange. In a short run the order puts an export at the full outbox, and new input at the
-/// expiry.
-pub const OF_EXCHANGE: [Fault; 19] = [
-    Fault::Kill,
-    Fault::Cut,
-    Fault::Lose,
-    Fault::RestartBroker,
-    Fault::FillOutbox,
-    Fault::Expire,
     Fault::FreezeBroker,
-    Fault::Pause,
-    Fault::RestartRegistry,
-    Fault::Add,
-    Fault::Delay,
-    Fault::End,
     Fault::Remove,
-    Fault::Kill,
-    Fault::Kill,
-    Fault::Pause,
-    Fault::Cut,
-    Fault::Lose,
-    Fault::FillOutbox,
+    Fault::End,
 ];
 
 /// Which fault is next, and how often each was.
@@ -90,21 +54,22 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan of these kinds, each as often as it is listed. Each is injected once, in this order, before any repeats.
     pub fn new(kinds: &'static [Fault]) -> Self {
         Self { kinds, injected: Vec::new() }
     }
 
-    /// One that has not been yet, or any.
-    pub fn next(&self, rng: &mut SimulationRng) -> Fault {
+    /// A kind that has not been injected yet, or any.
+    pub(super) fn next(&self, rng: &mut SimulationRng) -> Fault {
         let missing = self.missing().first().copied();
         missing.unwrap_or_else(|| self.kinds[rng.below(self.kinds.len() as u64) as usize])
     }
 
-    pub fn note(&mut self, fault: Fault) {
+    pub(super) fn note(&mut self, fault: Fault) {
         self.injected.push(fault);
     }
 
-    /// Kinds that have not been.
+    /// Kinds that have not been injected.
     pub fn missing(&self) -> Vec<Fault> {
         self.kinds.iter().filter(|kind| !self.injected.contains(kind)).copied().collect()
     }

@@ -7,35 +7,37 @@ use tributary_harness::Services;
 use tributary_runtime::Lag;
 use tributary_runtime::memory::SimulationRng;
 
-use crate::fault::{Fault, Plan, SESSION_TIMEOUT_MILLIS, TRANSACTION_TIMEOUT_MILLIS};
-use crate::members::Members;
-use crate::outbox::Outbox;
-use crate::processes::Processes;
-use crate::proxy::Proxy;
+use super::disk::SmallDisk;
+use super::fault::{Fault, Plan};
+use super::members::Members;
+use super::processes::Processes;
+use super::proxy::Proxy;
+use super::{SESSION_TIMEOUT_MILLIS, TRANSACTION_TIMEOUT_MILLIS};
 
 const MEMBERS: usize = 3;
 const MOST_MEMBERS: usize = 5;
 const SETTLE_LIMIT: Duration = Duration::from_mins(3);
-/// How long processes may take to get over a fault, where that matters.
+/// How long processes may take to recover from a fault, where that matters.
 const REST: Duration = Duration::from_secs(10);
 /// How long a driver waits for a process to begin a transaction: longer than a service needs to notice new input.
 const TRANSACTION_LIMIT: Duration = Duration::from_secs(8);
-/// For so long nothing must be left to do until all counts as done.
+/// All is done once nothing has been left to do for this time.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// What is driven.
-pub struct Work {
-    pub processes: Processes,
-    pub outbox: Option<Outbox>,
+pub(super) struct Work {
+    pub(super) processes: Processes,
+    /// The disk that may be filled.
+    pub(super) disk: Option<SmallDisk>,
     /// What the processes have left to do.
-    pub lag: KafkaLag,
-    pub members: Members,
+    pub(super) lag: KafkaLag,
+    pub(super) members: Members,
 }
 
-/// How often a process came back too late.
+/// How often a process returned too late.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Zombies {
-    /// Partitions had gone to another one.
+    /// Its partitions had gone to another process.
     pub partitions_lost: usize,
     /// The broker had ended a transaction.
     pub transactions_expired: usize,
@@ -44,18 +46,21 @@ pub struct Zombies {
 }
 
 impl Zombies {
-    /// Without a transaction that they had begun.
+    /// How often a process had lost a transaction that it had begun.
     pub fn without_transaction(self) -> usize {
         self.transactions_expired + self.fenced
     }
 }
 
+/// Drives the processes of a subject through faults.
 pub struct Driver {
+    /// The processes.
     pub processes: Processes,
+    /// Which faults are injected.
     pub plan: Plan,
     services: Services,
     proxy: Proxy,
-    outbox: Option<Outbox>,
+    disk: Option<SmallDisk>,
     lag: KafkaLag,
     members: Members,
     rng: SimulationRng,
@@ -65,13 +70,13 @@ pub struct Driver {
 
 impl Driver {
     /// Starts the processes, behind a proxy.
-    pub fn start(seed: u64, services: &Services, namespace: &str, plan: Plan, work: Work) -> Self {
+    pub(super) fn start(seed: u64, services: &Services, namespace: &str, plan: Plan, work: Work) -> Self {
         let mut driver = Self {
             processes: work.processes,
             plan,
             services: services.clone(),
             proxy: Proxy::start(&services.proxied, &services.proxy_target),
-            outbox: work.outbox,
+            disk: work.disk,
             lag: work.lag,
             members: work.members,
             rng: SimulationRng::new(seed),
@@ -82,27 +87,42 @@ impl Driver {
         driver
     }
 
-    /// Tells what happens, for whoever follows or has to find out about a failure.
+    /// Prints what happens, with the time since the start.
     pub fn tell(&self, what: &str) {
         println!("{:7.1} s  {what}", self.started.elapsed().as_secs_f64());
     }
 
-    /// Up to so long.
+    /// Sleeps for a random time up to `most_millis`.
     fn sleep(&mut self, most_millis: u64) {
         std::thread::sleep(Duration::from_millis(self.rng.below(most_millis)));
     }
 
-    /// The next fault, from its beginning to its end; `work` is what the processes are given to do meanwhile.
+    /// Injects faults during a time, and until each kind has been injected; see [`Self::inject`].
+    pub fn run(&mut self, during: Duration, work: &mut dyn FnMut()) {
+        let started = Instant::now();
+        while started.elapsed() < during || !self.plan.missing().is_empty() {
+            self.inject(work);
+        }
+    }
+
+    /// Waits, without faults, until all is done and every worker is at work; then ends the processes in good order.
+    pub fn finish(&mut self) {
+        self.settle();
+        self.wait_for_members();
+        self.processes.end_all();
+    }
+
+    /// The next fault, from its beginning to its end; `work` gives the processes something to do meanwhile.
     pub fn inject(&mut self, work: &mut dyn FnMut()) {
         let fault = self.next_fault();
         self.plan.note(fault);
         self.tell(&format!("{fault:?}"));
         match fault {
-            Fault::FillOutbox => self.fill_outbox(work),
+            Fault::FillDisk => self.fill_disk(work),
             Fault::Expire => self.expire(work),
             _ => {
                 work();
-                // It takes a moment until the processes are at it.
+                // The processes need a moment to begin with it.
                 self.sleep(2_500);
                 self.disturb(fault);
             }
@@ -110,7 +130,7 @@ impl Driver {
         self.processes.check();
     }
 
-    /// There are never too few processes, and never too many.
+    /// There are never fewer processes than at the start, and never too many.
     fn next_fault(&mut self) -> Fault {
         match self.plan.next(&mut self.rng) {
             Fault::Add if self.processes.count() == MOST_MEMBERS => Fault::Remove,
@@ -159,7 +179,7 @@ impl Driver {
                 self.sleep(8_000);
                 self.proxy.delay(Duration::ZERO);
             }
-            Fault::FillOutbox | Fault::Expire => unreachable!("they begin before the work"),
+            Fault::FillDisk | Fault::Expire => unreachable!("they begin before the work"),
         }
     }
 
@@ -218,15 +238,15 @@ impl Driver {
         self.services.freeze("kafka", Duration::from_millis(millis));
     }
 
-    fn fill_outbox(&mut self, work: &mut dyn FnMut()) {
+    fn fill_disk(&mut self, work: &mut dyn FnMut()) {
         let millis = 3_000 + self.rng.below(4_000);
-        let full = self.outbox.as_ref().expect("only those with an outbox meet this").fill();
+        let full = self.disk.as_ref().expect("a plan that fills the disk needs one").fill();
         work();
         std::thread::sleep(Duration::from_millis(millis));
         drop(full);
     }
 
-    /// Gives the processes time to get over the fault before.
+    /// Gives the processes time to recover from the fault before.
     fn rest(&self) {
         let deadline = Instant::now() + REST;
         while Instant::now() < deadline && self.lag.lag() != Ok(0) {
@@ -242,7 +262,7 @@ impl Driver {
         });
     }
 
-    /// Waits until every worker is a member of its group, and for so long that one that is silent is one no more.
+    /// Waits until every worker is a member of its group, and has been for a session: a silent one is expelled by then.
     pub fn wait_for_members(&mut self) {
         let session = Duration::from_millis(SESSION_TIMEOUT_MILLIS);
         self.wait_while(session + QUIET, |driver| driver.members.wrong(driver.processes.count()));
@@ -264,7 +284,7 @@ impl Driver {
         }
     }
 
-    /// What broker and processes have told of those that came back too late.
+    /// What broker and processes have logged about processes that returned too late.
     pub fn zombies(&self) -> Zombies {
         let (broker, processes) = (self.services.broker_log(), self.processes.log());
         let is_expiry = |line: &&str| line.contains("due to timeout") && line.contains(&self.namespace);

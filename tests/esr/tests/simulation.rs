@@ -8,12 +8,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::thread;
 
-use tributary_oracle::{Oracle, scenario};
+use tributary_esr_oracle::{Oracle, scenario};
+use tributary_esr_tests::comparison::{comparable, difference};
+use tributary_esr_tests::simulated_exchange::SimulatedExchange;
+use tributary_esr_tests::summary;
 use tributary_runtime::memory::Faults;
-use tributary_tests::comparison::{comparable, difference};
-use tributary_tests::simulated_exchange::SimulatedExchange;
 use tributary_tests::simulated_process::Trouble;
-use tributary_tests::summary;
 
 /// A number that the environment sets.
 fn asked(name: &str) -> Option<u64> {

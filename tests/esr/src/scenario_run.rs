@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tributary_oracle::{Batch, Oracle, scenario};
+use tributary_esr_oracle::{Batch, Oracle, scenario};
 use tributary_runtime::memory::SimulationRng;
 
 use crate::comparison::{comparable, difference};

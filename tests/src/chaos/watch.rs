@@ -28,14 +28,14 @@ struct Sighting {
 
 /// What is watched.
 #[derive(Clone)]
-pub struct Watched {
-    pub services: Services,
-    pub namespace: String,
-    pub topics: Vec<&'static Topic>,
-    pub partitions: i32,
+pub(super) struct Watched {
+    pub(super) services: Services,
+    pub(super) namespace: String,
+    pub(super) topics: Vec<&'static Topic>,
+    pub(super) partitions: i32,
 }
 
-/// A reader on its way.
+/// A reader at work.
 pub struct Watcher {
     watched: Watched,
     stop: Arc<AtomicBool>,
@@ -44,7 +44,7 @@ pub struct Watcher {
 
 impl Watcher {
     /// Reads from the beginning of the topics, which must exist.
-    pub fn start(watched: &Watched) -> Self {
+    pub(super) fn start(watched: &Watched) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (reader, is_over) = (watched.clone(), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {

@@ -11,7 +11,7 @@ use tributary_harness::process::{KilledOnDrop, signal};
 /// How long a process may take to end in good order.
 const END_LIMIT: Duration = Duration::from_mins(2);
 
-/// Says how a process with that state folder and instance name is started.
+/// The command that starts a process with this state folder and instance name.
 pub type Program = Box<dyn Fn(&Path, &str) -> Command>;
 
 struct Member {
@@ -34,6 +34,7 @@ impl Processes {
         Self { folder: tempfile::tempdir().unwrap(), program, members: Vec::new(), named: 0 }
     }
 
+    /// How many there are.
     pub fn count(&self) -> usize {
         self.members.len()
     }
@@ -59,10 +60,12 @@ impl Processes {
         member.child = Some(KilledOnDrop(child));
     }
 
+    /// Sends a signal to a process.
     pub fn signal(&self, number: usize, name: &str) {
         signal(self.members[number].child.as_ref().unwrap().id(), name);
     }
 
+    /// Kills a process (-9).
     pub fn kill(&mut self, number: usize) {
         let mut child = self.members[number].child.take().unwrap();
         child.kill().unwrap();
@@ -86,6 +89,7 @@ impl Processes {
         self.members[number].child = None;
     }
 
+    /// Ends all processes in good order.
     pub fn end_all(&mut self) {
         (0..self.members.len()).for_each(|number| self.end(number));
     }
@@ -95,7 +99,7 @@ impl Processes {
         self.members.remove(number);
     }
 
-    /// No process may have ended without being asked to.
+    /// Fails if a process has ended by itself.
     pub fn check(&mut self) {
         for number in 0..self.members.len() {
             let ended = self.members[number].child.as_mut().and_then(|child| child.try_wait().unwrap());
@@ -104,7 +108,7 @@ impl Processes {
         }
     }
 
-    /// Everything that the processes have said.
+    /// Everything that the processes have logged.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.folder.path().join("log")).unwrap_or_default()).into_owned()
     }

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
+use tributary_esr_oracle::{Batch, scenario};
+use tributary_esr_tests::process::Answer;
+use tributary_esr_tests::scenario_run::ScenarioRun;
 use tributary_harness::process::signal;
 use tributary_harness::wait_until;
-use tributary_oracle::{Batch, scenario};
-use tributary_tests::process::Answer;
-use tributary_tests::scenario_run::ScenarioRun;
 
 /// Kills of one batch at most, so that it comes to an end.
 const MOST_KILLS: u64 = 5;

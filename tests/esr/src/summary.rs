@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tributary_oracle::{ApplicantState, Outcome};
+use tributary_esr_oracle::{ApplicantState, Outcome};
 
 /// What differs; `None` when nothing does.
 pub fn difference(expected: &Outcome, summary: &Value) -> Option<String> {

@@ -1,5 +1,5 @@
 //! Each outgoing file type byte for byte: what the flow writes for a small fixed input, against
-//! `pipeline/esr/tests/golden`.
+//! `tests/esr/golden`.
 //!
 //! `TRIBUTARY_GOLDEN=write` writes the files anew, to be read before they are committed.
 
@@ -7,8 +7,8 @@
 
 use std::path::PathBuf;
 
-use tributary_oracle::{Batch, Snapshot};
-use tributary_tests::simulated_exchange::SimulatedExchange;
+use tributary_esr_oracle::{Batch, Snapshot};
+use tributary_esr_tests::simulated_exchange::SimulatedExchange;
 use tributary_tests::simulated_process::Trouble;
 
 const RMF: &str = "DE_EOE_RMF_20261120_00000001.DAT";
@@ -62,7 +62,7 @@ fn rtc_app_and_dnc_files_are_written_byte_for_byte() {
     let mut flow = SimulatedExchange::new(0, &["EOE"], Trouble::default());
     flow.run(&batch("2026-11-20T14:30:00Z", (RMF, POSITIONS), placements("2026-12-01", "2026-12-02")));
     flow.run(&batch("2026-11-21T14:30:00Z", (RMC, CHANGES), placements("2026-12-08", "2026-12-09")));
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../pipeline/esr/tests/golden");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
     let files = flow.files();
     let kinds = ["_RTC_", "_APP_", "_DNC_"];
     assert!(

@@ -14,12 +14,12 @@ use tributary_esr::inbound::Inbound;
 use tributary_esr::report::{Event, Report};
 use tributary_esr::topics;
 use tributary_esr_edge::Esr;
+use tributary_esr_oracle::Batch;
 use tributary_flow::configuration::ConfigurationFile;
 use tributary_flow::{BatchRequest, Flow, Process};
-use tributary_oracle::Batch;
 
 use crate::process::{outbox_files, put_batch};
-use crate::simulated_process::{Simulation, Trouble, memory_folder};
+use tributary_tests::simulated_process::{Simulation, Trouble, memory_folder};
 
 /// By this file a process knows what the last snapshot said.
 const KNOWN_LINES: &str = "snapshot-lines";
