@@ -6,3 +6,4 @@
 mod join;
 mod late;
 mod outage;
+mod toy;
