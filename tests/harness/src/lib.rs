@@ -11,4 +11,5 @@ mod skipped;
 mod waiting;
 
 pub use services::{Services, fresh_namespace, kafka, registry};
+pub use skipped::skip;
 pub use waiting::wait_until;

@@ -10,6 +10,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::process::signal;
 use crate::skipped::skip;
 
+/// Where a skipped test finds more.
+const HOW: &str = " (see tests/services/README.md)";
+
 /// A broker and a registry.
 #[derive(Debug, Clone)]
 pub struct Services {
@@ -38,7 +41,7 @@ impl Services {
             Some(Self { kafka, proxied, proxy_target, registry, folder: variable("TRIBUTARY_SERVICES_DIR")? })
         })();
         if found.is_none() {
-            skip("no Kafka and registry");
+            skip(&format!("no Kafka and registry{HOW}"));
         }
         found
     }
@@ -107,7 +110,7 @@ impl Services {
 pub fn kafka() -> Option<String> {
     let found = variable("TRIBUTARY_KAFKA");
     if found.is_none() {
-        skip("no Kafka");
+        skip(&format!("no Kafka{HOW}"));
     }
     found
 }
@@ -117,7 +120,7 @@ pub fn kafka() -> Option<String> {
 pub fn registry() -> Option<String> {
     let found = variable("TRIBUTARY_REGISTRY");
     if found.is_none() {
-        skip("no registry");
+        skip(&format!("no registry{HOW}"));
     }
     found
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use crate::services::variable;
 
-/// Notes that the test of this thread is skipped because of `reason`. Fails it where no test may be skipped.
+/// Notes that the test of this thread is skipped because of `reason`. Fails the test if no test may be skipped.
 #[track_caller]
-pub(crate) fn skip(reason: &str) {
-    let text = format!("{}: {reason} (see tests/services/README.md)", test_name(Location::caller()));
+pub fn skip(reason: &str) {
+    let text = format!("{}: {reason}", test_name(Location::caller()));
     assert!(variable("TRIBUTARY_TESTS").as_deref() != Some("all"), "TRIBUTARY_TESTS=all allows no skips: {text}");
     eprintln!("skipped {text}");
     if let Some(path) = variable("TRIBUTARY_SKIPPED") {

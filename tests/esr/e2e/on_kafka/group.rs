@@ -3,9 +3,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tributary_harness::process::{KilledOnDrop, signal};
+use tributary_harness::{fresh_namespace, wait_until};
 
 use crate::world::World;
 
@@ -30,16 +32,11 @@ impl Drop for Services {
 }
 
 impl Services {
-    /// Those of the test run; `None` means that the test is skipped.
+    /// The services of the test run; `None` means that the test is skipped, and counted as skipped.
+    #[track_caller]
     pub fn found() -> Option<Self> {
-        let named = |name| std::env::var(name).ok().filter(|address: &String| !address.is_empty());
-        let found = named("TRIBUTARY_KAFKA").zip(named("TRIBUTARY_REGISTRY"));
-        if found.is_none() {
-            let all = std::env::var("TRIBUTARY_TESTS").is_ok_and(|tests| tests == "all");
-            assert!(!all, "TRIBUTARY_KAFKA is not set, and TRIBUTARY_TESTS=all allows no test to be skipped");
-            eprintln!("skipped: TRIBUTARY_KAFKA and TRIBUTARY_REGISTRY do not say where the services are");
-        }
-        found.map(|(kafka, registry)| Self { kafka, registry, own: None })
+        let found = tributary_harness::Services::find()?;
+        Some(Self { kafka: found.kafka, registry: found.registry, own: None })
     }
 
     /// Ports that nobody listens on.
@@ -67,9 +64,7 @@ pub fn script(name: &str) -> Command {
 
 /// The world's flags for a namespace that nobody has used. Members that are gone are noticed soon.
 pub fn join_namespace(world: &mut World, services: &Services, settings: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let namespace = format!("group-{now}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let namespace = fresh_namespace("group");
     let consumer = "[kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"1000\"\n";
     let text = format!("[esr.inbound]\nsettle_seconds = 0\n{settings}\n[service]\nclock_seconds = 1\n{consumer}");
     fs::write(world.path("my.toml"), text).unwrap();
@@ -83,8 +78,8 @@ pub fn join_namespace(world: &mut World, services: &Services, settings: &str) ->
 /// A running service with a state folder of its own.
 pub struct Member {
     pub name: String,
-    child: Child,
-    log: std::path::PathBuf,
+    child: KilledOnDrop,
+    log: PathBuf,
 }
 
 impl Member {
@@ -98,23 +93,23 @@ impl Member {
         command.arg("--state").arg(world.path(&format!("state-{name}")));
         command.args(&world.flags).args(["--instance", instance]).env_remove("TRIBUTARY_LOG_LEVEL");
         command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
-        Self { name: name.to_owned(), child: command.spawn().unwrap(), log }
+        Self { name: name.to_owned(), child: KilledOnDrop(command.spawn().unwrap()), log }
     }
 
-    pub fn told(&self) -> String {
+    pub fn logged(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    pub fn has_told(&self, part: &str) -> bool {
-        self.told().contains(part)
+    pub fn has_logged(&self, part: &str) -> bool {
+        self.logged().contains(part)
     }
 
-    pub fn wait_to_tell(&self, part: &str) {
-        wait_until(&format!("{} does not tell {part:?}", self.name), || self.has_told(part));
+    pub fn wait_to_log(&self, part: &str) {
+        wait_until(&format!("{} logs {part:?}", self.name), PATIENCE, || self.has_logged(part));
     }
 
     pub fn reads_folders(&self) -> bool {
-        self.has_told("this process reads the inbox")
+        self.has_logged("this process reads the inbox")
     }
 
     pub fn is_running(&mut self) -> bool {
@@ -122,8 +117,8 @@ impl Member {
     }
 
     /// Sends a signal; the exit code, if there is one.
-    pub fn end(&mut self, signal: &str) -> Option<i32> {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    pub fn end(&mut self, name: &str) -> Option<i32> {
+        signal(self.child.id(), name);
         self.exit_code()
     }
 
@@ -133,7 +128,7 @@ impl Member {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(begun.elapsed() < PATIENCE, "{} does not end: {}", self.name, self.told());
+            assert!(begun.elapsed() < PATIENCE, "{} does not end: {}", self.name, self.logged());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -141,26 +136,14 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- {}\n{}", self.name, self.told());
+            eprintln!("--- {}\n{}", self.name, self.logged());
         }
     }
 }
 
-pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 pub fn wait_for(world: &World, file: &str) {
-    let what = format!("{file} does not appear; there are {:?}", world.outbox_names());
-    wait_until(&what, || world.path("outbox").join(file).exists());
+    wait_until(&format!("{file} is in the outbox"), PATIENCE, || world.path("outbox").join(file).exists());
 }
 
 /// Names in the outbox of one type.

@@ -38,7 +38,7 @@ fn a_service_and_a_batch_outlive_restarts_of_broker_and_registry() {
     world.file("DE_EOE_RMC_20261121_00000003.DAT", &[&position(7_000_003, "", POST_NUMBER)]);
     wait_for(&world, "DE_EOE_RTC_20261121_00000003.DAT");
     assert!(service.is_running());
-    assert_eq!(service.end("-TERM"), Some(0), "{}", service.told());
+    assert_eq!(service.end("TERM"), Some(0), "{}", service.logged());
     assert_eq!(names_of(&world, "RTC").len(), 3);
 
     // A batch that runs into a broker that is gone goes on when it is back.

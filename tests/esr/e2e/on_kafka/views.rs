@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use serde_json::Value;
+use tributary_harness::wait_until;
 
-use crate::group::{Member, Services, join_namespace, wait_for, wait_until};
+use crate::group::{Member, PATIENCE, Services, join_namespace, wait_for};
 use crate::world::{Answer, FULL_FILE, POST_NUMBER, World, answer, position};
 
 const RETURN: &str = "DE_EOE_RTC_20261121_00000001.DAT";
@@ -34,7 +35,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn wait_for_files(world: &World, member: &str, expected: &[(&str, &str)]) {
-    wait_until(&format!("{member} does not show {expected:?}"), || files(world, member) == pairs(expected));
+    wait_until(&format!("{member} shows {expected:?}"), PATIENCE, || files(world, member) == pairs(expected));
 }
 
 #[test]
@@ -53,24 +54,24 @@ fn each_of_three_processes_shows_all_files_and_offices_also_after_one_is_killed(
             let offices = rows(&world, name, "offices").unwrap_or_default();
             offices.first().is_some_and(|office| office["office"] == "EOE" && office["to_export"] == 1)
         };
-        wait_until(&format!("{name} does not count the applicant"), is_counted);
+        wait_until(&format!("{name} counts the applicant"), PATIENCE, is_counted);
     }
     assert_eq!(rows(&world, "a", "offices"), rows(&world, "c", "offices"));
 
-    members.remove(1).end("-KILL");
+    members.remove(1).end("KILL");
     world.file(CHANGE, &[&position(7_000_002, "", POST_NUMBER)]);
     let second = RETURN.replace("01.DAT", "02.DAT");
     let taken = [(CHANGE, "processed"), (FULL_FILE, "processed"), (RETURN, "written"), (&second, "written")];
     for name in ["a", "c"] {
         wait_for_files(&world, name, &taken);
     }
-    // It goes on from what it had before it was killed.
+    // It continues from what it had before it was killed.
     members.push(Member::start(&world, "b", "b"));
     wait_for_files(&world, "b", &taken);
     let as_of = |name| ask(&world, name, "files").document()["as_of"].as_str().unwrap().to_owned();
     let before = as_of("a");
-    wait_until("the view does not say that it is newer", || as_of("a") > before);
+    wait_until("the view is newer", PATIENCE, || as_of("a") > before);
     for mut member in members {
-        assert_eq!(member.end("-TERM"), Some(0), "{}", member.told());
+        assert_eq!(member.end("TERM"), Some(0), "{}", member.logged());
     }
 }

@@ -10,13 +10,13 @@ fn the_service_waits_for_kafka_says_so_and_ends_at_once_when_asked() {
     let mut world = World::small();
     join_namespace(&mut world, &Services::nowhere(), "");
     let mut service = Member::start(&world, "service", "a");
-    service.wait_to_tell("waiting for Kafka");
+    service.wait_to_log("waiting for Kafka");
     std::thread::sleep(Duration::from_secs(2));
     assert!(service.is_running());
     let asked = Instant::now();
-    assert_eq!(service.end("-TERM"), Some(0));
+    assert_eq!(service.end("TERM"), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
-    assert_eq!(service.told().matches("waiting for Kafka").count(), 1, "{}", service.told());
+    assert_eq!(service.logged().matches("waiting for Kafka").count(), 1, "{}", service.logged());
 }
 
 #[test]
