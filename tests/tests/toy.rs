@@ -39,7 +39,7 @@ fn expected(times: u64) -> BTreeMap<String, u64> {
 /// The newest count of each word that others see.
 fn seen(simulation: &Simulation) -> BTreeMap<String, u64> {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    // Markers of commits that are still on their way arrive.
+    // Markers of commits that are still in flight arrive.
     simulation.process.broker().stop_faults();
     let partitions = 0..simulation.process.flow_partitions();
     let records = partitions.flat_map(|partition| simulation.process.broker().read_committed(COUNTS.name, partition));

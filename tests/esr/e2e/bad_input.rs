@@ -176,7 +176,7 @@ fn a_bad_postcode_and_an_unmapped_value_are_blank_with_a_warning() {
 #[test]
 fn an_unwritable_outbox_ends_with_code_1_and_the_next_run_finishes() {
     let world = World::small();
-    // A file in the place of the folder stops every user, also one who may write everywhere.
+    // A file in place of the folder stops every user, even root.
     fs::write(world.path("outbox"), "in the way").unwrap();
     let answer = world.once(DAY_1, &["--give-up-after", "2"]);
     assert_eq!(answer.code, 1, "{answer:?}");

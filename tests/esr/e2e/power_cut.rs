@@ -1,4 +1,4 @@
-//! What is on the disk, and in which order: after a power cut only what was synced is there. The test reads the system
+//! What is on the disk, and in which order: a power cut leaves only what was synced. The test reads the system
 //! calls of the program, which `strace` lists.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -147,7 +147,7 @@ fn d1_the_marker_of_the_baseline_goes_for_good_once_every_record_is_on_the_disk(
         let is_safe = trace.is_done_between(record, Some(removed), |call| call.syncs("/state/log/"));
         assert!(is_safe, "the record of {text} could get lost");
     }
-    assert!(trace.is_done_between(removed, None, |call| call.syncs(&folder)), "the marker could come back");
+    assert!(trace.is_done_between(removed, None, |call| call.syncs(&folder)), "the marker could return");
 }
 
 #[test]
@@ -163,5 +163,5 @@ fn what_tells_an_interrupted_batch_is_on_the_disk_before_the_first_record_and_go
     assert!(trace.is_done_between(&beginning, Some(created), written), "it could be empty");
     assert!(trace.is_done_between(created, Some(record), |call| call.syncs(&folder)), "it could get lost");
     assert!(trace.is_done_between(record, Some(removed), |call| call.syncs("/state/log/")), "a record could get lost");
-    assert!(trace.is_done_between(removed, None, |call| call.syncs(&folder)), "it could come back");
+    assert!(trace.is_done_between(removed, None, |call| call.syncs(&folder)), "it could return");
 }

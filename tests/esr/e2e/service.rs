@@ -41,7 +41,7 @@ fn a_second_process_on_the_same_state_is_refused() {
 fn a_file_that_cannot_be_written_is_written_once_it_can_be() {
     let world = World::of_service();
     let outbox = world.path("outbox");
-    // A file in place of the folder: nothing can be written there, whoever the user is.
+    // A file in place of the folder: no user can write there, not even root.
     fs::write(&outbox, "in the way").unwrap();
     let mut service = Service::start(&world, &[]);
     service.wait_until_said(&["trying again until it succeeds", "the outbox: cannot"]);

@@ -33,7 +33,7 @@ pub struct Answer {
     pub code: Option<i32>,
     /// Its summary, when it was printed whole.
     pub summary: Option<Value>,
-    /// What it said on standard error.
+    /// What it wrote to standard error.
     pub stderr: String,
 }
 
@@ -95,7 +95,7 @@ impl Exchange {
         self.end_of(child, delay)
     }
 
-    /// Waits for the end of a process, at most for so long; then it is killed. Looks at the outbox.
+    /// Waits for the end of a process, and kills it after `limit`. Looks at the outbox.
     pub fn end_of(&mut self, child: Child, limit: Duration) -> Answer {
         let answer = Self::end_after(child, limit);
         self.watch();
@@ -108,7 +108,7 @@ impl Exchange {
         while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        // One that has ended already is not signalled any more.
+        // A process that has ended already gets no signal.
         child.kill().unwrap();
         let status = child.wait().unwrap();
         Answer::of(&Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() })
@@ -124,7 +124,7 @@ impl Exchange {
         &self.seen
     }
 
-    /// Names in the outbox that nobody should meet after a batch.
+    /// Names in the outbox that must not be left after a batch.
     pub fn left_over(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path("outbox")) else { return Vec::new() };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -10,7 +10,7 @@ use crate::comparison::{comparable, difference};
 use crate::process::{Answer, Exchange};
 use crate::summary;
 
-/// One scenario on its way.
+/// One scenario at work.
 pub struct ScenarioRun {
     /// Which one.
     pub seed: u64,
@@ -39,7 +39,7 @@ impl ScenarioRun {
         }
     }
 
-    /// One batch without disturbance; how long it took.
+    /// Runs a batch without disturbance; how long it took.
     pub fn undisturbed(&mut self, batch: &Batch) -> Duration {
         self.exchange.put(batch);
         let begun = Instant::now();

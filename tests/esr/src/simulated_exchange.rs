@@ -21,7 +21,7 @@ use tributary_flow::{BatchRequest, Flow, Process};
 use crate::process::{outbox_files, put_batch};
 use tributary_tests::simulated_process::{Simulation, Trouble, memory_folder};
 
-/// By this file a process knows what the last snapshot said.
+/// The file in which a process keeps what was in the last snapshot.
 const KNOWN_LINES: &str = "snapshot-lines";
 
 /// The exchange, its log and its folders.

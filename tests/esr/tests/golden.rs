@@ -1,9 +1,8 @@
-//! Each outgoing file type byte for byte: what the flow writes for a small fixed input, against
-//! `tests/esr/golden`.
+//! Each outgoing file type byte for byte: what the flow writes for a small fixed input, against `tests/esr/golden`.
 //!
-//! `TRIBUTARY_GOLDEN=write` writes the files anew, to be read before they are committed.
+//! `TRIBUTARY_GOLDEN=write` replaces the files. Read the difference before you commit it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
 

@@ -28,7 +28,7 @@ const MOST_KILLS: u64 = 2;
 /// How long a program may wait for a service that is being restarted.
 const RESTART_LIMIT: Duration = Duration::from_mins(2);
 
-/// Tests that restart a service have it for themselves.
+/// A test that restarts a service uses it alone.
 static SERVICES: RwLock<()> = RwLock::new(());
 
 fn shared() -> RwLockReadGuard<'static, ()> {
@@ -85,7 +85,7 @@ fn restart_in_the_middle(service: &'static str, seed: u64) {
         services.restart(service, Duration::from_millis(500));
         let mut answer = run.exchange.end_of(child, RESTART_LIMIT);
         if answer.code == Some(1) {
-            // It may give up at its start, and says so; the same command goes on.
+            // It may give up at its start with a message; the same command then continues.
             assert!(answer.stderr.contains("tributary: "), "{answer:?}");
             answer = run.exchange.run(&batch.now.to_string());
         }
@@ -158,7 +158,7 @@ fn check_frames(services: &Services, topic: &str, records: &[&str]) {
     }
 }
 
-/// What a consumer that knows nothing of Tributary reads: all committed values, without tombstones.
+/// What a consumer that does not know Tributary reads: all committed values, without tombstones.
 fn committed_values(broker: &str, topic: &str) -> Vec<Vec<u8>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", broker)

@@ -26,7 +26,7 @@ fn seeds() -> Vec<u64> {
     }
 }
 
-/// How long a batch takes when nobody disturbs it.
+/// How long a batch takes without disturbance.
 fn usual_duration(seed: u64) -> Duration {
     ScenarioRun::new(seed, &[]).undisturbed(&scenario::scenario(seed)[0])
 }
@@ -70,7 +70,7 @@ fn a_batch_that_is_asked_to_end_goes_on_where_it_was() {
         match answer.code {
             Some(0) => return finished(&mut run, &batch, &answer, interrupted),
             Some(1) => interrupted += 1,
-            // The signal came before anybody listened, which is a kill.
+            // The signal came before the program listened for it, which is a kill.
             None => {}
             Some(_) => panic!("{answer:?}"),
         }
@@ -89,7 +89,7 @@ fn a_second_process_on_a_state_folder_is_refused_and_the_first_goes_on() {
     let (mut run, batch) = first_batch();
     let now = batch.now.to_string();
     let first = run.exchange.command(&now).spawn().unwrap();
-    // The second waits shortly for the lock, so the first must not be done by then: it is stopped while it holds it.
+    // The second waits a moment for the lock. The first is stopped while it holds the lock, so it cannot end by then.
     let started = run.exchange.path("state/schemas.json");
     wait_until("the first process has started", Duration::from_secs(20), || started.exists());
     signal(first.id(), "STOP");

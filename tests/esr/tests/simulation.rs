@@ -1,6 +1,6 @@
 //! The whole flow on the memory log under a seeded random schedule, with and without faults, against the oracle.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -59,7 +59,7 @@ fn check_all(count: u64, trouble: impl Fn(u64) -> Trouble + Sync, each: impl FnM
     let check_next = || {
         while let Some(seed) = next() {
             let checked = panic::catch_unwind(AssertUnwindSafe(|| check(seed, trouble(seed))));
-            match checked.unwrap_or_else(|_| Err(format!("seed {seed} panicked, as told above"))) {
+            match checked.unwrap_or_else(|_| Err(format!("seed {seed} panicked, as printed above"))) {
                 Ok(flow) => each.lock().unwrap()(&flow),
                 Err(text) => {
                     let start: Vec<&str> = text.lines().take(12).collect();

@@ -36,7 +36,7 @@ fn read<R: AvroRecord>(framed: &Framed<'_>) {
     assert_eq!(twice, bytes, "the same record");
 }
 
-/// A codec, and the ids of schemas that are not today's: fields in another order, and one that nobody knows here.
+/// A codec, and the ids of schemas that are not today's: fields in another order, and one that is unknown here.
 static CODEC: LazyLock<(Codec, Vec<u32>)> = LazyLock::new(|| {
     let registry = Arc::new(LocalRegistry::in_memory());
     let codec = CodecBuilder::new(Arc::clone(&registry) as Arc<dyn Registry>).topics(DECLARATION.topics()).build();

@@ -1,4 +1,4 @@
-//! Any bytes as a snapshot file of a task's state: it is used or the changelog is read instead, and the worker goes on.
+//! Any bytes as a snapshot file of a task's state: the worker uses it or reads the changelog instead, and continues.
 //!
 //! Half of the inputs get a heading and a checksum that fit, so that what is behind them is reached.
 #![no_main]

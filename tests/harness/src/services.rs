@@ -18,7 +18,7 @@ const HOW: &str = " (see tests/services/README.md)";
 pub struct Services {
     /// `host:port` of the broker.
     pub kafka: String,
-    /// `host:port` where a proxy of a test has to listen: who starts from there stays behind the proxy.
+    /// `host:port` where a proxy of a test has to listen. A client that starts from there stays behind the proxy.
     pub proxied: String,
     /// `host:port` where that proxy finds the broker.
     pub proxy_target: String,
@@ -29,8 +29,8 @@ pub struct Services {
 }
 
 impl Services {
-    /// The services that the environment names. `None` means that this test has to do without, and is counted as
-    /// skipped; where no test may be skipped, it fails.
+    /// The services that the environment names. `None` means that this test is skipped, and counted as skipped. If no
+    /// test may be skipped, it fails.
     #[track_caller]
     pub fn find() -> Option<Self> {
         let found = (|| {
@@ -63,7 +63,7 @@ impl Services {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/restart");
         let pause = pause.as_secs_f64().to_string();
         let output = Command::new(script).args([service, "--dir", &self.folder, "--pause", &pause]).output().unwrap();
-        assert!(output.status.success(), "{service} did not come back: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{service} did not return: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Freezes `kafka` or `registry` for a while, its connections open.

@@ -1,4 +1,4 @@
-//! Runs the position join on Kafka until it is told to end (SIGINT, SIGTERM).
+//! Runs the position join on Kafka until a signal ends it (SIGINT, SIGTERM).
 //!
 //! It prints `START <epoch ms>` when it begins to work. The topics of the inputs and of the rows must exist; those that
 //! only the flow needs are created.

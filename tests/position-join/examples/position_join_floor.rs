@@ -34,7 +34,7 @@ struct Arguments {
     per_thousand: Vec<u64>,
 }
 
-/// Gives out so many per thousand, evenly.
+/// Selects this number per thousand, evenly.
 struct Share {
     per_thousand: u64,
     carried: u64,

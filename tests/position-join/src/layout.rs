@@ -115,7 +115,7 @@ pub trait Row: Serialize + for<'de> Deserialize<'de> + Clone + PartialEq + Send 
         dpn
     }
 
-    /// Whether it is there, and not only marked as deleted.
+    /// Whether the row exists, and is not only marked as deleted.
     fn lives(&self) -> bool {
         self.as_bytes()[1] != Self::DELETED
     }
@@ -146,7 +146,7 @@ impl Row for Placement {
 }
 
 impl Post {
-    /// Whether it is there, and not only marked as deleted.
+    /// Whether the row exists, and is not only marked as deleted.
     pub fn lives(&self) -> bool {
         self.0[1] != b'D'
     }
@@ -188,7 +188,7 @@ pub fn write_row(row: &mut Vec<u8>, placement: (i64, &Placement), position: (i64
 mod tests {
     use super::*;
 
-    /// A value whose bytes tell where they are from: `base` and their place.
+    /// A value whose bytes show where they are from: `base` and their position.
     fn image<const N: usize>(base: u8) -> Image<N> {
         let mut image = [0; N];
         for (at, byte) in image.iter_mut().enumerate() {

@@ -2,7 +2,7 @@
 //!
 //! Positions, posts and placements come as changes of three compacted topics. A placement and a position are a *pair*
 //! while both live and both carry the deanery post number (DPN) of a living post; each pair is one row of the output.
-//! Rows have a fixed layout of bytes, so that the figures are those of the runtime and not of a codec.
+//! Rows have a fixed layout of bytes, so that the measurements are those of the runtime and not of a codec.
 //!
 //! ```text
 //! positions  --[route-positions]---+

@@ -1,4 +1,4 @@
-//! What the stages tell the DPNs: the values of the topic `position-join.deanery`.
+//! What the stages report to the DPNs: the values of the topic `position-join.deanery`.
 //!
 //! The key of a message is the DPN it is for. A value begins with what it is and, for positions and placements, whose
 //! it is: the id, and the *stay*. A row's stays are counted: it begins at 0 with the first DPN that the row had, and

@@ -82,14 +82,14 @@ pub struct Difference {
     pub equal: usize,
     /// Rows that are not there.
     pub missing: usize,
-    /// Rows that are there with other bytes.
+    /// Rows that exist with other bytes.
     pub wrong: usize,
     /// Rows that should not be there.
     pub surplus: usize,
 }
 
 impl Difference {
-    /// Compares what is there with what must be.
+    /// Compares the rows found with those expected.
     pub fn between(actual: &Rows, expected: &Rows) -> Self {
         let mut difference = Self::default();
         for (key, row) in expected {

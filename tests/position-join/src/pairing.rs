@@ -192,7 +192,7 @@ impl Processor for Pairing {
         let dpn = Dpn::from_slice(record.key);
         let message = record.value.and_then(Message::read);
         let taken = dpn.zip(message).ok_or(Unread).and_then(|(dpn, message)| self.take(dpn, message, output));
-        // Only this flow writes here: without this message a row would stay awaited for ever.
+        // Only this flow writes here: without this message the pair would wait for that row for good.
         taken.map_err(|Unread| ProcessError::Stop(format!("this is no message of {}", DEANERY.name)))
     }
 

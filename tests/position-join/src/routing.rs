@@ -2,7 +2,7 @@
 //!
 //! A position or placement is in one place at a time. The stage knows which: it remembers of each id the DPN and the
 //! number of the stay there, and nothing else, so a change without a move costs no state. A move goes to the DPN that
-//! is *left*. A deleted row keeps its place: if it comes back elsewhere, its old pairs must be gone for good before new
+//! is *left*. A deleted row keeps its place: if it returns elsewhere, its old pairs must be gone for good before new
 //! ones are written, so that is a move as well.
 
 use std::marker::PhantomData;

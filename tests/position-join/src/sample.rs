@@ -1,7 +1,8 @@
 //! Deterministic input: the same size and seed give the same records in the same order.
 //!
-//! A sample remembers where everything is, so that changes can go on after the first load: mostly of single rows, some
-//! moves, and merges, in which everything at one post moves to another. The first post has a bucket of placements.
+//! A sample remembers where everything is, so that changes can continue after the first load. Most change single rows,
+//! some are moves, and some are merges, in which everything at one post moves to another. The first post has a bucket
+//! of placements.
 
 use tributary_runtime::memory::SimulationRng;
 use tributary_runtime::{Headers, Output, TimestampMillis, Topic};

@@ -142,7 +142,7 @@ fn placement_at(id: i64, at: usize, revision: u32) -> Recorded {
     (&PLACEMENTS, id.to_be_bytes().to_vec(), Some(placement(at, b'A', revision).0.to_vec()), 0)
 }
 
-/// Posts, and pairs that appear, merge, are deleted and come back elsewhere.
+/// Posts, and pairs that appear, merge, are deleted and return elsewhere.
 fn few_changes() -> Vec<Recorded> {
     let post_of = |number: usize, revision| -> Recorded {
         let (dpn, value) = post(number, b'C', revision);

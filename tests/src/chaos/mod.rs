@@ -5,8 +5,8 @@
 //! A subject brings its [`Subject`] (for a flow, its declaration says everything), the kinds of faults in a [`Plan`],
 //! the program that its processes run, and what must be true in the end.
 //!
-//! `TRIBUTARY_CHAOS_SECONDS` sets how long faults go on for each subject, `TRIBUTARY_SEED` decides which; `tests/chaos`
-//! sets them.
+//! `TRIBUTARY_CHAOS_SECONDS` sets for how long each subject meets faults, `TRIBUTARY_SEED` decides which; `tests/chaos`
+//! sets both.
 
 mod disk;
 mod driver;
@@ -54,7 +54,7 @@ pub fn seed() -> u64 {
     number("TRIBUTARY_SEED").unwrap_or(1)
 }
 
-/// How long faults go on for one subject: `usual` unless the environment sets another time.
+/// For how long one subject meets faults: `usual` unless the environment sets another time.
 pub fn duration(usual: Duration) -> Duration {
     number("TRIBUTARY_CHAOS_SECONDS").map_or(usual, Duration::from_secs)
 }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaApiKey;
 
-/// How often it is looked for a new connection.
+/// The pause between two looks for a new connection.
 const ATTENTION: Duration = Duration::from_millis(5);
 
-/// So long the broker has to work on a request, before the next arrives.
+/// How long the broker may work on a request before the next arrives.
 const STRAGGLER_TIME: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
@@ -31,12 +31,12 @@ struct Shared {
 
 /// What goes one way of a connection.
 enum Direction {
-    /// So much later than on other connections.
+    /// Requests, with an additional delay in milliseconds.
     Requests(Arc<AtomicU64>),
     Answers,
 }
 
-/// One request that arrives when the client has long repeated it.
+/// One request that arrives long after the client has repeated it.
 #[derive(Default)]
 enum Straggler {
     /// There is none, or it has arrived.
@@ -54,7 +54,7 @@ enum Straggler {
 struct Connection {
     near: TcpStream,
     far: TcpStream,
-    /// How much longer than others what the near side has sent is on its way.
+    /// How much longer than on other connections a request of the near side is in flight.
     late_millis: Arc<AtomicU64>,
 }
 
@@ -80,8 +80,8 @@ impl Proxy {
         self.shared.cut();
     }
 
-    /// Breaks the near side of all connections. What it has sent arrives, but so much later: a firewall that forgets
-    /// does that, or a machine that freezes.
+    /// Breaks the near side of all connections. What it has sent arrives, but `late`: so does a firewall that forgets
+    /// connections, or a machine that freezes.
     pub fn lose(&self, late: Duration) {
         for connection in self.shared.connections().drain(..) {
             connection.late_millis.store(late.as_millis() as u64, Ordering::Relaxed);
@@ -135,7 +135,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::Relaxed);
         if let Some(listener) = self.listener.take() {
-            // A panic of that thread has been told already.
+            // A panic of that thread has been printed already.
             let _ = listener.join();
         }
         self.shared.cut();
@@ -153,12 +153,12 @@ impl Shared {
         }
     }
 
-    /// While the broker is away the connection breaks at once, as it would without proxy.
+    /// While the broker is down the connection breaks at once, as it would without a proxy.
     fn connect(self: &Arc<Self>, near: TcpStream, target: &str) {
         let Ok(far) = TcpStream::connect(target) else { return };
         near.set_nonblocking(false).unwrap();
         for stream in [&near, &far] {
-            // One that is closed already refuses; the threads notice by themselves.
+            // A closed connection refuses; its threads notice by themselves.
             let _ = stream.set_nodelay(true);
         }
         let again = |stream: &TcpStream| stream.try_clone().unwrap();
@@ -172,7 +172,7 @@ impl Shared {
         }
     }
 
-    /// Until one side closes; then the other one hears of it, once all has arrived.
+    /// Forwards until one side closes. The other side notices once everything has arrived.
     fn forward(&self, mut from: TcpStream, mut to: TcpStream, direction: &Direction) {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(count) = from.read(&mut buffer) {
@@ -209,8 +209,8 @@ impl Shared {
         }
     }
 
-    /// Whether all of a piece went on its way. It is taken apart only where a request is looked for, because then it is
-    /// small and begins with one.
+    /// Forwards a piece; whether all of it was sent. The piece is taken apart only while a request is awaited, because
+    /// then it is small and begins with a request.
     fn pass_all(&self, piece: &[u8], far: &mut TcpStream) -> bool {
         if matches!(*self.straggler(), Straggler::Nobody) {
             return far.write_all(piece).is_ok();
@@ -227,8 +227,8 @@ impl Shared {
         far.write_all(rest).is_ok()
     }
 
-    /// Whether a request went on its way; it did not if it is the one to be held back. After some it is brought; what
-    /// comes next on any connection waits for the lock.
+    /// Forwards a request; whether it was sent. The request that is to be held back is not. It follows a later request,
+    /// and the requests after that one wait for the lock, on any connection.
     fn pass(&self, request: &[u8], far: &mut TcpStream) -> bool {
         let mut straggler = self.straggler();
         match &mut *straggler {
@@ -268,7 +268,7 @@ impl Shared {
     }
 }
 
-/// Whether a request is of this kind. Its length comes first, in four bytes; the next two tell the kind.
+/// Whether a request is of this kind. Its length comes first, in four bytes; the next two are the kind.
 fn is_of(kind: RDKafkaApiKey, request: &[u8]) -> bool {
     request.get(4..6) == Some(&(kind as i16).to_be_bytes())
 }

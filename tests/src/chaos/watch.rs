@@ -50,7 +50,7 @@ impl Watcher {
         let thread = std::thread::spawn(move || {
             let mut reading = Reading::begin(&reader);
             while !is_over.load(Ordering::Relaxed) {
-                reading.go_on();
+                reading.read_next();
             }
             reading.read_to_end();
             reading
@@ -69,7 +69,7 @@ impl Watcher {
     }
 }
 
-/// Nothing that was seen may be gone or changed, but for compaction; and all that is there was seen.
+/// Nothing that was seen may have disappeared or changed, except by compaction; and everything in the log was seen.
 fn compare(watched: &Watched, seen: &HashMap<Place, Sighting>, in_the_end: &HashMap<Place, Sighting>) {
     for (place, sighting) in in_the_end {
         assert_eq!(seen.get(place), Some(sighting), "{place:?} was not seen like that");
@@ -116,7 +116,7 @@ impl Watched {
 enum Step {
     /// A partition is at its end.
     AtEnd,
-    /// There is a new client, which tells all ends anew.
+    /// There is a new client, which reports all ends again.
     Renewed,
     Other,
 }
@@ -136,7 +136,7 @@ impl Reading {
     }
 
     /// Reads a record, if there is one.
-    fn go_on(&mut self) -> Step {
+    fn read_next(&mut self) -> Step {
         match self.consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
                 let place = (message.topic().to_owned(), message.partition(), message.offset());
@@ -147,7 +147,7 @@ impl Reading {
                 Step::Other
             }
             Some(Err(KafkaError::PartitionEOF(_))) => Step::AtEnd,
-            // The client may not look for a broker again, when it was told that there is none (librdkafka issue 5301).
+            // Once the client has reported that no broker is up, it may not look again (librdkafka issue 5301).
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown))) => {
                 std::thread::sleep(Duration::from_millis(300));
                 self.consumer = self.watched.consumer();
@@ -158,7 +158,7 @@ impl Reading {
         }
     }
 
-    /// Reads on to the end of each partition, with a new client, which tells each end again.
+    /// Reads to the end of each partition, with a new client, which reports each end again.
     fn read_to_end(&mut self) {
         let assignment = self.rest();
         self.consumer = self.watched.consumer();
@@ -166,7 +166,7 @@ impl Reading {
         let (mut ends, deadline) = (0, Instant::now() + END_LIMIT);
         while ends < assignment.count() {
             assert!(Instant::now() < deadline, "only {ends} of {} partitions have an end", assignment.count());
-            match self.go_on() {
+            match self.read_next() {
                 Step::AtEnd => ends += 1,
                 Step::Renewed => ends = 0,
                 Step::Other => {}
@@ -182,7 +182,7 @@ impl Reading {
     }
 }
 
-/// A client that reads what is committed, and is no member of `group`.
+/// A client that reads what is committed, without joining `group`.
 pub fn consumer(services: &Services, group: &str) -> BaseConsumer {
     ClientConfig::new()
         .set("bootstrap.servers", &services.kafka)

@@ -5,7 +5,7 @@ use std::mem::take;
 use tributary_runtime::memory::SimulationRng;
 use tributary_runtime::{Cleanup, Headers, Output, Topic};
 
-/// A record on its way to the log.
+/// A record in flight to the log.
 struct Sent {
     topic: &'static Topic,
     partition: i32,
@@ -15,7 +15,7 @@ struct Sent {
     headers: Vec<u8>,
 }
 
-/// What sources have sent and nobody has received yet.
+/// What sources have sent and the log has not received yet.
 #[derive(Default)]
 pub(super) struct Scattered {
     /// Records of the leader topic, whose order counts.

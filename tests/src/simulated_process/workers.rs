@@ -148,7 +148,7 @@ impl Workers {
         self.broker.producer("sources").publish(output)
     }
 
-    /// Lets workers go on in a random order until nothing is left to do. What is kept for later is left.
+    /// Runs workers in a random order until nothing is left to do, except what is kept for later.
     pub(super) fn settle(&mut self, lag: &dyn Lag) {
         let mut turns = 0;
         while lag.lag().unwrap() > 0 {
@@ -198,7 +198,7 @@ impl Workers {
         }
     }
 
-    /// Shows every processor of a state that nobody is changing, with all partitions assigned.
+    /// Shows every processor while none is at work, with all partitions assigned.
     pub(super) fn visit(&mut self, visit: &Visit) -> Vec<Box<dyn Any + Send>> {
         self.begin_look();
         let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! Offsets that arrive late do not arrive in another transaction than their own (KIP-890).
+//! Offsets that arrive late do not count in another transaction than their own (KIP-890).
 
 use std::time::{Duration, Instant};
 
@@ -36,8 +36,8 @@ impl Mover<'_> {
         }
     }
 
-    /// The next record, whatever it takes.
-    fn go_on(&mut self) {
+    /// Moves the next record, with retries.
+    fn advance(&mut self) {
         let (next, deadline) = (self.moved + 1, Instant::now() + Duration::from_mins(1));
         while self.moved < next {
             assert!(Instant::now() < deadline, "only {} records were moved", self.moved);
@@ -113,11 +113,11 @@ fn offsets_that_arrive_late_set_nothing_back() {
     let configuration = KafkaConfiguration::new(&services.proxied, &namespace, "0");
     let log = Mover::open(&configuration);
     let mut mover = Mover { configuration: &configuration, log, broker: &broker, moved: 0 };
-    mover.go_on();
+    mover.advance();
     proxy.hold(RDKafkaApiKey::TxnOffsetCommit);
-    mover.go_on();
+    mover.advance();
     proxy.release(RDKafkaApiKey::TxnOffsetCommit);
-    mover.go_on();
+    mover.advance();
     assert!(proxy.has_arrived());
     assert_eq!(visible(&broker, &direct), (0..RECORDS).collect::<Vec<_>>());
 }

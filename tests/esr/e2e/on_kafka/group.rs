@@ -39,12 +39,12 @@ impl Services {
         Some(Self { kafka: found.kafka, registry: found.registry, own: None })
     }
 
-    /// Ports that nobody listens on.
+    /// Ports without a listener.
     pub fn nowhere() -> Self {
         Self { kafka: "127.0.0.1:1".to_owned(), registry: "http://127.0.0.1:1".to_owned(), own: None }
     }
 
-    /// Services that nobody else uses, in `folder`; they end with the value, at the latest with this process.
+    /// Services of this test alone, in `folder`. They end with the value, at the latest with this process.
     pub fn start(folder: &Path) -> Self {
         let owner = std::process::id().to_string();
         let mut start = script("start");
@@ -62,7 +62,7 @@ pub fn script(name: &str) -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/services").join(name))
 }
 
-/// The world's flags for a namespace that nobody has used. Members that are gone are noticed soon.
+/// Adds the flags for a fresh namespace to the world; gives the namespace. The group notices dead members soon.
 pub fn join_namespace(world: &mut World, services: &Services, settings: &str) -> String {
     let namespace = fresh_namespace("group");
     let consumer = "[kafka.consumer]\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"1000\"\n";

@@ -15,7 +15,7 @@ fn restart(service: &str, folder: &Path, pause: &str) {
 
 #[test]
 fn a_service_and_a_batch_outlive_restarts_of_broker_and_registry() {
-    // Of its own: other tests do not like to lose theirs.
+    // Services of its own: other tests need theirs to stay up.
     if Services::found().is_none() {
         return;
     }
@@ -41,7 +41,7 @@ fn a_service_and_a_batch_outlive_restarts_of_broker_and_registry() {
     assert_eq!(service.end("TERM"), Some(0), "{}", service.logged());
     assert_eq!(names_of(&world, "RTC").len(), 3);
 
-    // A batch that runs into a broker that is gone goes on when it is back.
+    // A batch that meets a stopped broker continues when the broker returns.
     let flags = ["--once", "--output", "json", "--records", "--now", DAY_1, "--give-up-after", "90"];
     let mut batch = world.command(&flags);
     let batch = std::thread::spawn(move || answer(&mut batch));

@@ -24,7 +24,7 @@ impl Service {
         let (sender, said) = channel();
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                // The service can go on writing after the test has heard what it waited for.
+                // The service may write more after the test has read what it waited for.
                 let _ = sender.send(line);
             }
         });
@@ -48,13 +48,13 @@ impl Service {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    /// Sends a signal and waits for the end: the exit code, and everything that was said.
+    /// Sends a signal and waits for the end: the exit code, and everything that was logged.
     pub fn end(self, signal: &str) -> (Option<i32>, String) {
         self.signal(signal);
         self.wait()
     }
 
-    /// Waits for the end: the exit code, and everything that was said.
+    /// Waits for the end: the exit code, and everything that was logged.
     pub fn wait(mut self) -> (Option<i32>, String) {
         let begun = Instant::now();
         let status: ExitStatus = loop {

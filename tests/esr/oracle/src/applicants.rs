@@ -171,7 +171,7 @@ impl Oracle {
         candidates
     }
 
-    /// Exported once is exported for ever, wherever the position has gone since.
+    /// A record that was exported once stays exported, also if the position has moved since.
     fn is_exported(&self, key: &RecordKey) -> bool {
         self.records.iter().any(|(other, record)| {
             (other.0, other.1, other.2) == (key.0, key.1, key.2) && record.status == Status::Exported

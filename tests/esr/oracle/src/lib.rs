@@ -4,7 +4,7 @@
 //! with plain nested loops over whole states, shares no code with the product's stages, keeps no message order and
 //! knows nothing of logs. Tests compare its answer with the pipeline's.
 //!
-//! State is compared between runs: what stood at the end of the last run is the base, what stands now decides (D9).
+//! State is compared between runs: the state at the end of the last run is the base, the state now decides (D9).
 //!
 //! What does not live here: durability, schedules, warnings and alerts, person updates.
 
@@ -140,7 +140,7 @@ pub struct Oracle {
     records: BTreeMap<applicants::RecordKey, applicants::Record>,
     /// By DPN: last approved and effective version of each placement seen at a run.
     versions: BTreeMap<String, BTreeMap<PlacementKey, Placement>>,
-    /// The trainee of each of these versions, as ESR was told of him or her.
+    /// The trainee of each of these versions, as reported to ESR.
     version_trainees: BTreeMap<(String, PlacementKey), Trainee>,
     /// Type 1 rows sent, by (office, DPN).
     sent: BTreeMap<(String, String), BTreeMap<Identity, Sent>>,
@@ -244,7 +244,7 @@ impl Oracle {
         outcome.files.insert(name.to_owned(), text);
     }
 
-    /// A placement that has left its number or trainee is not of the baseline when it comes back.
+    /// A placement that has left its number or trainee is not of the baseline when it returns.
     fn leave_baseline(&mut self) {
         let world = &self.world;
         if let Some(line) = &mut self.baseline {

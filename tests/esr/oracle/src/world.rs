@@ -153,7 +153,7 @@ impl World {
         self.effective(dpn).into_iter().find(|placement| placement.key() == key)
     }
 
-    /// Whether a placement is no longer on this number for a reason of its own: gone, moved to another number, post or
+    /// Whether a placement has left this number for a reason of its own: gone, moved to another number, post or
     /// trainee, or of a type that does not count. A change of the preferred post alone is none (D13).
     pub(crate) fn has_left(&self, base: &World, dpn: &str, key: PlacementKey) -> bool {
         if self.find_effective(dpn, key).is_some() {

@@ -21,7 +21,7 @@ pub(super) fn answers(broker: &Broker, codec: &Codec, partitions: i32) -> usize 
     stale
 }
 
-/// The version of the subscription that an answer is about; `None` when the record is no answer.
+/// The version of the subscription that an answer is about; `None` for other records.
 fn answered(codec: &Codec, value: &[u8]) -> Option<i64> {
     let framed = codec.open(value).unwrap();
     match framed.record_type() {

@@ -1,9 +1,8 @@
 //! The exchange with ESR as a service of several processes under chaos: its files are those of the oracle, however its
 //! processes die.
 //!
-//! Inputs come through the folders of the services, in real time; so what a scenario brings comes on one day, and the
-//! runs of later days follow it. Runs are asked for as the clock of the service asks for them, by a record in their
-//! topic.
+//! Inputs come through the folders of the services, in real time. So all inputs of a scenario come on one day, and the
+//! runs of later days follow. A record in their topic requests the runs, as the clock of the service does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +34,7 @@ const CALM_LIMIT: Duration = Duration::from_mins(3);
 const FAULTS_OF_INPUT: usize = 3;
 /// Days after that of the inputs on which there are runs too.
 const LATER_DAYS: [i64; 4] = [1, 2, 30, 90];
-/// What the watcher sees: what drives the exporters, and what leads from there to files.
+/// What is watched: what drives the exporters, and what leads from there to files.
 const WATCHED: [&Topic; 4] = [&topics::EXPORTS, &topics::SCHEDULE, &topics::WRITER, &topics::EVENT];
 
 /// In a short run the order puts an export at the full outbox, and new input at the expiry.
@@ -120,12 +119,12 @@ impl Exchange {
         }
     }
 
-    /// Faults end when their time is over, but not before each kind was there.
+    /// Faults end when their time is over, but not before each kind was injected.
     fn has_faults(&self) -> bool {
         Instant::now() < self.deadline || !self.driver.plan.missing().is_empty()
     }
 
-    /// The inputs of a batch, taken in while faults happen. The first ones are there before the services start.
+    /// The inputs of a batch, taken in while faults happen. The first ones exist before the services start.
     fn take_in(&mut self, mut batch: Option<&Batch>) {
         let said = self.driver.processes.log().len();
         for _ in 0..FAULTS_OF_INPUT {
@@ -192,7 +191,7 @@ impl Exchange {
         self.driver.tell(&format!("{}: all is well as of {}", self.place, batch.now));
     }
 
-    /// Ends the services; a batch then finds every applicant record as the oracle has it. What was met on the way.
+    /// Ends the services; a batch then finds every applicant record as the oracle has it. Adds to the statistics.
     fn finish(mut self, last: Timestamp, figures: &mut Figures) -> Plan {
         self.driver.finish();
         let batch = without_inputs(last, 1 + LATER_DAYS[LATER_DAYS.len() - 1]);
@@ -218,7 +217,7 @@ impl Exchange {
     }
 }
 
-/// Confirmations say when they were written, in their header; that is as it comes.
+/// Without the header of confirmations, which has the time of writing.
 fn without_times(files: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let header_of = |content: &str| content.split_once('\n').map(|(_, rows)| rows.to_owned()).unwrap_or_default();
     let without = |(name, content): (&String, &String)| {
@@ -237,7 +236,7 @@ fn check_numbers(files: &BTreeMap<String, String>) {
     }
 }
 
-/// A run so many days later, before which nothing has come.
+/// A run this number of days later, without input since.
 fn without_inputs(now: Timestamp, days: i64) -> Batch {
     let now = now.checked_add((days * 24).hours()).unwrap();
     Batch { now, files: Vec::new(), snapshot: Snapshot::default() }

@@ -29,7 +29,7 @@ impl Cluster {
         client
     }
 
-    /// A producer that collects records for so many milliseconds.
+    /// A producer that collects records for this number of milliseconds.
     pub(crate) fn producer(&self, linger: u32) -> Result<Producer, KafkaError> {
         self.client()
             .set("enable.idempotence", "true")

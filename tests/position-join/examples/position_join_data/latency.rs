@@ -1,5 +1,5 @@
 //! Sends changes at a steady rate, and measures from when each was due until its row is visible to a reader of what is
-//! committed. A change that is sent late is late: the time it was due stands in it.
+//! committed. A change that is sent late counts as late: it carries the time at which it was due.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,7 +55,7 @@ pub(crate) fn measure(cluster: &Cluster, options: &Options) -> Result<(), Failur
     })
 }
 
-/// Sends for the time that was asked for; gives the number of records.
+/// Sends for the given time; gives the number of records.
 fn feed(cluster: &Cluster, options: &Options, sample: &mut Sample) -> Result<u64, Failure> {
     let producer = cluster.producer(1)?;
     let (started, started_at) = (Instant::now(), epoch_millis());

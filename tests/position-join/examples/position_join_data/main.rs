@@ -1,4 +1,4 @@
-//! Data and figures for measuring a position join on Kafka, whatever program does it.
+//! Data and measurements for a position join on Kafka, by any program.
 //!
 //! `load` creates the topics and fills the inputs, `watch` waits until the output rests and says how long that took and
 //! what the process used, `latency` sends changes at a steady rate and says how long each took to become visible,

@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// For how long at most it may take until the output first grows, in seconds.
     #[arg(long, default_value_t = 120)]
     first_s: u64,
-    /// Also output that is there already counts.
+    /// Output that exists already counts too.
     #[arg(long)]
     from_start: bool,
 }

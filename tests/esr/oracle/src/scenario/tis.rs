@@ -33,7 +33,7 @@ pub(crate) struct Tis {
     posts: BTreeMap<u64, Value>,
     placements: BTreeMap<u64, Value>,
     people: BTreeMap<u64, Value>,
-    /// Placements that were deleted, and may come back.
+    /// Placements that were deleted, and may return.
     gone: Vec<Value>,
     next_id: u64,
 }
