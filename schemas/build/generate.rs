@@ -77,7 +77,7 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
     let mut encoding = String::new();
     let mut decoding = String::new();
     for field in fields {
-        let member = identifier(&snake_case(&field.name))?;
+        let member = member(field)?;
         let kind = &field.kind;
         doc(&mut members, "    ", &field.doc);
         if member != field.name {
@@ -85,15 +85,21 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
         }
         line(&mut members, &format!("    pub {member}: {},", rust_type(kind)?));
         line(&mut encoding, &format!("        {}", encode_text(kind, Place::Field(&member))));
-        line(&mut decoding, &format!("            {member}: {},", decode_text(contract, kind)?));
+        line(&mut decoding, &format!("            {member}: {},", decode_text(contract, kind, &field.name)?));
     }
     let unused = if fields.is_empty() { "_" } else { "" };
     let total = fields.iter().all(|field| contract.has_total_equality(&field.kind));
     let fewest: usize = fields.iter().map(|field| contract.fewest_bytes(&field.kind)).sum();
     doc(code, "", &named.doc);
+    let (given, left_out): (Vec<&Field>, Vec<&Field>) =
+        fields.iter().partition(|field| !contract.has_default(&field.kind));
     let eq = if total { "Eq, " } else { "" };
-    line(code, &format!("#[derive(Debug, Clone, PartialEq, {eq}Default, serde::Serialize, serde::Deserialize)]"));
+    let default = if given.is_empty() { "Default, " } else { "" };
+    line(code, &format!("#[derive(Debug, Clone, PartialEq, {eq}{default}serde::Serialize, serde::Deserialize)]"));
     line(code, &format!("pub struct {name} {{\n{members}}}\n"));
+    if !given.is_empty() && !left_out.is_empty() {
+        constructor(code, name, &given, &left_out)?;
+    }
     line(code, &format!("impl AvroRecord for {name} {{"));
     line(
         code,
@@ -105,6 +111,23 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
     line(code, &format!("    fn encode(&self, {unused}out: &mut Vec<u8>) {{\n{encoding}    }}\n"));
     line(code, &format!("    fn decode({unused}input: &mut &[u8]) -> Result<Self, Malformed> {{"));
     line(code, &format!("        Ok(Self {{\n{decoding}        }})\n    }}\n}}\n"));
+    Ok(())
+}
+
+/// `of`: in place of `Default`, for a record that needs the fields `given`.
+fn constructor(code: &mut String, name: &str, given: &[&Field], left_out: &[&Field]) -> Result<(), String> {
+    let (mut parameters, mut members) = (String::new(), String::new());
+    for field in given {
+        let _ = write!(parameters, "{}: {}, ", member(field)?, rust_type(&field.kind)?);
+        let _ = write!(members, "{}, ", member(field)?);
+    }
+    for field in left_out {
+        let _ = write!(members, "{}: <{}>::default(), ", member(field)?, rust_type(&field.kind)?);
+    }
+    line(code, &format!("impl {name} {{"));
+    line(code, "    /// The record with these values, and the default of every other field.");
+    line(code, &format!("    pub fn of({}) -> Self {{", parameters.trim_end_matches(", ")));
+    line(code, &format!("        Self {{ {} }}\n    }}\n}}\n", members.trim_end_matches(", ")));
     Ok(())
 }
 
@@ -219,7 +242,7 @@ fn rust_type(kind: &Kind) -> Result<String, String> {
         Kind::String => "String".to_owned(),
         Kind::Bytes => "Vec<u8>".to_owned(),
         Kind::Date => "crate::types::Date".to_owned(),
-        Kind::Id(id) | Kind::Code(id) => newtype(id)?,
+        Kind::Id(id) | Kind::Code(id) | Kind::Text(id) => newtype(id)?,
         Kind::Array(inner) => format!("Vec<{}>", rust_type(inner)?),
         Kind::Optional(inner) => format!("Option<{}>", rust_type(inner)?),
         Kind::Named(full_name) => format!("super::{}", path(full_name)?),
@@ -237,7 +260,7 @@ fn encode_text(kind: &Kind, place: Place<'_>) -> String {
         Kind::Date => format!("binary::write_int(out, {}.0);", place.member()),
         Kind::Id(_) => format!("binary::write_long(out, {}.0);", place.member()),
         Kind::Code(_) => format!("binary::write_int(out, i32::from({}));", place.value()),
-        Kind::Named(_) => format!("{}.encode(out);", place.member()),
+        Kind::Named(_) | Kind::Text(_) => format!("{}.encode(out);", place.member()),
         Kind::Array(inner) => format!(
             "binary::write_array(out, {}, |out, item| {{ {} }});",
             place.reference(),
@@ -251,7 +274,8 @@ fn encode_text(kind: &Kind, place: Place<'_>) -> String {
     }
 }
 
-fn decode_text(contract: &Contract, kind: &Kind) -> Result<String, String> {
+/// The expression that reads a value. `field` is the Avro name of the field that it belongs to, for errors.
+fn decode_text(contract: &Contract, kind: &Kind, field: &str) -> Result<String, String> {
     Ok(match kind {
         Kind::Boolean => "binary::read_boolean(input)?".to_owned(),
         Kind::Int => "binary::read_int(input)?".to_owned(),
@@ -262,22 +286,35 @@ fn decode_text(contract: &Contract, kind: &Kind) -> Result<String, String> {
         Kind::Date => "crate::types::Date(binary::read_int(input)?)".to_owned(),
         Kind::Id(id) => format!("{}(binary::read_long(input)?)", newtype(id)?),
         Kind::Code(id) => format!("binary::read_code::<{}>(input)?", newtype(id)?),
+        Kind::Text(id) => format!("binary::read_text::<{}>(input, {field:?}, {id:?})?", newtype(id)?),
         Kind::Named(full_name) if contract.is_enum(full_name) => {
             format!("super::{}::decode(input)?", path(full_name)?)
         }
         Kind::Named(full_name) => format!("<super::{} as AvroRecord>::decode(input)?", path(full_name)?),
         Kind::Array(inner) => {
-            let item = decode_text(contract, inner)?;
+            let item = decode_text(contract, inner, field)?;
             let read_item = match item.strip_suffix("(input)?") {
                 Some(function) if !function.contains('(') => function.to_owned(),
-                _ => format!("|input| Ok({item})"),
+                _ => match item.strip_suffix('?') {
+                    Some(read) => format!("|input| {read}"),
+                    None => format!("|input| Ok({item})"),
+                },
             };
             format!("binary::read_array(input, {}, {read_item})?", contract.fewest_bytes(inner))
         }
         Kind::Optional(inner) => {
-            format!("if binary::read_presence(input)? {{ Some({}) }} else {{ None }}", decode_text(contract, inner)?)
+            let value = decode_text(contract, inner, field)?;
+            format!("if binary::read_presence(input)? {{ Some({value}) }} else {{ None }}")
         }
     })
+}
+
+/// The name of a field in Rust.
+fn member(field: &Field) -> Result<String, String> {
+    match &field.rust_name {
+        Some(name) => identifier(name),
+        None => identifier(&snake_case(&field.name)),
+    }
 }
 
 fn identifier(name: &str) -> Result<String, String> {

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
+/// Types of string fields that have no `Default`.
+const WITHOUT_DEFAULT: [&str; 2] = ["esr.FileName", "esr.Office"];
+
 /// `avro/<namespace>/<name>.avsc`.
 pub(crate) struct SchemaFile {
     pub(crate) namespace: String,
@@ -34,6 +37,8 @@ pub(crate) enum Shape {
 
 pub(crate) struct Field {
     pub(crate) name: String,
+    /// The name in Rust, where it is not that of the schema: `tributary.name`.
+    pub(crate) rust_name: Option<String>,
     pub(crate) doc: String,
     pub(crate) kind: Kind,
 }
@@ -50,6 +55,8 @@ pub(crate) enum Kind {
     Id(String),
     /// An int with a type of `src/types` that takes only some numbers: `esr.NotificationType`.
     Code(String),
+    /// A string with a type of `src/types` that takes only some texts: `esr.Office`.
+    Text(String),
     Array(Box<Kind>),
     Optional(Box<Kind>),
     /// Full name of a record or an enum.
@@ -94,6 +101,18 @@ impl Contract {
                 _ => 1,
             },
             _ => 1,
+        }
+    }
+
+    /// Whether a value can be left out in Rust. A type in [`WITHOUT_DEFAULT`] cannot: no text stands for none.
+    pub(crate) fn has_default(&self, kind: &Kind) -> bool {
+        match kind {
+            Kind::Text(id) => !WITHOUT_DEFAULT.contains(&id.as_str()),
+            Kind::Named(name) => match self.types.get(name).map(|named| &named.shape) {
+                Some(Shape::Record(fields)) => fields.iter().all(|field| self.has_default(&field.kind)),
+                _ => true,
+            },
+            _ => true,
         }
     }
 
@@ -176,11 +195,12 @@ fn fields(record: &Value, namespace: &str) -> Result<Vec<Field>, String> {
     list.iter()
         .map(|field| {
             let name = text_of(field, "name")?;
+            let rust_name = field.get("tributary.name").and_then(Value::as_str).map(str::to_owned);
             let id = field.get("tributary.type").and_then(Value::as_str);
             let schema = field.get("type").ok_or_else(|| format!("field {name} has no type"))?;
             let kind = kind(schema, namespace, id).map_err(|e| format!("field {name}: {e}"))?;
             let doc = text_of(field, "doc").unwrap_or_else(|_| format!("Avro field `{name}`."));
-            Ok(Field { name, doc, kind })
+            Ok(Field { name, rust_name, doc, kind })
         })
         .collect()
 }
@@ -229,10 +249,13 @@ fn kind(schema: &Value, namespace: &str, id: Option<&str>) -> Result<Kind, Strin
 
 fn plain(name: &str, namespace: &str, id: Option<&str>) -> Result<Kind, String> {
     match (name, id) {
-        ("long" | "int", Some(id)) if !id.contains('.') => Err(format!("tributary.type {id} has no namespace")),
+        ("long" | "int" | "string", Some(id)) if !id.contains('.') => {
+            Err(format!("tributary.type {id} has no namespace"))
+        }
         ("long", Some(id)) => Ok(Kind::Id(id.to_owned())),
         ("int", Some(id)) => Ok(Kind::Code(id.to_owned())),
-        (_, Some(id)) => Err(format!("tributary.type {id} is for longs and ints only")),
+        ("string", Some(id)) => Ok(Kind::Text(id.to_owned())),
+        (_, Some(id)) => Err(format!("tributary.type {id} is for longs, ints and strings only")),
         ("boolean", None) => Ok(Kind::Boolean),
         ("int", None) => Ok(Kind::Int),
         ("long", None) => Ok(Kind::Long),

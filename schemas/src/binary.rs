@@ -1,6 +1,8 @@
 //! The primitives of Avro's binary encoding. Reading checks each length against the rest of the input before it
 //! allocates.
 
+use std::str::FromStr;
+
 use crate::error::{Fault, Malformed};
 
 /// Branch byte of `["null", T]` for null.
@@ -108,6 +110,12 @@ pub(crate) fn read_string(input: &mut &[u8]) -> Result<String, Malformed> {
 /// Reads an int that stands for one of a few values.
 pub(crate) fn read_code<T: TryFrom<i32>>(input: &mut &[u8]) -> Result<T, Malformed> {
     T::try_from(read_int(input)?).map_err(|_| Malformed::new(Fault::Code))
+}
+
+/// Reads a text that stands for a value of `T`; `field` and `of` say which field and type, for errors.
+pub(crate) fn read_text<T: FromStr>(input: &mut &[u8], field: &'static str, of: &'static str) -> Result<T, Malformed> {
+    let text = std::str::from_utf8(read_bytes(input)?).map_err(|_| Malformed::new(Fault::Text))?;
+    text.parse().map_err(|_| Malformed::new(Fault::Value { field, of }))
 }
 
 /// Reads whether the value of `["null", T]` follows.

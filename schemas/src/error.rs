@@ -49,6 +49,14 @@ pub enum Fault {
     /// A number stands for nothing.
     #[error("a number is not one of those that have a meaning here")]
     Code,
+    /// A text does not fit the type of its field.
+    #[error("the text of the field {field} does not fit its type, {of}")]
+    Value {
+        /// The field, as the schema names it.
+        field: &'static str,
+        /// Its type.
+        of: &'static str,
+    },
     /// An enum has no such symbol.
     #[error("an enum has no such symbol")]
     Symbol,

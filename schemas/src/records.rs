@@ -15,7 +15,7 @@ use crate::binary;
 use crate::error::{Fault, Malformed};
 
 /// A record of the contract and its Avro binary encoding.
-pub trait AvroRecord: Sized + Clone + std::fmt::Debug + PartialEq + Default + serde::Serialize {
+pub trait AvroRecord: Sized + Clone + std::fmt::Debug + PartialEq + serde::Serialize {
     /// Which record this is.
     const TYPE: RecordType;
 

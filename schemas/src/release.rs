@@ -176,7 +176,7 @@ fn example(schema: &Schema, path: &str, known: &mut Vec<Schema>) -> Result<Value
             let fields = record.fields.iter().map(|field| {
                 let of_type = field.custom_attributes.get("tributary.type").and_then(serde_json::Value::as_str);
                 let value = match of_type.and_then(example_of_type) {
-                    Some(value) => value,
+                    Some(value) => shaped(&field.schema, value),
                     None => example(&field.schema, &format!("{path}.{}", field.name), known)?,
                 };
                 Ok((field.name.clone(), value))
@@ -193,7 +193,21 @@ fn example(schema: &Schema, path: &str, known: &mut Vec<Schema>) -> Result<Value
 
 /// A value of a type of `src/types` that allows only some values of its Avro type.
 fn example_of_type(name: &str) -> Option<Value> {
-    (name == "esr.NotificationType").then_some(Value::Int(4))
+    match name {
+        "esr.NotificationType" => Some(Value::Int(4)),
+        "esr.Office" => Some(Value::String("EOE".to_owned())),
+        "esr.FileName" => Some(Value::String("DE_EOE_RMC_20261120_0000017.DAT".to_owned())),
+        _ => None,
+    }
+}
+
+/// `value` as a field of `schema` holds it: itself, present, or as the one item.
+fn shaped(schema: &Schema, value: Value) -> Value {
+    match schema {
+        Schema::Union(union) => Value::Union(union.variants().len() as u32 - 1, Box::new(value)),
+        Schema::Array(_) => Value::Array(vec![value]),
+        _ => value,
+    }
 }
 
 fn read_version(path: &Path) -> Result<ReleasedVersion, ReleaseError> {

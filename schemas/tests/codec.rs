@@ -77,8 +77,8 @@ fn run() -> ExportRun {
     ExportRun {
         run: 7,
         kind: FileKind::from_symbol("APP").unwrap(),
-        office: "EOE".to_owned(),
-        file_name: "DE_EOE_APP_20261121_00000007.DAT".to_owned(),
+        office: "EOE".parse().unwrap(),
+        file_name: "DE_EOE_APP_20261121_00000007.DAT".parse().unwrap(),
         number: 7,
         now: 1_795_000_000_000,
         today: Date(20_778),
@@ -270,6 +270,26 @@ fn another_record_and_a_damaged_body_are_refused() {
     value.truncate(9);
     let error = codec.open(&value).unwrap().read::<ExportRun>().unwrap_err();
     assert!(error.to_string().contains("ends too early"), "{error}");
+}
+
+#[test]
+fn a_text_that_does_not_fit_its_type_makes_a_dead_letter_whatever_schema_wrote_it() {
+    let registry = TestRegistry::new();
+    let mut other = todays_schema();
+    fields(&mut other).reverse();
+    registry.add(60, other.to_string(), Vec::new());
+    let codec = codec(&registry);
+    let mut values = vec![value(60, &body_under(&other, &run())), Vec::new()];
+    codec.encode(&run(), &mut values[1]).unwrap();
+    for mut value in values {
+        assert_eq!(codec.open(&value).unwrap().read::<ExportRun>().unwrap(), run());
+        // The length of the office, then its text.
+        let office = value.windows(4).position(|bytes| bytes == b"\x06EOE").unwrap() + 1;
+        value[office] = b'e';
+        let error = codec.open(&value).unwrap().read::<ExportRun>().unwrap_err();
+        assert!(error.to_string().contains("the field office does not fit its type, esr.Office"), "{error}");
+        assert!(matches!(ProcessError::from(error), ProcessError::DeadLetter { code: "damaged-record", .. }));
+    }
 }
 
 #[test]

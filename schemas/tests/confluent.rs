@@ -175,7 +175,8 @@ fn a_real_registry_serves_the_codec() {
     let codec = builder().build().unwrap();
     let looked_up = builder().build().unwrap();
     let mut value = Vec::new();
-    codec.encode(&ExportRun { run: 12, ..ExportRun::default() }, &mut value).unwrap();
+    let (office, file_name) = ("EOE".parse().unwrap(), "DE_EOE_APP_20261121_00000012.DAT".parse().unwrap());
+    codec.encode(&ExportRun { run: 12, ..ExportRun::of(office, file_name) }, &mut value).unwrap();
     assert_eq!(looked_up.open(&value).unwrap().read::<ExportRun>().unwrap().run, 12);
     let id = codec.open(&value).unwrap().schema_id();
     // A reader that knows only another topic fetches the schema by its id.

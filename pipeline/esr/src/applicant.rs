@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tributary_runtime::ProcessError;
 use tributary_schemas::records::esr::{Applicant, PositionPlacement};
 use tributary_schemas::records::tis::Person;
-use tributary_schemas::types::esr::PositionId;
-use tributary_schemas::types::tis::{PersonId, PlacementId};
+use tributary_schemas::types::esr::{Office, PositionId};
+use tributary_schemas::types::tis::{Dpn, PersonId, PlacementId};
 
 use crate::context::Context;
 use crate::format::maps::ValueMap;
@@ -19,8 +19,8 @@ use crate::trainee::known_number;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PositionFacts<'a> {
     pub(crate) position_id: PositionId,
-    pub(crate) office: &'a str,
-    pub(crate) deanery_number: &'a str,
+    pub(crate) office: Office,
+    pub(crate) dpn: &'a Dpn,
     pub(crate) position_number: &'a str,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct PositionFacts<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ApplicantKey {
     /// The office.
-    pub office: String,
+    pub office: Office,
     /// The placement.
     pub placement: PlacementId,
     /// The position.
@@ -39,9 +39,9 @@ pub struct ApplicantKey {
 
 impl ApplicantKey {
     /// What sorts before every key of an office.
-    pub(crate) fn first_of(office: &str) -> Self {
+    pub(crate) fn first_of(office: Office) -> Self {
         let (placement, position, trainee) = (PlacementId(i64::MIN), PositionId(i64::MIN), PersonId(i64::MIN));
-        Self { office: office.to_owned(), placement, position, trainee }
+        Self { office, placement, position, trainee }
     }
 }
 
@@ -68,7 +68,7 @@ impl FromStr for ApplicantKey {
         let &[office, KEY_WORD, placement, position, trainee] = parts.as_slice() else { return Err(wrong()) };
         let id = |text: &str| text.parse::<i64>().map_err(|_| wrong());
         Ok(Self {
-            office: office.to_owned(),
+            office: office.parse().map_err(|_| wrong())?,
             placement: PlacementId(id(placement)?),
             position: PositionId(id(position)?),
             trainee: PersonId(id(trainee)?),
@@ -89,8 +89,7 @@ pub(crate) fn build(
         placement_id: placement.placement_id,
         position_id: position.position_id,
         trainee_id: placement.trainee_id,
-        office: position.office.to_owned(),
-        deanery_number: position.deanery_number.to_owned(),
+        dpn: position.dpn.clone(),
         position_number: position.position_number.to_owned(),
         projected_hire_date: placement.date_from,
         projected_end_date: placement.date_to,
@@ -99,7 +98,7 @@ pub(crate) fn build(
         gmc_number: placement.gmc_number.clone(),
         country: "GB".to_owned(),
         sent_before: placement.sent_before.clone(),
-        ..Applicant::default()
+        ..Applicant::of(position.office)
     };
     if let Some(body) = &placement.person {
         let person = context.codec.open(body)?.read::<Person>()?;
@@ -188,14 +187,21 @@ mod tests {
     #[test]
     fn d27_the_key_of_an_applicant_record_reads_back_as_it_was_written() {
         let key = ApplicantKey {
-            office: "EOE".to_owned(),
+            office: "EOE".parse().unwrap(),
             placement: PlacementId(1),
             position: PositionId(-2),
             trainee: PersonId(3),
         };
         assert_eq!(key.to_string(), "EOE/applicant/1/-2/3");
         assert_eq!(key.to_string().parse(), Ok(key));
-        for wrong in ["", "EOE/applicant/1/2", "EOE/applicant/1/2/3/4", "EOE/run/1/2/3", "EOE/applicant/1/2/x"] {
+        for wrong in [
+            "",
+            "EOE/applicant/1/2",
+            "EOE/applicant/1/2/3/4",
+            "EOE/run/1/2/3",
+            "eoe/applicant/1/2/3",
+            "EOE/applicant/1/2/x",
+        ] {
             assert_eq!(wrong.parse::<ApplicantKey>(), Err(ApplicantKeyError(wrong.to_owned())));
         }
     }

@@ -10,7 +10,7 @@ use tributary_schemas::{AvroRecord, Codec, Date, Framed};
 use crate::applicant::ApplicantKey;
 use crate::baseline::Baseline;
 use crate::configuration::EsrSettings;
-use crate::format::{InboundLayouts, Templates};
+use crate::format::{InboundLayouts, Office, Templates};
 use crate::topics;
 
 /// Codec and settings, shared by all tasks.
@@ -21,7 +21,7 @@ pub struct Context {
     /// The settings of the flow.
     pub settings: Arc<EsrSettings>,
     /// Offices that this flow serves, in the order in which they take file numbers (D50).
-    pub offices: Arc<[String]>,
+    pub offices: Arc<[Office]>,
     /// What belongs to the baseline (D1).
     pub baseline: Arc<Baseline>,
     pub(crate) inbound_layouts: Arc<InboundLayouts>,
@@ -30,7 +30,7 @@ pub struct Context {
 
 impl Context {
     /// A context for the served offices.
-    pub fn new(codec: Codec, settings: Arc<EsrSettings>, offices: Vec<String>) -> Self {
+    pub fn new(codec: Codec, settings: Arc<EsrSettings>, offices: Vec<Office>) -> Self {
         Self {
             codec,
             offices: offices.into(),
@@ -63,21 +63,21 @@ impl Context {
     }
 
     /// Sends a record of the exports topic to the partition of an office.
-    pub(crate) fn send_export<R: AvroRecord>(&self, output: &mut Output, office: &str, key: &str, record: &R) {
+    pub(crate) fn send_export<R: AvroRecord>(&self, output: &mut Output, office: Office, key: &str, record: &R) {
         let partition = Self::office_partition(output, office);
         output.send_to(&topics::EXPORTS, partition, key.as_bytes(), |buffer| self.write(record, buffer));
     }
 
     /// Withdraws an applicant record.
     pub(crate) fn withdraw_export(output: &mut Output, key: &ApplicantKey) {
-        let partition = Self::office_partition(output, &key.office);
+        let partition = Self::office_partition(output, key.office);
         output.tombstone_to(&topics::EXPORTS, partition, key.to_string().as_bytes());
     }
 
     /// Exports are partitioned by office, whatever other offices there are: an office keeps its partition when the
     /// configuration changes.
-    fn office_partition(output: &Output, office: &str) -> i32 {
-        partition_for_key(office.as_bytes(), output.partition_count(&topics::EXPORTS))
+    fn office_partition(output: &Output, office: Office) -> i32 {
+        partition_for_key(office.as_str().as_bytes(), output.partition_count(&topics::EXPORTS))
     }
 
     /// Raises an alert.
@@ -132,11 +132,6 @@ fn london() -> Result<&'static jiff::tz::TimeZone, ProcessError> {
     })
 }
 
-/// The form of a DPN by which it is matched: trimmed, ASCII letters in upper case (R1).
-pub fn fold_deanery_number(text: &str) -> String {
-    text.trim().to_ascii_uppercase()
-}
-
 /// A digest by which two contents are told apart.
 pub(crate) fn digest(bytes: &[u8]) -> u128 {
     use sha2::Digest;
@@ -161,10 +156,5 @@ mod tests {
             let error = london_date(time).unwrap_err();
             assert!(matches!(error, ProcessError::DeadLetter { code: "time-out-of-range", .. }), "{error}");
         }
-    }
-
-    #[test]
-    fn r1_numbers_match_without_case_and_blanks() {
-        assert_eq!(fold_deanery_number(" eoe/R1f/300/str/001 "), "EOE/R1F/300/STR/001");
     }
 }

@@ -14,12 +14,11 @@ use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Sto
 use tributary_schemas::records::esr::{Applicant, ExportRun, FileKind, Notification, NotificationCutDone};
 use tributary_schemas::records::tributary::FileWritten;
 use tributary_schemas::types::esr::{NotificationType, PositionId};
-use tributary_schemas::types::tis::{PersonId, PlacementId};
+use tributary_schemas::types::tis::{Dpn, PersonId, PlacementId};
 use tributary_schemas::{Date, RecordType};
 
 use crate::context::{Context, london_date};
-use crate::format::FileName;
-use crate::format::name::FileNameError;
+use crate::format::{FileName, Office};
 use crate::outgoing::RunTimes;
 
 use figures::Figures;
@@ -31,7 +30,7 @@ pub use crate::applicant::ApplicantKey;
 /// A record that waits for its window. Sorted by office and start, as runs choose (D25).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct WaitingKey {
-    office: String,
+    office: Office,
     start: Date,
     placement: PlacementId,
     position: PositionId,
@@ -39,9 +38,9 @@ struct WaitingKey {
 }
 
 /// A row of a file that is being built, by its place in the file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct PendingKey {
-    file_name: String,
+    file: FileName,
     row: u32,
 }
 
@@ -57,8 +56,8 @@ struct ExportedRow {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct RowKey {
     run: i64,
-    office: String,
-    dpn: String,
+    office: Office,
+    dpn: Dpn,
     notification_type: NotificationType,
     placement: PlacementId,
     /// Tells equal rows apart.
@@ -66,16 +65,15 @@ struct RowKey {
 }
 
 /// A notification run of an office that waits for all partitions of the post stage.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct OpenRunKey {
     run: i64,
-    office: String,
+    office: Office,
 }
 
 /// Such a run with what was read from it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct OpenRun {
-    name: FileName,
     times: RunTimes,
     run: ExportRun,
 }
@@ -119,16 +117,13 @@ impl Exporter {
     }
 
     fn run(&mut self, run: ExportRun, output: &mut Output) -> Result<(), ProcessError> {
-        let name: FileName = run.file_name.parse().map_err(|error: FileNameError| {
-            ProcessError::dead_letter("not-a-file-name", format!("run {} of {}: {error}", run.run, run.office))
-        })?;
         let times = RunTimes::new(run.now, run.previous_run)?;
         if run.kind == FileKind::App {
-            self.export_applicants(&run, &name, times, output);
+            self.export_applicants(&run, times, output);
             return Ok(());
         }
         let id = run.run;
-        self.open_runs.put(OpenRunKey { run: id, office: run.office.clone() }, OpenRun { name, times, run });
+        self.open_runs.put(OpenRunKey { run: id, office: run.office }, OpenRun { times, run });
         self.export_notifications(id, output);
         Ok(())
     }
@@ -148,7 +143,7 @@ impl Processor for Exporter {
             RecordType::TributaryClock => {
                 self.figures.show(&framed.read()?, &self.applicants, &self.context, output);
             }
-            RecordType::TributaryFileWritten => self.written(&framed.read::<FileWritten>()?, output),
+            RecordType::TributaryFileWritten => self.written(&framed.read::<FileWritten>()?, output)?,
             _ => return Err(unexpected(&framed)),
         }
         Ok(())

@@ -10,8 +10,8 @@ use crate::configuration::DEFAULTS;
 use crate::context::Context;
 use crate::exporter::Exporter;
 use crate::inbound::Inbound;
-use crate::position::Positions;
-use crate::post::Posts;
+use crate::position::PositionStage;
+use crate::post::PostStage;
 use crate::report::Report;
 use crate::schedule::Schedule;
 use crate::tis;
@@ -92,13 +92,13 @@ impl Processors {
     pub fn processor(&self, stage: &str, partition: i32) -> Box<dyn Processor> {
         let context = self.context.clone();
         match stage {
-            "tis-post" => Box::new(tis::Posts::new(context)),
-            "tis-placement" => Box::new(tis::Placements::new(context)),
-            "tis-person" => Box::new(tis::People::new(context)),
+            "tis-post" => Box::new(tis::TisPosts::new(context)),
+            "tis-placement" => Box::new(tis::TisPlacements::new(context)),
+            "tis-person" => Box::new(tis::TisPeople::new(context)),
             "inbound" => Box::new(Inbound::new(context)),
             "trainee" => Box::new(Trainee::new(context)),
-            "position" => Box::new(Positions::new(context, partition)),
-            "post" => Box::new(Posts::new(context, partition)),
+            "position" => Box::new(PositionStage::new(context, partition)),
+            "post" => Box::new(PostStage::new(context, partition)),
             "schedule" => Box::new(Schedule::new(context)),
             "exporter" => Box::new(Exporter::new(context, partition)),
             "report" => Box::new(Report::new(context)),

@@ -8,6 +8,7 @@ use tributary_schemas::{CodecBuilder, Date, LocalRegistry};
 
 use crate::configuration::EsrSettings;
 use crate::context::Context;
+use crate::format::Office;
 
 /// The instant at which all records are made, unless a test says otherwise: 2026-11-20, 14:30.
 pub(crate) const NOW: &str = "2026-11-20T14:30:00Z";
@@ -20,6 +21,10 @@ pub(crate) fn date(text: &str) -> Date {
     Date::from_civil(text.parse().unwrap())
 }
 
+pub(crate) fn office(code: &str) -> Office {
+    code.parse().unwrap()
+}
+
 /// The built-in settings, for two offices, with a registry in memory.
 pub(crate) fn context() -> Context {
     let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory()))
@@ -27,7 +32,7 @@ pub(crate) fn context() -> Context {
         .build()
         .unwrap();
     let settings = Arc::new(EsrSettings::load(None, &|_| Err("no files here".to_owned())).unwrap());
-    Context::new(codec, settings, vec!["EOE".to_owned(), "LDN".to_owned()])
+    Context::new(codec, settings, vec![office("EOE"), office("LDN")])
 }
 
 /// Drives the processor that `make` makes.

@@ -8,12 +8,12 @@ use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::RecordType;
 use tributary_schemas::records::esr::{
-    Decision, FileArrived, FileChunk, FileDecision, FileKind, LineVerdict, PositionFileDone,
+    Decision, FileArrived, FileChunk, FileDecision, FileEnd, FileKind, LineVerdict, PositionFileDone,
 };
 use tributary_schemas::records::tributary::{FileEvent, FileStatus, RecordCount, RejectedLine, Severity};
 
 use crate::context::Context;
-use crate::format::{Envelope, FileName, Line, rtc};
+use crate::format::{Envelope, FileName, Line, Office, rtc};
 use crate::outgoing::{OutgoingFile, RunTimes};
 use crate::topics;
 
@@ -26,12 +26,12 @@ const NAMED_LINES: usize = 1_000;
 /// The processor of the one partition.
 pub struct Inbound {
     context: Context,
-    ledger: Store<String, LedgerEntry>,
+    ledger: Store<FileName, LedgerEntry>,
     verdicts: Store<LineKey, LineVerdict>,
     /// The file that each RTC name confirms (D12).
-    confirmations: Store<String, String>,
+    confirmations: Store<FileName, FileName>,
     /// When the last RTC of an office was written (D51).
-    last_confirmation: Store<String, i64>,
+    last_confirmation: Store<Office, i64>,
 }
 
 impl Inbound {
@@ -47,20 +47,20 @@ impl Inbound {
     }
 
     /// All files that were ever taken in, by name.
-    pub fn ledger(&self) -> impl Iterator<Item = (&str, &LedgerEntry)> {
-        self.ledger.iter().map(|(name, entry)| (name.as_str(), entry))
+    pub fn ledger(&self) -> impl Iterator<Item = (FileName, &LedgerEntry)> {
+        self.ledger.iter().map(|(name, entry)| (*name, entry))
     }
 
-    fn arrived(&mut self, arrived: &FileArrived, output: &mut Output) -> Result<(), ProcessError> {
-        let name = parse_name(&arrived.file_name)?;
-        let known = self.ledger.get(&arrived.file_name).cloned();
+    fn arrived(&mut self, arrived: &FileArrived, output: &mut Output) {
+        let name = arrived.file_name;
+        let known = self.ledger.get(&name).cloned();
         let accepted = match known {
             None => false,
             Some(entry) if entry.status == LedgerStatus::Parked && entry.sha256 != arrived.sha256 => false,
             Some(entry) if entry.status == LedgerStatus::Parked && entry.accepted => true,
             Some(entry) => {
-                self.seen_again(&name, entry, arrived, output);
-                return Ok(());
+                self.seen_again(entry, arrived, output);
+                return;
             }
         };
         let mut entry = LedgerEntry::of(arrived);
@@ -69,20 +69,20 @@ impl Inbound {
         match suspect {
             Some(suspect) if park && !accepted => {
                 entry.status = LedgerStatus::Parked;
-                self.park(&name, arrived, &suspect.reason, output);
+                self.park(name, &suspect.reason, output);
             }
             Some(suspect) => {
                 let text = format!("{}: the file is taken in all the same", suspect.reason);
-                self.context.alert(output, Severity::Warning, "file-suspect", &arrived.file_name, text);
+                self.context.alert(output, Severity::Warning, "file-suspect", &name.to_string(), text);
             }
             None => {}
         }
-        self.ledger.put(arrived.file_name.clone(), entry);
-        Ok(())
+        self.ledger.put(name, entry);
     }
 
     /// A name that is used up: the same content is ignored, other content refused (D11).
-    fn seen_again(&mut self, name: &FileName, mut entry: LedgerEntry, arrived: &FileArrived, output: &mut Output) {
+    fn seen_again(&mut self, mut entry: LedgerEntry, arrived: &FileArrived, output: &mut Output) {
+        let name = arrived.file_name;
         if !entry.is_taken_in() && entry.sha256 == arrived.sha256 {
             // The same delivery again, after an interruption: its chunks go on where they stopped.
             return;
@@ -96,87 +96,72 @@ impl Inbound {
         };
         if status == FileStatus::Refused {
             let text = format!("{note}: ask the sender which one counts, and for a new name");
-            self.context.alert(output, Severity::Error, "file-name-used-up", &arrived.file_name, text);
+            self.context.alert(output, Severity::Error, "file-name-used-up", &name.to_string(), text);
         }
-        self.event(name, &arrived.file_name, status, note, output);
+        self.event(name, status, note, output);
         entry.size = arrived.size;
         entry.modified = arrived.modified;
-        self.ledger.put(arrived.file_name.clone(), entry);
+        self.ledger.put(name, entry);
     }
 
-    fn park(&self, name: &FileName, arrived: &FileArrived, reason: &str, output: &mut Output) {
+    fn park(&self, name: FileName, reason: &str, output: &mut Output) {
         let text = format!("{reason}: the file is parked; accept it, refuse it, or have it sent again");
-        self.context.alert(output, Severity::Error, "file-suspect", &arrived.file_name, text);
-        self.event(name, &arrived.file_name, FileStatus::Parked, reason, output);
+        self.context.alert(output, Severity::Error, "file-suspect", &name.to_string(), text);
+        self.event(name, FileStatus::Parked, reason, output);
     }
 
-    fn event(&self, name: &FileName, file_name: &str, status: FileStatus, note: &str, output: &mut Output) {
-        let event = FileEvent {
-            file_name: file_name.to_owned(),
-            party: name.office.as_str().to_owned(),
-            kind: name.kind.to_string(),
-            number: name.number as i64,
-            status,
-            note: note.to_owned(),
-            ..FileEvent::default()
-        };
+    fn event(&self, name: FileName, status: FileStatus, note: &str, output: &mut Output) {
+        let event = FileEvent { note: note.to_owned(), ..event_about(name, status) };
         self.context.file_event(output, &event);
     }
 
     fn decided(&mut self, decision: &FileDecision, now: i64, output: &mut Output) -> Result<(), ProcessError> {
-        let name = parse_name(&decision.file_name)?;
-        let Some(mut entry) = self.ledger.get(&decision.file_name).cloned() else {
-            return Err(ProcessError::dead_letter(
-                "unknown-file",
-                format!("{} was never taken in", decision.file_name),
-            ));
+        let name = decision.file_name;
+        let Some(mut entry) = self.ledger.get(&name).cloned() else {
+            return Err(ProcessError::dead_letter("unknown-file", format!("{name} was never taken in")));
         };
         match (decision.decision, entry.status) {
             (Decision::Accept, LedgerStatus::Parked) => entry.accepted = true,
             (Decision::Refuse, LedgerStatus::Parked) => {
                 entry.status = LedgerStatus::Refused;
-                self.event(&name, &decision.file_name, FileStatus::Refused, "refused by an operator", output);
-                self.confirm(&name, &decision.file_name, &mut entry, now, output)?;
+                self.event(name, FileStatus::Refused, "refused by an operator", output);
+                self.confirm(name, &mut entry, now, output)?;
             }
             (Decision::Release, _) if entry.confirmation_held => {
                 entry.confirmation_held = false;
-                let rows = self.confirmation_rows(&decision.file_name, &entry);
-                self.write_confirmation(&name, rows, now, output)?;
+                let rows = self.confirmation_rows(name, &entry);
+                self.write_confirmation(name, rows, now, output)?;
             }
             (decision, status) => {
                 let text = format!("{decision} does not fit a file that is {status:?}");
                 return Err(ProcessError::dead_letter("decision-does-not-fit", text));
             }
         }
-        self.ledger.put(decision.file_name.clone(), entry);
+        self.ledger.put(name, entry);
         Ok(())
     }
 
-    fn chunk(&mut self, chunk: &FileChunk, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
-        let Some(mut entry) = self.ledger.get(&chunk.file_name).cloned() else { return Ok(()) };
+    fn chunk(&mut self, chunk: &FileChunk, record: &Record<'_>, output: &mut Output) {
+        let name = chunk.file_name;
+        let Some(mut entry) = self.ledger.get(&name).cloned() else { return };
         let expected = entry.status == LedgerStatus::Receiving && entry.sha256 == chunk.sha256;
         if !expected || entry.next_chunk != chunk.index {
-            return Ok(());
+            return;
         }
-        let name = parse_name(&chunk.file_name)?;
-        self.split(&name, chunk, &mut entry, record, output);
+        self.split(chunk, &mut entry, record, output);
         entry.next_chunk += 1;
         if chunk.last {
             entry.status = LedgerStatus::Confirming;
-            let end = tributary_schemas::records::esr::FileEnd {
-                file_name: chunk.file_name.clone(),
-                office: name.office.as_str().to_owned(),
-            };
+            let end = FileEnd { file_name: name, office: name.office };
             output.set_headers(record.headers);
             output.broadcast(&topics::POSITION_INBOX, b"", |buffer| self.context.write(&end, buffer));
         }
-        self.ledger.put(chunk.file_name.clone(), entry);
-        Ok(())
+        self.ledger.put(name, entry);
     }
 
     fn position_done(&mut self, done: &PositionFileDone, now: i64, output: &mut Output) -> Result<(), ProcessError> {
-        let name = parse_name(&done.file_name)?;
-        let Some(mut entry) = self.ledger.get(&done.file_name).cloned() else { return Ok(()) };
+        let name = done.file_name;
+        let Some(mut entry) = self.ledger.get(&name).cloned() else { return Ok(()) };
         if entry.status != LedgerStatus::Confirming || !entry.answered.insert(done.partition) {
             return Ok(());
         }
@@ -184,76 +169,69 @@ impl Inbound {
             if !verdict.accepted {
                 entry.count(&verdict.record_type).accepted -= 1;
             }
-            self.add_verdict(&done.file_name, verdict.clone());
+            self.add_verdict(name, verdict.clone());
         }
         entry.unnamed += done.unnamed;
         let room = 20_usize.saturating_sub(entry.unnamed_examples.len());
         entry.unnamed_examples.extend(done.unnamed_examples.iter().take(room));
         if entry.answered.len() as i32 == done.partitions {
-            self.finish(&name, &done.file_name, &mut entry, now, output)?;
+            self.finish(name, &mut entry, now, output)?;
         }
-        self.ledger.put(done.file_name.clone(), entry);
+        self.ledger.put(name, entry);
         Ok(())
     }
 
     /// Everybody has answered: the file is processed and confirmed.
     fn finish(
         &mut self,
-        name: &FileName,
-        file_name: &str,
+        name: FileName,
         entry: &mut LedgerEntry,
         now: i64,
         output: &mut Output,
     ) -> Result<(), ProcessError> {
         entry.status = LedgerStatus::Processed;
-        self.processed_event(name, file_name, entry, output);
+        self.processed_event(name, entry, output);
         if entry.unnamed > 0 {
             let examples: Vec<String> = entry.unnamed_examples.iter().map(ToString::to_string).collect();
             let text = format!(
                 "{} positions of {} are not named in this full file (D8), among them {}",
                 entry.unnamed,
-                name.office.as_str(),
+                name.office,
                 examples.join(", ")
             );
-            self.context.alert(output, Severity::Warning, "positions-not-named", file_name, text);
+            self.context.alert(output, Severity::Warning, "positions-not-named", &name.to_string(), text);
         }
-        self.confirm(name, file_name, entry, now, output)
+        self.confirm(name, entry, now, output)
     }
 
     /// Writes the RTC of a file, or holds it back when another file's has its name (D12): ESR would get one of them
     /// only.
     fn confirm(
         &mut self,
-        name: &FileName,
-        file_name: &str,
+        name: FileName,
         entry: &mut LedgerEntry,
         now: i64,
         output: &mut Output,
     ) -> Result<(), ProcessError> {
-        let confirmation = name.with_kind(FileKind::Rtc).to_string();
-        let other = self.confirmations.get(&confirmation).filter(|confirmed| *confirmed != file_name);
+        let confirmation = name.with_kind(FileKind::Rtc);
+        let other = self.confirmations.get(&confirmation).filter(|confirmed| **confirmed != name);
         if let Some(other) = other {
             entry.confirmation_held = true;
             let text = format!(
-                "{confirmation} confirms {other} already: the confirmation of {file_name} is held back until it is released"
+                "{confirmation} confirms {other} already: the confirmation of {name} is held back until it is released"
             );
-            self.context.alert(output, Severity::Warning, "confirmation-held", file_name, text);
-            self.event(name, file_name, FileStatus::Held, "the RTC of another file has the same name (D12)", output);
+            self.context.alert(output, Severity::Warning, "confirmation-held", &name.to_string(), text);
+            self.event(name, FileStatus::Held, "the RTC of another file has the same name (D12)", output);
             return Ok(());
         }
-        self.confirmations.put(confirmation, file_name.to_owned());
-        let rows = self.confirmation_rows(file_name, entry);
+        self.confirmations.put(confirmation, name);
+        let rows = self.confirmation_rows(name, entry);
         self.write_confirmation(name, rows, now, output)
     }
 
-    fn processed_event(&self, name: &FileName, file_name: &str, entry: &LedgerEntry, output: &mut Output) {
-        let rejected = self.verdicts_of(file_name).filter(|verdict| !verdict.accepted).take(NAMED_LINES);
+    fn processed_event(&self, name: FileName, entry: &LedgerEntry, output: &mut Output) {
+        let rejected = self.verdicts_of(name).filter(|verdict| !verdict.accepted).take(NAMED_LINES);
         let event = FileEvent {
-            file_name: file_name.to_owned(),
-            party: name.office.as_str().to_owned(),
-            kind: name.kind.to_string(),
-            number: name.number as i64,
-            status: FileStatus::Processed,
             counts: entry
                 .counts
                 .iter()
@@ -270,16 +248,16 @@ impl Inbound {
                     reason: verdict.text.clone(),
                 })
                 .collect(),
-            ..FileEvent::default()
+            ..event_about(name, FileStatus::Processed)
         };
         self.context.file_event(output, &event);
     }
 
-    fn confirmation_rows(&self, file_name: &str, entry: &LedgerEntry) -> Vec<String> {
+    fn confirmation_rows(&self, name: FileName, entry: &LedgerEntry) -> Vec<String> {
         if entry.status == LedgerStatus::Refused {
             return vec![rtc::refused_file_row(&self.context.templates, "the file was refused by an operator")];
         }
-        let verdicts: Vec<rtc::Verdict<'_>> = self.verdicts_of(file_name).map(as_row).collect();
+        let verdicts: Vec<rtc::Verdict<'_>> = self.verdicts_of(name).map(as_row).collect();
         let counts: Vec<rtc::Count<'_>> = entry
             .counts
             .iter()
@@ -294,31 +272,30 @@ impl Inbound {
 
     fn write_confirmation(
         &mut self,
-        name: &FileName,
+        name: FileName,
         rows: Vec<String>,
         now: i64,
         output: &mut Output,
     ) -> Result<(), ProcessError> {
         let name = name.with_kind(FileKind::Rtc);
-        let office = name.office.as_str().to_owned();
-        let times = RunTimes::new(now, self.last_confirmation.get(&office).copied())?;
-        let mut file = OutgoingFile::start(&self.context, &name, times, output);
+        let times = RunTimes::new(now, self.last_confirmation.get(&name.office).copied())?;
+        let mut file = OutgoingFile::start(&self.context, name, times, output);
         for row in rows {
             file.row(row, output);
         }
         file.close(FileKind::Rtc, output);
-        self.last_confirmation.put(office, now);
+        self.last_confirmation.put(name.office, now);
         Ok(())
     }
 
-    fn verdicts_of(&self, file_name: &str) -> impl Iterator<Item = &LineVerdict> {
-        let key = |line| LineKey { file_name: file_name.to_owned(), line };
+    fn verdicts_of(&self, file: FileName) -> impl Iterator<Item = &LineVerdict> {
+        let key = |line| LineKey { file, line };
         self.verdicts.range(key(i32::MIN)..=key(i32::MAX)).map(|(_, verdict)| verdict)
     }
 
     /// One row per line (D53): a second verdict joins the first, and the more serious one counts.
-    fn add_verdict(&mut self, file_name: &str, verdict: LineVerdict) {
-        let key = LineKey { file_name: file_name.to_owned(), line: verdict.line };
+    fn add_verdict(&mut self, file: FileName, verdict: LineVerdict) {
+        let key = LineKey { file, line: verdict.line };
         let joined = match self.verdicts.get(&key) {
             None => verdict,
             Some(first) => LineVerdict {
@@ -341,8 +318,16 @@ fn envelope(arrived: &FileArrived) -> Envelope<'_> {
     Envelope::new(first, last, lines)
 }
 
-fn parse_name(file_name: &str) -> Result<FileName, ProcessError> {
-    file_name.parse::<FileName>().map_err(|error| ProcessError::dead_letter("not-a-file-name", error.to_string()))
+/// What has become of a file, without counts and a note.
+fn event_about(name: FileName, status: FileStatus) -> FileEvent {
+    FileEvent {
+        file_name: name.to_string(),
+        party: name.office.to_string(),
+        kind: name.kind.to_string(),
+        number: name.number as i64,
+        status,
+        ..FileEvent::default()
+    }
 }
 
 fn as_row(verdict: &LineVerdict) -> rtc::Verdict<'_> {
@@ -350,7 +335,7 @@ fn as_row(verdict: &LineVerdict) -> rtc::Verdict<'_> {
         line: u64::from(verdict.line.unsigned_abs()),
         record_type: &verdict.record_type,
         id: verdict.id,
-        dpn: &verdict.deanery_number,
+        dpn: verdict.dpn.as_str(),
         accepted: verdict.accepted,
         severity: verdict.severity,
         text: &verdict.text,
@@ -363,10 +348,11 @@ impl Processor for Inbound {
         match framed.record_type() {
             RecordType::EsrFileArrived => self.arrived(&framed.read()?, output),
             RecordType::EsrFileChunk => self.chunk(&framed.read()?, record, output),
-            RecordType::EsrFileDecision => self.decided(&framed.read()?, record.timestamp, output),
-            RecordType::EsrPositionFileDone => self.position_done(&framed.read()?, record.timestamp, output),
-            _ => Err(unexpected(&framed)),
+            RecordType::EsrFileDecision => self.decided(&framed.read()?, record.timestamp, output)?,
+            RecordType::EsrPositionFileDone => self.position_done(&framed.read()?, record.timestamp, output)?,
+            _ => return Err(unexpected(&framed)),
         }
+        Ok(())
     }
 
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {

@@ -8,6 +8,7 @@ mod applicant;
 pub mod baseline;
 pub mod configuration;
 pub mod context;
+pub mod dpn;
 pub mod exporter;
 pub mod flow;
 pub mod format;

@@ -44,10 +44,10 @@ impl RunTimes {
 
 impl<'a> OutgoingFile<'a> {
     /// Starts a file with its header.
-    pub(crate) fn start(context: &'a Context, name: &FileName, times: RunTimes, output: &mut Output) -> Self {
-        let header = context.templates.header(name, times.previous, times.now);
+    pub(crate) fn start(context: &'a Context, name: FileName, times: RunTimes, output: &mut Output) -> Self {
+        let header = context.templates.header(&name, times.previous, times.now);
         let file = whole_file::OutgoingFile::start(&context.codec, &topics::WRITER, name.to_string());
-        let mut file = Self { context, name: *name, file, lost: LostValues::default() };
+        let mut file = Self { context, name, file, lost: LostValues::default() };
         file.written_row(&"the header", header, output);
         file
     }
@@ -74,7 +74,7 @@ impl<'a> OutgoingFile<'a> {
         self.written_row(&"the trailer", self.context.templates.trailer(records), output);
         self.lost.raise(self.context, &self.name.to_string(), output);
         let closing = Closing {
-            party: self.name.office.as_str().to_owned(),
+            party: self.name.office.to_string(),
             kind: kind.to_string(),
             number: self.name.number as i64,
             // Nobody waits for a confirmation: what it confirms is done when it is sent.

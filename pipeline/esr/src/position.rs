@@ -17,14 +17,16 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use crate::applicant::{self, PositionFacts};
-use crate::context::{Context, fold_deanery_number, london_date};
+use crate::context::{Context, london_date};
+use crate::dpn::FoldedDpn;
+use crate::format::Office;
 use crate::topics;
 
 use state::LineKey;
 pub use state::{Pair, PairKey, StoredPosition};
 
 /// The processor of one partition.
-pub struct Positions {
+pub struct PositionStage {
     context: Context,
     partition: i32,
     stored: Store<PositionId, StoredPosition>,
@@ -32,7 +34,7 @@ pub struct Positions {
     verdicts: Store<LineKey, LineVerdict>,
 }
 
-impl Positions {
+impl PositionStage {
     /// A task without state yet.
     pub fn new(context: Context, partition: i32) -> Self {
         Self { context, partition, stored: Store::new(), pairs: Store::new(), verdicts: Store::new() }
@@ -44,46 +46,48 @@ impl Positions {
     }
 
     /// Stores the new state of a position and tells everybody whom the difference concerns.
-    fn replace(&mut self, id: PositionId, old: Option<StoredPosition>, mut new: StoredPosition, output: &mut Output) {
-        let old = old.unwrap_or_default();
-        let old_number = fold_deanery_number(&old.deanery_number);
-        let new_number = fold_deanery_number(&new.deanery_number);
-        let moved = !old.office.is_empty() && old.office != new.office;
-        let ended = old_number != new_number || (new.deleted && !old.deleted);
-        if ended || moved {
-            self.withdraw_pairs(id, &old.office, output);
-        }
-        let resubscribe = old.deanery_number != new.deanery_number
-            || old.position_number != new.position_number
-            || old.deleted != new.deleted
-            || old.office != new.office;
-        if resubscribe {
-            new.version = old.version + 1;
-            if old_number != new_number {
-                new.number_version = new.version;
+    fn replace(&mut self, id: PositionId, old: Option<&StoredPosition>, mut new: StoredPosition, output: &mut Output) {
+        let old_dpn = old.map(|old| FoldedDpn::of(&old.dpn)).unwrap_or_default();
+        let new_dpn = FoldedDpn::of(&new.dpn);
+        if let Some(old) = old {
+            let ended = old_dpn != new_dpn || (new.deleted && !old.deleted);
+            if ended || old.office != new.office {
+                self.withdraw_pairs(id, old.office, output);
             }
-            if old_number != new_number && !old_number.is_empty() {
+        }
+        if old.is_none_or(|old| old.subscribes_otherwise(&new)) {
+            new.version = old.map_or(0, |old| old.version) + 1;
+            if old_dpn != new_dpn {
+                new.dpn_version = new.version;
+            }
+            if old_dpn != new_dpn && !old_dpn.is_empty() {
                 let gone = PositionUnsubscribed { position_id: id, version: new.version };
-                self.context.send(output, &topics::POST, old_number.as_bytes(), &gone);
+                self.context.send(output, &topics::POST, old_dpn.as_bytes(), &gone);
                 new.post_id = None;
             }
-            if !new_number.is_empty() {
-                self.subscribe(id, &new, old_number != new_number, output);
+            if !new_dpn.is_empty() {
+                self.subscribe(id, &new, &new_dpn, old_dpn != new_dpn, output);
             }
         }
-        self.tell(id, &old, &new, output);
+        self.tell(id, old, &new, output);
         self.stored.put(id, new);
     }
 
-    fn subscribe(&self, id: PositionId, position: &StoredPosition, new_number: bool, output: &mut Output) {
-        let number = fold_deanery_number(&position.deanery_number);
+    fn subscribe(
+        &self,
+        id: PositionId,
+        position: &StoredPosition,
+        dpn: &FoldedDpn,
+        is_new_dpn: bool,
+        output: &mut Output,
+    ) {
         let subscription = PositionSubscription {
             position_id: id,
             version: position.version,
-            office: position.office.clone(),
+            office: position.office,
             live: position.is_live(),
-            deanery_number: position.deanery_number.clone(),
-            cause_file: position.cause_file.clone(),
+            dpn: position.dpn.clone(),
+            cause_file: position.cause_file,
             cause_line: position.cause_line,
             cause_moved: position.cause_moved,
             waiting: self
@@ -92,15 +96,15 @@ impl Positions {
                 .map(|(key, _)| key.placement)
                 .collect(),
         };
-        if new_number {
-            self.tell_exports(id, &number, output);
+        if is_new_dpn {
+            self.tell_exports(id, dpn, output);
         }
-        self.context.send(output, &topics::POST, number.as_bytes(), &subscription);
+        self.context.send(output, &topics::POST, dpn.as_bytes(), &subscription);
     }
 
-    /// A number that the position takes must know what was exported before (D34); because this comes before the
-    /// subscription, it is told from an export under that number.
-    fn tell_exports(&self, id: PositionId, number: &str, output: &mut Output) {
+    /// The post stage must know at a DPN that the position takes what was exported before (D34); because this comes before the
+    /// subscription, it is told from an export under that DPN.
+    fn tell_exports(&self, id: PositionId, dpn: &FoldedDpn, output: &mut Output) {
         for (key, pair) in self.pairs_of(id) {
             if let Some((date_from, date_to)) = pair.exported {
                 let exported = PlacementExported {
@@ -110,27 +114,23 @@ impl Positions {
                     date_from,
                     date_to,
                 };
-                self.context.send(output, &topics::POST, number.as_bytes(), &exported);
+                self.context.send(output, &topics::POST, dpn.as_bytes(), &exported);
             }
         }
     }
 
     /// Publishes the position, and the pairing where it changed.
-    fn tell(&self, id: PositionId, old: &StoredPosition, new: &StoredPosition, output: &mut Output) {
+    fn tell(&self, id: PositionId, old: Option<&StoredPosition>, new: &StoredPosition, output: &mut Output) {
         let public = new.public(id);
-        if old.public(id) == public && !old.office.is_empty() {
+        if old.is_some_and(|old| old.public(id) == public) {
             return;
         }
         self.context.send(output, &topics::POSITION, &id.0.to_be_bytes(), &public);
-        if old.status() == new.status() && old.post_id == new.post_id && old.deanery_number == new.deanery_number {
+        if old.is_some_and(|old| old.is_paired_like(new)) {
             return;
         }
-        let reconciled = PositionReconciled {
-            position_id: id,
-            deanery_number: new.deanery_number.clone(),
-            status: new.status(),
-            post_id: new.post_id,
-        };
+        let reconciled =
+            PositionReconciled { position_id: id, dpn: new.dpn.clone(), status: new.status(), post_id: new.post_id };
         self.context.send(output, &topics::POSITION_RECONCILED, &id.0.to_be_bytes(), &reconciled);
     }
 
@@ -141,7 +141,7 @@ impl Positions {
     }
 
     /// Withdraws the records that were not exported (R4, R6, D6); exported ones stay as they are.
-    fn withdraw_pairs(&mut self, id: PositionId, office: &str, output: &mut Output) {
+    fn withdraw_pairs(&mut self, id: PositionId, office: Office, output: &mut Output) {
         let open: Vec<_> = self.pairs_of(id).filter(|(_, pair)| pair.is_open()).map(|(key, _)| *key).collect();
         for key in open {
             Context::withdraw_export(output, &key.applicant(office));
@@ -156,9 +156,9 @@ impl Positions {
         }
         let new = StoredPosition { post_id: answer.post_id, ..old.clone() };
         if new.post_id.is_none() {
-            self.withdraw_pairs(id, &new.office, output);
+            self.withdraw_pairs(id, new.office, output);
         }
-        self.tell(id, &old, &new, output);
+        self.tell(id, Some(&old), &new, output);
         self.stored.put(id, new);
     }
 
@@ -189,24 +189,24 @@ impl Positions {
         }
         let facts = PositionFacts {
             position_id: id,
-            office: &position.office,
-            deanery_number: &position.deanery_number,
+            office: position.office,
+            dpn: &position.dpn,
             position_number: position.position_number.as_deref().unwrap_or_default(),
         };
         let applicant = applicant::build(placement, facts, &self.context)?;
-        let export_key = key.applicant(&position.office).to_string();
-        self.context.send_export(output, &position.office, &export_key, &applicant);
+        let export_key = key.applicant(position.office).to_string();
+        self.context.send_export(output, position.office, &export_key, &applicant);
         self.pairs.put(key, Pair { exported: None, withdrawn: false });
         Ok(())
     }
 
     fn placement_gone(&mut self, id: PositionId, gone: &PositionPlacementGone, output: &mut Output) {
-        // It may cross a new subscription to the same number: the answer to that one no longer names the placement.
-        let still_meant = |position: &&StoredPosition| position.number_version <= gone.version;
+        // It may cross a new subscription to the same DPN: the answer to that one no longer names the placement.
+        let still_meant = |position: &&StoredPosition| position.dpn_version <= gone.version;
         let Some(position) = self.stored.get(&id).filter(still_meant).cloned() else { return };
         let key = PairKey { position: id, placement: gone.placement_id, trainee: gone.trainee_id };
         if self.pairs.get(&key).is_some_and(Pair::is_open) {
-            Context::withdraw_export(output, &key.applicant(&position.office));
+            Context::withdraw_export(output, &key.applicant(position.office));
             self.pairs.put(key, Pair { exported: None, withdrawn: true });
         }
     }
@@ -215,7 +215,7 @@ impl Positions {
         let key = PairKey { position: id, placement: exported.placement_id, trainee: exported.trainee_id };
         let dates = (exported.date_from, exported.date_to);
         self.pairs.put(key, Pair { exported: Some(dates), withdrawn: false });
-        let Some(position) = self.stored.get(&id).filter(|position| !position.deanery_number.is_empty()) else {
+        let Some(position) = self.stored.get(&id).filter(|position| !position.dpn.is_empty()) else {
             return;
         };
         let told = PlacementExported {
@@ -225,26 +225,23 @@ impl Positions {
             date_from: exported.date_from,
             date_to: exported.date_to,
         };
-        let number = fold_deanery_number(&position.deanery_number);
-        self.context.send(output, &topics::POST, number.as_bytes(), &told);
+        let dpn = FoldedDpn::of(&position.dpn);
+        self.context.send(output, &topics::POST, dpn.as_bytes(), &told);
     }
 }
 
-impl Processor for Positions {
+impl Processor for PositionStage {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
         if framed.record_type() == RecordType::EsrFileEnd {
             let end = framed.read::<FileEnd>()?;
-            return self.file_done(&end, output);
+            self.file_done(&end, output);
+            return Ok(());
         }
         let id = PositionId(key::id(record)?);
         match framed.record_type() {
-            RecordType::EsrPositionLine => {
-                self.position_line(&framed.read()?, output)?;
-            }
-            RecordType::EsrReconciliationLine => {
-                self.reconciliation_line(framed.read()?, output)?;
-            }
+            RecordType::EsrPositionLine => self.position_line(framed.read()?, output),
+            RecordType::EsrReconciliationLine => self.reconciliation_line(framed.read()?, output),
             RecordType::EsrPostMatch => self.matched(id, &framed.read()?, output),
             RecordType::EsrPositionPlacement => {
                 self.placement(id, &framed.read()?, record, output)?;

@@ -18,43 +18,42 @@ use tributary_schemas::records::esr::{
     PositionUnsubscribed, PostAtNumber, PostGone, PostMatch,
 };
 use tributary_schemas::types::esr::PositionId;
-use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
+use tributary_schemas::types::tis::PostId;
 use tributary_schemas::{Date, RecordType};
 
 use crate::context::{Context, london_date};
-use crate::format::FileName;
-use crate::format::name::FileNameError;
+use crate::dpn::{FoldedDpn, FoldedDpnError};
 use crate::topics;
 use state::{
-    Cause, Export, Identity, Number, OfficeState, PlacementHistory, PlacementKey, PlacementState, PostEntry,
-    PostNumber, Reported, Sent, Subscription,
+    Cause, DueKey, Export, OfficeKey, OfficeState, PlacementAtDpn, PlacementHistory, PlacementKey, PlacementState,
+    PostEntry, PostsOfDpn, Reported, Sent, SentKey, Subscription, SubscriptionKey,
 };
 
 /// The processor of one partition.
-pub struct Posts {
+pub struct PostStage {
     context: Context,
     partition: i32,
-    numbers: Store<Number, PostNumber>,
-    subscriptions: Store<(Number, PositionId), Subscription>,
+    posts: Store<FoldedDpn, PostsOfDpn>,
+    subscriptions: Store<SubscriptionKey, Subscription>,
     /// Placements as they are now.
-    placements: Store<(Number, PlacementId, PersonId), PlacementAtPost>,
+    placements: Store<PlacementAtDpn, PlacementAtPost>,
     /// Of each placement that is or was here.
-    histories: Store<(Number, PlacementId, PersonId), PlacementHistory>,
-    offices: Store<(Number, String), OfficeState>,
-    sent: Store<(Number, String, Identity), Sent>,
-    /// Numbers about which something has changed since the last run.
-    changed: Store<Number, ()>,
-    /// Numbers at which a date falls due (T1a, T1b, T1c).
-    due: Store<(Date, Number), ()>,
+    histories: Store<PlacementAtDpn, PlacementHistory>,
+    offices: Store<OfficeKey, OfficeState>,
+    sent: Store<SentKey, Sent>,
+    /// DPNs about which something has changed since the last run.
+    changed: Store<FoldedDpn, ()>,
+    /// DPNs at which a date falls due (T1a, T1b, T1c).
+    due: Store<DueKey, ()>,
 }
 
-impl Posts {
+impl PostStage {
     /// A task without state yet.
     pub fn new(context: Context, partition: i32) -> Self {
         Self {
             context,
             partition,
-            numbers: Store::new(),
+            posts: Store::new(),
             subscriptions: Store::new(),
             placements: Store::new(),
             histories: Store::new(),
@@ -65,43 +64,43 @@ impl Posts {
         }
     }
 
-    fn number(&self, number: &str) -> PostNumber {
-        self.numbers.get(number).cloned().unwrap_or_default()
+    fn posts_of(&self, dpn: &FoldedDpn) -> PostsOfDpn {
+        self.posts.get(dpn).cloned().unwrap_or_default()
     }
 
-    fn preferred(&self, number: &str) -> Option<PostId> {
-        self.numbers.get(number).and_then(PostNumber::preferred_id)
+    fn preferred(&self, dpn: &FoldedDpn) -> Option<PostId> {
+        self.posts.get(dpn).and_then(PostsOfDpn::preferred_id)
     }
 
-    fn subscriptions_of(&self, number: &str) -> impl Iterator<Item = (PositionId, &Subscription)> {
-        let first = (number.to_owned(), PositionId(i64::MIN));
-        let last = (number.to_owned(), PositionId(i64::MAX));
-        self.subscriptions.range(first..=last).map(|((_, id), subscription)| (*id, subscription))
+    fn subscriptions_of(&self, dpn: &FoldedDpn) -> impl Iterator<Item = (PositionId, &Subscription)> {
+        let key = |position| SubscriptionKey { dpn: dpn.clone(), position: PositionId(position) };
+        let subscriptions = self.subscriptions.range(key(i64::MIN)..=key(i64::MAX));
+        subscriptions.map(|(key, subscription)| (key.position, subscription))
     }
 
-    fn placements_of(&self, number: &str) -> impl Iterator<Item = (PlacementKey, PlacementState<'_>)> {
-        let first = (number.to_owned(), PlacementId(i64::MIN), PersonId(i64::MIN));
-        let last = (number.to_owned(), PlacementId(i64::MAX), PersonId(i64::MAX));
+    fn placements_of(&self, dpn: &FoldedDpn) -> impl Iterator<Item = (PlacementKey, PlacementState<'_>)> {
+        let first = PlacementAtDpn { dpn: dpn.clone(), key: PlacementKey::FIRST };
+        let last = PlacementAtDpn { dpn: dpn.clone(), key: PlacementKey::LAST };
         let mut placements = self.placements.range(first.clone()..=last.clone()).peekable();
-        self.histories.range(first..=last).map(move |(key, history)| {
+        self.histories.range(first..=last).map(move |(at, history)| {
             // Each placement has a history.
-            let now = placements.next_if(|(of, _)| *of == key).map(|(_, now)| now);
-            ((key.1, key.2), PlacementState { now, history })
+            let now = placements.next_if(|(of, _)| *of == at).map(|(_, now)| now);
+            (at.key, PlacementState { now, history })
         })
     }
 
-    fn placement(&self, key: &(Number, PlacementId, PersonId)) -> Option<PlacementState<'_>> {
-        Some(PlacementState { now: self.placements.get(key), history: self.histories.get(key)? })
+    fn placement(&self, at: &PlacementAtDpn) -> Option<PlacementState<'_>> {
+        Some(PlacementState { now: self.placements.get(at), history: self.histories.get(at)? })
     }
 
-    fn mark_changed(&mut self, number: &str) {
-        if self.changed.get(number).is_none() {
-            self.changed.put(number.to_owned(), ());
+    fn mark_changed(&mut self, dpn: &FoldedDpn) {
+        if self.changed.get(dpn).is_none() {
+            self.changed.put(dpn.clone(), ());
         }
     }
 
-    fn post_arrived(&mut self, number: &str, arrived: &PostAtNumber, output: &mut Output) {
-        let mut state = self.number(number);
+    fn post_arrived(&mut self, dpn: &FoldedDpn, arrived: &PostAtNumber, output: &mut Output) {
+        let mut state = self.posts_of(dpn);
         let old = state.posts.iter().position(|post| post.id == arrived.post_id).map(|at| state.posts.remove(at));
         state.posts.push(match old {
             Some(old) => PostEntry { status: arrived.status, ..old },
@@ -114,32 +113,32 @@ impl Posts {
             },
         });
         state.renumbered_away.retain(|id| *id != arrived.post_id);
-        self.replace_number(number, state, output);
+        self.replace_posts(dpn, state, output);
     }
 
-    fn post_gone(&mut self, number: &str, gone: &PostGone, output: &mut Output) {
-        let mut state = self.number(number);
+    fn post_gone(&mut self, dpn: &FoldedDpn, gone: &PostGone, output: &mut Output) {
+        let mut state = self.posts_of(dpn);
         state.posts.retain(|post| post.id != gone.post_id);
         if gone.renumbered {
             state.renumbered_away.push(gone.post_id);
         }
-        self.replace_number(number, state, output);
+        self.replace_posts(dpn, state, output);
     }
 
-    /// Stores the posts of a number; when another post counts now, positions and placements follow (R6, D13).
-    fn replace_number(&mut self, number: &str, state: PostNumber, output: &mut Output) {
-        let (before, after) = (self.preferred(number), state.preferred_id());
-        self.numbers.put(number.to_owned(), state);
-        self.mark_changed(number);
+    /// Stores the posts of a DPN; when another post counts now, positions and placements follow (R6, D13).
+    fn replace_posts(&mut self, dpn: &FoldedDpn, state: PostsOfDpn, output: &mut Output) {
+        let (before, after) = (self.preferred(dpn), state.preferred_id());
+        self.posts.put(dpn.clone(), state);
+        self.mark_changed(dpn);
         if before == after {
             return;
         }
-        for (position_id, subscription) in self.subscriptions_of(number) {
+        for (position_id, subscription) in self.subscriptions_of(dpn) {
             self.answer(position_id, subscription.version, after, output);
             if !subscription.live {
                 continue;
             }
-            for (key, placement) in self.placements_of(number) {
+            for (key, placement) in self.placements_of(dpn) {
                 let offered = |preferred| placement.approved(preferred).is_some() && !placement.history.started_before;
                 if offered(after) {
                     self.offer(position_id, subscription, key, placement, output);
@@ -150,10 +149,11 @@ impl Posts {
         }
     }
 
-    fn placement_arrived(&mut self, number: &str, new: PlacementAtPost, today: Date, output: &mut Output) {
-        let key = (number.to_owned(), new.placement_id, new.trainee_id);
-        let preferred = self.preferred(number);
-        let old = self.placement(&key);
+    fn placement_arrived(&mut self, dpn: &FoldedDpn, new: PlacementAtPost, today: Date, output: &mut Output) {
+        let key = PlacementKey { placement: new.placement_id, trainee: new.trainee_id };
+        let at = PlacementAtDpn { dpn: dpn.clone(), key };
+        let preferred = self.preferred(dpn);
+        let old = self.placement(&at);
         let was_offered = old.is_some_and(|old| is_offered(old, preferred));
         let history = match old {
             Some(old) => {
@@ -167,22 +167,24 @@ impl Posts {
                 ..PlacementHistory::default()
             },
         };
-        for due in due_dates(&new, self.horizon()).into_iter().filter(|due| *due >= today) {
-            if self.due.get(&(due, number.to_owned())).is_none() {
-                self.due.put((due, number.to_owned()), ());
+        for date in due_dates(&new, self.horizon()).into_iter().filter(|date| *date >= today) {
+            let due = DueKey { date, dpn: dpn.clone() };
+            if self.due.get(&due).is_none() {
+                self.due.put(due, ());
             }
         }
         let state = PlacementState { now: Some(&new), history: &history };
-        self.follow(number, (key.1, key.2), state, was_offered, preferred, output);
-        self.placements.put(key.clone(), new);
-        self.histories.put(key, history);
-        self.mark_changed(number);
+        self.follow(dpn, key, state, was_offered, preferred, output);
+        self.placements.put(at.clone(), new);
+        self.histories.put(at, history);
+        self.mark_changed(dpn);
     }
 
-    fn placement_gone(&mut self, number: &str, gone: PlacementGone, output: &mut Output) {
-        let key = (number.to_owned(), gone.placement_id, gone.trainee_id);
-        let preferred = self.preferred(number);
-        let Some(old) = self.placement(&key) else { return };
+    fn placement_gone(&mut self, dpn: &FoldedDpn, gone: PlacementGone, output: &mut Output) {
+        let key = PlacementKey { placement: gone.placement_id, trainee: gone.trainee_id };
+        let at = PlacementAtDpn { dpn: dpn.clone(), key };
+        let preferred = self.preferred(dpn);
+        let Some(old) = self.placement(&at) else { return };
         let was_offered = is_offered(old, preferred);
         let mut history = old.history.clone();
         history.keep_reported(old.now);
@@ -191,16 +193,16 @@ impl Posts {
             version.sent_before = gone.sent_before;
         }
         let state = PlacementState { now: None, history: &history };
-        self.follow(number, (key.1, key.2), state, was_offered, preferred, output);
-        self.placements.delete(key.clone());
-        self.histories.put(key, history);
-        self.mark_changed(number);
+        self.follow(dpn, key, state, was_offered, preferred, output);
+        self.placements.delete(at.clone());
+        self.histories.put(at, history);
+        self.mark_changed(dpn);
     }
 
     /// Tells the live positions what a placement is to them now.
     fn follow(
         &self,
-        number: &str,
+        dpn: &FoldedDpn,
         key: PlacementKey,
         placement: PlacementState<'_>,
         was_offered: bool,
@@ -211,7 +213,7 @@ impl Posts {
         if !offered && !was_offered {
             return;
         }
-        for (position_id, subscription) in self.subscriptions_of(number).filter(|(_, one)| one.live) {
+        for (position_id, subscription) in self.subscriptions_of(dpn).filter(|(_, one)| one.live) {
             if offered {
                 self.offer(position_id, subscription, key, placement, output);
             } else {
@@ -220,65 +222,54 @@ impl Posts {
         }
     }
 
-    fn subscribed(
-        &mut self,
-        number: &str,
-        new: PositionSubscription,
-        today: Date,
-        output: &mut Output,
-    ) -> Result<(), ProcessError> {
-        let key = (number.to_owned(), new.position_id);
-        let cause = cause_of(&new)?;
-        let live_at_cut = self.subscriptions.get(&key).and_then(|old| old.live_at_cut.clone());
-        let subscription = Subscription {
-            version: new.version,
-            office: new.office,
-            live: new.live,
-            deanery_number: new.deanery_number,
-            cause,
-            live_at_cut,
-        };
-        let preferred = self.preferred(number);
+    fn subscribed(&mut self, dpn: &FoldedDpn, new: PositionSubscription, today: Date, output: &mut Output) {
+        let key = SubscriptionKey { dpn: dpn.clone(), position: new.position_id };
+        let cause = cause_of(&new);
+        let live_at_cut = self.subscriptions.get(&key).and_then(|old| old.live_at_cut);
+        let subscription =
+            Subscription { version: new.version, office: new.office, live: new.live, dpn: new.dpn, cause, live_at_cut };
+        let preferred = self.preferred(dpn);
         self.answer(new.position_id, new.version, preferred, output);
         if subscription.live {
             let asked_for = |placement: &PlacementAtPost| {
                 placement.date_to.is_none_or(|end| end >= today) || new.waiting.contains(&placement.placement_id)
             };
-            for (placement_key, placement) in self.placements_of(number) {
+            for (placement_key, placement) in self.placements_of(dpn) {
                 if is_offered(placement, preferred) && placement.now.is_some_and(asked_for) {
                     self.offer(new.position_id, &subscription, placement_key, placement, output);
                 }
             }
         }
         self.subscriptions.put(key, subscription);
-        self.mark_changed(number);
-        Ok(())
+        self.mark_changed(dpn);
     }
 
-    fn unsubscribed(&mut self, number: &str, gone: &PositionUnsubscribed) {
-        let key = (number.to_owned(), gone.position_id);
+    fn unsubscribed(&mut self, dpn: &FoldedDpn, gone: &PositionUnsubscribed) {
+        let key = SubscriptionKey { dpn: dpn.clone(), position: gone.position_id };
         if self.subscriptions.get(&key).is_some_and(|subscription| subscription.version < gone.version) {
             self.subscriptions.delete(key);
-            self.mark_changed(number);
+            self.mark_changed(dpn);
         }
     }
 
-    fn exported(&mut self, number: &str, exported: &PlacementExported) {
-        let key = (number.to_owned(), exported.placement_id, exported.trainee_id);
+    fn exported(&mut self, dpn: &FoldedDpn, exported: &PlacementExported) {
+        let key = PlacementKey { placement: exported.placement_id, trainee: exported.trainee_id };
+        let at = PlacementAtDpn { dpn: dpn.clone(), key };
         // The placement may come after what is known of its exports.
-        let mut history = self.histories.get(&key).cloned().unwrap_or_default();
+        let mut history = self.histories.get(&at).cloned().unwrap_or_default();
         if history.exports.iter().any(|export| export.position_id == exported.position_id) {
             return;
         }
         // A position tells its earlier exports before it subscribes.
-        let since_cut = self.subscriptions.get(&(number.to_owned(), exported.position_id)).is_some();
+        let subscription = SubscriptionKey { dpn: dpn.clone(), position: exported.position_id };
+        let since_cut = self.subscriptions.get(&subscription).is_some();
         history.exports.push(Export {
             position_id: exported.position_id,
             date_from: exported.date_from,
             date_to: exported.date_to,
             since_cut,
         });
-        self.histories.put(key, history);
+        self.histories.put(at, history);
     }
 
     fn answer(&self, position_id: PositionId, version: i64, post_id: Option<PostId>, output: &mut Output) {
@@ -298,8 +289,8 @@ impl Posts {
         let sent_before = now.sent_before.iter().find(|sent| sent.position_id == position_id);
         let offered = PositionPlacement {
             version: subscription.version,
-            placement_id: key.0,
-            trainee_id: key.1,
+            placement_id: key.placement,
+            trainee_id: key.trainee,
             date_from: now.date_from,
             date_to: now.date_to,
             last_name: now.last_name.clone(),
@@ -312,7 +303,11 @@ impl Posts {
     }
 
     fn withdraw(&self, position_id: PositionId, subscription: &Subscription, key: PlacementKey, output: &mut Output) {
-        let gone = PositionPlacementGone { version: subscription.version, placement_id: key.0, trainee_id: key.1 };
+        let gone = PositionPlacementGone {
+            version: subscription.version,
+            placement_id: key.placement,
+            trainee_id: key.trainee,
+        };
         self.context.send(output, &topics::POSITION_INBOX, &position_id.0.to_be_bytes(), &gone);
     }
 
@@ -328,15 +323,16 @@ impl Posts {
 }
 
 /// The line that made a position live; none when it never was.
-fn cause_of(subscription: &PositionSubscription) -> Result<Option<Cause>, ProcessError> {
-    if subscription.cause_file.is_empty() {
-        return Ok(None);
-    }
-    let file: FileName = subscription
-        .cause_file
+fn cause_of(subscription: &PositionSubscription) -> Option<Cause> {
+    let PositionSubscription { cause_file, cause_line, cause_moved, .. } = subscription;
+    cause_file.map(|file| Cause { file, line: *cause_line, moved: *cause_moved })
+}
+
+/// The DPN that a record is about: its key.
+fn dpn_of(record: &Record<'_>) -> Result<FoldedDpn, ProcessError> {
+    key::text(record)?
         .parse()
-        .map_err(|error: FileNameError| ProcessError::dead_letter("not-a-file-name", error.to_string()))?;
-    Ok(Some(Cause { file, line: subscription.cause_line, moved: subscription.cause_moved }))
+        .map_err(|error: FoldedDpnError| ProcessError::dead_letter("key-not-a-dpn", error.to_string()))
 }
 
 /// Whether positions hear of a placement: it can give applicant records (A7, A8, D1, D26).
@@ -352,27 +348,27 @@ fn due_dates(placement: &PlacementAtPost, horizon: i32) -> Vec<Date> {
     dates
 }
 
-impl Processor for Posts {
+impl Processor for PostStage {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
         if framed.record_type() == RecordType::EsrNotificationCut {
             self.cut(&framed.read()?, output);
             return Ok(());
         }
-        let number = key::text(record)?;
+        let dpn = &dpn_of(record)?;
         let today = london_date(record.timestamp)?;
         match framed.record_type() {
-            RecordType::EsrPostAtNumber => self.post_arrived(number, &framed.read()?, output),
-            RecordType::EsrPostGone => self.post_gone(number, &framed.read()?, output),
+            RecordType::EsrPostAtNumber => self.post_arrived(dpn, &framed.read()?, output),
+            RecordType::EsrPostGone => self.post_gone(dpn, &framed.read()?, output),
             RecordType::EsrPlacementAtPost => {
-                self.placement_arrived(number, framed.read()?, today, output);
+                self.placement_arrived(dpn, framed.read()?, today, output);
             }
-            RecordType::EsrPlacementGone => self.placement_gone(number, framed.read()?, output),
+            RecordType::EsrPlacementGone => self.placement_gone(dpn, framed.read()?, output),
             RecordType::EsrPositionSubscription => {
-                self.subscribed(number, framed.read()?, today, output)?;
+                self.subscribed(dpn, framed.read()?, today, output);
             }
-            RecordType::EsrPositionUnsubscribed => self.unsubscribed(number, &framed.read()?),
-            RecordType::EsrPlacementExported => self.exported(number, &framed.read()?),
+            RecordType::EsrPositionUnsubscribed => self.unsubscribed(dpn, &framed.read()?),
+            RecordType::EsrPlacementExported => self.exported(dpn, &framed.read()?),
             _ => return Err(unexpected(&framed)),
         }
         Ok(())
@@ -380,7 +376,7 @@ impl Processor for Posts {
 
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {
         vec![
-            &mut self.numbers,
+            &mut self.posts,
             &mut self.subscriptions,
             &mut self.placements,
             &mut self.histories,

@@ -13,7 +13,6 @@ use tributary_schemas::records::tributary::{Clock, Severity};
 use tributary_schemas::{Date, RecordType};
 
 use crate::context::{Context, london_date, london_time};
-use crate::format::office::OfficeError;
 use crate::format::{FileName, Office};
 use crate::{topics, views};
 
@@ -22,11 +21,18 @@ use crate::{topics, views};
 pub struct ScheduleState {
     run: i64,
     numbers: BTreeMap<FileKind, u64>,
-    last_of_office: BTreeMap<(FileKind, String), i64>,
+    last_runs: BTreeMap<RunKey, i64>,
     last_now: Option<i64>,
     last_tick: Option<Date>,
     /// London date of the last run by the clock.
     last_by_clock: BTreeMap<FileKind, Date>,
+}
+
+/// Runs of one type for one office.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct RunKey {
+    kind: FileKind,
+    office: Office,
 }
 
 /// The processor of the one partition.
@@ -48,10 +54,9 @@ impl Schedule {
 
     /// Whether the run of `kind` as of `now` has been started for all these offices, so that an interrupted batch goes
     /// on behind it.
-    pub fn has_run(&self, kind: FileKind, offices: &[String], now: i64) -> bool {
+    pub fn has_run(&self, kind: FileKind, offices: &[Office], now: i64) -> bool {
         let Some(state) = self.state.get(&()) else { return false };
-        let mut last = offices.iter().map(|office| state.last_of_office.get(&(kind, office.clone())));
-        last.all(|last| last == Some(&now))
+        offices.iter().all(|office| state.last_runs.get(&RunKey { kind, office: *office }) == Some(&now))
     }
 
     fn clock(&self, state: &mut ScheduleState, now: i64, output: &mut Output) -> Result<(), ProcessError> {
@@ -77,7 +82,7 @@ impl Schedule {
     }
 
     fn run(&self, state: &mut ScheduleState, request: &RunRequested, output: &mut Output) -> Result<(), ProcessError> {
-        let offices = offices_of(request)?;
+        check_kind(request.kind)?;
         let time = london_time(request.now)?;
         if state.last_now.is_some_and(|last| request.now < last) {
             let text = format!("the run of {time} lies before the last one and is refused (D36)");
@@ -87,19 +92,19 @@ impl Schedule {
         state.run += 1;
         state.last_now = Some(request.now);
         let today = Date::from_civil(time.date());
-        for (office, office_code) in request.offices.iter().zip(offices) {
+        for office in request.offices.iter().copied() {
             let number = state.next_number(&self.context, request.kind);
-            let Some(name) = FileName::new(office_code, request.kind, today.to_civil(), number) else {
+            let Some(name) = FileName::new(office, request.kind, today.to_civil(), number) else {
                 let text = format!("number {number} does not fit into eight digits: restart the counter with ESR");
                 self.context.alert(output, Severity::Error, "file-numbers-used-up", request.kind.symbol(), text);
                 continue;
             };
-            let previous_run = state.last_of_office.insert((request.kind, office.clone()), request.now);
+            let previous_run = state.last_runs.insert(RunKey { kind: request.kind, office }, request.now);
             let export_run = ExportRun {
                 run: state.run,
                 kind: request.kind,
-                office: office.clone(),
-                file_name: name.to_string(),
+                office,
+                file_name: name,
                 number: number as i64,
                 now: request.now,
                 today,
@@ -128,14 +133,13 @@ impl Schedule {
     }
 }
 
-/// The offices of a request that can be met as a whole, so that none is left out of a run in silence.
-fn offices_of(request: &RunRequested) -> Result<Vec<Office>, ProcessError> {
-    if !matches!(request.kind, FileKind::App | FileKind::Dnc) {
-        let text = format!("{} files are not written in runs: ask for APP or DNC", request.kind);
-        return Err(ProcessError::dead_letter("kind-without-runs", text));
+/// Refuses a type of file that is not written in runs.
+fn check_kind(kind: FileKind) -> Result<(), ProcessError> {
+    if matches!(kind, FileKind::App | FileKind::Dnc) {
+        return Ok(());
     }
-    let parsed: Result<Vec<Office>, _> = request.offices.iter().map(|office| office.parse()).collect();
-    parsed.map_err(|error: OfficeError| ProcessError::dead_letter("not-an-office", error.to_string()))
+    let text = format!("{kind} files are not written in runs: ask for APP or DNC");
+    Err(ProcessError::dead_letter("kind-without-runs", text))
 }
 
 /// One day tick per date since the last, in order; a second run on a day ticks again (D36).

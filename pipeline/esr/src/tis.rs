@@ -14,24 +14,25 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 use tributary_schemas::{AvroRecord, RecordType};
 
-use crate::context::{Context, digest, fold_deanery_number};
+use crate::context::{Context, digest};
+use crate::dpn::FoldedDpn;
 use crate::topics;
 
-/// Posts: a changed number is a departure and an arrival (D27).
-pub struct Posts {
+/// Posts: a changed DPN is a departure and an arrival (D27).
+pub struct TisPosts {
     context: Context,
     known: Store<PostId, KnownPost>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct KnownPost {
-    number: String,
+    dpn: FoldedDpn,
     status: PostStatus,
     /// It stays of the baseline under another number (D1).
     baseline: bool,
 }
 
-impl Posts {
+impl TisPosts {
     /// A task without state yet.
     pub fn new(context: Context) -> Self {
         Self { context, known: Store::new() }
@@ -43,32 +44,32 @@ impl Posts {
     }
 
     fn changed(&mut self, post: &Post, baseline: bool, output: &mut Output) {
-        let number = fold_deanery_number(&post.national_post_number);
+        let dpn = FoldedDpn::of(&post.dpn);
         let known = self.known.get(&post.id);
-        let renumbered = known.is_some_and(|known| known.number != number);
+        let renumbered = known.is_some_and(|known| known.dpn != dpn);
         let baseline = known.map_or(baseline, |known| known.baseline);
-        let new = KnownPost { number, status: post.status, baseline };
+        let new = KnownPost { dpn, status: post.status, baseline };
         if known == Some(&new) {
             return;
         }
         if let Some(old) = known.filter(|_| renumbered) {
             let gone = PostGone { post_id: post.id, renumbered };
-            self.context.send(output, &topics::POST, old.number.as_bytes(), &gone);
+            self.context.send(output, &topics::POST, old.dpn.as_bytes(), &gone);
         }
         let arrived = PostAtNumber { post_id: post.id, status: post.status, baseline, renumbered };
-        self.context.send(output, &topics::POST, new.number.as_bytes(), &arrived);
+        self.context.send(output, &topics::POST, new.dpn.as_bytes(), &arrived);
         self.known.put(post.id, new);
     }
 
     fn removed(&mut self, id: PostId, output: &mut Output) {
         let Some(old) = self.known.get(&id) else { return };
         let gone = PostGone { post_id: id, renumbered: false };
-        self.context.send(output, &topics::POST, old.number.as_bytes(), &gone);
+        self.context.send(output, &topics::POST, old.dpn.as_bytes(), &gone);
         self.known.delete(id);
     }
 }
 
-impl Processor for Posts {
+impl Processor for TisPosts {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let id = PostId(key::decimal_id(record)?);
         let is_baseline = enter(&self.context, record, output);
@@ -85,7 +86,7 @@ impl Processor for Posts {
 }
 
 /// Placements: a changed trainee is a departure and an arrival (D27).
-pub struct Placements {
+pub struct TisPlacements {
     context: Context,
     known: Store<PlacementId, KnownPlacement>,
 }
@@ -105,7 +106,7 @@ struct Sent {
     file_name: String,
 }
 
-impl Placements {
+impl TisPlacements {
     /// A task without state yet.
     pub fn new(context: Context) -> Self {
         Self { context, known: Store::new() }
@@ -166,7 +167,7 @@ fn remember_exports(sent: &mut Vec<Sent>, placement: &Placement) {
     }
 }
 
-impl Processor for Placements {
+impl Processor for TisPlacements {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let id = PlacementId(key::decimal_id(record)?);
         let is_baseline = enter(&self.context, record, output);
@@ -183,12 +184,12 @@ impl Processor for Placements {
 }
 
 /// People.
-pub struct People {
+pub struct TisPeople {
     context: Context,
     known: Store<PersonId, u128>,
 }
 
-impl People {
+impl TisPeople {
     /// A task without state yet.
     pub fn new(context: Context) -> Self {
         Self { context, known: Store::new() }
@@ -200,7 +201,7 @@ impl People {
     }
 }
 
-impl Processor for People {
+impl Processor for TisPeople {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let id = PersonId(key::decimal_id(record)?);
         // A person does not say of itself that it belongs to the baseline, but what it causes counts from then.

@@ -12,15 +12,23 @@ use tributary_schemas::records::esr::{
 use tributary_schemas::records::tis::{LifecycleState, Person};
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
-use crate::context::{Context, fold_deanery_number};
+use crate::context::Context;
+use crate::dpn::FoldedDpn;
 use crate::topics;
 
 /// The processor of one partition.
 pub struct Trainee {
     context: Context,
     people: Store<PersonId, Person>,
-    placements: Store<(PersonId, PlacementId), TraineePlacement>,
+    placements: Store<PlacementKey, TraineePlacement>,
     untold: Store<PersonId, Untold>,
+}
+
+/// A placement of a trainee. Sorted by trainee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct PlacementKey {
+    trainee: PersonId,
+    placement: PlacementId,
 }
 
 /// What the posts have not been told of a trainee.
@@ -40,24 +48,26 @@ impl Trainee {
 
     fn placement_changed(&mut self, trainee_id: PersonId, new: TraineePlacement, output: &mut Output) {
         let id = new.placement.id;
-        let old = self.placements.get(&(trainee_id, id));
+        let key = PlacementKey { trainee: trainee_id, placement: id };
+        let old = self.placements.get(&key);
         if let Some(old) = old {
-            let old_number = fold_deanery_number(&old.placement.national_post_number);
-            if old_number != fold_deanery_number(&new.placement.national_post_number) {
-                self.send_gone(&old_number, id, trainee_id, new.sent_before.clone(), output);
+            let old_dpn = FoldedDpn::of(&old.placement.dpn);
+            if old_dpn != FoldedDpn::of(&new.placement.dpn) {
+                self.send_gone(&old_dpn, id, trainee_id, new.sent_before.clone(), output);
             }
         }
         let seen_by_others = old.and_then(|old| self.as_other(old)) != self.as_other(&new);
-        self.placements.put((trainee_id, id), new);
+        self.placements.put(key, new);
         self.tell_later(trainee_id, if seen_by_others { None } else { Some(id) }, output);
     }
 
     fn placement_removed(&mut self, trainee_id: PersonId, id: PlacementId, output: &mut Output) {
-        let Some(old) = self.placements.get(&(trainee_id, id)) else { return };
-        let number = fold_deanery_number(&old.placement.national_post_number);
+        let key = PlacementKey { trainee: trainee_id, placement: id };
+        let Some(old) = self.placements.get(&key) else { return };
+        let dpn = FoldedDpn::of(&old.placement.dpn);
         let seen_by_others = self.as_other(old).is_some();
-        self.send_gone(&number, id, trainee_id, old.sent_before.clone(), output);
-        self.placements.delete((trainee_id, id));
+        self.send_gone(&dpn, id, trainee_id, old.sent_before.clone(), output);
+        self.placements.delete(key);
         if seen_by_others {
             self.tell_later(trainee_id, None, output);
         }
@@ -98,8 +108,8 @@ impl Trainee {
     }
 
     fn of_trainee(&self, trainee_id: PersonId) -> impl Iterator<Item = &TraineePlacement> {
-        let range = (trainee_id, PlacementId(i64::MIN))..=(trainee_id, PlacementId(i64::MAX));
-        self.placements.range(range).map(|(_, placement)| placement)
+        let key = |placement| PlacementKey { trainee: trainee_id, placement: PlacementId(placement) };
+        self.placements.range(key(i64::MIN)..=key(i64::MAX)).map(|(_, placement)| placement)
     }
 
     /// How the trainee's other placements see this one: only approved ones that count (A7, A8).
@@ -143,20 +153,20 @@ impl Trainee {
                 framed
             }),
         };
-        let number = fold_deanery_number(&placement.national_post_number);
-        self.context.send(output, &topics::POST, number.as_bytes(), &record);
+        let dpn = FoldedDpn::of(&placement.dpn);
+        self.context.send(output, &topics::POST, dpn.as_bytes(), &record);
     }
 
     fn send_gone(
         &self,
-        number: &str,
+        dpn: &FoldedDpn,
         placement_id: PlacementId,
         trainee_id: PersonId,
         sent_before: Vec<SentBefore>,
         output: &mut Output,
     ) {
         let gone = PlacementGone { placement_id, trainee_id, sent_before };
-        self.context.send(output, &topics::POST, number.as_bytes(), &gone);
+        self.context.send(output, &topics::POST, dpn.as_bytes(), &gone);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use tributary_flow::declaration::View;
 
+use crate::format::Office;
 use crate::topics;
 
 /// What became of each file, by name: [`tributary_schemas::records::tributary::FileEvent`].
@@ -28,6 +29,6 @@ pub(crate) fn alert_key(sequence: i64) -> String {
 }
 
 /// The key of an office.
-pub(crate) fn office_key(office: &str) -> String {
+pub(crate) fn office_key(office: Office) -> String {
     format!("{}{office}", OFFICES.prefix)
 }

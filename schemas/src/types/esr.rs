@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::records::esr::FileKind;
 
+mod file_name;
+mod office;
+
+pub use file_name::{FileName, FileNameError};
+pub use office::{Office, OfficeError};
+
 id! {
     /// Id of an ESR position (`POS`/`POR` column 2).
     PositionId
@@ -69,7 +75,7 @@ mod tests {
     use super::*;
     use crate::error::{Fault, Malformed};
     use crate::records::AvroRecord;
-    use crate::records::esr::Notification;
+    use crate::records::esr::{FileEnd, Notification};
 
     #[test]
     fn a_notification_type_is_one_of_four_numbers() {
@@ -82,11 +88,30 @@ mod tests {
     #[test]
     fn a_notification_of_an_unknown_type_is_malformed() {
         let mut body = Vec::new();
-        Notification { run: 1, notification_type: NotificationType::NewPost, ..Notification::default() }
+        let office = "EOE".parse().unwrap();
+        Notification { run: 1, notification_type: NotificationType::NewPost, ..Notification::of(office) }
             .encode(&mut body);
         assert_eq!(Notification::decode_all(&body).map(|row| row.notification_type), Ok(NotificationType::NewPost));
         // The run takes one byte, then the type follows. 3 as a varint is 6.
         body[1] = 6;
         assert!(matches!(Notification::decode_all(&body), Err(Malformed { fault: Fault::Code, .. })));
+    }
+
+    #[test]
+    fn a_text_that_does_not_fit_the_type_of_its_field_is_malformed() {
+        let name = "DE_EOE_RMC_20261120_00000017.DAT".parse().unwrap();
+        let end = FileEnd { file_name: name, office: "EOE".parse().unwrap() };
+        let mut body = Vec::new();
+        end.encode(&mut body);
+        assert_eq!(FileEnd::decode_all(&body), Ok(end));
+        let of_office = body.len() - 1;
+        body[of_office] = b'e';
+        let error = FileEnd::decode_all(&body).unwrap_err();
+        assert_eq!(error.fault, Fault::Value { field: "office", of: "esr.Office" });
+        assert!(error.to_string().contains("the field office does not fit its type, esr.Office"), "{error}");
+        // The length takes one byte, then comes the name.
+        body[1] = b'X';
+        let error = FileEnd::decode_all(&body).unwrap_err();
+        assert_eq!(error.fault, Fault::Value { field: "fileName", of: "esr.FileName" });
     }
 }

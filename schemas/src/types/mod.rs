@@ -21,6 +21,7 @@ macro_rules! id {
     };
 }
 
+pub mod basic_date;
 pub mod esr;
 pub mod tis;
 

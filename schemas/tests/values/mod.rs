@@ -40,9 +40,25 @@ pub(crate) fn any_value(schema: &Schema) -> BoxedStrategy<Value> {
 
 /// Some types of `src/types` allow only some values of their Avro type.
 fn any_field(field: &apache_avro::schema::RecordField) -> BoxedStrategy<Value> {
-    match field.custom_attributes.get("tributary.type").and_then(|name| name.as_str()) {
+    let one = match field.custom_attributes.get("tributary.type").and_then(|name| name.as_str()) {
         Some("esr.NotificationType") => proptest::sample::select(vec![1, 2, 4, 5]).prop_map(Value::Int).boxed(),
-        _ => any_value(&field.schema),
+        Some("esr.Office") => "[A-Z]{3}".prop_map(Value::String).boxed(),
+        Some("esr.FileName") => {
+            "DE_[A-Z]{3}_(RM[FC]|RTC|AP[PC]|DN[FC]|DCC)_[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])_[0-9]{7,8}[.]DAT"
+                .prop_map(Value::String)
+                .boxed()
+        }
+        _ => return any_value(&field.schema),
+    };
+    match &field.schema {
+        Schema::Array(_) => proptest::collection::vec(one, 0..4).prop_map(Value::Array).boxed(),
+        Schema::Union(_) => proptest::option::of(one)
+            .prop_map(|value| match value {
+                Some(value) => Value::Union(1, Box::new(value)),
+                None => Value::Union(0, Box::new(Value::Null)),
+            })
+            .boxed(),
+        _ => one,
     }
 }
 

@@ -13,7 +13,7 @@ use tributary_runtime::memory::{Broker, BrokerConfig, Retention};
 use tributary_runtime::{CommitLimits, LogError, Metrics, Output, Producer, Step, Worker, WorkerConfig, WorkerError};
 use tributary_schemas::Date;
 use tributary_schemas::records::tis::{LifecycleState, Placement, Post, PostStatus};
-use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
+use tributary_schemas::types::tis::{Dpn, PersonId, PlacementId, PostId};
 use tributary_schemas::{Codec, CodecBuilder, LocalRegistry, RecordType};
 
 type Failure = Box<dyn std::error::Error>;
@@ -51,23 +51,23 @@ fn encoded(codec: &Codec) -> Result<Vec<Vec<u8>>, Failure> {
     let mut values = Vec::new();
     for id in 0..DECODED {
         let mut value = Vec::new();
-        let national_post_number = format!("YHD/RC{:03}/019/STR/{id:05}", id % 900);
+        let dpn = Dpn::from(format!("YHD/RC{:03}/019/STR/{id:05}", id % 900));
         if id % 4 == 0 {
-            let post = Post { id: PostId(id), national_post_number, status: PostStatus::Current, ..Post::default() };
+            let post = Post { id: PostId(id), dpn, status: PostStatus::Current, ..Post::default() };
             codec.encode(&post, &mut value)?;
         } else {
-            codec.encode(&placement(id, national_post_number), &mut value)?;
+            codec.encode(&placement(id, dpn), &mut value)?;
         }
         values.push(value);
     }
     Ok(values)
 }
 
-fn placement(id: i64, national_post_number: String) -> Placement {
+fn placement(id: i64, dpn: Dpn) -> Placement {
     Placement {
         id: PlacementId(id),
         trainee_id: PersonId(id / 3),
-        national_post_number,
+        dpn,
         date_from: Date(20_670),
         date_to: Some(Date(20_851)),
         whole_time_equivalent: Some(0.8),

@@ -102,7 +102,7 @@ impl Batch<'_> {
 
     fn decide(&self) -> Result<(), Failure> {
         for (file_name, decision) in &self.exchange.configured.decisions {
-            decide(file_name, *decision, self.millis(), self.exchange)?;
+            decide(*file_name, *decision, self.millis(), self.exchange)?;
         }
         self.exchange.settle()
     }
@@ -115,8 +115,7 @@ impl Batch<'_> {
             (self.progress)(&format!("taking in file {} of {total}", number + 1));
             self.exchange.process.check()?;
             if !sources.send_file(file, self.millis(), self.exchange)? {
-                warnings
-                    .push(format!("{} changed while it was read and is left for the next run", file.name.original()));
+                warnings.push(format!("{} changed while it was read and is left for the next run", file.name));
             }
         }
         self.exchange.settle()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tributary_esr::configuration::EsrSettings;
-use tributary_esr::format::Office;
+use tributary_esr::format::{FileName, Office};
 use tributary_flow::{ConfiguredFlow, Failure, Process, RunningFlow};
 use tributary_schemas::records::esr::Decision;
 
@@ -30,7 +30,7 @@ pub(crate) struct Configured {
     /// The served offices, in the order in which they get file numbers (D50).
     pub(crate) offices: Vec<Office>,
     /// Decisions of an operator, by file name.
-    pub(crate) decisions: Vec<(String, Decision)>,
+    pub(crate) decisions: Vec<(FileName, Decision)>,
     /// Whether a batch sends records that missed their window (D25).
     pub(crate) include_late: bool,
     /// Whether the summary of a batch names every applicant record.

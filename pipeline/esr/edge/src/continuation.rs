@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tributary_esr::format::Office;
 use tributary_flow::Failure;
 use tributary_runtime::{remove_durably, write_atomically};
 
@@ -18,7 +19,7 @@ const FILE: &str = "batch-in-progress";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Begun {
     now: Timestamp,
-    offices: Vec<String>,
+    offices: Vec<Office>,
     include_late: bool,
     /// The first event of its summary.
     first_event: i64,
@@ -43,7 +44,7 @@ impl Continuation {
         let path = path(exchange);
         let begins = Begun {
             now,
-            offices: exchange.configured.offices.iter().map(ToString::to_string).collect(),
+            offices: exchange.configured.offices.clone(),
             include_late: exchange.configured.include_late,
             first_event: next_event,
         };

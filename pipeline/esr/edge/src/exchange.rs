@@ -33,7 +33,7 @@ impl Exchange {
     /// # Errors
     /// [`Failure::Unfinished`] when the log does not answer.
     pub(crate) fn open(configured: &Configured, process: Arc<dyn Process>) -> Result<Self, Failure> {
-        let offices = configured.offices.iter().map(ToString::to_string).collect();
+        let offices = configured.offices.clone();
         let baseline = baseline::of_log(&*process).map_err(tributary_flow::log_failure)?;
         let context = Context::new(process.codec().clone(), Arc::clone(&configured.settings), offices)
             .with_baseline(Arc::new(baseline));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tributary_esr::format::Office;
+use tributary_esr::format::{FileName, Office};
 use tributary_schemas::records::esr::Decision;
 
 /// The help after the options of `tributary run`.
@@ -62,21 +62,21 @@ pub(crate) struct RunOptions {
     pub(crate) include_late: bool,
     /// Accept this parked file although it is suspect; may be repeated
     #[arg(long, value_name = "NAME")]
-    pub(crate) accept: Vec<String>,
+    pub(crate) accept: Vec<FileName>,
     /// Refuse this parked file and say so in its confirmation; may be repeated
     #[arg(long, value_name = "NAME")]
-    pub(crate) refuse: Vec<String>,
+    pub(crate) refuse: Vec<FileName>,
     /// Write the confirmation of this file, which was held back; may be repeated
     #[arg(long, value_name = "NAME")]
-    pub(crate) release: Vec<String>,
+    pub(crate) release: Vec<FileName>,
 }
 
 impl RunOptions {
     /// The decisions of the operator, by file name.
-    pub(crate) fn decisions(&self) -> Vec<(String, Decision)> {
+    pub(crate) fn decisions(&self) -> Vec<(FileName, Decision)> {
         let lists =
             [(&self.accept, Decision::Accept), (&self.refuse, Decision::Refuse), (&self.release, Decision::Release)];
-        lists.into_iter().flat_map(|(names, decision)| names.iter().map(move |name| (name.clone(), decision))).collect()
+        lists.into_iter().flat_map(|(names, decision)| names.iter().map(move |name| (*name, decision))).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use tributary_connectors::files::{FileEntry, Settling};
+use tributary_esr::format::FileName;
 use tributary_esr::inbox::Fingerprint;
 use tributary_esr::report::{Event, Report};
 use tributary_flow::{Failure, Process, Round};
@@ -22,14 +23,14 @@ use crate::summary;
 pub(crate) struct Rounds {
     sources: Sources,
     /// Files that were sent. They are not sent again before the ledger knows them.
-    sent: HashMap<String, Fingerprint>,
+    sent: HashMap<FileName, Fingerprint>,
     /// Which files are complete (D10).
     inbox_settling: Settling,
     snapshot_settling: Settling,
     /// The snapshot files at the last load.
     snapshot_taken: Option<Vec<FileEntry>>,
     /// Decisions of an operator that are not published yet.
-    decisions: Vec<(String, Decision)>,
+    decisions: Vec<(FileName, Decision)>,
     /// The number of the next event to report. `None` while another process has the report.
     next_event: Option<i64>,
 }
@@ -74,7 +75,7 @@ impl Rounds {
     /// continues.
     fn decide(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
         while let Some((file_name, decision)) = self.decisions.pop() {
-            match decide(&file_name, decision, now, exchange) {
+            match decide(file_name, decision, now, exchange) {
                 Ok(()) => {}
                 Err(Failure::Refused(reason)) => tracing::error!("{reason}"),
                 Err(failure) => {
@@ -95,13 +96,13 @@ impl Rounds {
             tracing::warn!("{left}");
         }
         for file in found.files {
-            let name = file.name.original();
+            let name = file.name.to_string();
             if !settled.iter().any(|entry| entry.name == name) {
                 return Ok(());
             }
             if self.sources.send_file(&file, now, exchange)? {
-                tracing::info!(file = name, bytes = file.size, "taken in");
-                self.sent.insert(name, Fingerprint { size: file.size, modified: file.modified });
+                tracing::info!(file = %file.name, bytes = file.size, "taken in");
+                self.sent.insert(file.name, Fingerprint { size: file.size, modified: file.modified });
             }
         }
         self.sources.archive(exchange)

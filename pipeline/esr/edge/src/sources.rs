@@ -9,6 +9,7 @@ use tributary_connectors::tis::snapshot::{Snapshot, SnapshotError};
 use tributary_connectors::tis::{Deletions, Held, KnownLines, Load, LoadError, LoadReport, Topics};
 use tributary_esr::baseline::BASELINE_HEADER;
 use tributary_esr::configuration::{After, SnapshotContent};
+use tributary_esr::format::FileName;
 use tributary_esr::inbound::{Inbound, LedgerEntry, LedgerStatus};
 use tributary_esr::inbox::{Fingerprint, Found, FoundFile, Inbox};
 use tributary_esr::{configuration, tis, topics};
@@ -62,10 +63,10 @@ impl Sources {
         &mut self,
         exchange: &Exchange,
         entries: &[FileEntry],
-        sent: &HashMap<String, Fingerprint>,
+        sent: &HashMap<FileName, Fingerprint>,
     ) -> Result<Found, Failure> {
         let mut known = known_files(exchange)?;
-        known.extend(sent.iter().map(|(name, fingerprint)| (name.clone(), *fingerprint)));
+        known.extend(sent.iter().map(|(name, fingerprint)| (*name, *fingerprint)));
         let entries = entries.iter().map(|entry| (entry.name.clone(), fingerprint(entry)));
         Ok(self.inbox.look(entries, &known))
     }
@@ -81,7 +82,7 @@ impl Sources {
         now: TimestampMillis,
         exchange: &Exchange,
     ) -> Result<bool, Failure> {
-        let name = file.name.original();
+        let name = file.name.to_string();
         let content = match self.inbox_store.read(&name) {
             Ok(content) => content,
             Err(_) if !self.is_there(&name)? => return Ok(false),
@@ -114,7 +115,8 @@ impl Sources {
         // The ledger that knows a file must be on the disk before the file leaves the inbox.
         exchange.process.sync().map_err(log_failure)?;
         for entry in self.inbox_store.list().map_err(Failure::unfinished)? {
-            let known = ledger.get(&entry.name).filter(|known| processed(known));
+            let known =
+                entry.name.parse().ok().and_then(|name: FileName| ledger.get(&name)).filter(|known| processed(known));
             if known.is_some_and(|known| fingerprint_of(known) == fingerprint(&entry)) {
                 self.inbox_store.archive(&entry.name).map_err(Failure::unfinished)?;
             }
@@ -251,12 +253,12 @@ impl From<LoadError> for SnapshotFailure {
 /// # Errors
 /// [`Failure::Refused`] when it can have no effect.
 pub(crate) fn decide(
-    file_name: &str,
+    file_name: FileName,
     decision: Decision,
     now: TimestampMillis,
     exchange: &Exchange,
 ) -> Result<(), Failure> {
-    let entry = ledger(exchange)?.remove(file_name);
+    let entry = ledger(exchange)?.remove(&file_name);
     let Some(entry) = entry else {
         return Err(Failure::refused(format!("{file_name} was never taken in, so nothing can be decided about it")));
     };
@@ -276,28 +278,28 @@ pub(crate) fn decide(
     if !fits {
         return Err(Failure::refused(format!("{file_name} is not {expected}, so there is nothing to decide")));
     }
-    let record = FileDecision { file_name: file_name.to_owned(), decision };
-    exchange.publish_record(&topics::INBOUND, file_name.as_bytes(), now, &record)
+    let record = FileDecision { file_name, decision };
+    exchange.publish_record(&topics::INBOUND, file_name.to_string().as_bytes(), now, &record)
 }
 
 /// What `visit` returns for the ledger of arrived files.
 fn of_ledger<T: Send + 'static>(
     exchange: &Exchange,
-    visit: impl Fn(&Inbound) -> Vec<(String, T)> + Send + Sync + 'static,
-) -> Result<HashMap<String, T>, Failure> {
+    visit: impl Fn(&Inbound) -> Vec<(FileName, T)> + Send + Sync + 'static,
+) -> Result<HashMap<FileName, T>, Failure> {
     let process = &exchange.process;
     let ledgers = process.inspect_all(topics::INBOUND.partition_count(process.flow_partitions()), visit)?;
     let moving = || Failure::unfinished("the ledger of arrived files is moving to another worker or process");
     Ok(ledgers.ok_or_else(moving)?.into_iter().flatten().collect())
 }
 
-fn ledger(exchange: &Exchange) -> Result<HashMap<String, LedgerEntry>, Failure> {
-    of_ledger(exchange, |inbound| inbound.ledger().map(|(name, entry)| (name.to_owned(), entry.clone())).collect())
+fn ledger(exchange: &Exchange) -> Result<HashMap<FileName, LedgerEntry>, Failure> {
+    of_ledger(exchange, |inbound| inbound.ledger().map(|(name, entry)| (name, entry.clone())).collect())
 }
 
 /// Files that need not be sent. These are the files of the ledger, except interrupted ones and accepted parked ones
 /// that were not sent again yet.
-fn known_files(exchange: &Exchange) -> Result<HashMap<String, Fingerprint>, Failure> {
+fn known_files(exchange: &Exchange) -> Result<HashMap<FileName, Fingerprint>, Failure> {
     of_ledger(exchange, |inbound| {
         let is_known = |entry: &LedgerEntry| match entry.status {
             LedgerStatus::Receiving => false,
@@ -305,7 +307,7 @@ fn known_files(exchange: &Exchange) -> Result<HashMap<String, Fingerprint>, Fail
             LedgerStatus::Confirming | LedgerStatus::Processed | LedgerStatus::Refused => true,
         };
         let known = inbound.ledger().filter(|(_, entry)| is_known(entry));
-        known.map(|(name, entry)| (name.to_owned(), fingerprint_of(entry))).collect()
+        known.map(|(name, entry)| (name, fingerprint_of(entry))).collect()
     })
 }
 
@@ -324,10 +326,10 @@ fn held(exchange: &Exchange) -> Result<Held, Failure> {
     let process = &exchange.process;
     if !process.is_shared() || process.is_idle().map_err(log_failure)? {
         let all = process.flow_partitions();
-        let posts = process.inspect_all(all, |posts: &tis::Posts| posts.ids().collect::<Vec<_>>())?;
+        let posts = process.inspect_all(all, |posts: &tis::TisPosts| posts.ids().collect::<Vec<_>>())?;
         let placements =
-            process.inspect_all(all, |placements: &tis::Placements| placements.ids().collect::<Vec<_>>())?;
-        let people = process.inspect_all(all, |people: &tis::People| people.ids().collect::<Vec<_>>())?;
+            process.inspect_all(all, |placements: &tis::TisPlacements| placements.ids().collect::<Vec<_>>())?;
+        let people = process.inspect_all(all, |people: &tis::TisPeople| people.ids().collect::<Vec<_>>())?;
         if let (Some(posts), Some(placements), Some(people)) = (posts, placements, people) {
             return Ok(Held {
                 posts: posts.into_iter().flatten().collect(),

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::Serialize;
 use tributary_esr::exporter::{ApplicantKey, ApplicantState, Exporter, Status};
-use tributary_esr::position::Positions;
+use tributary_esr::format::Office;
+use tributary_esr::position::PositionStage;
 use tributary_esr::report::{Event, Report};
 use tributary_schemas::records::esr::FileKind;
 use tributary_schemas::records::tributary::{Alert, FileEvent, FileStatus};
@@ -24,7 +25,7 @@ pub(crate) struct Summary {
     /// The files for ESR that were written in this batch.
     pub(crate) outbound: Vec<OutboundFile>,
     /// The current state of each office.
-    pub(crate) offices: BTreeMap<String, OfficeFigures>,
+    pub(crate) offices: BTreeMap<Office, OfficeFigures>,
     /// All applicant records, if the operator asked for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) records: Option<Vec<ApplicantLine>>,
@@ -121,7 +122,7 @@ pub(crate) struct ApplicantLine {
     /// The id of the trainee.
     pub(crate) trainee_id: i64,
     /// The code of the office.
-    pub(crate) office: String,
+    pub(crate) office: Office,
     /// Its state.
     pub(crate) status: &'static str,
     /// Why it has this state, or what was left blank.
@@ -245,15 +246,15 @@ fn add_inbound(files: &mut Vec<InboundFile>, at: &mut HashMap<String, usize>, ev
     files.push(file);
 }
 
-fn offices(exchange: &Exchange) -> Result<BTreeMap<String, OfficeFigures>, Failure> {
+fn offices(exchange: &Exchange) -> Result<BTreeMap<Office, OfficeFigures>, Failure> {
     let none = || NOTIFICATION_TYPES.map(|kind| (kind.to_owned(), 0)).into();
     let empty = || OfficeFigures { notifications: none(), ..OfficeFigures::default() };
-    let mut offices: BTreeMap<String, OfficeFigures> =
-        exchange.context.offices.iter().map(|office| (office.clone(), empty())).collect();
-    let positions = exchange.process.inspect(|positions: &Positions| {
-        let mut figures: BTreeMap<String, OfficeFigures> = BTreeMap::new();
+    let mut offices: BTreeMap<Office, OfficeFigures> =
+        exchange.context.offices.iter().map(|office| (*office, empty())).collect();
+    let positions = exchange.process.inspect(|positions: &PositionStage| {
+        let mut figures: BTreeMap<Office, OfficeFigures> = BTreeMap::new();
         for (_, position) in positions.positions() {
-            let office = figures.entry(position.office.clone()).or_default();
+            let office = figures.entry(position.office).or_default();
             office.positions += 1;
             // A position that ESR has not deleted is live, also without a DPN. It is then unmatched (R3, D5).
             office.live += u64::from(!position.deleted);
@@ -275,11 +276,11 @@ fn offices(exchange: &Exchange) -> Result<BTreeMap<String, OfficeFigures>, Failu
     Ok(offices)
 }
 
-fn applicants(exchange: &Exchange) -> Result<Vec<(String, Status, u64)>, Failure> {
+fn applicants(exchange: &Exchange) -> Result<Vec<(Office, Status, u64)>, Failure> {
     let counts = exchange.process.inspect(|exporter: &Exporter| {
-        let mut counts: HashMap<(String, &'static str), (Status, u64)> = HashMap::new();
+        let mut counts: HashMap<(Office, &'static str), (Status, u64)> = HashMap::new();
         for (key, state) in exporter.applicants() {
-            counts.entry((key.office.clone(), state.status.as_str())).or_insert((state.status, 0)).1 += 1;
+            counts.entry((key.office, state.status.as_str())).or_insert((state.status, 0)).1 += 1;
         }
         counts.into_iter().map(|((office, _), (status, count))| (office, status, count)).collect::<Vec<_>>()
     })?;
@@ -305,7 +306,7 @@ fn records(exchange: &Exchange) -> Result<Vec<ApplicantLine>, Failure> {
             placement_id: key.placement.0,
             position_id: key.position.0,
             trainee_id: key.trainee.0,
-            office: key.office.clone(),
+            office: key.office,
             status: state.status.as_str(),
             reason: state.reason.clone(),
             file: state.file.clone(),
@@ -320,7 +321,8 @@ fn records(exchange: &Exchange) -> Result<Vec<ApplicantLine>, Failure> {
 /// Adds the rows of this run's files to their offices, by type.
 fn count_notifications(summary: &mut Summary) {
     for file in &summary.outbound {
-        let Some(office) = summary.offices.get_mut(&file.office) else { continue };
+        let office = file.office.parse().ok().and_then(|office: Office| summary.offices.get_mut(&office));
+        let Some(office) = office else { continue };
         for (kind, rows) in &file.types {
             *office.notifications.entry(kind.clone()).or_default() += rows;
         }

@@ -25,7 +25,8 @@ pub(crate) fn summary(summary: &Summary) -> String {
 
 /// A table with one line for each office, and their sum if there are several.
 pub(crate) fn offices(summary: &Summary) -> String {
-    let mut rows: Vec<Vec<String>> = summary.offices.iter().map(|(name, figures)| office_row(name, figures)).collect();
+    let mut rows: Vec<Vec<String>> =
+        summary.offices.iter().map(|(name, figures)| office_row(name.as_str(), figures)).collect();
     if rows.len() > 1 {
         rows.push(office_row("all", &total(summary.offices.values())));
     }
@@ -134,7 +135,7 @@ fn records(summary: &Summary) -> String {
         .iter()
         .map(|record| {
             vec![
-                record.office.clone(),
+                record.office.to_string(),
                 record.placement_id.to_string(),
                 record.position_id.to_string(),
                 record.trainee_id.to_string(),

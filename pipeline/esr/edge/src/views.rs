@@ -8,6 +8,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Serialize;
+use tributary_esr::format::Office;
 use tributary_esr::views;
 use tributary_flow::Process;
 use tributary_flow::declaration::View;
@@ -58,7 +59,8 @@ pub(crate) struct CountView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct OfficeView {
     /// The office.
-    office: String,
+    #[schema(value_type = String)]
+    office: Office,
     /// Wait for their window or for room in a file.
     to_export: i64,
     /// In a file that is not yet at its destination.
@@ -114,17 +116,19 @@ impl FileView {
 }
 
 impl OfficeView {
-    fn new(figures: OfficeApplicants, at: Timestamp) -> Self {
-        Self {
-            office: figures.office,
-            to_export: figures.to_export,
-            pending: figures.pending,
-            exported: figures.exported,
-            invalid_data: figures.invalid_data,
-            deleted_before_export: figures.deleted_before_export,
-            missed_window: figures.missed_window,
-            at,
-        }
+    fn new(
+        OfficeApplicants {
+            office,
+            to_export,
+            pending,
+            exported,
+            invalid_data,
+            deleted_before_export,
+            missed_window,
+        }: OfficeApplicants,
+        at: Timestamp,
+    ) -> Self {
+        Self { office, to_export, pending, exported, invalid_data, deleted_before_export, missed_window, at }
     }
 }
 

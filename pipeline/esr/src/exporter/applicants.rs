@@ -6,14 +6,14 @@ use tributary_runtime::{Output, ProcessError};
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind};
 use tributary_schemas::records::tributary::{FileWritten, Severity};
-use tributary_schemas::types::esr::PositionId;
-use tributary_schemas::types::tis::PlacementId;
+use tributary_schemas::types::esr::{FileNameError, PositionId};
+use tributary_schemas::types::tis::{Dpn, PlacementId};
 
 use super::state::{ApplicantState, Status, content_digest, missing_field};
 use super::{ApplicantKey, ExportedRow, Exporter, PendingKey, WaitingKey, rows};
 use crate::applicant::ApplicantKeyError;
-use crate::context::fold_deanery_number;
-use crate::format::FileName;
+use crate::dpn::FoldedDpn;
+use crate::format::{FileName, Office};
 use crate::outgoing::{OutgoingFile, RunTimes, SINGLE_ALERTS};
 use crate::topics;
 
@@ -21,7 +21,7 @@ impl Exporter {
     /// A new or changed record (A3). `today` is the date of what caused it (D20).
     pub(super) fn changed(&mut self, applicant: Applicant, today: Date) {
         let key = ApplicantKey {
-            office: applicant.office.clone(),
+            office: applicant.office,
             placement: applicant.placement_id,
             position: applicant.position_id,
             trainee: applicant.trainee_id,
@@ -93,12 +93,12 @@ impl Exporter {
     }
 
     /// One run of one office: chooses the rows and sends the file (A5, A10-A12, D24, D25).
-    pub(super) fn export_applicants(&mut self, run: &ExportRun, name: &FileName, times: RunTimes, output: &mut Output) {
+    pub(super) fn export_applicants(&mut self, run: &ExportRun, times: RunTimes, output: &mut Output) {
         self.forget_ended(run);
         self.believe_tis(run, output);
         let chosen = self.choose(run, output);
         let context = self.context.clone();
-        let mut file = OutgoingFile::start(&context, name, times, output);
+        let mut file = OutgoingFile::start(&context, run.file_name, times, output);
         let mut left_blank = Vec::new();
         for (row, key) in chosen.into_iter().enumerate() {
             let Some(mut state) = self.applicants.get(&key).cloned() else { continue };
@@ -110,13 +110,13 @@ impl Exporter {
             }
             self.waiting.delete(waiting_key(&key, applicant.projected_hire_date));
             state.status = Status::Pending;
-            state.file = Some(run.file_name.clone());
-            self.remember_row(&run.file_name, row as u32, &key, &applicant);
+            state.file = Some(run.file_name.to_string());
+            self.remember_row(run.file_name, row as u32, &key, &applicant);
             self.applicants.put(key, state);
         }
         file.close(FileKind::App, output);
         self.warn_of_blanks(run, &left_blank, output);
-        self.note_run(&run.office);
+        self.note_run(run.office);
     }
 
     /// A record that comes up, or comes back, when its placement has ended is none (D25).
@@ -127,7 +127,7 @@ impl Exporter {
             state.at_run.is_none() && end.is_some_and(|end| end < run.today)
         };
         let ended: Vec<ApplicantKey> =
-            self.touched_of(&run.office).filter(|key| self.applicants.get(*key).is_some_and(ended)).cloned().collect();
+            self.touched_of(run.office).filter(|key| self.applicants.get(*key).is_some_and(ended)).cloned().collect();
         for key in ended {
             self.withdraw(&key);
         }
@@ -140,7 +140,7 @@ impl Exporter {
             sent_before && state.is_live() && !state.is_decided()
         };
         let told: Vec<(ApplicantKey, ApplicantState)> = self
-            .touched_of(&run.office)
+            .touched_of(run.office)
             .filter_map(|key| Some((key.clone(), self.applicants.get(key).filter(told)?.clone())))
             .collect();
         for (key, mut state) in told {
@@ -165,15 +165,14 @@ impl Exporter {
         self.context.send(output, &topics::POSITION_INBOX, &row.key.position.0.to_be_bytes(), &exported);
     }
 
-    fn touched_of(&self, office: &str) -> impl Iterator<Item = &ApplicantKey> {
-        let office = office.to_owned();
-        let first = ApplicantKey::first_of(&office);
+    fn touched_of(&self, office: Office) -> impl Iterator<Item = &ApplicantKey> {
+        let first = ApplicantKey::first_of(office);
         self.touched.range(first..).map(|(key, ())| key).take_while(move |key| key.office == office)
     }
 
     /// Remembers the row until the file is at its destination.
-    fn remember_row(&mut self, file_name: &str, row: u32, key: &ApplicantKey, applicant: &Applicant) {
-        self.pending.put(PendingKey { file_name: file_name.to_owned(), row }, exported_row(key, applicant));
+    fn remember_row(&mut self, file: FileName, row: u32, key: &ApplicantKey, applicant: &Applicant) {
+        self.pending.put(PendingKey { file, row }, exported_row(key, applicant));
     }
 
     fn choose(&mut self, run: &ExportRun, output: &mut Output) -> Vec<ApplicantKey> {
@@ -181,7 +180,7 @@ impl Exporter {
         let (first, end) = (run.today.plus_days(window.start), run.today.plus_days(window.end));
         let due: Vec<WaitingKey> = self
             .waiting
-            .range(lowest(&run.office, Date(i32::MIN))..lowest(&run.office, end))
+            .range(lowest(run.office, Date(i32::MIN))..lowest(run.office, end))
             .map(|(key, ())| key.clone())
             .collect();
         let mut choice = Choice::new(self.context.settings.configuration.applicants.max_rows_per_post as usize);
@@ -223,7 +222,7 @@ impl Exporter {
         }
         if total > SINGLE_ALERTS {
             let text = format!("{total} records of {} have missed their window", run.office);
-            self.context.alert(output, Severity::Error, "missed-window", &run.office, text);
+            self.context.alert(output, Severity::Error, "missed-window", run.office.as_str(), text);
         }
     }
 
@@ -234,12 +233,12 @@ impl Exporter {
         }
         if left_blank.len() > SINGLE_ALERTS {
             let text = format!("{} records of {} have values that were left blank", left_blank.len(), run.file_name);
-            self.context.alert(output, Severity::Warning, "left-blank", &run.file_name, text);
+            self.context.alert(output, Severity::Warning, "left-blank", &run.file_name.to_string(), text);
         }
     }
 
     /// What the next run compares with (D9, D20).
-    fn note_run(&mut self, office: &str) {
+    fn note_run(&mut self, office: Office) {
         let touched: Vec<ApplicantKey> = self.touched_of(office).cloned().collect();
         for key in touched {
             if let Some(mut state) = self.applicants.get(&key).cloned() {
@@ -255,27 +254,32 @@ impl Exporter {
     }
 
     /// The file is at its destination: its records are exported, and their positions hear of it.
-    pub(super) fn written(&mut self, written: &FileWritten, output: &mut Output) {
-        let place = |row| PendingKey { file_name: written.file_name.clone(), row };
-        let rows: Vec<(PendingKey, ExportedRow)> = self
-            .pending
-            .range(place(0)..=place(u32::MAX))
-            .map(|(place, pending)| (place.clone(), pending.clone()))
-            .collect();
-        for (place, row) in rows {
-            self.pending.delete(place);
+    ///
+    /// # Errors
+    /// A dead letter when the name is not that of an interface file.
+    pub(super) fn written(&mut self, written: &FileWritten, output: &mut Output) -> Result<(), ProcessError> {
+        let file: FileName = written
+            .file_name
+            .parse()
+            .map_err(|error: FileNameError| ProcessError::dead_letter("not-a-file-name", error.to_string()))?;
+        let key = |row| PendingKey { file, row };
+        let rows: Vec<(PendingKey, ExportedRow)> =
+            self.pending.range(key(0)..=key(u32::MAX)).map(|(key, pending)| (*key, pending.clone())).collect();
+        for (key, row) in rows {
+            self.pending.delete(key);
             let Some(mut state) = self.applicants.get(&row.key).cloned() else { continue };
             state.status = Status::Exported;
             self.tell_position(&row, written.file_name.clone(), output);
             self.applicants.put(row.key, state);
         }
+        Ok(())
     }
 }
 
 /// A chosen record with its DPN as it stands in the file. Sorted as the file is (D40).
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct ChosenRow {
-    dpn: String,
+    dpn: Dpn,
     key: ApplicantKey,
 }
 
@@ -283,9 +287,9 @@ struct ChosenRow {
 struct Choice {
     rows: Vec<ChosenRow>,
     cap: usize,
-    of_number: BTreeMap<String, usize>,
+    of_dpn: BTreeMap<FoldedDpn, usize>,
     people: BTreeSet<(String, PositionId)>,
-    over_cap: BTreeMap<String, usize>,
+    over_cap: BTreeMap<Dpn, usize>,
     duplicates: Vec<ApplicantKey>,
 }
 
@@ -294,7 +298,7 @@ impl Choice {
         Self {
             rows: Vec::new(),
             cap,
-            of_number: BTreeMap::new(),
+            of_dpn: BTreeMap::new(),
             people: BTreeSet::new(),
             over_cap: BTreeMap::new(),
             duplicates: Vec::new(),
@@ -308,15 +312,14 @@ impl Choice {
             self.duplicates.push(key);
             return;
         }
-        let number = fold_deanery_number(&applicant.deanery_number);
-        let rows = self.of_number.entry(number).or_default();
+        let rows = self.of_dpn.entry(FoldedDpn::of(&applicant.dpn)).or_default();
         if *rows == self.cap {
-            *self.over_cap.entry(applicant.deanery_number.clone()).or_default() += 1;
+            *self.over_cap.entry(applicant.dpn.clone()).or_default() += 1;
             return;
         }
         *rows += 1;
         self.people.insert(person);
-        self.rows.push(ChosenRow { dpn: applicant.deanery_number.clone(), key });
+        self.rows.push(ChosenRow { dpn: applicant.dpn.clone(), key });
     }
 
     /// D40: by DPN as it stands in the file, then placement id.
@@ -326,12 +329,12 @@ impl Choice {
     }
 
     fn warn(&self, run: &ExportRun, context: &crate::context::Context, output: &mut Output) {
-        for (number, surplus) in &self.over_cap {
+        for (dpn, surplus) in &self.over_cap {
             let text = format!(
-                "{surplus} applicants for {number} wait for the next run of {}: a file may hold {} for one post (A10)",
+                "{surplus} applicants for {dpn} wait for the next run of {}: a file may hold {} for one post (A10)",
                 run.office, self.cap
             );
-            context.alert(output, Severity::Warning, "post-over-cap", number, text);
+            context.alert(output, Severity::Warning, "post-over-cap", dpn.as_str(), text);
         }
         for key in self.duplicates.iter().take(SINGLE_ALERTS) {
             let text = format!(
@@ -359,7 +362,7 @@ fn waiting_key(key: &ApplicantKey, start: Date) -> WaitingKey {
     WaitingKey { office, start, placement, position, trainee }
 }
 
-fn lowest(office: &str, start: Date) -> WaitingKey {
+fn lowest(office: Office, start: Date) -> WaitingKey {
     waiting_key(&ApplicantKey::first_of(office), start)
 }
 

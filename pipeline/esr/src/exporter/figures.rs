@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tributary_runtime::{Output, Store};
 use tributary_schemas::records::esr::OfficeApplicants;
 use tributary_schemas::records::tributary::Clock;
+use tributary_schemas::types::esr::Office;
 
 use super::{ApplicantKey, ApplicantState, Status};
 use crate::context::Context;
@@ -17,7 +18,7 @@ const QUIET: i64 = 10_000;
 pub(super) struct Figures {
     partition: i32,
     /// What was sent last, by office.
-    pub(super) shown: Store<String, OfficeApplicants>,
+    pub(super) shown: Store<Office, OfficeApplicants>,
     /// The time that was sent last.
     pub(super) shown_at: Store<(), i64>,
 }
@@ -41,10 +42,10 @@ impl Figures {
                 continue;
             }
             has_changed = true;
-            let key = views::office_key(&figures.office);
+            let key = views::office_key(figures.office);
             let write = |buffer: &mut Vec<u8>| context.write(&figures, buffer);
             output.send_to(&topics::VIEW, self.partition, key.as_bytes(), write);
-            self.shown.put(figures.office.clone(), figures);
+            self.shown.put(figures.office, figures);
         }
         let is_due = self.shown_at.get(&()).is_none_or(|last| clock.now.abs_diff(*last) >= QUIET as u64);
         if has_changed || is_due {
@@ -57,17 +58,12 @@ impl Figures {
 /// The figures of all offices that have records, or had some when they were shown.
 fn count(
     applicants: &Store<ApplicantKey, ApplicantState>,
-    shown: &Store<String, OfficeApplicants>,
+    shown: &Store<Office, OfficeApplicants>,
 ) -> Vec<OfficeApplicants> {
-    let empty = |office: &String| OfficeApplicants { office: office.clone(), ..OfficeApplicants::default() };
-    let mut offices: BTreeMap<String, OfficeApplicants> =
-        shown.iter().map(|(office, _)| (office.clone(), empty(office))).collect();
+    let mut offices: BTreeMap<Office, OfficeApplicants> =
+        shown.iter().map(|(office, _)| (*office, OfficeApplicants::of(*office))).collect();
     for (ApplicantKey { office, .. }, state) in applicants.iter() {
-        // Without a copy of the key for each record.
-        let figures = match offices.get_mut(office) {
-            Some(figures) => figures,
-            None => offices.entry(office.clone()).or_insert_with(|| empty(office)),
-        };
+        let figures = offices.entry(*office).or_insert_with(|| OfficeApplicants::of(*office));
         let number = match state.status {
             Status::ToExport => &mut figures.to_export,
             Status::Pending => &mut figures.pending,

@@ -2,8 +2,8 @@
 
 use tributary_runtime::Output;
 use tributary_schemas::records::esr::{FileKind, Notification, NotificationCutDone};
-use tributary_schemas::types::esr::NotificationType;
-use tributary_schemas::types::tis::PlacementId;
+use tributary_schemas::types::esr::{NotificationType, Office};
+use tributary_schemas::types::tis::{Dpn, PlacementId};
 
 use super::{Exporter, OpenRun, OpenRunKey, RowKey, rows};
 use crate::outgoing::OutgoingFile;
@@ -37,12 +37,9 @@ impl Exporter {
         if answered < output.partition_count(&crate::topics::POST) as usize {
             return;
         }
-        let first = |run| OpenRunKey { run, office: String::new() };
-        let runs: Vec<(OpenRunKey, OpenRun)> = self
-            .open_runs
-            .range(first(run)..first(run + 1))
-            .map(|(key, open_run)| (key.clone(), open_run.clone()))
-            .collect();
+        let first = |run| OpenRunKey { run, office: Office::FIRST };
+        let runs: Vec<(OpenRunKey, OpenRun)> =
+            self.open_runs.range(first(run)..first(run + 1)).map(|(key, open_run)| (*key, open_run.clone())).collect();
         for (key, open_run) in runs {
             self.write_notifications(&open_run, output);
             self.open_runs.delete(key);
@@ -50,11 +47,11 @@ impl Exporter {
     }
 
     fn write_notifications(&mut self, open_run: &OpenRun, output: &mut Output) {
-        let OpenRun { name, times, run } = open_run;
+        let OpenRun { times, run } = open_run;
         let first = RowKey {
             run: run.run,
-            office: run.office.clone(),
-            dpn: String::new(),
+            office: run.office,
+            dpn: Dpn::default(),
             notification_type: NotificationType::Rotation,
             placement: PlacementId(i64::MIN),
             at: 0,
@@ -66,11 +63,11 @@ impl Exporter {
             .map(|(key, row)| (key.clone(), row.clone()))
             .collect();
         let context = self.context.clone();
-        let mut file = OutgoingFile::start(&context, name, *times, output);
+        let mut file = OutgoingFile::start(&context, run.file_name, *times, output);
         for (key, row) in kept {
             let line = rows::notification(&context.templates, &row);
             if row.notification_type == NotificationType::NewPost {
-                file.written_row(&row.deanery_number, line, output);
+                file.written_row(&row.dpn, line, output);
             } else {
                 file.written_row(&format_args!("placement {}", row.placement_id), line, output);
             }
@@ -84,8 +81,8 @@ impl Exporter {
 fn key_of(row: &Notification, at: u32) -> RowKey {
     RowKey {
         run: row.run,
-        office: row.office.clone(),
-        dpn: row.deanery_number.clone(),
+        office: row.office,
+        dpn: row.dpn.clone(),
         notification_type: row.notification_type,
         placement: row.placement_id,
         at,

@@ -9,7 +9,7 @@ use crate::format::{ApplicantRow, NotificationRow, Templates, Value, WrittenLine
 pub(super) fn applicant(templates: &Templates, applicant: &Applicant, effective_date: Date) -> WrittenLine {
     let [first, second] = professional_bodies(applicant);
     templates.applicant(&ApplicantRow {
-        dpn: Value::Text(&applicant.deanery_number),
+        dpn: Value::Text(applicant.dpn.as_str()),
         position_id: Value::Number(applicant.position_id.0),
         position_number: Value::Text(&applicant.position_number),
         effective_date: date(Some(effective_date)),
@@ -67,8 +67,8 @@ fn professional_bodies(applicant: &Applicant) -> [Registration<'_>; 2] {
 pub(super) fn notification(templates: &Templates, row: &Notification) -> WrittenLine {
     templates.notification(&NotificationRow {
         notification_type: Value::Number(i32::from(row.notification_type).into()),
-        dpn: Value::Text(&row.deanery_number),
-        managing_office: Value::Text(&row.office),
+        dpn: Value::Text(row.dpn.as_str()),
+        managing_office: Value::Text(row.office.as_str()),
         current_last_name: Value::Text(&row.current_trainee_last_name),
         current_first_name: Value::Text(&row.current_trainee_first_name),
         current_gmc_number: Value::Text(&row.current_trainee_gmc_number),

@@ -6,7 +6,7 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use super::{ApplicantKey, Exporter, Status};
-use crate::harness::{Harness, NOW, date, millis, stage};
+use crate::harness::{Harness, NOW, date, millis, office, stage};
 
 mod files;
 
@@ -19,20 +19,19 @@ fn applicant(placement: i64, position: i64, start: &str) -> Applicant {
         placement_id: PlacementId(placement),
         position_id: PositionId(position),
         trainee_id: PersonId(placement + 1000),
-        office: "EOE".to_owned(),
-        deanery_number: "EOE/RGT01/300/STR/001".to_owned(),
+        dpn: "EOE/RGT01/300/STR/001".into(),
         position_number: "30000001".to_owned(),
         projected_hire_date: date(start),
         last_name: "Sample".to_owned(),
         first_name: "Zoë".to_owned(),
         date_of_birth: Some(date("1990-04-01")),
-        ..Applicant::default()
+        ..Applicant::of(office("EOE"))
     }
 }
 
 fn key(applicant: &Applicant) -> String {
     let (placement, position, trainee) = (applicant.placement_id, applicant.position_id, applicant.trainee_id);
-    ApplicantKey { office: "EOE".to_owned(), placement, position, trainee }.to_string()
+    ApplicantKey { office: office("EOE"), placement, position, trainee }.to_string()
 }
 
 fn give(exporter: &mut Harness<Exporter>, applicant: &Applicant) {
@@ -45,8 +44,8 @@ fn run(exporter: &mut Harness<Exporter>, number: i64) -> usize {
     let run = ExportRun {
         run: number,
         kind: FileKind::App,
-        office: "EOE".to_owned(),
-        file_name: file_name.clone(),
+        office: office("EOE"),
+        file_name: file_name.parse().unwrap(),
         number,
         now: millis(NOW),
         today: date("2026-11-20"),
@@ -149,14 +148,14 @@ fn the_clock_shows_the_figures_that_changed_and_otherwise_the_time_every_ten_sec
     assert_eq!(tick(&mut exporter, 5), (vec![], None));
     give(&mut exporter, &applicant(1, 7, "2026-12-01"));
     give(&mut exporter, &Applicant { date_of_birth: None, ..applicant(2, 7, "2026-12-01") });
-    let office = "EOE".to_owned();
-    let waiting = OfficeApplicants { office: office.clone(), to_export: 1, invalid_data: 1, ..Default::default() };
+    let none = OfficeApplicants::of(office("EOE"));
+    let waiting = OfficeApplicants { to_export: 1, invalid_data: 1, ..none.clone() };
     let both = vec!["office/EOE".to_owned(), "clock".to_owned()];
     assert_eq!(tick(&mut exporter, 10), (both.clone(), Some(waiting)));
     give(&mut exporter, &applicant(1, 7, "2026-12-01"));
     assert_eq!(tick(&mut exporter, 15), (vec![], None), "the same record changes nothing");
     run(&mut exporter, 1);
-    let exported = OfficeApplicants { office, exported: 1, invalid_data: 1, ..Default::default() };
+    let exported = OfficeApplicants { exported: 1, invalid_data: 1, ..none };
     assert_eq!(tick(&mut exporter, 20), (both, Some(exported)));
     assert_eq!(tick(&mut exporter, 29), (vec![], None));
     assert_eq!(tick(&mut exporter, 30), (vec!["clock".to_owned()], None));

@@ -1,8 +1,8 @@
 //! Whether a file is whole: its header, its trailer and the number of its lines (D10).
 
+use super::FileName;
 use super::columns::InboundLayouts;
 use super::inbound::{HeaderLine, Parsed, TrailerLine, parse_line};
-use super::name::FileName;
 use super::read::{Line, LineReader};
 
 /// Why a file is suspect.

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::Office;
 use super::columns::{InboundLayouts, PositionColumns};
 use super::layout::{ColumnKind, RecordType};
 pub use super::lines::{
     HeaderLine, Indicator, Note, Parsed, PersonLine, PositionLine, ReconciliationLine, Rejection, TrailerLine,
 };
-use super::office::Office;
 use super::read::{Fields, Line, decode};
 use super::value::{parse_date, parse_timestamp};
 

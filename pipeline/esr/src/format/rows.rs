@@ -2,8 +2,8 @@
 
 use jiff::civil::DateTime;
 
+use super::FileName;
 use super::layout::{Layouts, RecordType};
-use super::name::FileName;
 use super::write::{Encoding, LineEnd, LineTemplate, Value, WrittenLine};
 
 /// A row with a field for each column that we fill, so that no value can land in a column of another name. The layout

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tributary_schemas::records::esr::FileArrived;
 
+use crate::format::FileName;
+
 /// A file that was taken in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
@@ -28,9 +30,9 @@ pub struct LedgerEntry {
 }
 
 /// A line of a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct LineKey {
-    pub(super) file_name: String,
+    pub(super) file: FileName,
     pub(super) line: i32,
 }
 

@@ -14,8 +14,9 @@ pub(super) const CORRELATION_HEADER: &str = "correlation";
 
 /// One line of a file, while it is being split.
 struct At<'a> {
-    file_name: &'a str,
-    office: &'a str,
+    file: FileName,
+    /// The name of the file as text, which the records of each line repeat.
+    file_text: &'a str,
     line: i32,
     bytes: &'a [u8],
 }
@@ -23,28 +24,23 @@ struct At<'a> {
 impl Inbound {
     pub(super) fn split(
         &mut self,
-        name: &FileName,
         chunk: &FileChunk,
         entry: &mut LedgerEntry,
         record: &Record<'_>,
         output: &mut Output,
     ) {
         let layouts = std::sync::Arc::clone(&self.context.inbound_layouts);
-        let mut parser = LineParser::new(&layouts, name.office);
+        let mut parser = LineParser::new(&layouts, chunk.file_name.office);
+        let file_text = chunk.file_name.to_string();
         let first = u64::from(chunk.first_line_number.unsigned_abs());
         let mut headers = Vec::new();
         for line in LineReader::new(&chunk.content) {
             let line = Line { number: line.number + first - 1, ..line };
             let parsed = parser.parse(line);
-            let at = At {
-                file_name: &chunk.file_name,
-                office: name.office.as_str(),
-                line: line.number as i32,
-                bytes: line.bytes,
-            };
+            let at = At { file: chunk.file_name, file_text: &file_text, line: line.number as i32, bytes: line.bytes };
             headers.clear();
             headers.extend_from_slice(record.headers.as_bytes());
-            append_header(&mut headers, CORRELATION_HEADER, format!("{}:{}", at.file_name, at.line).as_bytes());
+            append_header(&mut headers, CORRELATION_HEADER, format!("{file_text}:{}", at.line).as_bytes());
             output.set_headers(Headers::from_bytes(&headers));
             self.take(&at, parsed, entry, output);
         }
@@ -85,7 +81,7 @@ impl Inbound {
         let line = at.line.to_string();
         let column = rejection.column.to_string();
         for (name, value) in [
-            ("file", at.file_name),
+            ("file", at.file_text),
             ("line", &line),
             ("column", &column),
             ("__connect.errors.stage", "inbound"),
@@ -95,34 +91,34 @@ impl Inbound {
             append_header(&mut headers, name, value.as_bytes());
         }
         output.set_headers(Headers::from_bytes(&headers));
-        let key = format!("{}:{}", at.file_name, at.line);
+        let key = format!("{}:{}", at.file_text, at.line);
         output.send(&topics::DEAD_LETTER, key.as_bytes(), |buffer| buffer.extend_from_slice(at.bytes));
         let verdict = LineVerdict {
             line: at.line,
             record_type: rejection.record_type,
             id: rejection.id,
-            deanery_number: rejection.dpn,
+            dpn: rejection.dpn.into(),
             accepted: false,
             severity: Severity::Error,
             column: rejection.column as i32,
             text: rejection.reason,
         };
-        self.add_verdict(at.file_name, verdict);
+        self.add_verdict(at.file, verdict);
     }
 
-    fn note(&mut self, at: &At<'_>, record_type: &str, id: Option<i64>, number: &str, notes: &[Note]) {
+    fn note(&mut self, at: &At<'_>, record_type: &str, id: Option<i64>, dpn: &str, notes: &[Note]) {
         for note in notes {
             let verdict = LineVerdict {
                 line: at.line,
                 record_type: record_type.to_owned(),
                 id,
-                deanery_number: number.to_owned(),
+                dpn: dpn.into(),
                 accepted: true,
                 severity: Severity::Info,
                 column: 0,
                 text: note.to_string(),
             };
-            self.add_verdict(at.file_name, verdict);
+            self.add_verdict(at.file, verdict);
         }
     }
 }
@@ -135,9 +131,9 @@ fn accept(entry: &mut LedgerEntry, record_type: &str) {
 
 fn position_line(at: &At<'_>, line: format::PositionLine<'_>) -> PositionLine {
     PositionLine {
-        file_name: at.file_name.to_owned(),
+        file_name: at.file,
         line: at.line,
-        office: at.office.to_owned(),
+        office: at.file.office,
         position_id: PositionId(line.position_id),
         delete: line.indicator == Some(Indicator::Delete),
         position_number: line.number.map(std::borrow::Cow::into_owned),
@@ -145,7 +141,7 @@ fn position_line(at: &At<'_>, line: format::PositionLine<'_>) -> PositionLine {
         position_title: line.position_title.into_owned(),
         occupation_code: line.occupation_code.into_owned(),
         area_of_work: line.area_of_work.into_owned(),
-        deanery_number: line.dpn.into_owned(),
+        dpn: line.dpn.into_owned().into(),
         managing_office: line.managing_office.into_owned(),
         ods_code: line.ods_code.into_owned(),
         grade_trust: line.grade_trust.into_owned(),
@@ -157,14 +153,14 @@ fn position_line(at: &At<'_>, line: format::PositionLine<'_>) -> PositionLine {
 
 fn reconciliation_line(at: &At<'_>, line: format::ReconciliationLine<'_>) -> ReconciliationLine {
     ReconciliationLine {
-        file_name: at.file_name.to_owned(),
+        file_name: at.file,
         line: at.line,
-        office: at.office.to_owned(),
+        office: at.file.office,
         position_id: PositionId(line.position_id),
         delete: line.indicator == Some(Indicator::Delete),
         position_number: line.number.map(std::borrow::Cow::into_owned),
         position_title: line.position_title.into_owned(),
-        deanery_number: line.dpn.into_owned(),
+        dpn: line.dpn.into_owned().into(),
         managing_office: line.managing_office.into_owned(),
         host_lead_indicator: line.host_lead_indicator.into_owned(),
         ods_code: line.ods_code.into_owned(),

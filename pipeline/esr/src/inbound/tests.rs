@@ -37,7 +37,7 @@ fn hash(content: &[u8]) -> String {
 fn arrived(name: &str, content: &[u8]) -> FileArrived {
     let lines: Vec<&[u8]> = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     FileArrived {
-        file_name: name.to_owned(),
+        file_name: name.parse().unwrap(),
         sha256: hash(content),
         size: content.len() as i64,
         modified: 1,
@@ -49,7 +49,7 @@ fn arrived(name: &str, content: &[u8]) -> FileArrived {
 
 fn chunk(name: &str, content: &[u8]) -> FileChunk {
     FileChunk {
-        file_name: name.to_owned(),
+        file_name: name.parse().unwrap(),
         sha256: hash(content),
         index: 0,
         last: true,
@@ -59,13 +59,7 @@ fn chunk(name: &str, content: &[u8]) -> FileChunk {
 }
 
 fn done(name: &str, verdicts: Vec<LineVerdict>) -> PositionFileDone {
-    PositionFileDone {
-        file_name: name.to_owned(),
-        partition: 0,
-        partitions: 1,
-        verdicts,
-        ..PositionFileDone::default()
-    }
+    PositionFileDone { partition: 0, partitions: 1, verdicts, ..PositionFileDone::of(name.parse().unwrap()) }
 }
 
 /// Everything that is sent when a file comes and the one position partition answers without a verdict.
@@ -92,5 +86,5 @@ fn confirmation(inbound: &Harness<Inbound>, sent: &[Sent]) -> Vec<String> {
 }
 
 fn status(inbound: &Harness<Inbound>, name: &str) -> LedgerStatus {
-    inbound.processor.ledger().find(|(one, _)| *one == name).map(|(_, entry)| entry.status).unwrap()
+    inbound.processor.ledger().find(|(one, _)| one.to_string() == name).map(|(_, entry)| entry.status).unwrap()
 }

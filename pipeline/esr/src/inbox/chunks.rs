@@ -23,15 +23,15 @@ const CUT_LINE_BYTES: usize = 16 * 1024;
 /// # Errors
 /// [`EncodeError`] when a record is not declared on the topic.
 pub(super) fn write(file: &FoundFile, content: &[u8], codec: &Codec, output: &mut Output) -> Result<(), EncodeError> {
-    let file_name = file.name.original();
+    let key = file.name.to_string();
     let sha256 = hex(&Sha256::digest(content));
-    let arrived = arrival(file, &file_name, &sha256, content);
+    let arrived = arrival(file, &sha256, content);
     let mut value = Vec::new();
     codec.encode(&arrived, &mut value)?;
-    send(output, &file_name, &value);
+    send(output, &key, &value);
     for (index, chunk) in chunks(content).enumerate() {
         let record = FileChunk {
-            file_name: file_name.clone(),
+            file_name: file.name,
             sha256: sha256.clone(),
             index: index as i32,
             last: chunk.last,
@@ -40,23 +40,23 @@ pub(super) fn write(file: &FoundFile, content: &[u8], codec: &Codec, output: &mu
         };
         value.clear();
         codec.encode(&record, &mut value)?;
-        send(output, &file_name, &value);
+        send(output, &key, &value);
     }
     Ok(())
 }
 
-fn send(output: &mut Output, file_name: &str, value: &[u8]) {
-    output.send(&topics::INBOUND, file_name.as_bytes(), |buffer| buffer.extend_from_slice(value));
+fn send(output: &mut Output, key: &str, value: &[u8]) {
+    output.send(&topics::INBOUND, key.as_bytes(), |buffer| buffer.extend_from_slice(value));
 }
 
-fn arrival(file: &FoundFile, file_name: &str, sha256: &str, content: &[u8]) -> FileArrived {
+fn arrival(file: &FoundFile, sha256: &str, content: &[u8]) -> FileArrived {
     let filled = |line: &Line<'_>| !line.is_blank();
     let mut lines = LineReader::new(content).filter(filled);
     let first = lines.next();
     let (more, last) = lines.fold((0, first), |(count, _), line| (count + 1, Some(line)));
     let bytes = |line: Option<Line<'_>>| line.map_or_else(Vec::new, |line| cut(line.bytes).to_vec());
     FileArrived {
-        file_name: file_name.to_owned(),
+        file_name: file.name,
         sha256: sha256.to_owned(),
         size: file.size as i64,
         modified: file.modified,

@@ -69,7 +69,7 @@ impl Inbox {
     pub fn look(
         &mut self,
         entries: impl IntoIterator<Item = (String, Fingerprint)>,
-        known: &HashMap<String, Fingerprint>,
+        known: &HashMap<FileName, Fingerprint>,
     ) -> Found {
         let mut found = Found::default();
         for (entry, fingerprint) in entries {
@@ -78,7 +78,7 @@ impl Inbox {
             }
             match self.judge(&entry) {
                 Ok(Some(name)) => {
-                    if known.get(&entry) != Some(&fingerprint) {
+                    if known.get(&name) != Some(&fingerprint) {
                         found.files.push(FoundFile { name, size: fingerprint.size, modified: fingerprint.modified });
                     }
                 }
@@ -137,7 +137,7 @@ mod tests {
             "DE_EOE_RMF_20261120_00000001.DAT",
         ];
         let found = inbox().look(entries(&names), &HashMap::new());
-        let order: Vec<String> = found.files.iter().map(|file| file.name.original()).collect();
+        let order: Vec<String> = found.files.iter().map(|file| file.name.to_string()).collect();
         assert_eq!(order, [names[2], names[1], names[0]]);
     }
 
@@ -160,9 +160,9 @@ mod tests {
     #[test]
     fn d11_a_file_of_the_ledger_is_not_sent_again_unless_it_changed() {
         let name = "DE_EOE_RMC_20261120_00000001.DAT";
-        let known = HashMap::from([(name.to_owned(), PRINT)]);
+        let known = HashMap::from([(name.parse().unwrap(), PRINT)]);
         assert!(inbox().look(entries(&[name]), &known).files.is_empty());
-        let changed = HashMap::from([(name.to_owned(), Fingerprint { size: 11, ..PRINT })]);
+        let changed = HashMap::from([(name.parse().unwrap(), Fingerprint { size: 11, ..PRINT })]);
         assert_eq!(inbox().look(entries(&[name]), &changed).files.len(), 1);
     }
 }

@@ -41,14 +41,14 @@ fn context(configuration: &str) -> Context {
         .unwrap();
     let user = Source::new("mine.toml", configuration);
     let settings = EsrSettings::load(Some(&user), &|_| Err("no files here".to_owned())).unwrap();
-    Context::new(codec, Arc::new(settings), vec!["EOE".to_owned()])
+    Context::new(codec, Arc::new(settings), vec!["EOE".parse().unwrap()])
 }
 
 /// Sends a file of these rows and lets the writer write it.
 fn written(context: &Context, times: RunTimes, rows: &[String]) -> String {
     let mut output = Output::new(1);
     output.inherit(millis(FIRST), Headers::default());
-    let mut file = OutgoingFile::start(context, &name(), times, &mut output);
+    let mut file = OutgoingFile::start(context, name(), times, &mut output);
     for row in rows {
         file.row(row.clone(), &mut output);
     }
@@ -112,7 +112,7 @@ fn a_file_with_crlf_is_whole_for_the_reader() {
 fn a_closed_file_is_announced_with_the_count_and_hash_of_all_its_lines() {
     let context = context("");
     let mut output = Output::new(1);
-    OutgoingFile::start(&context, &name(), first_run(), &mut output).close(FileKind::App, &mut output);
+    OutgoingFile::start(&context, name(), first_run(), &mut output).close(FileKind::App, &mut output);
     let last = output.records().last().unwrap();
     let framed = context.codec.open(last.value.unwrap()).unwrap();
     assert_eq!(framed.record_type(), RecordType::TributaryFileClose);

@@ -4,17 +4,18 @@ use serde::{Deserialize, Serialize};
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Position, ReconciliationStatus};
 use tributary_schemas::types::esr::PositionId;
-use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
+use tributary_schemas::types::tis::{Dpn, PersonId, PlacementId, PostId};
 
 use crate::applicant::ApplicantKey;
+use crate::format::{FileName, Office};
 
 /// A position, merged from POS and POR lines (D7).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredPosition {
-    /// Office of the file it came in last (D6); empty only before the first line.
-    pub office: String,
+    /// Office of the file it came in last (D6).
+    pub office: Office,
     /// DPN as ESR wrote it, trimmed (D21); empty after the pairing was ended by an empty one (D5).
-    pub deanery_number: String,
+    pub dpn: Dpn,
     /// Position number; applicant records need it.
     pub position_number: Option<String>,
     /// Whether ESR has deleted it (R3).
@@ -24,15 +25,15 @@ pub struct StoredPosition {
     /// Version of the present subscription.
     pub version: i64,
     /// Version with which it took its present DPN.
-    pub number_version: i64,
-    /// File whose line made the position live with this DPN in this office (D32).
-    pub cause_file: String,
+    pub dpn_version: i64,
+    /// File whose line made the position live with this DPN in this office (D32); `None` if it never was.
+    pub cause_file: Option<FileName>,
     /// That line.
     pub cause_line: i32,
     /// Whether the position came with that line by moving from another office (D6).
     pub cause_moved: bool,
     /// Last full file that named the position (D8).
-    pub last_full_file: String,
+    pub last_full_file: Option<FileName>,
     /// Raw values that no rule uses, as they came.
     pub description: Description,
 }
@@ -71,16 +72,16 @@ pub struct PairKey {
 
 impl PairKey {
     /// The key of its applicant record.
-    pub(super) fn applicant(self, office: &str) -> ApplicantKey {
+    pub(super) fn applicant(self, office: Office) -> ApplicantKey {
         let Self { position, placement, trainee } = self;
-        ApplicantKey { office: office.to_owned(), placement, position, trainee }
+        ApplicantKey { office, placement, position, trainee }
     }
 }
 
 /// A line of a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct LineKey {
-    pub(super) file_name: String,
+    pub(super) file: FileName,
     pub(super) line: i32,
 }
 
@@ -101,14 +102,45 @@ impl Pair {
 }
 
 impl StoredPosition {
+    /// A position before its first line.
+    pub(super) fn new(office: Office) -> Self {
+        Self {
+            office,
+            dpn: Dpn::default(),
+            position_number: None,
+            deleted: false,
+            post_id: None,
+            version: 0,
+            dpn_version: 0,
+            cause_file: None,
+            cause_line: 0,
+            cause_moved: false,
+            last_full_file: None,
+            description: Description::default(),
+        }
+    }
+
     /// Whether it can be paired: not deleted, and with a DPN.
     pub fn is_live(&self) -> bool {
-        !self.deleted && !self.deanery_number.is_empty()
+        !self.deleted && !self.dpn.is_empty()
     }
 
     /// Whether it is paired with a post.
     pub fn is_matched(&self) -> bool {
         self.is_live() && self.post_id.is_some()
+    }
+
+    /// Whether `new` calls for another subscription.
+    pub(super) fn subscribes_otherwise(&self, new: &Self) -> bool {
+        self.dpn != new.dpn
+            || self.position_number != new.position_number
+            || self.deleted != new.deleted
+            || self.office != new.office
+    }
+
+    /// Whether nothing of the pairing differs.
+    pub(super) fn is_paired_like(&self, new: &Self) -> bool {
+        self.status() == new.status() && self.post_id == new.post_id && self.dpn == new.dpn
     }
 
     pub(super) fn status(&self) -> ReconciliationStatus {
@@ -121,9 +153,9 @@ impl StoredPosition {
     pub(super) fn public(&self, position_id: PositionId) -> Position {
         Position {
             position_id,
-            office: self.office.clone(),
+            office: self.office,
             deleted: self.deleted,
-            deanery_number: self.deanery_number.clone(),
+            dpn: self.dpn.clone(),
             position_number: self.position_number.clone(),
             post_id: self.post_id,
             position_title: self.description.position_title.clone(),

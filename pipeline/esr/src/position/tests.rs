@@ -7,8 +7,8 @@ use tributary_schemas::records::esr::{
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
-use super::Positions;
-use crate::harness::{Harness, date, stage};
+use super::PositionStage;
+use crate::harness::{Harness, date, office, stage};
 
 mod pairing;
 
@@ -17,13 +17,11 @@ const KEY: [u8; 8] = 7_i64.to_be_bytes();
 
 fn line(number: i32, dpn: &str) -> PositionLine {
     PositionLine {
-        file_name: "DE_EOE_RMC_20261120_00000001.DAT".to_owned(),
         line: number,
-        office: "EOE".to_owned(),
         position_id: PositionId(7),
         position_number: Some("30000007".to_owned()),
-        deanery_number: dpn.to_owned(),
-        ..PositionLine::default()
+        dpn: dpn.into(),
+        ..PositionLine::of("DE_EOE_RMC_20261120_00000001.DAT".parse().unwrap(), office("EOE"))
     }
 }
 
@@ -38,8 +36,8 @@ fn offer(version: i64) -> PositionPlacement {
 }
 
 /// A position with a post and one applicant record.
-fn paired() -> Harness<Positions> {
-    let mut positions = stage(|context| Positions::new(context, 0));
+fn paired() -> Harness<PositionStage> {
+    let mut positions = stage(|context| PositionStage::new(context, 0));
     positions.give(KEY, &line(2, DPN));
     assert_eq!(positions.take::<PositionSubscription>().len(), 1);
     positions.give(KEY, &PostMatch { version: 1, post_id: Some(PostId(1)) });
@@ -81,13 +79,13 @@ fn d9_a_placement_that_goes_while_the_position_subscribes_anew_is_withdrawn() {
 
 #[test]
 fn d5_an_empty_number_rejects_an_unknown_position_and_unpairs_a_known_one() {
-    let mut positions = stage(|context| Positions::new(context, 0));
+    let mut positions = stage(|context| PositionStage::new(context, 0));
     positions.give(KEY, &line(2, ""));
     positions.give(KEY, &line(3, DPN));
     positions.give(KEY, &line(4, ""));
     positions.give(
         "",
-        &tributary_schemas::records::esr::FileEnd { file_name: line(2, "").file_name, office: "EOE".to_owned() },
+        &tributary_schemas::records::esr::FileEnd { file_name: line(2, "").file_name, office: office("EOE") },
     );
     let done = positions.take::<PositionFileDone>().pop().unwrap();
     let accepted: Vec<bool> = done.verdicts.iter().map(|verdict: &LineVerdict| verdict.accepted).collect();
@@ -97,29 +95,20 @@ fn d5_an_empty_number_rejects_an_unknown_position_and_unpairs_a_known_one() {
 #[test]
 fn d6_a_position_in_another_office_leaves_its_unexported_records_behind() {
     let mut positions = paired();
-    positions.give(KEY, &PositionLine { office: "LDN".to_owned(), ..line(3, DPN) });
+    positions.give(KEY, &PositionLine { office: office("LDN"), ..line(3, DPN) });
     assert_eq!(positions.take_tombstones(), ["EOE/applicant/1/7/1001"]);
     positions.give(KEY, &offer(2));
-    assert_eq!(positions.take::<Applicant>()[0].office, "LDN");
+    assert_eq!(positions.take::<Applicant>()[0].office, office("LDN"));
 }
 
 #[test]
 fn d6_the_subscription_of_a_position_that_moved_says_so_until_it_becomes_live_again() {
     let mut positions = paired();
-    let moved = PositionLine { office: "LDN".to_owned(), ..line(3, DPN) };
+    let moved = PositionLine { office: office("LDN"), ..line(3, DPN) };
     positions.give(KEY, &moved);
     positions.give(KEY, &PositionLine { delete: true, ..moved.clone() });
     positions.give(KEY, &PositionLine { line: 5, ..moved });
     let causes: Vec<(i32, bool)> =
         positions.take::<PositionSubscription>().iter().map(|one| (one.cause_line, one.cause_moved)).collect();
     assert_eq!(causes, [(3, true), (3, true), (5, false)]);
-}
-
-#[test]
-fn a_line_of_a_file_without_a_name_of_ours_is_a_dead_letter() {
-    let mut positions = stage(|context| Positions::new(context, 0));
-    let line = PositionLine { file_name: "OLD.DAT".to_owned(), ..line(2, DPN) };
-    assert_eq!(positions.dead_letter(KEY, &line), "not-a-file-name");
-    let end = tributary_schemas::records::esr::FileEnd { file_name: "OLD.DAT".to_owned(), office: "EOE".to_owned() };
-    assert_eq!(positions.dead_letter("", &end), "not-a-file-name");
 }

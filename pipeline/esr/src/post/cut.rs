@@ -1,48 +1,49 @@
-//! A notification run at one partition: for each number that has changed or is due, decide, send, and take note.
+//! A notification run at one partition: for each DPN that has changed or is due, decide, send, and take note.
 
 use std::collections::BTreeSet;
 
 use tributary_runtime::Output;
-use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Notification, NotificationCut, NotificationCutDone};
 use tributary_schemas::records::tributary::Severity;
 use tributary_schemas::types::esr::NotificationType;
+use tributary_schemas::types::tis::{Dpn, PostId};
 
-use super::notices::{Candidate, Facts, Office};
+use super::notices::{Candidate, Facts, OfficeView};
 use super::partners::Partner;
 use super::rows::{Frame, content_digest};
 use super::state::{
-    Export, Identity, Number, OfficeState, PlacementHistory, PlacementState, PostNumber, Reported, Sent, Trigger,
-    belongs,
+    DueKey, Export, Identity, OfficeKey, OfficeState, PlacementAtDpn, PlacementHistory, PlacementKey, PlacementState,
+    PostsOfDpn, Reported, Sent, SentKey, SubscriptionKey, Trigger, belongs,
 };
-use super::{Posts, Store};
+use super::{PostStage, Store};
+use crate::dpn::FoldedDpn;
+use crate::format::Office;
 use crate::topics;
 
 /// What was decided about one office.
 struct Decision {
-    office: String,
+    office: Office,
     rows: Vec<Notification>,
     sent: Vec<(Identity, Sent)>,
     state: OfficeState,
 }
 
-impl Posts {
+impl PostStage {
     /// Takes a run: sends its rows and the note that this partition has sent them all.
     pub(super) fn cut(&mut self, cut: &NotificationCut, output: &mut Output) {
-        let tomorrow = (cut.today.plus_days(1), Number::new());
-        let due: Vec<(Date, Number)> = self.due.range(..tomorrow).map(|(key, ())| key.clone()).collect();
-        let changed: Vec<Number> = self.changed.iter().map(|(number, ())| number.clone()).collect();
-        let numbers: BTreeSet<Number> =
-            due.iter().map(|(_, number)| number.clone()).chain(changed.iter().cloned()).collect();
-        for number in &numbers {
-            self.cut_number(number, cut, output);
+        let tomorrow = DueKey { date: cut.today.plus_days(1), dpn: FoldedDpn::default() };
+        let due: Vec<DueKey> = self.due.range(..tomorrow).map(|(key, ())| key.clone()).collect();
+        let changed: Vec<FoldedDpn> = self.changed.iter().map(|(dpn, ())| dpn.clone()).collect();
+        let dpns: BTreeSet<&FoldedDpn> = due.iter().map(|key| &key.dpn).chain(&changed).collect();
+        for dpn in dpns {
+            self.cut_dpn(dpn, cut, output);
         }
         // What is due today stays: a second run on a day ticks again (D36).
-        for key in due.into_iter().filter(|(date, _)| *date < cut.today) {
+        for key in due.into_iter().filter(|key| key.date < cut.today) {
             self.due.delete(key);
         }
-        for number in changed {
-            self.changed.delete(number);
+        for dpn in changed {
+            self.changed.delete(dpn);
         }
         let done = NotificationCutDone {
             run: cut.run,
@@ -53,25 +54,26 @@ impl Posts {
         output.broadcast(&topics::EXPORTS, key.as_bytes(), |buffer| self.context.write(&done, buffer));
     }
 
-    fn cut_number(&mut self, number: &Number, cut: &NotificationCut, output: &mut Output) {
-        let posts = self.number(number);
-        self.warn_about_posts(number, &posts, output);
-        for decision in self.decide(number, &posts, cut) {
+    fn cut_dpn(&mut self, dpn: &FoldedDpn, cut: &NotificationCut, output: &mut Output) {
+        let posts = self.posts_of(dpn);
+        self.warn_about_posts(dpn, &posts, output);
+        for decision in self.decide(dpn, &posts, cut) {
             for (at, row) in decision.rows.iter().enumerate() {
-                let key = format!("{}/notification/{}/{}/{}", decision.office, cut.run, number, at);
-                self.context.send_export(output, &decision.office, &key, row);
+                let key = format!("{}/notification/{}/{}/{}", decision.office, cut.run, dpn, at);
+                self.context.send_export(output, decision.office, &key, row);
             }
             for (identity, sent) in decision.sent {
-                self.sent.put((number.clone(), decision.office.clone(), identity), sent);
+                self.sent.put(SentKey { dpn: dpn.clone(), office: decision.office, identity }, sent);
             }
-            put_if_changed(&mut self.offices, (number.clone(), decision.office), decision.state);
+            let key = OfficeKey { dpn: dpn.clone(), office: decision.office };
+            put_if_changed(&mut self.offices, key, decision.state);
         }
-        self.take_note(number, posts);
+        self.take_note(dpn, posts);
     }
 
-    fn decide(&self, number: &Number, posts: &PostNumber, cut: &NotificationCut) -> Vec<Decision> {
+    fn decide(&self, dpn: &FoldedDpn, posts: &PostsOfDpn, cut: &NotificationCut) -> Vec<Decision> {
         let preferred = posts.preferred_id();
-        let placements: Vec<_> = self.placements_of(number).collect();
+        let placements: Vec<_> = self.placements_of(dpn).collect();
         let mut approved: Vec<Partner<'_>> = placements
             .iter()
             .filter_map(|(key, state)| state.approved(preferred).map(|placement| Partner { key: *key, placement }))
@@ -79,30 +81,30 @@ impl Posts {
         approved.sort_by_key(|partner| (partner.placement.date_from, partner.key));
         let facts = Facts {
             cut,
-            number: posts,
+            posts,
             preferred,
-            subscriptions: self.subscriptions_of(number).collect(),
+            subscriptions: self.subscriptions_of(dpn).collect(),
             placements,
             approved,
             min_days: self.context.window().start,
             horizon: self.horizon(),
             withdrawal_reason: &self.context.settings.configuration.notifications.withdrawal_reason,
         };
-        let concerned = |office: &&String| {
-            facts.subscriptions.iter().any(|(_, one)| one.office == **office)
-                || self.offices.get(&(number.clone(), (*office).clone())).is_some()
+        let concerned = |office: &Office| {
+            facts.subscriptions.iter().any(|(_, one)| one.office == *office)
+                || self.offices.get(&OfficeKey { dpn: dpn.clone(), office: *office }).is_some()
         };
-        cut.offices.iter().filter(concerned).map(|office| self.decide_office(number, office, &facts)).collect()
+        cut.offices.iter().copied().filter(concerned).map(|office| self.decide_office(dpn, office, &facts)).collect()
     }
 
-    fn decide_office(&self, number: &Number, name: &str, facts: &Facts<'_>) -> Decision {
-        let key = (number.clone(), name.to_owned());
+    fn decide_office(&self, dpn: &FoldedDpn, name: Office, facts: &Facts<'_>) -> Decision {
+        let key = OfficeKey { dpn: dpn.clone(), office: name };
         let state = self.offices.get(&key).cloned().unwrap_or_default();
-        let deanery_number = number_as_written(facts, name, number);
-        let frame = Frame { run: facts.cut.run, office: name, deanery_number, horizon: facts.horizon };
-        let sent_before: Vec<(Identity, Sent)> = self.sent_of(number, name).collect();
+        let written = dpn_as_written(facts, name, dpn);
+        let frame = Frame { run: facts.cut.run, office: name, dpn: &written, horizon: facts.horizon };
+        let sent_before: Vec<(Identity, Sent)> = self.sent_of(dpn, name).collect();
         let sent = sent_before.iter().map(|(identity, sent)| (*identity, sent.digest)).collect();
-        let office = Office { facts, frame, state: &state, sent };
+        let office = OfficeView { facts, frame, state: &state, sent };
         let candidates = office.candidates();
         let reconciled = office.is_reconciled();
         let mut new_state = OfficeState { reconciled, ..state.clone() };
@@ -113,21 +115,20 @@ impl Posts {
             new_state.lifted_at = facts.cut.run;
         }
         let (rows, sent) = not_sent_before(candidates, &sent_before, new_state.lifted_at, facts.cut.run);
-        Decision { office: name.to_owned(), rows, sent, state: new_state }
+        Decision { office: name, rows, sent, state: new_state }
     }
 
-    fn sent_of(&self, number: &Number, office: &str) -> impl Iterator<Item = (Identity, Sent)> {
-        let lowest = Identity { trigger: Trigger::NextBecomesCurrent, current: None, next: None };
-        let from = (number.clone(), office.to_owned(), lowest);
-        let (number, office) = (number.clone(), office.to_owned());
+    fn sent_of(&self, dpn: &FoldedDpn, office: Office) -> impl Iterator<Item = (Identity, Sent)> {
+        let dpn = dpn.clone();
+        let first = SentKey { dpn: dpn.clone(), office, identity: Identity::FIRST };
         self.sent
-            .range(from..)
-            .take_while(move |((one, other, _), _)| *one == number && *other == office)
-            .map(|((_, _, identity), sent)| (*identity, *sent))
+            .range(first..)
+            .take_while(move |(key, _)| key.dpn == dpn && key.office == office)
+            .map(|(key, sent)| (key.identity, *sent))
     }
 
     /// Makes the facts now what the next run compares with.
-    fn take_note(&mut self, number: &Number, mut posts: PostNumber) {
+    fn take_note(&mut self, dpn: &FoldedDpn, mut posts: PostsOfDpn) {
         let preferred = posts.preferred_id();
         posts.came_silently = posts.comes_silently();
         posts.preferred_at_cut = preferred;
@@ -136,62 +137,61 @@ impl Posts {
             post.since_cut = false;
         }
         if posts.posts.is_empty() {
-            self.numbers.delete(number.clone());
+            self.posts.delete(dpn.clone());
         } else {
-            self.numbers.put(number.clone(), posts);
+            self.posts.put(dpn.clone(), posts);
         }
         let placements: Vec<_> = self
-            .placements_of(number)
+            .placements_of(dpn)
             .filter_map(|(key, state)| noted(state, preferred).map(|history| (key, state.now.is_some(), history)))
             .collect();
         for (key, is_here, history) in placements {
-            let key = (number.clone(), key.0, key.1);
+            let at = PlacementAtDpn { dpn: dpn.clone(), key };
             if is_here || !history.exports.is_empty() {
-                self.histories.put(key, history);
+                self.histories.put(at, history);
             } else {
-                self.histories.delete(key);
+                self.histories.delete(at);
             }
         }
         let subscriptions: Vec<_> = self
-            .subscriptions_of(number)
-            .filter(|(_, one)| one.live_at_cut != one.live.then(|| one.office.clone()))
+            .subscriptions_of(dpn)
+            .filter(|(_, one)| one.live_at_cut != one.live.then_some(one.office))
             .map(|(id, one)| (id, one.clone()))
             .collect();
         for (id, mut subscription) in subscriptions {
-            subscription.live_at_cut = subscription.live.then(|| subscription.office.clone());
-            self.subscriptions.put((number.clone(), id), subscription);
+            subscription.live_at_cut = subscription.live.then_some(subscription.office);
+            self.subscriptions.put(SubscriptionKey { dpn: dpn.clone(), position: id }, subscription);
         }
     }
 
-    /// Several posts with one number (R9); placements that name a post of another number (D13).
-    fn warn_about_posts(&self, number: &Number, posts: &PostNumber, output: &mut Output) {
+    /// Several posts with one DPN (R9); placements that name a post of another DPN (D13).
+    fn warn_about_posts(&self, dpn: &FoldedDpn, posts: &PostsOfDpn, output: &mut Output) {
         let matching =
             posts.posts.iter().filter(|post| post.status != tributary_schemas::records::tis::PostStatus::Delete);
         if matching.count() > 1 && posts.posts.iter().any(|post| post.since_cut) {
             let ids: Vec<String> = posts.posts.iter().map(|post| post.id.to_string()).collect();
-            let text =
-                format!("posts {} have the same number {number}: make the numbers unique in TIS", ids.join(", "));
-            self.context.alert(output, Severity::Warning, "post-number-not-unique", number, text);
+            let text = format!("posts {} have the same number {dpn}: make the numbers unique in TIS", ids.join(", "));
+            self.context.alert(output, Severity::Warning, "post-number-not-unique", dpn.as_str(), text);
         }
         if posts.posts.is_empty() {
             return;
         }
-        for ((placement_id, _), state) in self.placements_of(number) {
+        for (PlacementKey { placement, .. }, state) in self.placements_of(dpn) {
             let named = state.now.and_then(|now| now.post_id);
             let fresh = !matches!(state.history.reported, Reported::Unchanged);
             let Some(named) = named.filter(|named| fresh && posts.posts.iter().all(|post| post.id != *named)) else {
                 continue;
             };
-            let text = format!("placement {placement_id} has the number {number}, its post {named} has another one");
-            self.context.alert(output, Severity::Warning, "placement-number-differs", &placement_id.to_string(), text);
+            let text = format!("placement {placement} has the number {dpn}, its post {named} has another one");
+            self.context.alert(output, Severity::Warning, "placement-number-differs", &placement.to_string(), text);
         }
     }
 }
 
 /// Field 3: the DPN as ESR wrote it, of the lowest position id that is live in the office (D21).
-fn number_as_written<'a>(facts: &Facts<'a>, office: &str, number: &'a str) -> &'a str {
+fn dpn_as_written(facts: &Facts<'_>, office: Office, dpn: &FoldedDpn) -> Dpn {
     let mut positions = facts.subscriptions.iter().filter(|(_, one)| one.office == office && one.live);
-    positions.next().map_or(number, |(_, subscription)| subscription.deanery_number.as_str())
+    positions.next().map_or_else(|| Dpn::from(dpn.as_str()), |(_, subscription)| subscription.dpn.clone())
 }
 
 /// Rows after which equal rows are sent again (D30).
@@ -236,15 +236,12 @@ fn not_sent_before(
 }
 
 /// The history as the next run is to find it, if that differs.
-fn noted(
-    state: PlacementState<'_>,
-    preferred: Option<tributary_schemas::types::tis::PostId>,
-) -> Option<PlacementHistory> {
+fn noted(state: PlacementState<'_>, preferred: Option<PostId>) -> Option<PlacementHistory> {
     let history = state.history;
     let reported = match state.now.filter(|now| now.counted) {
         None => Reported::Never,
         Some(now) if now.approved && belongs(now, preferred) => Reported::Unchanged,
-        // It has moved to another post with the same number (D27).
+        // It has moved to another post with the same DPN (D27).
         Some(now)
             if state.reported_version().is_some_and(|old| old.post_id != now.post_id) && !belongs(now, preferred) =>
         {

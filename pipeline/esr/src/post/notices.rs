@@ -1,4 +1,4 @@
-//! What one office is told about one number at a notification run (section 6, D30-D40): a comparison of the facts now
+//! What one office is told about one DPN at a notification run (section 6, D30-D40): a comparison of the facts now
 //! with what the last run took note of.
 
 use tributary_schemas::Date;
@@ -9,14 +9,14 @@ use tributary_schemas::types::tis::PostId;
 use super::partners::{Partner, ended_before, first_same_site, outgoing, pair_up, same_site_or_first};
 use super::rows::{Frame, NextTraineeIs};
 use super::state::{
-    Identity, OfficeState, PlacementKey, PlacementState, PostNumber, Reported, Subscription, Trigger, belongs,
+    Identity, OfficeState, PlacementKey, PlacementState, PostsOfDpn, Reported, Subscription, Trigger, belongs,
 };
 use crate::format::FileKind;
 
-/// The facts of one number at a run.
+/// The facts of one DPN at a run.
 pub(super) struct Facts<'a> {
     pub(super) cut: &'a NotificationCut,
-    pub(super) number: &'a PostNumber,
+    pub(super) posts: &'a PostsOfDpn,
     pub(super) preferred: Option<PostId>,
     pub(super) subscriptions: Vec<(PositionId, &'a Subscription)>,
     pub(super) placements: Vec<(PlacementKey, PlacementState<'a>)>,
@@ -46,16 +46,16 @@ enum Change<'a> {
     },
     WorkingTime(&'a PlacementAtPost),
     Deleted(&'a PlacementAtPost),
-    /// Its post has got another number (D27).
+    /// Its post has another DPN now (D27).
     Renumbered(&'a PlacementAtPost),
 }
 
 /// One office's view of the facts.
-pub(super) struct Office<'a> {
+pub(super) struct OfficeView<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) frame: Frame<'a>,
     pub(super) state: &'a OfficeState,
-    /// Identities sent before in this office about this number.
+    /// Identities sent before in this office about this DPN.
     pub(super) sent: Vec<(Identity, u128)>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Facts<'a> {
 
     /// Whether another post has become the preferred one since the last run (D13).
     pub(super) fn has_another_post(&self) -> bool {
-        match (self.number.preferred_at_cut, self.preferred) {
+        match (self.posts.preferred_at_cut, self.preferred) {
             (Some(before), Some(now)) => before != now,
             _ => false,
         }
@@ -104,7 +104,7 @@ impl<'a> Facts<'a> {
             Reported::Unchanged => return self.unless_renumbered(state, Change::Nothing),
             Reported::Version(old) => old,
         };
-        let stood = belongs(old, self.number.preferred_at_cut);
+        let stood = belongs(old, self.posts.preferred_at_cut);
         let deleted = if stood { Change::Deleted(old) } else { Change::Nothing };
         let Some(now) = state.now.filter(|now| now.counted) else {
             return self.unless_renumbered(state, deleted);
@@ -125,13 +125,13 @@ impl<'a> Facts<'a> {
         Change::Nothing
     }
 
-    /// A placement whose post has taken another number is withdrawn under the old one (D27), unless it still counts
-    /// there, by the post that has the number now.
+    /// A placement whose post has taken another DPN is withdrawn under the old one (D27), unless it still counts
+    /// there, by the post that has the DPN now.
     fn unless_renumbered(&self, state: PlacementState<'a>, otherwise: Change<'a>) -> Change<'a> {
         if state.effective(self.preferred).is_some() {
             return otherwise;
         }
-        let gone = self.number.preferred_at_cut.filter(|post| self.number.renumbered_away.contains(post));
+        let gone = self.posts.preferred_at_cut.filter(|post| self.posts.renumbered_away.contains(post));
         match (gone, state.reported_version()) {
             (Some(gone), Some(old)) if belongs(old, Some(gone)) => Change::Renumbered(old),
             _ => otherwise,
@@ -139,8 +139,8 @@ impl<'a> Facts<'a> {
     }
 }
 
-impl<'a> Office<'a> {
-    /// Whether the number is matched and a live position of this office carries it.
+impl<'a> OfficeView<'a> {
+    /// Whether the DPN is matched and a live position of this office carries it.
     pub(super) fn is_reconciled(&self) -> bool {
         self.facts.preferred.is_some() && self.has_live_position()
     }
@@ -379,9 +379,9 @@ impl<'a> Office<'a> {
         }
     }
 
-    /// D32: whether the number is reconciled in this office since the last run, and late.
+    /// D32: whether the DPN is reconciled in this office since the last run, and late.
     fn is_late(&self) -> bool {
-        let Some(post) = self.facts.number.preferred() else { return false };
+        let Some(post) = self.facts.posts.preferred() else { return false };
         let other_post = self.facts.has_another_post();
         if self.state.reconciled && !other_post {
             return false;
@@ -389,23 +389,23 @@ impl<'a> Office<'a> {
         if post.since_cut {
             return !post.baseline || post.renumbered;
         }
-        other_post || self.facts.number.preferred_at_cut.is_none() || self.came_by_change_file()
+        other_post || self.facts.posts.preferred_at_cut.is_none() || self.came_by_change_file()
     }
 
     /// Whether the first of the positions that have become live came by a line of an RMC.
     fn came_by_change_file(&self) -> bool {
-        let new = self.positions().filter(|(_, subscription)| {
-            subscription.live && subscription.live_at_cut.as_deref() != Some(self.frame.office)
-        });
+        let new = self
+            .positions()
+            .filter(|(_, subscription)| subscription.live && subscription.live_at_cut != Some(self.frame.office));
         let first = new.filter_map(|(_, one)| one.cause).min();
         first.is_some_and(|cause| cause.file.kind == FileKind::Rmc && !cause.moved)
     }
 
     /// Whether the matched post gives a type 5: new, not renumbered, not told before (6.1, D32).
     pub(super) fn is_new_post(&self) -> Option<PostId> {
-        let post = self.facts.number.preferred()?;
+        let post = self.facts.posts.preferred()?;
         let told = self.state.new_post_sent.contains(&post.id);
-        (!post.baseline && !self.facts.number.comes_silently() && !told).then_some(post.id)
+        (!post.baseline && !self.facts.posts.comes_silently() && !told).then_some(post.id)
     }
 
     /// D32: type 5 and one type 1 per pair of current and next, leftovers included.

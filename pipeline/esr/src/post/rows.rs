@@ -1,7 +1,8 @@
 //! The content of notification rows (6.5).
 
 use tributary_schemas::records::esr::{Notification, OtherPlacement, PlacementAtPost};
-use tributary_schemas::types::esr::NotificationType;
+use tributary_schemas::types::esr::{NotificationType, Office};
+use tributary_schemas::types::tis::{Dpn, PlacementId};
 use tributary_schemas::{AvroRecord, Date};
 
 use crate::context::digest;
@@ -9,12 +10,12 @@ use crate::context::digest;
 /// What is written where a site is not known (6.5 #12, #16).
 const NOT_KNOWN: &str = "NOT KNOWN";
 
-/// What all rows of a number and office have in common.
+/// What all rows of a DPN and office have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame<'a> {
     pub(super) run: i64,
-    pub(super) office: &'a str,
-    pub(super) deanery_number: &'a str,
+    pub(super) office: Office,
+    pub(super) dpn: &'a Dpn,
     /// The length of the window, thirteen weeks by default (A5).
     pub(super) horizon: i32,
 }
@@ -31,10 +32,9 @@ impl Frame<'_> {
         Notification {
             run: self.run,
             notification_type,
-            office: self.office.to_owned(),
-            deanery_number: self.deanery_number.to_owned(),
+            dpn: self.dpn.clone(),
             post_vacant_at_next_rotation: true,
-            ..Notification::default()
+            ..Notification::of(self.office)
         }
     }
 
@@ -117,8 +117,7 @@ impl Frame<'_> {
 /// The digest by which D30 tells whether a row was sent before: of everything that stands in the file.
 pub(super) fn content_digest(row: &Notification) -> u128 {
     let mut body = Vec::new();
-    Notification { run: 0, placement_id: tributary_schemas::types::tis::PlacementId(0), ..row.clone() }
-        .encode(&mut body);
+    Notification { run: 0, placement_id: PlacementId(0), ..row.clone() }.encode(&mut body);
     digest(&body)
 }
 

@@ -1,29 +1,74 @@
-//! What is kept of a post number: its posts, the positions that subscribe to it, its placements, and what was sent.
+//! What is kept of a DPN: its posts, the positions that subscribe to it, its placements, and what was sent.
 
 use serde::{Deserialize, Serialize};
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::PlacementAtPost;
 use tributary_schemas::records::tis::PostStatus;
 use tributary_schemas::types::esr::PositionId;
-use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
+use tributary_schemas::types::tis::{Dpn, PersonId, PlacementId, PostId};
 
-use crate::format::FileName;
-
-/// The folded DPN (R1).
-pub(super) type Number = String;
+use crate::dpn::FoldedDpn;
+use crate::format::{FileName, Office};
 
 /// Placement and trainee: with another trainee it is another placement (D27).
-pub(super) type PlacementKey = (PlacementId, PersonId);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct PlacementKey {
+    pub(super) placement: PlacementId,
+    pub(super) trainee: PersonId,
+}
 
-/// The posts that have a number, and what held when the last notification run took place.
+impl PlacementKey {
+    /// Sorts before all others.
+    pub(super) const FIRST: Self = Self { placement: PlacementId(i64::MIN), trainee: PersonId(i64::MIN) };
+    /// Sorts behind all others.
+    pub(super) const LAST: Self = Self { placement: PlacementId(i64::MAX), trainee: PersonId(i64::MAX) };
+}
+
+/// A position that subscribes to a DPN.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct SubscriptionKey {
+    pub(super) dpn: FoldedDpn,
+    pub(super) position: PositionId,
+}
+
+/// A placement that is or was at a DPN.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct PlacementAtDpn {
+    pub(super) dpn: FoldedDpn,
+    pub(super) key: PlacementKey,
+}
+
+/// An office that was told of a DPN.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct OfficeKey {
+    pub(super) dpn: FoldedDpn,
+    pub(super) office: Office,
+}
+
+/// A type 1 that was sent to an office about a DPN.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct SentKey {
+    pub(super) dpn: FoldedDpn,
+    pub(super) office: Office,
+    pub(super) identity: Identity,
+}
+
+/// A DPN at which a date falls due. Sorted by date.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct DueKey {
+    pub(super) date: Date,
+    pub(super) dpn: FoldedDpn,
+}
+
+/// The posts that have a DPN, and what held when the last notification run took place.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct PostNumber {
+pub(super) struct PostsOfDpn {
     pub(super) posts: Vec<PostEntry>,
     /// The preferred post at the last run.
     pub(super) preferred_at_cut: Option<PostId>,
-    /// Whether the preferred post came by another number or by preference, so that no type 5 tells of it (D13, D27).
+    /// Whether the preferred post came by another DPN or by preference, so that no type 5 tells of it (D13, D27).
     pub(super) came_silently: bool,
-    /// Posts that have got another number since the last run (D27).
+    /// Posts that have another DPN since the last run (D27).
     pub(super) renumbered_away: Vec<PostId>,
 }
 
@@ -32,13 +77,13 @@ pub(super) struct PostEntry {
     pub(super) id: PostId,
     pub(super) status: PostStatus,
     pub(super) baseline: bool,
-    /// Whether it came here by getting another number (D27).
+    /// Whether it had another DPN before (D27).
     pub(super) renumbered: bool,
     /// Whether it came here since the last run.
     pub(super) since_cut: bool,
 }
 
-impl PostNumber {
+impl PostsOfDpn {
     /// The post that counts: CURRENT before INACTIVE, then the lowest id; DELETE never matches (R9, D13).
     pub(super) fn preferred(&self) -> Option<&PostEntry> {
         self.posts
@@ -61,16 +106,16 @@ impl PostNumber {
     }
 }
 
-/// A position that carries the number, deleted or not.
+/// A position that carries the DPN, deleted or not.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Subscription {
     pub(super) version: i64,
-    pub(super) office: String,
+    pub(super) office: Office,
     pub(super) live: bool,
-    pub(super) deanery_number: String,
+    pub(super) dpn: Dpn,
     pub(super) cause: Option<Cause>,
     /// The office in which it was live at the last run.
-    pub(super) live_at_cut: Option<String>,
+    pub(super) live_at_cut: Option<Office>,
 }
 
 /// The line that made a position live with its DPN in its office (D32). The line that came first sorts first.
@@ -82,7 +127,7 @@ pub(super) struct Cause {
     pub(super) moved: bool,
 }
 
-/// A placement at this number: what it is now, and what has become of it. The two are kept apart, because a
+/// A placement at this DPN: what it is now, and what has become of it. The two are kept apart, because a
 /// notification run takes note of each placement that it has told of, which must not write all of it again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlacementState<'a> {
@@ -91,7 +136,7 @@ pub(super) struct PlacementState<'a> {
     pub(super) history: &'a PlacementHistory,
 }
 
-/// What has become of a placement at this number.
+/// What has become of a placement at this DPN.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct PlacementHistory {
     /// What the last run took note of.
@@ -149,7 +194,7 @@ impl<'a> PlacementState<'a> {
         }
     }
 
-    /// The placement, where it counts at this number: of a counted type and of the preferred post (A8, D13, D35).
+    /// The placement, where it counts at this DPN: of a counted type and of the preferred post (A8, D13, D35).
     pub(super) fn effective(self, preferred: Option<PostId>) -> Option<&'a PlacementAtPost> {
         self.now.filter(|now| now.counted && belongs(now, preferred))
     }
@@ -169,14 +214,14 @@ pub(super) fn belongs(placement: &PlacementAtPost, preferred: Option<PostId>) ->
     }
 }
 
-/// What was told to an office about a number.
+/// What was told to an office about a DPN.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OfficeState {
     /// Posts for which a type 5 was sent.
     pub(super) new_post_sent: Vec<PostId>,
     /// Run with the last type 2, T1g row or end of the pairing: what was sent before it may be sent again (D30).
     pub(super) lifted_at: i64,
-    /// Whether the number was reconciled in this office at the last run.
+    /// Whether the DPN was reconciled in this office at the last run.
     pub(super) reconciled: bool,
 }
 
@@ -201,7 +246,7 @@ pub(super) enum Trigger {
     FullSet,
 }
 
-/// Identity of a type 1 within an office and number (D30).
+/// Identity of a type 1 within an office and DPN (D30).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub(super) trigger: Trigger,
@@ -210,6 +255,9 @@ pub(super) struct Identity {
 }
 
 impl Identity {
+    /// Sorts before all others.
+    pub(super) const FIRST: Self = Self { trigger: Trigger::NextBecomesCurrent, current: None, next: None };
+
     pub(super) fn names(&self, key: PlacementKey) -> bool {
         self.current == Some(key) || self.next == Some(key)
     }

@@ -8,8 +8,8 @@ use tributary_schemas::records::tis::PostStatus;
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
-use super::Posts;
-use crate::harness::{Harness, date, millis, stage};
+use super::PostStage;
+use crate::harness::{Harness, date, millis, office, stage};
 
 mod notifications;
 mod reconciliation;
@@ -25,10 +25,10 @@ fn position(id: i64, file: &str) -> PositionSubscription {
     PositionSubscription {
         position_id: PositionId(id),
         version: 1,
-        office: "EOE".to_owned(),
+        office: office("EOE"),
         live: true,
-        deanery_number: DPN.to_owned(),
-        cause_file: file.to_owned(),
+        dpn: DPN.into(),
+        cause_file: file.parse().ok(),
         cause_line: 2,
         cause_moved: false,
         waiting: Vec::new(),
@@ -52,21 +52,21 @@ fn placement(id: i64, from: &str, to: &str) -> PlacementAtPost {
 }
 
 /// A number with its post and a live position, known to a run of the day before.
-fn number() -> Harness<Posts> {
-    let mut posts = stage(|context| Posts::new(context, 0));
+fn number() -> Harness<PostStage> {
+    let mut posts = stage(|context| PostStage::new(context, 0));
     posts.give(DPN, &post(1, PostStatus::Current));
     posts.give(DPN, &position(7, "DE_EOE_RMF_20261119_00000001.DAT"));
     posts
 }
 
-fn run(posts: &mut Harness<Posts>, run: i64, today: &str) -> Vec<String> {
+fn run(posts: &mut Harness<PostStage>, run: i64, today: &str) -> Vec<String> {
     posts.take::<Notification>();
     let cut = NotificationCut {
         run,
         now: millis(&format!("{today}T15:00:00Z")),
         today: date(today),
         ticks: vec![date(today)],
-        offices: vec!["EOE".to_owned(), "LDN".to_owned()],
+        offices: vec![office("EOE"), office("LDN")],
     };
     posts.give("cut", &cut);
     let rows = posts.take::<Notification>().into_iter().map(|row| {
@@ -141,7 +141,7 @@ fn r9_the_current_post_counts_before_the_inactive_one() {
 }
 
 /// A future placement that was exported for the position before the last run.
-fn exported() -> Harness<Posts> {
+fn exported() -> Harness<PostStage> {
     let mut posts = number();
     posts.give(DPN, &placement(1, "2026-12-11", "2027-03-01"));
     let sent = PlacementExported {
@@ -193,7 +193,7 @@ fn d27_a_renumbered_post_withdraws_alone_and_d13_not_what_still_counts_there() {
 
 #[test]
 fn d32_a_position_that_comes_late_by_rmc_gets_the_full_set() {
-    let mut posts = stage(|context| Posts::new(context, 0));
+    let mut posts = stage(|context| PostStage::new(context, 0));
     posts.give(DPN, &PostAtNumber { baseline: false, ..post(1, PostStatus::Current) });
     posts.give(DPN, &placement(1, "2026-05-01", "2026-12-10"));
     posts.give(DPN, &placement(2, "2026-12-11", ""));

@@ -4,12 +4,17 @@ use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunR
 use tributary_schemas::records::tributary::{Alert, Clock};
 
 use super::{Harness, Schedule, millis, run};
-use crate::harness::stage;
+use crate::harness::{office, stage};
 
 fn tick(schedule: &mut Harness<Schedule>, now: &str) -> Vec<(FileKind, i64)> {
     schedule.at(now);
     schedule.give("clock", &Clock { now: millis(now) });
-    schedule.take::<ExportRun>().iter().filter(|run| run.office == "EOE").map(|run| (run.kind, run.number)).collect()
+    schedule
+        .take::<ExportRun>()
+        .iter()
+        .filter(|run| run.office == office("EOE"))
+        .map(|run| (run.kind, run.number))
+        .collect()
 }
 
 #[test]
@@ -71,8 +76,8 @@ fn d36_d50_a_refused_run_raises_an_alert_and_takes_no_number() {
 #[test]
 fn d51_a_run_names_the_last_one_of_its_type_and_office() {
     let mut schedule = stage(Schedule::new);
-    let mut previous = |now: &str, kind: FileKind, office: &str| {
-        let offices = vec![office.to_owned()];
+    let mut previous = |now: &str, kind: FileKind, code: &str| {
+        let offices = vec![office(code)];
         schedule.give("run", &RunRequested { now: millis(now), kind, offices, include_late: false });
         schedule.take::<ExportRun>().remove(0).previous_run
     };
@@ -88,10 +93,10 @@ fn d50_file_names_have_the_london_date_and_the_number_of_the_run() {
     let request = RunRequested {
         now: millis("2026-06-20T23:30:00Z"),
         kind: FileKind::App,
-        offices: vec!["LDN".to_owned(), "EOE".to_owned()],
+        offices: vec![office("LDN"), office("EOE")],
         include_late: false,
     };
     schedule.give("run", &request);
-    let names: Vec<String> = schedule.take::<ExportRun>().into_iter().map(|run| run.file_name).collect();
+    let names: Vec<String> = schedule.take::<ExportRun>().into_iter().map(|run| run.file_name.to_string()).collect();
     assert_eq!(names, ["DE_LDN_APP_20260621_00000001.DAT", "DE_EOE_APP_20260621_00000002.DAT"]);
 }

@@ -3,12 +3,12 @@
 use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunRequested};
 
 use super::Schedule;
-use crate::harness::{Harness, millis, stage};
+use crate::harness::{Harness, millis, office, stage};
 
 mod clock_tests;
 
 fn run(schedule: &mut Harness<Schedule>, now: &str, kind: FileKind) -> Vec<i64> {
-    let offices = vec!["EOE".to_owned(), "LDN".to_owned()];
+    let offices = vec![office("EOE"), office("LDN")];
     schedule.at(now);
     schedule.give("run", &RunRequested { now: millis(now), kind, offices, include_late: false });
     schedule.take::<ExportRun>().iter().map(|run| run.number).collect()
@@ -28,7 +28,7 @@ fn d36_missed_dates_are_ticked_in_order_and_a_run_before_the_last_is_refused() {
     run(&mut schedule, "2026-11-20T15:00:00Z", FileKind::Dnc);
     let now = "2026-11-23T15:00:00Z";
     let request =
-        RunRequested { now: millis(now), kind: FileKind::Dnc, offices: vec!["EOE".to_owned()], include_late: false };
+        RunRequested { now: millis(now), kind: FileKind::Dnc, offices: vec![office("EOE")], include_late: false };
     schedule.give("run", &request);
     let ticks: Vec<String> = schedule.take::<NotificationCut>()[0].ticks.iter().map(ToString::to_string).collect();
     assert_eq!(ticks, ["2026-11-21", "2026-11-22", "2026-11-23"]);
@@ -38,16 +38,14 @@ fn d36_missed_dates_are_ticked_in_order_and_a_run_before_the_last_is_refused() {
 #[test]
 fn a_run_that_cannot_be_met_as_a_whole_is_a_dead_letter_and_takes_no_number() {
     let mut schedule = stage(Schedule::new);
-    let request = |kind, office: &str, now| {
-        let offices = vec!["EOE".to_owned(), office.to_owned()];
+    let request = |kind, now| {
+        let offices = vec![office("EOE"), office("LDN")];
         RunRequested { now, kind, offices, include_late: false }
     };
     let now = millis("2026-11-20T14:00:00Z");
-    for (wrong, code) in [
-        (request(FileKind::App, "eoe", now), "not-an-office"),
-        (request(FileKind::Rmf, "LDN", now), "kind-without-runs"),
-        (request(FileKind::App, "LDN", i64::MAX), "time-out-of-range"),
-    ] {
+    for (wrong, code) in
+        [(request(FileKind::Rmf, now), "kind-without-runs"), (request(FileKind::App, i64::MAX), "time-out-of-range")]
+    {
         assert_eq!(schedule.dead_letter("run", &wrong), code);
     }
     assert_eq!(run(&mut schedule, "2026-11-20T14:00:00Z", FileKind::App), [1, 2]);

@@ -9,20 +9,20 @@ use tributary_schemas::records::tributary::Alert;
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
-use super::{People, Placements, Posts};
+use super::{TisPeople, TisPlacements, TisPosts};
 use crate::baseline::BASELINE_HEADER;
 use crate::harness::{Sent, date, stage};
 use crate::topics;
 
-fn post(number: &str) -> Post {
-    Post { id: PostId(1), national_post_number: number.to_owned(), status: PostStatus::Current, ..Post::default() }
+fn post(dpn: &str) -> Post {
+    Post { id: PostId(1), dpn: dpn.into(), status: PostStatus::Current, ..Post::default() }
 }
 
 fn placement(trainee: i64) -> Placement {
     Placement {
         id: PlacementId(5),
         trainee_id: PersonId(trainee),
-        national_post_number: "EOE/RGT01/300/STR/001".to_owned(),
+        dpn: "EOE/RGT01/300/STR/001".into(),
         date_from: date("2026-12-01"),
         placement_type: "In post".to_owned(),
         lifecycle_state: LifecycleState::Approved,
@@ -40,20 +40,20 @@ fn key_of(id: i64) -> Vec<u8> {
 
 #[test]
 fn what_is_equal_to_what_is_held_causes_nothing() {
-    let mut posts = stage(Posts::new);
+    let mut posts = stage(TisPosts::new);
     assert_eq!(posts.give("1", &post("EOE/1")).len(), 1);
     assert_eq!(posts.give("1", &post("EOE/1")).len(), 0);
-    let mut placements = stage(Placements::new);
+    let mut placements = stage(TisPlacements::new);
     assert_eq!(placements.give("5", &placement(9)).len(), 1);
     assert_eq!(placements.give("5", &placement(9)).len(), 0);
-    let mut people = stage(People::new);
+    let mut people = stage(TisPeople::new);
     assert_eq!(people.give("9", &person()).len(), 1);
     assert_eq!(people.give("9", &person()).len(), 0);
 }
 
 #[test]
 fn r1_a_post_goes_to_its_number_without_case_and_blanks() {
-    let mut posts = stage(Posts::new);
+    let mut posts = stage(TisPosts::new);
     let sent = posts.give("1", &post(" eoe/rgt01/001 "));
     let (key, arrived) = posts.only::<PostAtNumber>(&sent, &topics::POST);
     assert_eq!(key, b"EOE/RGT01/001");
@@ -64,7 +64,7 @@ fn r1_a_post_goes_to_its_number_without_case_and_blanks() {
 
 #[test]
 fn another_status_of_a_post_is_told_at_its_number() {
-    let mut posts = stage(Posts::new);
+    let mut posts = stage(TisPosts::new);
     posts.give("1", &post("EOE/1"));
     let sent = posts.give("1", &Post { status: PostStatus::Delete, ..post("EOE/1") });
     let (key, arrived) = posts.only::<PostAtNumber>(&sent, &topics::POST);
@@ -73,14 +73,14 @@ fn another_status_of_a_post_is_told_at_its_number() {
 
 #[test]
 fn placements_and_people_go_to_the_trainee_and_the_key_says_who_they_are() {
-    let mut placements = stage(Placements::new);
+    let mut placements = stage(TisPlacements::new);
     let sent = placements.give("6", &placement(9));
     let (key, arrived) = placements.only::<TraineePlacement>(&sent, &topics::TRAINEE);
     assert_eq!((key, arrived.placement.id), (key_of(9), PlacementId(6)));
     let sent = placements.give("6", &Placement { date_to: Some(date("2027-01-01")), ..placement(9) });
     let (_, changed) = placements.only::<TraineePlacement>(&sent, &topics::TRAINEE);
     assert_eq!(changed.placement.date_to, Some(date("2027-01-01")));
-    let mut people = stage(People::new);
+    let mut people = stage(TisPeople::new);
     let sent = people.give("8", &person());
     let (key, arrived) = people.only::<Person>(&sent, &topics::TRAINEE);
     assert_eq!((key, arrived.id), (key_of(8), PersonId(8)));
@@ -88,14 +88,14 @@ fn placements_and_people_go_to_the_trainee_and_the_key_says_who_they_are() {
 
 #[test]
 fn d1_the_header_makes_objects_of_the_baseline() {
-    let mut posts = stage(Posts::new);
+    let mut posts = stage(TisPosts::new);
     posts.header(Some(BASELINE_HEADER));
     let sent = posts.give("1", &post("EOE/1"));
     assert!(posts.only::<PostAtNumber>(&sent, &topics::POST).1.baseline);
     posts.header(None);
     let sent = posts.give("2", &post("EOE/2"));
     assert!(!posts.only::<PostAtNumber>(&sent, &topics::POST).1.baseline);
-    let mut placements = stage(Placements::new);
+    let mut placements = stage(TisPlacements::new);
     placements.header(Some(BASELINE_HEADER));
     let sent = placements.give("5", &placement(9));
     assert!(placements.only::<TraineePlacement>(&sent, &topics::TRAINEE).1.baseline);
@@ -106,7 +106,7 @@ fn d1_the_header_makes_objects_of_the_baseline() {
 
 #[test]
 fn d1_a_post_stays_of_the_baseline_under_another_number_and_another_status() {
-    let mut posts = stage(Posts::new);
+    let mut posts = stage(TisPosts::new);
     posts.header(Some(BASELINE_HEADER));
     posts.give("1", &post("EOE/1"));
     posts.header(None);
@@ -118,19 +118,19 @@ fn d1_a_post_stays_of_the_baseline_under_another_number_and_another_status() {
 
 #[test]
 fn d2_what_is_deleted_is_told_onward_once() {
-    let mut posts = stage(Posts::new);
+    let mut posts = stage(TisPosts::new);
     posts.give("1", &post("EOE/1"));
     let sent = posts.tombstone("1");
     let (key, gone) = posts.only::<PostGone>(&sent, &topics::POST);
     assert_eq!((key.as_slice(), gone.post_id, gone.renumbered), (b"EOE/1".as_slice(), PostId(1), false));
     assert_eq!((posts.tombstone("1").len(), posts.processor.ids().count()), (0, 0));
-    let mut placements = stage(Placements::new);
+    let mut placements = stage(TisPlacements::new);
     placements.give("5", &placement(9));
     let sent = placements.tombstone("5");
     let (key, gone) = placements.only::<TraineePlacementRemoved>(&sent, &topics::TRAINEE);
     assert_eq!((key, gone.placement_id), (key_of(9), PlacementId(5)));
     assert_eq!((placements.tombstone("5").len(), placements.processor.ids().count()), (0, 0));
-    let mut people = stage(People::new);
+    let mut people = stage(TisPeople::new);
     people.give("9", &person());
     let sent = people.tombstone("9");
     let (key, gone) = people.only::<PersonRemoved>(&sent, &topics::TRAINEE);
@@ -140,14 +140,14 @@ fn d2_what_is_deleted_is_told_onward_once() {
 
 #[test]
 fn d2_what_comes_back_after_its_deletion_is_new() {
-    let mut posts = stage(Posts::new);
+    let mut posts = stage(TisPosts::new);
     posts.header(Some(BASELINE_HEADER));
     posts.give("1", &post("EOE/1"));
     posts.tombstone("1");
     posts.header(None);
     let sent = posts.give("1", &post("EOE/1"));
     assert!(!posts.only::<PostAtNumber>(&sent, &topics::POST).1.baseline);
-    let mut placements = stage(Placements::new);
+    let mut placements = stage(TisPlacements::new);
     placements.give("5", &placement(9));
     placements.tombstone("5");
     assert_eq!(placements.give("5", &placement(9)).len(), 1);
@@ -155,7 +155,7 @@ fn d2_what_comes_back_after_its_deletion_is_new() {
 
 #[test]
 fn d2_the_ids_held_are_those_with_which_a_snapshot_is_compared() {
-    let mut placements = stage(Placements::new);
+    let mut placements = stage(TisPlacements::new);
     placements.give("6", &placement(9));
     placements.give("5", &placement(9));
     assert_eq!(placements.processor.ids().collect::<Vec<_>>(), [5, 6]);
@@ -163,7 +163,7 @@ fn d2_the_ids_held_are_those_with_which_a_snapshot_is_compared() {
 
 #[test]
 fn d27_a_renumbered_post_leaves_the_old_number_and_joins_the_new_one() {
-    let mut posts = stage(Posts::new);
+    let mut posts = stage(TisPosts::new);
     posts.give("1", &post("EOE/1"));
     let sent = posts.give("1", &post("EOE/2"));
     assert_eq!(sent.iter().map(Sent::text_key).collect::<Vec<_>>(), ["EOE/1", "EOE/2"]);
@@ -175,7 +175,7 @@ fn d27_a_renumbered_post_leaves_the_old_number_and_joins_the_new_one() {
 
 #[test]
 fn d27_a_placement_of_another_trainee_leaves_the_old_one() {
-    let mut placements = stage(Placements::new);
+    let mut placements = stage(TisPlacements::new);
     placements.give("5", &placement(9));
     let sent = placements.give("5", &placement(10));
     assert_eq!(sent.iter().map(|sent| sent.key.clone()).collect::<Vec<_>>(), [key_of(9), key_of(10)]);
@@ -196,7 +196,7 @@ fn with_event(trainee: i64, status: &str) -> Placement {
 
 #[test]
 fn d14_an_event_belongs_to_the_trainee_of_the_day_on_which_it_was_first_seen() {
-    let mut placements = stage(Placements::new);
+    let mut placements = stage(TisPlacements::new);
     let mut sent_before = |given: &Placement| {
         let sent = placements.give("5", given);
         let arrived = placements.read::<TraineePlacement>(&sent).pop().unwrap();
@@ -213,7 +213,7 @@ fn d14_only_exported_and_later_states_count() {
     for (status, counts) in
         [("EXPORTED", true), ("EXPORTED_PROCESSED_WITH_ERRORS", true), ("PENDING", false), ("", false)]
     {
-        let mut placements = stage(Placements::new);
+        let mut placements = stage(TisPlacements::new);
         let sent = placements.give("5", &with_event(9, status));
         assert_eq!(placements.read::<TraineePlacement>(&sent)[0].sent_before.len() == 1, counts, "{status}");
     }
@@ -221,7 +221,7 @@ fn d14_only_exported_and_later_states_count() {
 
 #[test]
 fn a_record_of_another_type_or_with_a_key_that_is_no_id_is_a_dead_letter() {
-    let mut posts = stage(Posts::new);
+    let mut posts = stage(TisPosts::new);
     assert_eq!(posts.dead_letter("1", &Alert::default()), "unexpected-record-type");
     assert_eq!(posts.dead_letter("one", &post("EOE/1")), "key-not-an-id");
     let error = posts.try_give("1", &person()).err();

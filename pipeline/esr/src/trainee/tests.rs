@@ -19,7 +19,7 @@ fn placement(id: i64, from: &str) -> TraineePlacement {
         trainee_last_name: Some("Placed".to_owned()),
         trainee_first_name: Some("Pat".to_owned()),
         trainee_gmc_number: Some("7000009".to_owned()),
-        national_post_number: format!("EOE/{id}"),
+        dpn: format!("EOE/{id}").into(),
         date_from: date(from),
         site_name: Some(format!("Site {id}")),
         placement_type: "In Post".to_owned(),
@@ -84,7 +84,7 @@ fn a_burst_of_changes_is_told_once_per_placement() {
 fn the_note_goes_to_the_same_trainee_and_placements_go_to_their_numbers() {
     let mut trainee = stage(Trainee::new);
     let mut one = placement(1, "2026-12-01");
-    one.placement.national_post_number = " eoe/1 ".to_owned();
+    one.placement.dpn = " eoe/1 ".into();
     let sent = trainee.give(KEY, &one);
     let (key, note) = trainee.only::<TraineeChanged>(&sent, &topics::TRAINEE);
     assert_eq!((key.as_slice(), note.person_id), (KEY.as_slice(), PersonId(9)));
@@ -181,14 +181,14 @@ fn d27_a_placement_that_moves_to_another_number_is_gone_at_the_old_one() {
     let mut trainee = stage(Trainee::new);
     give_and_tell(&mut trainee, &placement(1, "2026-12-01"));
     let mut moved = placement(1, "2026-12-01");
-    moved.placement.national_post_number = "EOE/2".to_owned();
+    moved.placement.dpn = "EOE/2".into();
     let sent = trainee.give(KEY, &moved);
     assert_eq!(trainee.read::<PlacementGone>(&sent).len(), 1);
     assert!(sent.iter().any(|sent| sent.topic == topics::POST.name && sent.key == b"EOE/1"));
     let note = trainee.read::<TraineeChanged>(&sent).remove(0);
     let sent = trainee.give(KEY, &note);
     assert_eq!(trainee.only::<PlacementAtPost>(&sent, &topics::POST).0, b"EOE/2");
-    moved.placement.national_post_number = "eoe/2 ".to_owned();
+    moved.placement.dpn = "eoe/2 ".into();
     let sent = trainee.give(KEY, &moved);
     assert_eq!(trainee.read::<PlacementGone>(&sent).len(), 0, "R1: the same number");
 }

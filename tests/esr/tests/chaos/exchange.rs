@@ -12,6 +12,7 @@ use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan};
 use tributary_connectors::kafka::KafkaProducer;
 use tributary_esr::flow::DECLARATION;
+use tributary_esr::format::Office;
 use tributary_esr::topics;
 use tributary_esr_oracle::{Batch, Oracle, Snapshot, scenario};
 use tributary_esr_tests::comparison::{comparable, difference};
@@ -78,7 +79,7 @@ struct Figures {
 /// One scenario at work, in a namespace of its own.
 struct Exchange {
     place: String,
-    offices: Vec<String>,
+    offices: Vec<Office>,
     folders: Folders,
     // Dropped in this order: the reader of the outbox, its writers, the outbox.
     files: OutboxWatcher,
@@ -113,7 +114,7 @@ impl Exchange {
             codec: codec.build().unwrap(),
             requests: site.producer(),
             oracle: Oracle::new(&offices),
-            offices: offices.into_iter().map(str::to_owned).collect(),
+            offices: offices.into_iter().map(|office| office.parse().unwrap()).collect(),
             expected: BTreeMap::new(),
             deadline,
         }

@@ -7,14 +7,14 @@ use tributary_schemas::records::tributary::{Alert, FileRow, FileWritten, Severit
 use tributary_schemas::types::tis::PlacementId;
 
 use super::{Exporter, Status, applicant, date, give, key, millis, status};
-use crate::harness::Harness;
+use crate::harness::{Harness, office};
 
 fn export_run(kind: FileKind, number: i64, today: &str) -> ExportRun {
     ExportRun {
         run: number,
         kind,
-        office: "EOE".to_owned(),
-        file_name: format!("DE_EOE_{}_{}_{number:08}.DAT", kind.symbol(), today.replace('-', "")),
+        office: office("EOE"),
+        file_name: format!("DE_EOE_{}_{}_{number:08}.DAT", kind.symbol(), today.replace('-', "")).parse().unwrap(),
         number,
         now: millis(&format!("{today}T14:30:00Z")),
         today: date(today),
@@ -29,7 +29,7 @@ fn rows_of(exporter: &mut Harness<Exporter>, run: &ExportRun) -> Vec<String> {
     exporter.give("EOE/run/1", run);
     let rows = exporter.take::<FileRow>().into_iter().map(|row| row.line);
     let rows = rows.filter(|line| !line.starts_with("HDR") && !line.starts_with("TRL")).collect();
-    exporter.give("EOE/written", &FileWritten { file_name: run.file_name.clone(), party: "EOE".to_owned() });
+    exporter.give("EOE/written", &FileWritten { file_name: run.file_name.to_string(), party: "EOE".to_owned() });
     rows
 }
 
@@ -60,11 +60,11 @@ fn a10_the_cap_is_of_a_number_however_it_is_written_and_others_have_their_own() 
     for placement in 1..=45 {
         let mut one = applicant(placement, 7, "2026-12-02");
         if placement % 2 == 0 {
-            one.deanery_number = one.deanery_number.to_ascii_lowercase();
+            one.dpn = one.dpn.as_str().to_ascii_lowercase().into();
         }
         give(&mut exporter, &one);
     }
-    let other = Applicant { deanery_number: "EOE/RGT01/300/STR/002".to_owned(), ..applicant(50, 8, "2026-12-02") };
+    let other = Applicant { dpn: "EOE/RGT01/300/STR/002".into(), ..applicant(50, 8, "2026-12-02") };
     give(&mut exporter, &other);
     let rows = rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-20"));
     assert_eq!(rows.len(), 41);
@@ -158,7 +158,7 @@ fn d40_applicants_stand_in_order_of_number_by_bytes_then_placement() {
     let mut exporter = super::exporter();
     for (placement, number) in [(4, "b"), (3, "B"), (2, "B"), (1, "b"), (5, "A")] {
         let one = applicant(placement, placement, "2026-12-01");
-        give(&mut exporter, &Applicant { deanery_number: number.to_owned(), last_name: placement.to_string(), ..one });
+        give(&mut exporter, &Applicant { dpn: number.into(), last_name: placement.to_string(), ..one });
     }
     let rows = rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-20"));
     let names: Vec<&str> = rows.iter().map(|row| column(row, 11)).collect();
@@ -169,11 +169,10 @@ fn notification(number: &str, notification_type: i32, placement: i64) -> Notific
     Notification {
         run: 1,
         notification_type: notification_type.try_into().unwrap(),
-        office: "EOE".to_owned(),
-        deanery_number: number.to_owned(),
+        dpn: number.into(),
         placement_id: PlacementId(placement),
         next_trainee_last_name: placement.to_string(),
-        ..Notification::default()
+        ..Notification::of(office("EOE"))
     }
 }
 
@@ -203,7 +202,7 @@ fn a_file_that_is_written_twice_is_told_once() {
     let run = export_run(FileKind::App, 1, "2026-11-20");
     exporter.give("EOE/run/1", &run);
     exporter.take::<FileRow>();
-    let written = FileWritten { file_name: run.file_name, party: "EOE".to_owned() };
+    let written = FileWritten { file_name: run.file_name.to_string(), party: "EOE".to_owned() };
     exporter.give("EOE/written", &written);
     assert_eq!(exporter.take::<ApplicantExported>().len(), 1);
     exporter.give("EOE/written", &written);
@@ -239,8 +238,8 @@ fn beyond_a_hundred_cut_values_of_a_column_one_alert_has_their_number() {
     let mut exporter = super::exporter();
     for placement in 1..=102 {
         let one = applicant(placement, placement, "2026-12-01");
-        let deanery_number = format!("EOE/{placement}");
-        give(&mut exporter, &Applicant { deanery_number, town: "x".repeat(31), ..one });
+        let dpn = format!("EOE/{placement}").into();
+        give(&mut exporter, &Applicant { dpn, town: "x".repeat(31), ..one });
     }
     exporter.give("EOE/run/1", &export_run(FileKind::App, 1, "2026-11-20"));
     let alerts = exporter.take::<Alert>();
@@ -249,14 +248,8 @@ fn beyond_a_hundred_cut_values_of_a_column_one_alert_has_their_number() {
 }
 
 #[test]
-fn a_run_whose_file_name_is_not_one_is_a_dead_letter_and_keeps_its_rows() {
+fn the_note_of_a_file_whose_name_is_not_one_is_a_dead_letter() {
     let mut exporter = super::exporter();
-    exporter.give("EOE/notification/0", &notification("B", 1, 3));
-    for kind in [FileKind::App, FileKind::Dnc] {
-        let run = ExportRun { file_name: "OLD.DAT".to_owned(), ..export_run(kind, 1, "2026-11-20") };
-        assert_eq!(exporter.dead_letter("EOE/run/1", &run), "not-a-file-name");
-    }
-    exporter.give("EOE/run/1", &export_run(FileKind::Dnc, 1, "2026-11-20"));
-    exporter.give("run/1/0", &NotificationCutDone { run: 1, partition: 0, partitions: 1 });
-    assert_eq!(exporter.take::<FileRow>().len(), 3, "header, row, trailer");
+    let written = FileWritten { file_name: "OLD.DAT".to_owned(), party: "EOE".to_owned() };
+    assert_eq!(exporter.dead_letter("EOE/written", &written), "not-a-file-name");
 }

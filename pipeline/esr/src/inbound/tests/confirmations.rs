@@ -151,7 +151,7 @@ fn d8_positions_that_a_full_file_does_not_name_are_reported_and_nothing_else() {
 }
 
 fn decide(name: &str, decision: Decision) -> FileDecision {
-    FileDecision { file_name: name.to_owned(), decision }
+    FileDecision { file_name: name.parse().unwrap(), decision }
 }
 
 #[test]

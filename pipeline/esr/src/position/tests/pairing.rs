@@ -8,8 +8,8 @@ use tributary_schemas::records::tributary::Alert;
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
-use super::{DPN, KEY, Positions, date, line, offer, paired};
-use crate::harness::{Harness, stage};
+use super::{DPN, KEY, PositionStage, date, line, offer, paired};
+use crate::harness::{Harness, office, stage};
 use crate::topics;
 
 const RMF: &str = "DE_EOE_RMF_20261120_00000002.DAT";
@@ -20,14 +20,14 @@ fn of_position(id: i64, one: PositionLine) -> PositionLine {
 
 #[test]
 fn r1_d21_a_position_asks_at_the_folded_number_and_keeps_it_as_esr_wrote_it() {
-    let mut positions = stage(|context| Positions::new(context, 0));
+    let mut positions = stage(|context| PositionStage::new(context, 0));
     let sent = positions.give(KEY, &line(2, "eoe/Rgt01/300/str/001"));
     let asked = sent.iter().find(|sent| sent.topic == topics::POST.name).unwrap();
     assert_eq!(asked.text_key(), DPN);
-    assert_eq!(positions.read::<PositionSubscription>(&sent)[0].deanery_number, "eoe/Rgt01/300/str/001");
+    assert_eq!(positions.read::<PositionSubscription>(&sent)[0].dpn.as_str(), "eoe/Rgt01/300/str/001");
     positions.give(KEY, &PostMatch { version: 1, post_id: Some(PostId(1)) });
     let sent = positions.give(KEY, &offer(1));
-    assert_eq!(positions.read::<Applicant>(&sent)[0].deanery_number, "eoe/Rgt01/300/str/001");
+    assert_eq!(positions.read::<Applicant>(&sent)[0].dpn.as_str(), "eoe/Rgt01/300/str/001");
 }
 
 #[test]
@@ -83,8 +83,8 @@ fn d25_a_placement_that_has_ended_gives_no_record() {
 
 #[test]
 fn the_pairing_is_published_where_it_changes() {
-    let mut positions = stage(|context| Positions::new(context, 0));
-    let statuses = |positions: &mut Harness<Positions>| -> Vec<_> {
+    let mut positions = stage(|context| PositionStage::new(context, 0));
+    let statuses = |positions: &mut Harness<PositionStage>| -> Vec<_> {
         positions.take::<PositionReconciled>().iter().map(|one| (one.status, one.post_id)).collect()
     };
     positions.give(KEY, &line(2, DPN));
@@ -101,13 +101,11 @@ fn the_pairing_is_published_where_it_changes() {
 fn d7_the_line_that_came_last_decides_whether_it_is_pos_or_por() {
     let mut positions = paired();
     let por = ReconciliationLine {
-        file_name: line(3, DPN).file_name,
         line: 3,
-        office: "EOE".to_owned(),
         position_id: PositionId(7),
         delete: true,
-        deanery_number: DPN.to_owned(),
-        ..ReconciliationLine::default()
+        dpn: DPN.into(),
+        ..ReconciliationLine::of(line(3, DPN).file_name, office("EOE"))
     };
     positions.give(KEY, &por);
     assert_eq!(positions.take_tombstones().len(), 1);
@@ -117,19 +115,19 @@ fn d7_the_line_that_came_last_decides_whether_it_is_pos_or_por() {
     assert!(!positions.processor.positions().next().unwrap().1.deleted);
 }
 
-fn end_of(positions: &mut Harness<Positions>, file_name: &str) -> PositionFileDone {
-    positions.give("", &FileEnd { file_name: file_name.to_owned(), office: "EOE".to_owned() });
+fn end_of(positions: &mut Harness<PositionStage>, file_name: &str) -> PositionFileDone {
+    positions.give("", &FileEnd { file_name: file_name.parse().unwrap(), office: office("EOE") });
     positions.take::<PositionFileDone>().remove(0)
 }
 
 #[test]
 fn d8_a_full_file_reports_the_live_positions_of_its_office_that_it_does_not_name() {
     let mut positions = paired();
-    for (id, office, delete) in [(8, "EOE", false), (9, "LDN", false), (10, "EOE", true)] {
-        let other = PositionLine { office: office.to_owned(), delete, ..of_position(id, line(3, DPN)) };
+    for (id, code, delete) in [(8, "EOE", false), (9, "LDN", false), (10, "EOE", true)] {
+        let other = PositionLine { office: office(code), delete, ..of_position(id, line(3, DPN)) };
         positions.give(id.to_be_bytes(), &other);
     }
-    positions.give(KEY, &PositionLine { file_name: RMF.to_owned(), ..line(2, DPN) });
+    positions.give(KEY, &PositionLine { file_name: RMF.parse().unwrap(), ..line(2, DPN) });
     let done = end_of(&mut positions, RMF);
     assert_eq!((done.unnamed, done.unnamed_examples), (1, vec![8]));
     assert!(positions.processor.positions().all(|(id, one)| one.deleted == (id.0 == 10)), "nothing is deleted");
@@ -145,7 +143,7 @@ fn d8_a_file_of_changes_reports_nothing() {
 #[test]
 fn d6_a_position_that_moves_raises_an_alert_once() {
     let mut positions = paired();
-    let moved = PositionLine { office: "LDN".to_owned(), ..line(3, DPN) };
+    let moved = PositionLine { office: office("LDN"), ..line(3, DPN) };
     positions.give(KEY, &moved);
     assert_eq!(positions.take::<Alert>()[0].code, "position-moved-office");
     positions.give(KEY, &moved);

@@ -6,7 +6,7 @@ use tributary_schemas::records::esr::{
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
-use super::{DPN, Posts, TODAY, date, exported, millis, number, placement, position, run};
+use super::{DPN, PostStage, TODAY, date, exported, millis, number, office, placement, position, run};
 use crate::harness::Harness;
 
 fn baseline(one: PlacementAtPost) -> PlacementAtPost {
@@ -18,7 +18,7 @@ fn gone(id: i64) -> PlacementGone {
 }
 
 /// The rows of a run as they are, after ticks of these days.
-fn rows(posts: &mut Harness<Posts>, run: i64, ticks: &[&str]) -> Vec<Notification> {
+fn rows(posts: &mut Harness<PostStage>, run: i64, ticks: &[&str]) -> Vec<Notification> {
     posts.take::<Notification>();
     let today = ticks[ticks.len() - 1];
     let cut = NotificationCut {
@@ -26,7 +26,7 @@ fn rows(posts: &mut Harness<Posts>, run: i64, ticks: &[&str]) -> Vec<Notificatio
         now: millis(&format!("{today}T15:00:00Z")),
         today: date(today),
         ticks: ticks.iter().map(|day| date(day)).collect(),
-        offices: vec!["EOE".to_owned(), "LDN".to_owned()],
+        offices: vec![office("EOE"), office("LDN")],
     };
     posts.give("cut", &cut);
     posts.take::<Notification>()
@@ -206,7 +206,7 @@ fn d38_without_such_a_placement_it_is_not_known_and_without_a_trainee_blank() {
     assert_eq!(sites(&rows(&mut posts, 1, &[TODAY])), ["", "NOT KNOWN"]);
 }
 
-fn type_4(posts: &mut Harness<Posts>, run: i64, today: &str) -> Notification {
+fn type_4(posts: &mut Harness<PostStage>, run: i64, today: &str) -> Notification {
     rows(posts, run, &[today]).into_iter().find(|row| i32::from(row.notification_type) == 4).unwrap()
 }
 

@@ -6,8 +6,8 @@ use tributary_schemas::records::esr::{
 use tributary_schemas::records::tis::PostStatus;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
-use super::{DPN, Posts, date, number, placement, position, post};
-use crate::harness::{Sent, stage};
+use super::{DPN, PostStage, date, number, placement, position, post};
+use crate::harness::{Sent, office, stage};
 
 fn positions_of(sent: &[Sent]) -> Vec<i64> {
     sent.iter().map(|sent| i64::from_be_bytes(sent.key.clone().try_into().unwrap())).collect()
@@ -15,9 +15,9 @@ fn positions_of(sent: &[Sent]) -> Vec<i64> {
 
 #[test]
 fn r2_every_position_of_a_post_hears_of_it_and_of_each_placement() {
-    let mut posts = stage(|context| Posts::new(context, 0));
+    let mut posts = stage(|context| PostStage::new(context, 0));
     posts.give(DPN, &position(7, "DE_EOE_RMF_20261119_00000001.DAT"));
-    posts.give(DPN, &PositionSubscription { office: "LDN".to_owned(), ..position(8, "") });
+    posts.give(DPN, &PositionSubscription { office: office("LDN"), ..position(8, "") });
     let matched = posts.give(DPN, &post(1, PostStatus::Current));
     assert_eq!(positions_of(&matched), [7, 8]);
     let matches = posts.read::<PostMatch>(&matched);
@@ -28,7 +28,7 @@ fn r2_every_position_of_a_post_hears_of_it_and_of_each_placement() {
 
 #[test]
 fn r7_a_number_without_a_post_matches_nothing_until_the_post_comes() {
-    let mut posts = stage(|context| Posts::new(context, 0));
+    let mut posts = stage(|context| PostStage::new(context, 0));
     posts.give(DPN, &position(7, ""));
     assert_eq!(posts.take::<PostMatch>()[0].post_id, None);
     posts.give(DPN, &placement(1, "2026-12-11", ""));
@@ -39,7 +39,7 @@ fn r7_a_number_without_a_post_matches_nothing_until_the_post_comes() {
 
 #[test]
 fn a1_a_position_that_comes_later_hears_of_all_placements_that_have_not_ended() {
-    let mut posts = stage(|context| Posts::new(context, 0));
+    let mut posts = stage(|context| PostStage::new(context, 0));
     posts.give(DPN, &post(1, PostStatus::Current));
     posts.give(DPN, &placement(1, "2026-12-11", ""));
     posts.give(DPN, &placement(2, "2026-05-01", "2026-11-20"));

@@ -6,10 +6,11 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use tributary_schemas::records::esr::FileKind;
 
 use super::office::Office;
-use super::value::{parse_date, push_date};
+use crate::binary;
+use crate::records::esr::FileKind;
+use crate::types::basic_date::parse_date;
 
 /// A parsed file name. Sorts as files are taken in (D9): date, number, kind, office.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +23,7 @@ pub struct FileName {
     pub date: Date,
     /// The run sequence number, at most [`FileName::MAX_NUMBER`].
     pub number: u64,
-    /// How many digits the number had when it was read, 7 or 8. Names are always written with 8.
+    /// How many digits the number has: 7 or 8 in a name that was read, 8 in a new one.
     pub digits: u8,
 }
 
@@ -35,6 +36,9 @@ pub struct FileNameError {
     /// What is wrong with it.
     pub reason: &'static str,
 }
+
+/// Bytes of a name with eight digits.
+const LONGEST: usize = "DE_EOE_RMC_20261120_00000017.DAT".len();
 
 const UNKNOWN_KIND: &str = "the file type is not one of RMF, RMC, RTC, APP, APC, DNF, DNC, DCC";
 
@@ -50,9 +54,9 @@ impl FileName {
     /// The largest number that eight digits can hold.
     pub const MAX_NUMBER: u64 = 99_999_999;
 
-    /// A name with eight digits; `None` when the number does not fit into them.
+    /// A name with eight digits; `None` when the number does not fit into them, or the year into four.
     pub fn new(office: Office, kind: FileKind, date: Date, number: u64) -> Option<Self> {
-        (number <= Self::MAX_NUMBER).then_some(Self { office, kind, date, number, digits: 8 })
+        (number <= Self::MAX_NUMBER && date.year() >= 0).then_some(Self { office, kind, date, number, digits: 8 })
     }
 
     /// The same office, date and number with another kind: an RTC carries those of the file that it confirms.
@@ -66,19 +70,67 @@ impl FileName {
         self.sort_key() == other.sort_key()
     }
 
-    /// The name as it was read, with 7 digits if it came so.
-    pub fn original(&self) -> String {
-        self.render(usize::from(self.digits))
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        binary::write_bytes(out, self.text().as_bytes());
     }
 
-    fn render(&self, digits: usize) -> String {
-        let mut date = String::with_capacity(8);
-        push_date(&mut date, self.date);
-        format!("{}_{}_{}_{date}_{:0digits$}.DAT", Self::FAMILY, self.office, self.kind, self.number)
+    fn text(self) -> Text {
+        let mut text = Text::default();
+        for part in [Self::FAMILY, self.office.as_str(), self.kind.symbol()] {
+            text.push(part.as_bytes());
+            text.push(b"_");
+        }
+        text.push_number(u64::from(self.date.year().unsigned_abs()), 4);
+        text.push_number(u64::from(self.date.month().unsigned_abs()), 2);
+        text.push_number(u64::from(self.date.day().unsigned_abs()), 2);
+        text.push(b"_");
+        text.push_number(self.number, usize::from(self.digits));
+        text.push(b".DAT");
+        text
     }
 
     fn sort_key(&self) -> (Date, u64, FileKind, Office) {
         (self.date, self.number, self.kind, self.office)
+    }
+}
+
+/// The text of a name. It is on the stack, because every line of a file carries the name of the file.
+#[derive(Default)]
+struct Text {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Text {
+    /// What is beyond the longest name is left out.
+    fn push(&mut self, part: &[u8]) {
+        let end = self.length + part.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(part);
+            self.length = end;
+        }
+    }
+
+    /// The last `digits` digits of `number`, with leading zeros.
+    fn push_number(&mut self, number: u64, digits: usize) {
+        let mut rest = number;
+        let end = self.length + digits;
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            for digit in room.iter_mut().rev() {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+            self.length = end;
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn as_str(&self) -> &str {
+        // Only ASCII gets in, so this is never the fallback.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -110,9 +162,10 @@ impl FromStr for FileName {
     }
 }
 
+/// The name as it was read, with 7 digits if it came so.
 impl fmt::Display for FileName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(&self.render(8))
+        formatter.pad(self.text().as_str())
     }
 }
 
@@ -130,7 +183,7 @@ impl Ord for FileName {
 
 impl Serialize for FileName {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.original())
+        serializer.serialize_str(self.text().as_str())
     }
 }
 
@@ -150,11 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_seven_or_eight_digits_and_is_written_with_eight() {
+    fn a_name_has_seven_or_eight_digits_and_is_written_as_it_was_read() {
         let name = parse("DE_TIS_APC_20180625_0000142.DAT");
         assert_eq!((name.kind, name.number, name.digits), (FileKind::Apc, 142, 7));
-        assert_eq!(name.to_string(), "DE_TIS_APC_20180625_00000142.DAT");
-        assert_eq!(name.original(), "DE_TIS_APC_20180625_0000142.DAT");
+        assert_eq!(name.to_string(), "DE_TIS_APC_20180625_0000142.DAT");
         assert!(name.same_file(&parse("DE_TIS_APC_20180625_00000142.DAT")));
     }
 
@@ -201,8 +253,17 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_does_not_fit_into_its_digits_is_not_made() {
+        let date = Date::constant(2026, 11, 20);
+        let office = "EOE".parse().unwrap();
+        assert!(FileName::new(office, FileKind::App, date, FileName::MAX_NUMBER).is_some());
+        assert_eq!(FileName::new(office, FileKind::App, date, FileName::MAX_NUMBER + 1), None);
+        assert_eq!(FileName::new(office, FileKind::App, Date::constant(-1, 1, 1), 1), None);
+    }
+
+    #[test]
     fn an_rtc_carries_the_date_and_number_of_the_file_it_confirms() {
         let confirmation = parse("DE_EOE_RMC_20261120_0000017.DAT").with_kind(FileKind::Rtc);
-        assert_eq!(confirmation.original(), "DE_EOE_RTC_20261120_00000017.DAT");
+        assert_eq!(confirmation.to_string(), "DE_EOE_RTC_20261120_00000017.DAT");
     }
 }

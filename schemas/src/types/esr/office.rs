@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::binary;
+
 /// The interface code of a local office, three upper-case ASCII letters such as `EOE`.
 ///
-/// Being well-formed does not make it a known office: the known ones stand in
-/// [`EsrConfiguration::offices`](crate::configuration::EsrConfiguration::offices).
+/// Being well-formed does not make it a known office: the known ones stand in the configuration.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Office([u8; 3]);
 
@@ -18,6 +19,9 @@ pub struct Office([u8; 3]);
 pub struct OfficeError(pub String);
 
 impl Office {
+    /// Sorts before all others.
+    pub const FIRST: Self = Self(*b"AAA");
+
     /// The code as text.
     pub fn as_str(&self) -> &str {
         // Only ASCII letters get in, so this is never the fallback.
@@ -28,6 +32,10 @@ impl Office {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let code: [u8; 3] = bytes.try_into().ok()?;
         code.iter().all(u8::is_ascii_uppercase).then_some(Self(code))
+    }
+
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        binary::write_bytes(out, &self.0);
     }
 }
 

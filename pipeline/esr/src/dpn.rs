@@ -1,0 +1,93 @@
+//! The form of a DPN by which positions, posts and placements are matched (R1).
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tributary_schemas::types::tis::Dpn;
+
+/// A DPN without the blanks around it, ASCII letters in upper case: the key on the topic of posts. Empty means none.
+///
+/// Clones share the text, because each entry of the post stage holds its DPN in its key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FoldedDpn(Arc<str>);
+
+/// A text that is not a folded DPN.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a folded DPN: there are blanks around it, or letters in lower case")]
+pub struct FoldedDpnError(pub String);
+
+impl FoldedDpn {
+    /// The folded form of a DPN as it was written.
+    pub fn of(dpn: &Dpn) -> Self {
+        let mut text: Arc<str> = Arc::from(dpn.as_str().trim());
+        // Nothing else holds the text yet.
+        if let Some(text) = Arc::get_mut(&mut text) {
+            text.make_ascii_uppercase();
+        }
+        Self(text)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key of records about this DPN.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromStr for FoldedDpn {
+    type Err = FoldedDpnError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_folded = text.trim().len() == text.len() && !text.bytes().any(|byte| byte.is_ascii_lowercase());
+        if is_folded { Ok(Self(Arc::from(text))) } else { Err(FoldedDpnError(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for FoldedDpn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+impl Serialize for FoldedDpn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for FoldedDpn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r1_numbers_match_without_case_and_blanks() {
+        let folded = FoldedDpn::of(&Dpn::from(" eoe/R1f/300/str/001 "));
+        assert_eq!(folded.as_str(), "EOE/R1F/300/STR/001");
+        assert_eq!(folded, FoldedDpn::of(&Dpn::from("EOE/r1f/300/STR/001")));
+    }
+
+    #[test]
+    fn a_key_is_a_folded_dpn_or_refused() {
+        assert_eq!("EOE/R1F".parse(), Ok(FoldedDpn::of(&Dpn::from("eoe/r1f"))));
+        for wrong in ["eoe/r1f", " EOE/R1F", "EOE/R1F\n"] {
+            assert_eq!(wrong.parse::<FoldedDpn>(), Err(FoldedDpnError(wrong.to_owned())));
+        }
+    }
+}
