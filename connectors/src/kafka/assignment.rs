@@ -1,8 +1,11 @@
 //! The partitions of a worker, and where it stands in each.
 
+use std::time::Instant;
+
 use rdkafka::{Offset, TopicPartitionList};
 use tributary_runtime::{LogError, Topic, TopicPartition};
 
+use super::committer::Committed;
 use super::configuration::KafkaConfiguration;
 use super::offsets::{self, BrokerPartition};
 
@@ -76,6 +79,16 @@ impl Assignment {
         let inbox = &mut self.inboxes[self.last];
         let progress = inbox.partitions.get_mut(usize::try_from(partition).ok()?)?.as_mut()?;
         Some((TopicPartition { topic: inbox.topic, partition }, progress))
+    }
+
+    /// Takes note of the committed offsets, and says when the commit ended.
+    pub(super) fn note_committed(&mut self, committed: &Committed) -> Instant {
+        for (partition, offset) in &committed.offsets {
+            if let Some(progress) = self.progress(*partition) {
+                progress.committed = *offset;
+            }
+        }
+        committed.at
     }
 
     /// Where the worker stands in a partition, if it has it.

@@ -4,7 +4,7 @@
 //! never has more than one user, and nothing can be sent while a commit is under way. There is one exception: a call
 //! that was given up still uses its producer, but nobody else does.
 
-use std::sync::mpsc::TryRecvError;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
 use tributary_runtime::{LogError, Output, TopicPartition};
@@ -36,6 +36,13 @@ pub(super) struct Committed {
     pub(super) at: Instant,
     /// The input offsets: the next one to read of each partition.
     pub(super) offsets: Vec<(TopicPartition, i64)>,
+}
+
+impl Committed {
+    /// The end of a commit when none was under way.
+    fn nothing() -> Self {
+        Self { at: Instant::now(), offsets: Vec::new() }
+    }
 }
 
 /// What the thread returns after a commit.
@@ -92,24 +99,41 @@ impl Committer {
     }
 
     /// How the commit that was begun last has ended; `None` while it is under way.
-    pub(super) fn outcome(&mut self, wait: bool) -> Option<Result<Committed, LogError>> {
-        let (State::Committing { offsets }, Some(thread)) = (&mut self.state, &self.thread) else {
-            return Some(Ok(Committed { at: Instant::now(), offsets: Vec::new() }));
+    pub(super) fn poll(&mut self) -> Option<Result<Committed, LogError>> {
+        let Some(answers) = self.answers() else { return Some(Ok(Committed::nothing())) };
+        match answers.try_recv() {
+            Err(TryRecvError::Empty) => None,
+            answer => Some(self.end(answer.ok())),
+        }
+    }
+
+    /// Waits for the end of the commit that was begun last.
+    pub(super) fn wait(&mut self) -> Result<Committed, LogError> {
+        let Some(answers) = self.answers() else { return Ok(Committed::nothing()) };
+        let answer = answers.recv().ok();
+        self.end(answer)
+    }
+
+    /// Where the outcome of the commit under way arrives.
+    fn answers(&self) -> Option<&Receiver<Ended>> {
+        match (&self.state, &self.thread) {
+            (State::Committing { .. }, Some(thread)) => Some(thread.answers()),
+            _ => None,
+        }
+    }
+
+    /// Takes the producer back from the thread. `ended` is missing when the commit panicked.
+    fn end(&mut self, ended: Option<Ended>) -> Result<Committed, LogError> {
+        let Some(Ended { transactions, output, outcome }) = ended else {
+            self.state = State::Lost;
+            return Err(LogError::fatal("a commit panicked"));
         };
-        let answers = thread.answers();
-        let answer = if wait { answers.recv().map_err(TryRecvError::from) } else { answers.try_recv() };
-        let ended = match answer {
-            Ok(ended) => ended,
-            Err(TryRecvError::Empty) => return None,
-            Err(TryRecvError::Disconnected) => {
-                self.state = State::Lost;
-                return Some(Err(LogError::fatal("a commit panicked")));
-            }
+        self.spare = Some(output);
+        let offsets = match std::mem::replace(&mut self.state, State::Ready(transactions)) {
+            State::Committing { offsets } => offsets,
+            State::Ready(_) | State::Lost => Vec::new(),
         };
-        let offsets = std::mem::take(offsets);
-        self.state = State::Ready(ended.transactions);
-        self.spare = Some(ended.output);
-        Some(ended.outcome.map(|at| Committed { at, offsets }))
+        outcome.map(|at| Committed { at, offsets })
     }
 }
 
@@ -132,7 +156,7 @@ mod tests {
     fn commit(committer: &mut Committer, offsets: Option<InputOffsets>) -> Result<(), LogError> {
         committer.begin(&mut Output::new(1), &[], offsets)?;
         assert!(committer.transactions().is_err(), "the producer has two users");
-        committer.outcome(true).unwrap().map(drop)
+        committer.wait().map(drop)
     }
 
     /// The threads for commits and for offsets.

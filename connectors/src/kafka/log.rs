@@ -10,7 +10,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tributary_runtime::{Headers, Log, LogError, Output, Poll, Record, Topic, TopicPartition};
 
 use super::assignment::Assignment;
-use super::committer::{Committed, Committer};
+use super::committer::Committer;
 use super::configuration::KafkaConfiguration;
 use super::connect::connect;
 use super::offsets::{self, BrokerPartition};
@@ -389,17 +389,14 @@ impl Log for KafkaLog {
         self.committer.begin(output, offsets, Some((list, member)))
     }
 
-    fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
-        let Committed { at, offsets } = match self.committer.outcome(wait)? {
-            Ok(committed) => committed,
-            Err(error) => return Some(Err(error)),
-        };
-        for (partition, offset) in offsets {
-            if let Some(progress) = self.assignment.progress(partition) {
-                progress.committed = offset;
-            }
-        }
-        Some(Ok(at))
+    fn poll_commit(&mut self) -> Option<Result<Instant, LogError>> {
+        let outcome = self.committer.poll()?;
+        Some(outcome.map(|committed| self.assignment.note_committed(&committed)))
+    }
+
+    fn await_commit(&mut self) -> Result<Instant, LogError> {
+        let committed = self.committer.wait()?;
+        Ok(self.assignment.note_committed(&committed))
     }
 
     fn abort(&mut self) -> Result<(), LogError> {
@@ -479,7 +476,7 @@ impl Drop for KafkaLog {
     fn drop(&mut self) {
         // A commit that is under way ends before the worker leaves its group. It ends in bounded time, because the call
         // that may hang is given up.
-        let _ = self.committer.outcome(true);
+        let _ = self.committer.wait();
         let consumer = &self.consumer;
         // This fetches a decision that has arrived but was not polled.
         let _ = consumer.poll(Duration::ZERO);

@@ -364,7 +364,7 @@ fn offsets_without_output_are_committed_too() {
     // The output of the next commit still knows the partitions of the flow.
     let mut rows = output(&word_count::COUNTS, &[("a", "1")]);
     log.begin_commit(&mut rows, &[]).unwrap();
-    log.outcome(true).unwrap().unwrap();
+    log.await_commit().unwrap();
     assert!(rows.is_like(&output(&word_count::COUNTS, &[])));
 }
 

@@ -14,7 +14,7 @@ use crate::topic::{Topic, TopicPartition};
 /// Protocol: [`Log::poll`] returns records of assigned and resumed partitions, or one event. After [`Poll::Assigned`]
 /// the partitions are paused until [`Log::resume`]. After [`Poll::Revoked`] the worker commits or aborts and then calls
 /// [`Log::release`]. [`Log::send`] opens a transaction when none is open. [`Log::begin_commit`] makes outputs,
-/// changelog records and input offsets visible together, and [`Log::outcome`] reports when they are. [`Log::abort`]
+/// changelog records and input offsets visible together, and [`Log::poll_commit`] reports when they are. [`Log::abort`]
 /// drops them and returns the inputs to the last committed offsets.
 #[allow(clippy::missing_errors_doc, reason = "each kind of LogError says what has to happen next")]
 pub trait Log: Send {
@@ -45,26 +45,32 @@ pub trait Log: Send {
     fn send(&mut self, output: &Output) -> Result<(), LogError>;
 
     /// Begins to commit the records sent so far, those of `output`, which is empty afterwards, and the input offsets:
-    /// the next offset to read of each partition. Until [`Log::outcome`] reports the end, records may be polled, but
+    /// the next offset to read of each partition. Until [`Log::poll_commit`] or [`Log::await_commit`] reports the end, records may be polled, but
     /// nothing may be sent, committed, aborted or released.
     ///
     /// # Errors
-    /// As [`Log::outcome`], when the end is known at once.
+    /// As [`Log::await_commit`], when the end is known at once.
     fn begin_commit(&mut self, output: &mut Output, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError>;
 
-    /// How and when the last commit ended; `None` while it is under way. With `wait`, waits for its end.
+    /// How and when the last commit ended, without waiting; `None` while it is under way.
+    ///
+    /// # Errors
+    /// As [`Log::await_commit`].
+    fn poll_commit(&mut self) -> Option<Result<Instant, LogError>>;
+
+    /// Waits for the end of the last commit, and says when it was.
     ///
     /// # Errors
     /// [`LogError::Abortable`] when nothing became visible and the transaction must be aborted.
-    fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>>;
+    fn await_commit(&mut self) -> Result<Instant, LogError>;
 
     /// Commits the records sent so far together with the input offsets, and waits for the end.
     ///
     /// # Errors
-    /// As [`Log::outcome`].
+    /// As [`Log::await_commit`].
     fn commit(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
         self.begin_commit(&mut Output::new(1), offsets)?;
-        self.outcome(true).transpose().map(drop)
+        self.await_commit().map(drop)
     }
 
     /// Drops the open transaction and returns every assigned partition to its last committed offset.

@@ -130,7 +130,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         if due {
             // As a worker does: the records of the next transaction are made while this one is committed.
-            log.outcome(true).transpose()?;
+            log.await_commit()?;
             log.begin_commit(&mut floor.output, &floor.offsets)?;
             floor.offsets.clear();
             (since, records) = (None, 0);

@@ -80,8 +80,12 @@ impl<L: Log> Log for Killable<L> {
         self.log().begin_commit(output, offsets)
     }
 
-    fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
-        self.log().outcome(wait)
+    fn poll_commit(&mut self) -> Option<Result<Instant, LogError>> {
+        self.log().poll_commit()
+    }
+
+    fn await_commit(&mut self) -> Result<Instant, LogError> {
+        self.log().await_commit()
     }
 
     fn abort(&mut self) -> Result<(), LogError> {

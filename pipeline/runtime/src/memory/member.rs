@@ -352,8 +352,12 @@ impl Log for MemoryLog {
         self.commit_now_or_later(offsets)
     }
 
-    fn outcome(&mut self, wait: bool) -> Option<Result<Instant, LogError>> {
-        Some(self.slow_outcome(wait)?.map(|()| Instant::now()))
+    fn poll_commit(&mut self) -> Option<Result<Instant, LogError>> {
+        (!self.answer_is_late()).then(|| self.await_commit())
+    }
+
+    fn await_commit(&mut self) -> Result<Instant, LogError> {
+        self.end_slow_commit().map(|()| Instant::now())
     }
 
     fn abort(&mut self) -> Result<(), LogError> {

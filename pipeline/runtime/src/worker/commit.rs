@@ -122,7 +122,7 @@ impl Worker {
     /// succeeded or none is under way; `Aborted` when it failed, with everything after it.
     pub(super) fn poll_commit(&mut self) -> Result<Transaction, WorkerError> {
         let Some(committing) = self.committing else { return Ok(Transaction::Committed) };
-        let Some(outcome) = self.log.outcome(false) else { return Ok(Transaction::Open) };
+        let Some(outcome) = self.log.poll_commit() else { return Ok(Transaction::Open) };
         self.end_commit(committing, outcome)
     }
 
@@ -130,7 +130,7 @@ impl Worker {
     /// [`Worker::poll_commit`].
     pub(super) fn await_commit(&mut self) -> Result<Transaction, WorkerError> {
         let Some(committing) = self.committing else { return Ok(Transaction::Committed) };
-        let Some(outcome) = self.log.outcome(true) else { return Ok(Transaction::Open) };
+        let outcome = self.log.await_commit();
         self.end_commit(committing, outcome)
     }
 

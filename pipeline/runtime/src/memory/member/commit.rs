@@ -36,18 +36,18 @@ impl MemoryLog {
         Ok(())
     }
 
-    /// The outcome of the last commit, if it is known.
-    pub(super) fn slow_outcome(&mut self, wait: bool) -> Option<Result<(), LogError>> {
-        let slow = self.slow_commit.take();
-        if slow.is_some() && !wait && self.shared.lock().injection.chance(0.7) {
-            self.slow_commit = slow;
-            return None;
-        }
-        Some(match slow {
+    /// Whether the answer to the last commit has still not come.
+    pub(super) fn answer_is_late(&self) -> bool {
+        self.slow_commit.is_some() && self.shared.lock().injection.chance(0.7)
+    }
+
+    /// The outcome of the last commit, which ends now at the latest.
+    pub(super) fn end_slow_commit(&mut self) -> Result<(), LogError> {
+        match self.slow_commit.take() {
             None => Ok(()),
             Some(SlowCommit::Answered(outcome)) => outcome,
             Some(SlowCommit::OnItsWay(offsets)) => self.commit_now(&offsets),
-        })
+        }
     }
 
     fn take_batch(&mut self, offsets: &[(TopicPartition, i64)]) -> Batch {
