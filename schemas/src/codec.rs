@@ -23,8 +23,6 @@ const MISSING_FOR: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Codec {
     shared: Arc<Shared>,
-    /// Index of the topic that errors name.
-    topic: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -62,15 +60,7 @@ impl Codec {
             todays.insert(*id, *record);
         }
         let shared = Shared { registry, topics, ids: by_record, todays, others: RwLock::default() };
-        Self { shared: Arc::new(shared), topic: None }
-    }
-
-    /// The same codec for values of one topic: its errors name the topic and its records. If the topic was not
-    /// declared, nothing changes.
-    #[must_use]
-    pub fn for_topic(&self, topic: &str) -> Self {
-        let topic = self.shared.topics.iter().position(|declared| declared.topic == topic);
-        Self { shared: Arc::clone(&self.shared), topic }
+        Self { shared: Arc::new(shared) }
     }
 
     /// Appends `record` as a value: frame and body.
@@ -143,11 +133,7 @@ impl Codec {
 
     /// What a value should be, for errors.
     fn expected(&self) -> String {
-        let topics = match self.topic {
-            Some(topic) => &self.shared.topics[topic..=topic],
-            None => &self.shared.topics,
-        };
-        let described = topics.iter().map(|TopicRecords { topic, records }| {
+        let described = self.shared.topics.iter().map(|TopicRecords { topic, records }| {
             let records: Vec<&str> = records.iter().map(|record| record.full_name()).collect();
             format!("{} on topic {topic}", records.join(" or "))
         });

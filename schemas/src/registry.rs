@@ -28,12 +28,6 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// answer.
     fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError>;
 
-    /// The id of `schema` under `subject`, or `None` when it is not registered there.
-    ///
-    /// # Errors
-    /// When the registry refuses or does not answer.
-    fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError>;
-
     /// The schema with this id, or `None` when there is none.
     ///
     /// # Errors

@@ -46,10 +46,6 @@ impl Registry for TestRegistry {
         self.own.register(subject, schema)
     }
 
-    fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError> {
-        self.own.lookup(subject, schema)
-    }
-
     fn schema(&self, id: u32) -> Result<Option<RegisteredSchema>, RegistryError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if self.is_down.load(Ordering::Relaxed) {
@@ -194,7 +190,7 @@ fn a_schema_with_references_is_read() {
 #[test]
 fn an_unknown_id_is_named_with_the_topic_and_its_records() {
     let registry = TestRegistry::new();
-    let error = codec(&registry).for_topic(TOPIC).open(&value(99, &[])).unwrap_err();
+    let error = codec(&registry).open(&value(99, &[])).unwrap_err();
     let text = error.to_string();
     for part in ["99", TOPIC, "esr.ExportRun", "tributary.Clock", "Register"] {
         assert!(text.contains(part), "{text}");

@@ -26,10 +26,3 @@ pub struct Topology {
     /// Number of partitions of topics declared with [`crate::Partitions::Flow`].
     pub flow_partitions: i32,
 }
-
-impl Topology {
-    /// The stage that reads the inbox called `topic`.
-    pub fn stage_of(&self, topic: &str) -> Option<&Stage> {
-        self.stages.iter().find(|stage| stage.inbox.name == topic)
-    }
-}

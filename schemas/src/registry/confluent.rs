@@ -5,10 +5,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use schema_registry_converter::async_impl::schema_registry::{
-    SrSettings, get_referenced_schema, get_schema_by_id, is_compatible_schema, perform_sr_call, post_schema,
+    SrSettings, get_referenced_schema, get_schema_by_id, is_compatible_schema, post_schema,
 };
 use schema_registry_converter::error::SRCError;
-use schema_registry_converter::schema_registry_common::{RegisteredReference, SchemaType, SrCall, SuppliedSchema};
+use schema_registry_converter::schema_registry_common::{RegisteredReference, SchemaType, SuppliedSchema};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{RegisteredSchema, Registry, RegistryError};
@@ -200,13 +200,6 @@ impl Registry for ConfluentRegistry {
             }
             Err(error) => Err(error),
         }
-    }
-
-    fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError> {
-        let body = serde_json::json!({ "schema": schema, "schemaType": "AVRO" }).to_string();
-        let action = format!("look up {subject}");
-        let answer = self.call(&action, || perform_sr_call(&self.client, SrCall::PostForVersion(subject, &body)))?;
-        Ok(answer.and_then(|found| found.id))
     }
 
     fn schema(&self, id: u32) -> Result<Option<RegisteredSchema>, RegistryError> {

@@ -82,11 +82,6 @@ impl Registry for LocalRegistry {
         self.change(|contents| contents.register(subject, schema))
     }
 
-    fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError> {
-        let schema = parse(subject, schema)?;
-        Ok(self.read(|contents| contents.version(subject, &schema)))
-    }
-
     fn schema(&self, id: u32) -> Result<Option<RegisteredSchema>, RegistryError> {
         let json = self.read(|contents| contents.schema(id).map(Value::to_string));
         Ok(json.map(|json| RegisteredSchema { json, references: Vec::new() }))
@@ -207,8 +202,6 @@ mod tests {
             let list = [("a-test.Sample".to_owned(), one.as_str()), ("b-test.Sample".to_owned(), two.as_str())];
             assert_eq!(registry.register_all(&list).unwrap(), [1, 2]);
             assert_eq!(registry.register("c-test.Sample", &one).unwrap(), 1);
-            assert_eq!(registry.lookup("c-test.Sample", &two).unwrap(), None);
-            assert_eq!(registry.lookup("c-test.Sample", &one).unwrap(), Some(1));
         }
     }
 
@@ -220,7 +213,7 @@ mod tests {
         first.register("x", &schema(ID)).unwrap();
         first.register("x", &schema(&format!("{ID},{NOTE}"))).unwrap();
         let second = LocalRegistry::open(&path).unwrap();
-        assert_eq!(second.lookup("x", &schema(&format!("{ID},{NOTE}"))).unwrap(), Some(2));
+        assert_eq!(second.register("x", &schema(&format!("{ID},{NOTE}"))).unwrap(), 2);
         assert_eq!(second.register("y", &schema(NOTE)).unwrap(), 3);
         let stored = second.schema(1).unwrap().unwrap();
         assert_eq!(parse("x", &stored.json).unwrap(), parse("x", &schema(ID)).unwrap());
