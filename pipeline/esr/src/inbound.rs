@@ -2,7 +2,7 @@
 //! the ledger of files (D10-D12) and writes the confirmation (RTC) when every position partition has answered.
 
 mod ledger;
-mod lines;
+mod splitting;
 
 use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};

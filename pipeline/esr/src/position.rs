@@ -2,7 +2,7 @@
 //! post (R1-R7), and its applicant records (A1, A2). A position is the one owner of its pairs: what `post` sends
 //! carries the version of the subscription it answers, and answers to an older one are dropped.
 
-mod lines;
+mod merging;
 mod state;
 
 use tributary_flow::framed::unexpected;

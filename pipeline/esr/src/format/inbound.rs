@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Office;
 use super::columns::{InboundLayouts, PositionColumns};
 use super::layout::{ColumnKind, RecordType};
-pub use super::lines::{
+pub use super::parsed::{
     HeaderLine, Indicator, Note, Parsed, PersonLine, PositionLine, ReconciliationLine, Rejection, TrailerLine,
 };
 use super::read::{Fields, Line, decode};

@@ -8,8 +8,8 @@ pub mod inbound;
 #[cfg(test)]
 mod inbound_tests;
 pub mod layout;
-mod lines;
 pub mod maps;
+mod parsed;
 pub mod postcode;
 pub mod read;
 pub mod rows;
