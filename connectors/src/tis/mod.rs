@@ -15,7 +15,7 @@ use tributary_runtime::{Headers, LogError, Output, Producer, TimestampMillis, To
 use tributary_schemas::{AvroRecord, Codec, EncodeError};
 
 use known_lines::{Comparison, Seen};
-use snapshot::{Kind, KindReport, Snapshot, SnapshotError};
+use snapshot::{Kind, KindReport, SnapshotError, TisSnapshot};
 
 pub use known_lines::KnownLines;
 
@@ -167,7 +167,12 @@ impl Load<'_> {
     ///
     /// # Errors
     /// [`LoadError`]. What was published before the error stays published, and a second load continues from there.
-    pub fn run(&self, snapshot: &Snapshot, held: &Held, producer: &mut dyn Producer) -> Result<LoadReport, LoadError> {
+    pub fn run(
+        &self,
+        snapshot: &TisSnapshot,
+        held: &Held,
+        producer: &mut dyn Producer,
+    ) -> Result<LoadReport, LoadError> {
         let (sender, receiver) = sync_channel(PUBLICATIONS_AHEAD);
         std::thread::scope(|scope| {
             let publisher = scope.spawn(move || publish_all(&receiver, producer));
@@ -179,7 +184,7 @@ impl Load<'_> {
         })
     }
 
-    fn read(&self, snapshot: &Snapshot, held: &Held, sender: &SyncSender<Output>) -> Result<LoadReport, LoadError> {
+    fn read(&self, snapshot: &TisSnapshot, held: &Held, sender: &SyncSender<Output>) -> Result<LoadReport, LoadError> {
         // Only the complete snapshot shows how much it deletes, and it may then be refused as a whole. So nothing may
         // be published before that, except when nothing is held and so nothing can be deleted.
         let loaded = if held.is_empty() {
@@ -220,7 +225,7 @@ impl Load<'_> {
     }
 
     /// Reads all kinds, each on its own thread.
-    fn read_side_by_side(&self, snapshot: &Snapshot, held: &Held) -> Result<Vec<Loaded<'_>>, LoadError> {
+    fn read_side_by_side(&self, snapshot: &TisSnapshot, held: &Held) -> Result<Vec<Loaded<'_>>, LoadError> {
         std::thread::scope(|scope| {
             let readers = ORDER.map(|kind| scope.spawn(move || self.read_kind(kind, snapshot, held, None)));
             readers.into_iter().map(join).collect()
@@ -230,7 +235,7 @@ impl Load<'_> {
     fn read_kind(
         &self,
         kind: Kind,
-        snapshot: &Snapshot,
+        snapshot: &TisSnapshot,
         held: &Held,
         sender: Option<&SyncSender<Output>>,
     ) -> Result<Loaded<'_>, LoadError> {
@@ -307,7 +312,7 @@ impl<'a> Publications<'a> {
 
     fn load(
         &mut self,
-        snapshot: &Snapshot,
+        snapshot: &TisSnapshot,
         comparison: &Comparison<'_>,
         kind: Kind,
         seen: &mut Seen,

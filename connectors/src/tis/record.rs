@@ -10,7 +10,7 @@ use super::snapshot;
 pub(super) fn post(post: snapshot::Post) -> records::tis::Post {
     records::tis::Post {
         id: PostId(post.id),
-        dpn: post.national_post_number.into(),
+        dpn: post.dpn,
         status: match post.status {
             snapshot::PostStatus::Current => records::tis::PostStatus::Current,
             snapshot::PostStatus::Inactive => records::tis::PostStatus::Inactive,
@@ -27,7 +27,7 @@ pub(super) fn placement(placement: snapshot::Placement) -> records::tis::Placeme
         trainee_first_name: placement.trainee_first_name,
         trainee_last_name: placement.trainee_last_name,
         trainee_gmc_number: placement.trainee_gmc_number,
-        dpn: placement.national_post_number.into(),
+        dpn: placement.dpn,
         post_id: placement.post_id.map(PostId),
         date_from: Date(placement.date_from),
         date_to: placement.date_to.map(Date),

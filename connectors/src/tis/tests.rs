@@ -66,7 +66,7 @@ fn load_beside(folder: &Path, held: &Held, marked: bool, known: &KnownLines) -> 
         known,
     };
     let mut producer = Collected::default();
-    let report = load.run(&Snapshot::open(folder).unwrap(), held, &mut producer).unwrap();
+    let report = load.run(&TisSnapshot::open(folder).unwrap(), held, &mut producer).unwrap();
     (report, producer.0)
 }
 

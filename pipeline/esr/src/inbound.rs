@@ -13,11 +13,10 @@ use tributary_schemas::records::esr::{
 use tributary_schemas::records::tributary::{FileEvent, FileStatus, RecordCount, RejectedLine, Severity};
 
 use crate::context::Context;
-use crate::format::{Envelope, FileName, Line, Office, rtc};
+use crate::format::{Envelope, FileName, Line, LineKey, Office, rtc};
 use crate::outgoing::{OutgoingFile, RunTimes};
 use crate::topics;
 
-use ledger::LineKey;
 pub use ledger::{Counts, LedgerEntry, LedgerStatus};
 
 /// Rejected lines that an event names; the others are in the RTC and among the dead letters.

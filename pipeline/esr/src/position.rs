@@ -19,10 +19,9 @@ use tributary_schemas::types::tis::{PersonId, PlacementId};
 use crate::applicant::{self, PositionFacts};
 use crate::context::{Context, london_date};
 use crate::dpn::FoldedDpn;
-use crate::format::Office;
+use crate::format::{LineKey, Office};
 use crate::topics;
 
-use state::LineKey;
 pub use state::{Pair, PairKey, StoredPosition};
 
 /// The processor of one partition.

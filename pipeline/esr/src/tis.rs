@@ -95,12 +95,12 @@ pub struct TisPlacements {
 struct KnownPlacement {
     digest: u128,
     trainee_id: PersonId,
-    sent: Vec<Sent>,
+    sent: Vec<RememberedExport>,
 }
 
 /// An export that TIS remembers, with the trainee whom the placement had when it was first seen (D14).
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Sent {
+struct RememberedExport {
     position_id: PositionId,
     trainee_id: PersonId,
     file_name: String,
@@ -153,13 +153,13 @@ impl TisPlacements {
     }
 }
 
-fn remember_exports(sent: &mut Vec<Sent>, placement: &Placement) {
+fn remember_exports(sent: &mut Vec<RememberedExport>, placement: &Placement) {
     for event in &placement.esr_events {
         let exported = event.status.as_deref().is_some_and(|status| status.starts_with("EXPORTED"));
         if !exported || sent.iter().any(|sent| sent.position_id == event.position_id) {
             continue;
         }
-        sent.push(Sent {
+        sent.push(RememberedExport {
             position_id: event.position_id,
             trainee_id: placement.trainee_id,
             file_name: event.filename.clone().unwrap_or_default(),

@@ -6,7 +6,7 @@ mod memory_folder;
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use tributary_connectors::tis::snapshot::{Snapshot, SnapshotError};
+use tributary_connectors::tis::snapshot::{SnapshotError, TisSnapshot};
 
 use memory_folder::FOLDER;
 
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((&kind, content)) = bytes.split_first() else { return };
     let path = FOLDER.path().join(NAMES[usize::from(kind) % NAMES.len()]);
     fs::write(&path, content).expect("a file");
-    if let Ok(snapshot) = Snapshot::open(FOLDER.path()) {
+    if let Ok(snapshot) = TisSnapshot::open(FOLDER.path()) {
         let mut objects = 0;
         let reports = [
             snapshot.posts(|_| count(&mut objects)),

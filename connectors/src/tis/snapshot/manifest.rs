@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::lines::{Line, Lines};
+use super::line_reader::{Line, SnapshotLines};
 
 pub(super) const MANIFEST_FILE: &str = "manifest.json";
 
@@ -93,7 +93,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 fn count_of(path: &Path) -> io::Result<u64> {
-    let mut lines = Lines::open(path)?;
+    let mut lines = SnapshotLines::open(path)?;
     let mut count = 0;
     loop {
         match lines.next()? {

@@ -5,7 +5,7 @@
 //! whether a snapshot deletes too much. [`KindReport`] only says whether deletions may be derived (D2).
 
 mod field;
-mod lines;
+mod line_reader;
 mod manifest;
 mod object;
 
@@ -14,9 +14,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lines::{Line, Lines, MAX_LINE_BYTES};
+use line_reader::{Line, MAX_LINE_BYTES, SnapshotLines};
 use manifest::{MANIFEST_FILE, Manifest};
-use object::{Fault, Object};
+use object::{LineFault, Object};
 
 pub use field::Days;
 pub use object::{
@@ -95,7 +95,7 @@ impl KindReport {
         self.is_present && self.bad == 0
     }
 
-    fn add(&mut self, file: &str, line: u64, fault: Fault) {
+    fn add(&mut self, file: &str, line: u64, fault: LineFault) {
         self.bad += 1;
         if self.bad_lines.len() < LISTED_BAD_LINES {
             self.bad_lines.push(BadLine { file: file.to_owned(), line, field: fault.field, reason: fault.reason });
@@ -148,12 +148,12 @@ pub enum SnapshotError {
 
 /// A snapshot whose manifest, if it has one, agrees with its files.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct TisSnapshot {
     folder: PathBuf,
     files: Vec<(Kind, String)>,
 }
 
-impl Snapshot {
+impl TisSnapshot {
     /// Finds the files of `folder` and checks them against `manifest.json` if there is one.
     ///
     /// # Errors
@@ -208,10 +208,10 @@ impl Snapshot {
         self.load(Kind::People, |_| false, each)
     }
 
-    /// As [`Snapshot::posts`], but does not parse lines for which `is_unchanged` returns true. They count as loaded.
+    /// As [`TisSnapshot::posts`], but does not parse lines for which `is_unchanged` returns true. They count as loaded.
     ///
     /// # Errors
-    /// As [`Snapshot::posts`].
+    /// As [`TisSnapshot::posts`].
     pub fn changed_posts<E: From<SnapshotError>>(
         &self,
         is_unchanged: impl FnMut(&[u8]) -> bool,
@@ -220,11 +220,11 @@ impl Snapshot {
         self.load(Kind::Posts, is_unchanged, each)
     }
 
-    /// As [`Snapshot::placements`], but does not parse lines for which `is_unchanged` returns true. They count as
+    /// As [`TisSnapshot::placements`], but does not parse lines for which `is_unchanged` returns true. They count as
     /// loaded.
     ///
     /// # Errors
-    /// As [`Snapshot::placements`].
+    /// As [`TisSnapshot::placements`].
     pub fn changed_placements<E: From<SnapshotError>>(
         &self,
         is_unchanged: impl FnMut(&[u8]) -> bool,
@@ -233,10 +233,10 @@ impl Snapshot {
         self.load(Kind::Placements, is_unchanged, each)
     }
 
-    /// As [`Snapshot::people`], but does not parse lines for which `is_unchanged` returns true. They count as loaded.
+    /// As [`TisSnapshot::people`], but does not parse lines for which `is_unchanged` returns true. They count as loaded.
     ///
     /// # Errors
-    /// As [`Snapshot::people`].
+    /// As [`TisSnapshot::people`].
     pub fn changed_people<E: From<SnapshotError>>(
         &self,
         is_unchanged: impl FnMut(&[u8]) -> bool,
@@ -257,15 +257,15 @@ impl Snapshot {
         let path = self.folder.join(name);
         let io = |source| SnapshotError::Io { path: path.clone(), source };
         let mut report = KindReport { is_present: true, ..KindReport::default() };
-        let mut lines = Lines::open(&path).map_err(io)?;
+        let mut lines = SnapshotLines::open(&path).map_err(io)?;
         loop {
             let fault = match lines.next().map_err(io)? {
                 Line::End => return Ok(report),
                 Line::Broken(reason) => {
-                    report.add(name, lines.number(), Fault { field: None, reason });
+                    report.add(name, lines.number(), LineFault { field: None, reason });
                     return Ok(report);
                 }
-                Line::TooLong => Fault { field: None, reason: format!("is longer than {MAX_LINE_BYTES} bytes") },
+                Line::TooLong => LineFault { field: None, reason: format!("is longer than {MAX_LINE_BYTES} bytes") },
                 Line::Text(text) if is_unchanged(text) => {
                     report.loaded += 1;
                     continue;

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::{Map, Value};
+use tributary_schemas::types::tis::Dpn;
 
 use super::field::{Days, date, decimal, id, text, wrong};
 
@@ -12,7 +13,7 @@ pub struct Post {
     /// TIS id.
     pub id: i64,
     /// The deanery post number.
-    pub national_post_number: String,
+    pub dpn: Dpn,
     /// Status.
     pub status: PostStatus,
     /// The local office that owns it.
@@ -44,7 +45,7 @@ pub struct Placement {
     /// GMC number in the placement.
     pub trainee_gmc_number: Option<String>,
     /// Number of the post.
-    pub national_post_number: String,
+    pub dpn: Dpn,
     /// TIS id of the post.
     pub post_id: Option<i64>,
     /// First day.
@@ -212,7 +213,7 @@ pub struct GdcDetails {
 
 /// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct LineFault {
     /// The faulty field, with dots between nested names. `None` if the whole line is faulty.
     pub(super) field: Option<String>,
     /// What is wrong.
@@ -222,7 +223,7 @@ pub(super) struct Fault {
 /// An object that one line of a snapshot file holds.
 pub(super) trait Object: Sized {
     /// Reads one line.
-    fn from_line(line: &[u8]) -> Result<Self, Fault>;
+    fn from_line(line: &[u8]) -> Result<Self, LineFault>;
 }
 
 #[derive(Deserialize)]
@@ -230,8 +231,8 @@ pub(super) trait Object: Sized {
 struct PostLine {
     #[serde(default, deserialize_with = "id")]
     id: Option<i64>,
-    #[serde(default, deserialize_with = "text")]
-    national_post_number: Option<String>,
+    #[serde(default, rename = "nationalPostNumber", deserialize_with = "text")]
+    dpn: Option<String>,
     #[serde(default, deserialize_with = "post_status")]
     status: Option<PostStatus>,
     #[serde(default, deserialize_with = "text")]
@@ -239,11 +240,11 @@ struct PostLine {
 }
 
 impl Object for Post {
-    fn from_line(line: &[u8]) -> Result<Self, Fault> {
+    fn from_line(line: &[u8]) -> Result<Self, LineFault> {
         let line: PostLine = parse(line)?;
         Ok(Self {
             id: required("id", line.id)?,
-            national_post_number: required("nationalPostNumber", line.national_post_number)?,
+            dpn: required("nationalPostNumber", line.dpn)?.into(),
             status: required("status", line.status)?,
             owner: line.owner,
         })
@@ -263,8 +264,8 @@ struct PlacementLine {
     trainee_last_name: Option<String>,
     #[serde(default, deserialize_with = "text")]
     trainee_gmc_number: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    national_post_number: Option<String>,
+    #[serde(default, rename = "nationalPostNumber", deserialize_with = "text")]
+    dpn: Option<String>,
     #[serde(default, deserialize_with = "id")]
     post_id: Option<i64>,
     #[serde(default, deserialize_with = "date")]
@@ -299,7 +300,7 @@ struct EsrEventLine {
 }
 
 impl Object for Placement {
-    fn from_line(line: &[u8]) -> Result<Self, Fault> {
+    fn from_line(line: &[u8]) -> Result<Self, LineFault> {
         let line: PlacementLine = parse(line)?;
         Ok(Self {
             id: required("id", line.id)?,
@@ -307,7 +308,7 @@ impl Object for Placement {
             trainee_first_name: line.trainee_first_name,
             trainee_last_name: line.trainee_last_name,
             trainee_gmc_number: line.trainee_gmc_number,
-            national_post_number: required("nationalPostNumber", line.national_post_number)?,
+            dpn: required("nationalPostNumber", line.dpn)?.into(),
             post_id: line.post_id,
             date_from: required("dateFrom", line.date_from)?,
             date_to: line.date_to,
@@ -343,7 +344,7 @@ struct PersonLine {
 }
 
 impl Object for Person {
-    fn from_line(line: &[u8]) -> Result<Self, Fault> {
+    fn from_line(line: &[u8]) -> Result<Self, LineFault> {
         let line: PersonLine = parse(line)?;
         Ok(Self {
             id: required("id", line.id)?,
@@ -376,43 +377,43 @@ fn symbol<'de, D: Deserializer<'de>, T: Copy>(
     found.map(|(_, value)| Some(*value)).ok_or_else(|| wrong(&name, expected))
 }
 
-fn required<T>(field: &str, value: Option<T>) -> Result<T, Fault> {
-    value.ok_or_else(|| Fault { field: Some(field.to_owned()), reason: "is missing or blank".to_owned() })
+fn required<T>(field: &str, value: Option<T>) -> Result<T, LineFault> {
+    value.ok_or_else(|| LineFault { field: Some(field.to_owned()), reason: "is missing or blank".to_owned() })
 }
 
-fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, Fault> {
+fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, LineFault> {
     if line.first() == Some(&b'[') {
         // The parser would assign the values of an array to the fields in their order.
-        return Err(Fault { field: None, reason: "is not a JSON object".to_owned() });
+        return Err(LineFault { field: None, reason: "is not a JSON object".to_owned() });
     }
     serde_json::from_slice(line).map_err(|error| explain::<T>(line, &error))
 }
 
 /// Finds the faulty field. The parser reports a column but no field name, so each field of a bad line is parsed alone.
-fn explain<T: DeserializeOwned>(line: &[u8], error: &serde_json::Error) -> Fault {
+fn explain<T: DeserializeOwned>(line: &[u8], error: &serde_json::Error) -> LineFault {
     if std::str::from_utf8(line).is_err() {
-        return Fault { field: None, reason: "is not UTF-8".to_owned() };
+        return LineFault { field: None, reason: "is not UTF-8".to_owned() };
     }
     let Ok(value) = serde_json::from_slice::<Value>(line) else {
-        return Fault { field: None, reason: format!("is not JSON: {error}") };
+        return LineFault { field: None, reason: format!("is not JSON: {error}") };
     };
     let Value::Object(fields) = value else {
-        return Fault { field: None, reason: "is not a JSON object".to_owned() };
+        return LineFault { field: None, reason: "is not a JSON object".to_owned() };
     };
-    culprit::<T>(&fields).unwrap_or_else(|| Fault { field: None, reason: bare(error) })
+    culprit::<T>(&fields).unwrap_or_else(|| LineFault { field: None, reason: bare(error) })
 }
 
-fn culprit<T: DeserializeOwned>(fields: &Map<String, Value>) -> Option<Fault> {
+fn culprit<T: DeserializeOwned>(fields: &Map<String, Value>) -> Option<LineFault> {
     for (name, value) in fields {
         let Err(error) = alone::<T>(name, value.clone()) else { continue };
         let nested = value.as_object().and_then(|inner| {
             inner.iter().find_map(|(inner_name, inner_value)| {
                 let inner_alone = Map::from_iter([(inner_name.clone(), inner_value.clone())]);
                 let error = alone::<T>(name, Value::Object(inner_alone)).err()?;
-                Some(Fault { field: Some(format!("{name}.{inner_name}")), reason: bare(&error) })
+                Some(LineFault { field: Some(format!("{name}.{inner_name}")), reason: bare(&error) })
             })
         });
-        return Some(nested.unwrap_or_else(|| Fault { field: Some(name.clone()), reason: bare(&error) }));
+        return Some(nested.unwrap_or_else(|| LineFault { field: Some(name.clone()), reason: bare(&error) }));
     }
     None
 }

@@ -23,7 +23,7 @@ fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 
 fn load_posts(folder: &Path) -> Result<(Vec<i64>, KindReport), SnapshotError> {
     let mut ids = Vec::new();
-    let report = Snapshot::open(folder)?.posts(|post| {
+    let report = TisSnapshot::open(folder)?.posts(|post| {
         ids.push(post.id);
         Ok::<_, SnapshotError>(())
     })?;
@@ -55,7 +55,7 @@ fn d2_bad_lines_are_reported_the_rest_loads_and_nothing_is_deleted() {
 fn d2_a_complete_file_allows_deletions_and_an_absent_one_does_not() {
     let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes())]);
     assert!(load_posts(folder.path()).unwrap().1.allows_deletions());
-    let people = Snapshot::open(folder.path()).unwrap().people(|_| Ok::<_, SnapshotError>(())).unwrap();
+    let people = TisSnapshot::open(folder.path()).unwrap().people(|_| Ok::<_, SnapshotError>(())).unwrap();
     assert_eq!((people.is_present, people.allows_deletions()), (false, false));
     let empty = folder_with(&[("posts.jsonl", b"")]);
     assert!(load_posts(empty.path()).unwrap().1.allows_deletions());
@@ -104,7 +104,7 @@ fn d2_a_cut_compressed_file_is_a_bad_line_and_deletes_nothing() {
 #[test]
 fn a_plain_and_a_compressed_file_of_one_kind_are_refused() {
     let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("posts.jsonl.gz", &gzip(POSTS.as_bytes()))]);
-    assert!(matches!(Snapshot::open(folder.path()), Err(SnapshotError::Ambiguous { .. })));
+    assert!(matches!(TisSnapshot::open(folder.path()), Err(SnapshotError::Ambiguous { .. })));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_manifest_that_differs_means_incomplete() {
     ];
     for manifest in manifests {
         let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("manifest.json", manifest.as_bytes())]);
-        let error = Snapshot::open(folder.path()).unwrap_err();
+        let error = TisSnapshot::open(folder.path()).unwrap_err();
         assert!(matches!(error, SnapshotError::Incomplete { .. }), "{manifest}: {error}");
     }
 }
@@ -134,13 +134,13 @@ fn a_manifest_that_differs_means_incomplete() {
 #[test]
 fn a_manifest_that_cannot_be_read_is_said_to_be_so() {
     let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("manifest.json", b"{\"files\"")]);
-    let error = Snapshot::open(folder.path()).unwrap_err();
+    let error = TisSnapshot::open(folder.path()).unwrap_err();
     assert!(matches!(error, SnapshotError::Manifest { .. }), "{error}");
 }
 
 #[test]
 fn a_missing_folder_is_named() {
-    let error = Snapshot::open(Path::new("no-such-folder")).unwrap_err();
+    let error = TisSnapshot::open(Path::new("no-such-folder")).unwrap_err();
     assert!(error.to_string().contains("no-such-folder"), "{error}");
 }
 

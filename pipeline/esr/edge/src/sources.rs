@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use tributary_connectors::files::{FileEntry, FileStore, Folder};
-use tributary_connectors::tis::snapshot::{Snapshot, SnapshotError};
+use tributary_connectors::tis::snapshot::{SnapshotError, TisSnapshot};
 use tributary_connectors::tis::{Deletions, Held, KnownLines, Load, LoadError, LoadReport, Topics};
 use tributary_esr::baseline::BASELINE_HEADER;
 use tributary_esr::configuration::{After, SnapshotContent};
@@ -133,7 +133,7 @@ impl Sources {
         now: TimestampMillis,
         exchange: &Exchange,
     ) -> Result<LoadReport, SnapshotFailure> {
-        let snapshot = Snapshot::open(&self.snapshot_folder)?;
+        let snapshot = TisSnapshot::open(&self.snapshot_folder)?;
         if snapshot.is_empty() {
             return Ok(LoadReport::default());
         }
@@ -214,7 +214,7 @@ impl Sources {
 }
 
 /// Which objects a snapshot deletes, and when that is refused (D2).
-fn deletions(settings: &configuration::Snapshot) -> Deletions {
+fn deletions(settings: &configuration::SnapshotSettings) -> Deletions {
     Deletions {
         from_full_snapshots: settings.content == SnapshotContent::Full,
         refuse_percent: settings.refuse_deletions_percent,

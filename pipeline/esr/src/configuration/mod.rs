@@ -29,17 +29,17 @@ pub struct EsrConfiguration {
     /// File with additions to the value maps; empty for none.
     pub value_maps: String,
     /// Which placements become applicants, and when.
-    pub applicants: Applicants,
+    pub applicants: ApplicantSettings,
     /// Notifications.
-    pub notifications: Notifications,
+    pub notifications: NotificationSettings,
     /// Taking files in.
-    pub inbound: Inbound,
+    pub inbound: InboundSettings,
     /// Snapshots of TIS.
-    pub snapshot: Snapshot,
+    pub snapshot: SnapshotSettings,
     /// Files for ESR.
-    pub outbound: Outbound,
+    pub outbound: OutboundSettings,
     /// Daily runs.
-    pub schedule: Schedule,
+    pub schedule: ScheduleSettings,
     /// The local offices by code.
     #[serde(rename = "office")]
     pub offices: BTreeMap<Office, OfficeEntry>,
@@ -67,7 +67,7 @@ impl From<FormatVersion> for u32 {
 /// Which placements become applicants, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Applicants {
+pub struct ApplicantSettings {
     /// The placement types that count (A8).
     #[serde(deserialize_with = "entry::non_empty_texts")]
     pub placement_types: Vec<String>,
@@ -84,7 +84,7 @@ pub struct Applicants {
     pub missed_window: MissedWindow,
 }
 
-impl Applicants {
+impl ApplicantSettings {
     /// Whether placements of that type count (A8), without regard to case.
     pub fn counts(&self, placement_type: &str) -> bool {
         let placement_type = placement_type.trim();
@@ -105,7 +105,7 @@ pub enum MissedWindow {
 /// Notifications.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Notifications {
+pub struct NotificationSettings {
     /// Field 23 of a type 2.
     pub withdrawal_reason: String,
 }
@@ -113,7 +113,7 @@ pub struct Notifications {
 /// Taking files in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Inbound {
+pub struct InboundSettings {
     /// Longest line in bytes (D4).
     #[serde(deserialize_with = "entry::line_limit")]
     pub line_limit: usize,
@@ -148,7 +148,7 @@ pub enum SuspectPolicy {
 /// Snapshots of TIS (D2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Snapshot {
+pub struct SnapshotSettings {
     /// Whether what a snapshot does not name is deleted.
     pub content: SnapshotContent,
     /// More deletions than this share of a kind (in percent) are refused, if they are also more than the count.
@@ -171,7 +171,7 @@ pub enum SnapshotContent {
 /// Files for ESR.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Outbound {
+pub struct OutboundSettings {
     /// How lines end.
     pub line_end: LineEnd,
     /// How text outside ASCII is written.
@@ -210,14 +210,14 @@ impl FirstNumbers {
 /// Daily runs, London time (10.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Schedule {
+pub struct ScheduleSettings {
     /// When applicants are exported.
     pub applicants: RunTime,
     /// When notifications are exported.
     pub notifications: RunTime,
 }
 
-impl Schedule {
+impl ScheduleSettings {
     /// The time zone of all times.
     pub const TIME_ZONE: &'static str = "Europe/London";
 }

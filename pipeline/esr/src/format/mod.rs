@@ -8,6 +8,7 @@ pub mod inbound;
 #[cfg(test)]
 mod inbound_tests;
 pub mod layout;
+mod line_key;
 pub mod maps;
 mod parsed;
 pub mod postcode;
@@ -23,6 +24,7 @@ pub use columns::InboundLayouts;
 pub use envelope::{Envelope, Suspect};
 pub use inbound::{Indicator, LineParser, Note, Parsed, PositionLine, ReconciliationLine, Rejection, parse_line};
 pub use layout::{Layouts, RecordType};
+pub(crate) use line_key::LineKey;
 pub use maps::{Mapped, ValueMaps};
 pub use postcode::{Postcode, postcode};
 pub use read::{Line, LineReader};

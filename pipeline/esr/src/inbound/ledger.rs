@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use tributary_schemas::records::esr::FileArrived;
 
-use crate::format::FileName;
-
 /// A file that was taken in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
@@ -27,13 +25,6 @@ pub struct LedgerEntry {
     pub(super) answered: BTreeSet<i32>,
     pub(super) unnamed: i64,
     pub(super) unnamed_examples: Vec<i64>,
-}
-
-/// A line of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct LineKey {
-    pub(super) file: FileName,
-    pub(super) line: i32,
 }
 
 /// How far a file is.

@@ -6,10 +6,10 @@ use tributary_schemas::records::tributary::Severity;
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::Dpn;
 
-use super::state::{Description, LineKey};
+use super::state::Description;
 use super::{PositionStage, StoredPosition};
 use crate::dpn::FoldedDpn;
-use crate::format::{FileKind, FileName, Office};
+use crate::format::{FileKind, FileName, LineKey, Office};
 use crate::topics;
 
 /// Positions named as examples in the report of D8.

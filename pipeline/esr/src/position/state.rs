@@ -78,13 +78,6 @@ impl PairKey {
     }
 }
 
-/// A line of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct LineKey {
-    pub(super) file: FileName,
-    pub(super) line: i32,
-}
-
 /// An applicant record of a position.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {

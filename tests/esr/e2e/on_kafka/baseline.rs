@@ -10,7 +10,7 @@ use crate::world::{
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 use tributary_connectors::kafka::{KafkaConfiguration, KafkaProducer};
-use tributary_connectors::tis::snapshot::Snapshot;
+use tributary_connectors::tis::snapshot::TisSnapshot;
 use tributary_connectors::tis::{Deletions, Held, KnownLines, Load, Topics};
 use tributary_esr::flow::DECLARATION;
 use tributary_esr::topics;
@@ -40,7 +40,7 @@ fn write_as_another_program(world: &World, services: &Services, namespace: &str)
     };
     let cluster = KafkaConfiguration::new(&services.kafka, namespace, "another");
     let mut producer = KafkaProducer::open(&cluster, "another", "program").unwrap();
-    load.run(&Snapshot::open(&world.path("tis")).unwrap(), &Held::default(), &mut producer).unwrap();
+    load.run(&TisSnapshot::open(&world.path("tis")).unwrap(), &Held::default(), &mut producer).unwrap();
 }
 
 #[test]

@@ -13,7 +13,7 @@ const BUFFER_BYTES: usize = 1 << 17;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads lines one by one into one buffer.
-pub(super) struct Lines {
+pub(super) struct SnapshotLines {
     input: Box<dyn BufRead>,
     number: u64,
     line: Vec<u8>,
@@ -31,7 +31,7 @@ pub(super) enum Line<'a> {
     End,
 }
 
-impl Lines {
+impl SnapshotLines {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
         let input: Box<dyn BufRead> = if path.extension().is_some_and(|extension| extension == "gz") {
@@ -42,7 +42,7 @@ impl Lines {
         Ok(Self { input, number: 0, line: Vec::new() })
     }
 
-    /// The number of the line that [`Lines::next`] returned last, from 1.
+    /// The number of the line that [`SnapshotLines::next`] returned last, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
     }

@@ -1,0 +1,13 @@
+//! The key of what is kept about a line of a file.
+
+use serde::{Deserialize, Serialize};
+
+use super::FileName;
+
+/// A line of a file. Sorted by file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct LineKey {
+    pub(crate) file: FileName,
+    /// From 1.
+    pub(crate) line: i32,
+}
