@@ -101,8 +101,8 @@ impl PositionStage {
         self.context.send(output, &topics::POST, dpn.as_bytes(), &subscription);
     }
 
-    /// The post stage must know at a DPN that the position takes what was exported before (D34); because this comes before the
-    /// subscription, it is told from an export under that DPN.
+    /// Reports earlier exports at a DPN that the position takes (D34). They come before the subscription, so the post
+    /// stage can distinguish them from exports under that DPN.
     fn tell_exports(&self, id: PositionId, dpn: &FoldedDpn, output: &mut Output) {
         for (key, pair) in self.pairs_of(id) {
             if let Some((date_from, date_to)) = pair.exported {

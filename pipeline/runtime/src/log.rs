@@ -45,8 +45,8 @@ pub trait Log: Send {
     fn send(&mut self, output: &Output) -> Result<(), LogError>;
 
     /// Begins to commit the records sent so far, those of `output`, which is empty afterwards, and the input offsets:
-    /// the next offset to read of each partition. Until [`Log::poll_commit`] or [`Log::await_commit`] reports the end, records may be polled, but
-    /// nothing may be sent, committed, aborted or released.
+    /// the next offset to read of each partition. Until [`Log::poll_commit`] or [`Log::await_commit`] reports the end,
+    /// records may be polled, but nothing may be sent, committed, aborted or released.
     ///
     /// # Errors
     /// As [`Log::await_commit`], when the end is known at once.

@@ -233,7 +233,8 @@ impl TisSnapshot {
         self.load(Kind::Placements, is_unchanged, each)
     }
 
-    /// As [`TisSnapshot::people`], but does not parse lines for which `is_unchanged` returns true. They count as loaded.
+    /// As [`TisSnapshot::people`], but does not parse lines for which `is_unchanged` returns true. They count as
+    /// loaded.
     ///
     /// # Errors
     /// As [`TisSnapshot::people`].

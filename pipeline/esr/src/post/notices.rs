@@ -1,5 +1,5 @@
-//! What one office is told about one DPN at a notification run (section 6, D30-D40): a comparison of the facts now
-//! with what the last run took note of.
+//! What is reported to one office about one DPN at a notification run (section 6, D30-D40): a comparison of the facts
+//! now with what the last run took note of.
 
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Notification, NotificationCut, PlacementAtPost};

@@ -38,7 +38,7 @@ pub(super) struct PlacementAtDpn {
     pub(super) key: PlacementKey,
 }
 
-/// An office that was told of a DPN.
+/// An office to which a DPN was reported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct OfficeKey {
     pub(super) dpn: FoldedDpn,
@@ -214,7 +214,7 @@ pub(super) fn belongs(placement: &PlacementAtPost, preferred: Option<PostId>) ->
     }
 }
 
-/// What was told to an office about a DPN.
+/// What was reported to an office about a DPN.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OfficeState {
     /// Posts for which a type 5 was sent.
