@@ -1,4 +1,4 @@
-//! Applicant records: how a placement, its person and a position become the columns of an APP row (5.3, 5.4).
+//! Applicant records: the columns of an APP row, built from a placement, its person and a position (5.3, 5.4).
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ pub(crate) struct PositionFacts<'a> {
     pub(crate) position_number: &'a str,
 }
 
-/// Identity of an applicant record within an office (D27). Its text form is the key on the exports topic.
+/// Identity of an applicant record within an office (D27). Its text form is the key on the topic of exports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ApplicantKey {
     /// The office.
@@ -38,7 +38,7 @@ pub struct ApplicantKey {
 }
 
 impl ApplicantKey {
-    /// What sorts before every key of an office.
+    /// The lowest key of an office.
     pub(crate) fn first_of(office: Office) -> Self {
         let (placement, position, trainee) = (PlacementId(i64::MIN), PositionId(i64::MIN), PersonId(i64::MIN));
         Self { office, placement, position, trainee }
@@ -54,7 +54,7 @@ impl fmt::Display for ApplicantKey {
 
 const KEY_WORD: &str = "applicant";
 
-/// A text that is not the key of an applicant record.
+/// The text is not the key of an applicant record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not the key of an applicant record, <office>/applicant/<placement>/<position>/<trainee>")]
 pub struct ApplicantKeyError(pub String);
@@ -79,7 +79,7 @@ impl FromStr for ApplicantKey {
 /// Builds the record of a placement for a position.
 ///
 /// # Errors
-/// Says why the person's bytes cannot be read.
+/// If the person's bytes cannot be read.
 pub(crate) fn build(
     placement: &PositionPlacement,
     position: PositionFacts<'_>,
@@ -142,7 +142,7 @@ fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().trim().to_owned()
 }
 
-/// Looks values up and remembers what had to be left blank.
+/// Looks values up and collects a warning for each value that it leaves blank.
 struct Mapper<'a> {
     value_maps: &'a ValueMaps,
     warnings: Vec<String>,

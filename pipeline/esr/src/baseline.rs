@@ -1,8 +1,8 @@
-//! The baseline: what TIS held when the exchange was first started (D1).
+//! The baseline: what TIS held at the first start of the exchange (D1).
 //!
-//! Where others write the topics of TIS, the first process of a namespace notes the time and where those topics end.
-//! What stands before that belongs to the baseline, whichever process reads it and when. A snapshot that is loaded into
-//! empty topics belongs to it too: its records carry a header.
+//! If other programs write the topics of TIS, the first process of a namespace records the time and the ends of those
+//! topics. Every record before these ends belongs to the baseline, no matter which process reads it and when.
+//! A snapshot that is loaded into empty topics belongs to the baseline too: its records carry a header.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,16 @@ use tributary_runtime::{Record, TimestampMillis, TopicPartition};
 /// Header of records that belong to the baseline.
 pub const BASELINE_HEADER: &str = "baseline";
 
-/// Where the baseline ends in each partition of the topics of TIS. Empty where nobody else writes them.
+/// Where the baseline ends in each partition of the topics of TIS. Empty if no other program writes these topics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Baseline {
-    /// The first offset that does not belong to it; partitions that were empty are left out.
+    /// The first offset after the baseline. Partitions that were empty have no entry.
     ends: HashMap<TopicPartition, i64>,
     time: TimestampMillis,
 }
 
 impl Baseline {
-    /// The baseline that ends at these offsets, and counts from `time`, however old its records are.
+    /// The baseline that ends at these offsets. It counts from `time`, even if its records are older.
     pub fn new(mut ends: HashMap<TopicPartition, i64>, time: TimestampMillis) -> Self {
         ends.retain(|_, end| *end > 0);
         Self { ends, time }
@@ -31,12 +31,12 @@ impl Baseline {
         self.time
     }
 
-    /// Whether a record stood in its topic at the first start.
+    /// Whether a record was in its topic at the first start.
     pub fn precedes(&self, record: &Record<'_>) -> bool {
         self.ends.get(&record.origin).is_some_and(|end| record.offset < *end)
     }
 
-    /// Whether a record belongs to the baseline: by where it stands, or by its header.
+    /// Whether a record belongs to the baseline, by its offset or by its header.
     pub fn holds(&self, record: &Record<'_>) -> bool {
         self.precedes(record) || record.headers.get(BASELINE_HEADER).is_some()
     }

@@ -1,4 +1,4 @@
-//! What all stages of the flow are given: the codec and the settings.
+//! What all stages of the flow receive: the codec and the settings.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use crate::topics;
 /// Codec and settings, shared by all tasks.
 #[derive(Clone)]
 pub struct Context {
-    /// Writes and reads registry-framed records.
+    /// Writes and reads records with the frame of the schema registry.
     pub codec: Codec,
     /// The settings of the flow.
     pub settings: Arc<EsrSettings>,
-    /// Offices that this flow serves, in the order in which they take file numbers (D50).
+    /// The served offices, in the order in which they take file numbers (D50).
     pub offices: Arc<[Office]>,
-    /// What belongs to the baseline (D1).
+    /// The baseline (D1).
     pub baseline: Arc<Baseline>,
     pub(crate) inbound_layouts: Arc<InboundLayouts>,
     pub(crate) templates: Arc<Templates>,
 }
 
 impl Context {
-    /// A context for the served offices.
+    /// Creates a context for the served offices, without a baseline.
     pub fn new(codec: Codec, settings: Arc<EsrSettings>, offices: Vec<Office>) -> Self {
         Self {
             codec,
@@ -41,13 +41,13 @@ impl Context {
         }
     }
 
-    /// The same with a baseline that others have written.
+    /// Replaces the baseline.
     #[must_use]
     pub fn with_baseline(self, baseline: Arc<Baseline>) -> Self {
         Self { baseline, ..self }
     }
 
-    /// Opens the value of a record.
+    /// Opens the frame of a record's value.
     pub(crate) fn open<'a>(&self, record: &Record<'a>) -> Result<Framed<'a>, ProcessError> {
         framed::open(&self.codec, record)
     }
@@ -74,8 +74,8 @@ impl Context {
         output.tombstone_to(&topics::EXPORTS, partition, key.to_string().as_bytes());
     }
 
-    /// Exports are partitioned by office, whatever other offices there are: an office keeps its partition when the
-    /// configuration changes.
+    /// The partition depends on the office alone. An office therefore keeps its partition when other offices are added
+    /// or removed.
     fn office_partition(output: &Output, office: Office) -> i32 {
         partition_for_key(office.as_str().as_bytes(), output.partition_count(&topics::EXPORTS))
     }
@@ -86,7 +86,7 @@ impl Context {
         self.send(output, &topics::EVENT, subject.as_bytes(), &alert);
     }
 
-    /// Tells what became of a file.
+    /// Sends an event about a file.
     pub(crate) fn file_event(&self, output: &mut Output, event: &FileEvent) {
         self.send(output, &topics::EVENT, event.file_name.as_bytes(), event);
     }
@@ -96,7 +96,7 @@ impl Context {
         self.settings.configuration.applicants.counts(placement_type)
     }
 
-    /// First and last + 1 day of the window, as days after today (A5, A6).
+    /// The window in days after today: its first day, and the first day after it (A5, A6).
     pub(crate) fn window(&self) -> std::ops::Range<i32> {
         let applicants = &self.settings.configuration.applicants;
         applicants.min_days as i32..applicants.max_weeks as i32 * 7
@@ -114,8 +114,8 @@ pub fn london_date(timestamp_millis: i64) -> Result<Date, ProcessError> {
 /// The London time of an instant.
 ///
 /// # Errors
-/// A dead letter for an instant outside the years -9999 to 9999. A stop when the rules of London time are missing: with
-/// others, records would fall on other dates.
+/// A dead letter for an instant outside the years -9999 to 9999. A stop if the rules of London time are missing: with
+/// other rules, records would fall on other dates.
 pub fn london_time(timestamp_millis: i64) -> Result<jiff::civil::DateTime, ProcessError> {
     let instant = jiff::Timestamp::from_millisecond(timestamp_millis).map_err(|_| {
         let text = format!("{timestamp_millis} ms since 1970 is not a time of the calendar: correct it at its source");
@@ -132,7 +132,7 @@ fn london() -> Result<&'static jiff::tz::TimeZone, ProcessError> {
     })
 }
 
-/// A digest by which two contents are told apart.
+/// A digest that distinguishes two contents.
 pub(crate) fn digest(bytes: &[u8]) -> u128 {
     use sha2::Digest;
     let hash = sha2::Sha256::digest(bytes);

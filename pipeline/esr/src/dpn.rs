@@ -7,22 +7,22 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tributary_schemas::types::tis::Dpn;
 
-/// A DPN without the blanks around it, ASCII letters in upper case: the key on the topic of posts. Empty means none.
+/// A DPN without outer blanks, with its ASCII letters in upper case: the key on the topic of posts. Empty means none.
 ///
 /// Clones share the text, because each entry of the post stage holds its DPN in its key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FoldedDpn(Arc<str>);
 
-/// A text that is not a folded DPN.
+/// The text is not a folded DPN.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a folded DPN: there are blanks around it, or letters in lower case")]
 pub struct FoldedDpnError(pub String);
 
 impl FoldedDpn {
-    /// The folded form of a DPN as it was written.
+    /// Folds a DPN.
     pub fn of(dpn: &Dpn) -> Self {
         let mut text: Arc<str> = Arc::from(dpn.as_str().trim());
-        // Nothing else holds the text yet.
+        // This is the only clone, so `get_mut` succeeds.
         if let Some(text) = Arc::get_mut(&mut text) {
             text.make_ascii_uppercase();
         }
@@ -39,7 +39,7 @@ impl FoldedDpn {
         self.0.as_bytes()
     }
 
-    /// Whether there is none.
+    /// Whether the DPN is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

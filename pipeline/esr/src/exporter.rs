@@ -96,7 +96,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context, partition: i32) -> Self {
         Self {
             context,

@@ -1,4 +1,4 @@
-//! The flow: what it declares, and the processors of its stages.
+//! The declaration of the flow, and the processors of its stages.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ const MAIN: Group = Group {
     ],
 };
 
-/// The writer waits for the outside, so it has a group and a worker of its own.
+/// The writer waits for the file system, so it has a group and a worker of its own.
 const WRITER: Group = Group {
     name: "esr-writer",
     workers: Workers::Fixed(1),
@@ -80,15 +80,15 @@ pub struct Processors {
 }
 
 impl Processors {
-    /// Stages with these settings, whose files go to `sink`.
+    /// Creates stages with these settings. Their files go to `sink`.
     pub fn new(context: Context, sink: Arc<dyn FileSink>) -> Self {
         Self { context, sink }
     }
 
-    /// The processor of a declared stage and a partition, without state yet.
+    /// Creates the processor of a declared stage and a partition, with empty state.
     ///
     /// # Panics
-    /// For a stage that [`DECLARATION`] does not name.
+    /// If [`DECLARATION`] does not name the stage.
     pub fn processor(&self, stage: &str, partition: i32) -> Box<dyn Processor> {
         let context = self.context.clone();
         match stage {
@@ -110,7 +110,7 @@ impl Processors {
     fn writer(&self) -> Writer {
         let settings = WriterSettings {
             line_end: self.context.templates.line_end.as_str(),
-            // Header and trailer.
+            // The header and the trailer.
             frame_lines: 2,
             events: &topics::EVENT,
             acknowledgements: &topics::EXPORTS,
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::harness;
 
-    /// An outbox that takes everything.
+    /// An outbox that discards every file.
     struct Nowhere;
 
     impl FileSink for Nowhere {

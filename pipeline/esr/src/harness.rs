@@ -10,7 +10,7 @@ use crate::configuration::EsrSettings;
 use crate::context::Context;
 use crate::format::Office;
 
-/// The instant at which all records are made, unless a test says otherwise: 2026-11-20, 14:30.
+/// The timestamp of all records, unless a test sets another one.
 pub(crate) const NOW: &str = "2026-11-20T14:30:00Z";
 
 pub(crate) fn millis(instant: &str) -> i64 {
@@ -35,7 +35,7 @@ pub(crate) fn context() -> Context {
     Context::new(codec, settings, vec![office("EOE"), office("LDN")])
 }
 
-/// Drives the processor that `make` makes.
+/// The harness of the processor that `make` creates.
 pub(crate) fn stage<P: Processor>(make: impl FnOnce(Context) -> P) -> Harness<P> {
     let context = context();
     Harness::new(context.codec.clone(), make(context), millis(NOW))

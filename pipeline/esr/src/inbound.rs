@@ -34,7 +34,7 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
         Self {
             context,

@@ -1,8 +1,8 @@
-//! The exchange between TIS and ESR: each stage of the flow is one file of its name, a pure function of state and
-//! record.
+//! The exchange between TIS and ESR. Each stage of the flow is a pure function of its state and one record, in the file
+//! of its name.
 //!
-//! Nothing here does I/O; files, folders, logs and clocks belong to the connectors. Rules are cited by the numbers of
-//! the domain: R1-R12 reconciliation, A1-A14 applicants, T1a-T1h notifications, D1-D54 decisions.
+//! This crate does no I/O: files, folders, logs and clocks belong to the connectors. Rules are cited by their numbers:
+//! R1-R12 reconciliation, A1-A14 applicants, T1a-T1h notifications, D1-D54 decisions.
 
 mod applicant;
 pub mod baseline;

@@ -34,7 +34,7 @@ pub struct PositionStage {
 }
 
 impl PositionStage {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context, partition: i32) -> Self {
         Self { context, partition, stored: Store::new(), pairs: Store::new(), verdicts: Store::new() }
     }

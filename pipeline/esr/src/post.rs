@@ -48,7 +48,7 @@ pub struct PostStage {
 }
 
 impl PostStage {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context, partition: i32) -> Self {
         Self {
             context,

@@ -29,7 +29,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
         Self { context, events: Store::new(), next: Store::new() }
     }

@@ -42,7 +42,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
         Self { context, state: Store::new() }
     }

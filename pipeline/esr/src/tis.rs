@@ -33,7 +33,7 @@ struct KnownPost {
 }
 
 impl TisPosts {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
         Self { context, known: Store::new() }
     }
@@ -107,7 +107,7 @@ struct RememberedExport {
 }
 
 impl TisPlacements {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
         Self { context, known: Store::new() }
     }
@@ -190,7 +190,7 @@ pub struct TisPeople {
 }
 
 impl TisPeople {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
         Self { context, known: Store::new() }
     }

@@ -23,20 +23,20 @@ const fn output(name: &'static str, cleanup: Cleanup, records: &'static [&'stati
     Topic { name, partitions: Partitions::Flow, cleanup, role: Role::Output, records }
 }
 
-/// Posts of TIS, keyed by their id; a tombstone deletes.
+/// Posts of TIS, keyed by their id. A tombstone deletes.
 pub static TIS_POST: Topic = entities("tis.post", &["tis.Post"]);
-/// Placements of TIS, keyed by their id; a tombstone deletes.
+/// Placements of TIS, keyed by their id. A tombstone deletes.
 pub static TIS_PLACEMENT: Topic = entities("tis.placement", &["tis.Placement"]);
-/// People of TIS, keyed by their id; a tombstone deletes.
+/// People of TIS, keyed by their id. A tombstone deletes.
 pub static TIS_PERSON: Topic = entities("tis.person", &["tis.Person"]);
 
-/// Files that have arrived. One partition, because files are taken in one order (D9).
+/// Files that have arrived. It has one partition, because files are taken in in one order (D9).
 pub static INBOUND: Topic = inbox(
     "esr.inbound",
     Partitions::Fixed(1),
     &["esr.FileArrived", "esr.FileChunk", "esr.FileDecision", "esr.PositionFileDone"],
 );
-/// Everything about a position, keyed by position id.
+/// All records about a position, keyed by position id.
 pub static POSITION_INBOX: Topic = inbox(
     "esr.position.inbox",
     Partitions::Flow,
@@ -50,13 +50,13 @@ pub static POSITION_INBOX: Topic = inbox(
         "esr.ApplicantExported",
     ],
 );
-/// Everything about a trainee, keyed by person id.
+/// All records about a trainee, keyed by person id.
 pub static TRAINEE: Topic = inbox(
     "esr.trainee",
     Partitions::Flow,
     &["tis.Person", "esr.PersonRemoved", "esr.TraineePlacement", "esr.TraineePlacementRemoved", "esr.TraineeChanged"],
 );
-/// Everything about a post, keyed by the folded DPN.
+/// All records about a post, keyed by the folded DPN.
 pub static POST: Topic = inbox(
     "esr.post",
     Partitions::Flow,
@@ -71,9 +71,9 @@ pub static POST: Topic = inbox(
         "esr.NotificationCut",
     ],
 );
-/// Requests for export runs and the time. One partition: numbers are counted here.
+/// Requests for export runs, and the time. It has one partition, because one task gives out the file numbers.
 pub static SCHEDULE: Topic = inbox("esr.schedule", Partitions::Fixed(1), &["tributary.Clock", "esr.RunRequested"]);
-/// Applicant records and notifications, partitioned by office; drives the exporters.
+/// Applicant records, notifications and runs, partitioned by office: the inbox of the exporters.
 pub static EXPORTS: Topic = entities(
     "esr.exports",
     &[
@@ -87,16 +87,17 @@ pub static EXPORTS: Topic = entities(
 );
 /// Rows of outgoing files, keyed by file name.
 pub static WRITER: Topic = inbox("esr.file.rows", Partitions::Flow, &["tributary.FileRow", "tributary.FileClose"]);
-/// What became of files, and alerts. One partition, so that the report has one order.
+/// Events about files, and alerts. It has one partition, so that the report has one order.
 pub static EVENT: Topic = inbox("esr.event", Partitions::Fixed(1), &["tributary.FileEvent", "tributary.Alert"]);
 
-/// Positions as they are kept.
+/// The stored positions.
 pub static POSITION: Topic = output("esr.position", Cleanup::Compact, &["esr.Position"]);
 /// Pairings of positions and posts, and their ends.
 pub static POSITION_RECONCILED: Topic =
     output("esr.position.reconciled", Cleanup::Compact, &["esr.PositionReconciled"]);
-/// Notes about the baseline (D1), as text: `time` = when the first start was, in milliseconds since 1970; `tis.post-0`
-/// = the end of that partition then; `snapshot` = `loading` while a snapshot is loaded as baseline.
+/// Notes about the baseline (D1), as text. `time` is the time of the first start, in milliseconds since 1970.
+/// `tis.post-0` is the end of that partition at the first start. `snapshot` is `loading` while a snapshot is loaded as
+/// baseline.
 pub static BASELINE: Topic = Topic {
     name: "esr.baseline",
     partitions: Partitions::Fixed(1),
@@ -104,14 +105,14 @@ pub static BASELINE: Topic = Topic {
     role: Role::Output,
     records: &[],
 };
-/// Rows of the views, keyed by `file/NAME`, `alert/NUMBER` (the newest has the lowest number) and `office/CODE`. `clock` is
-/// the time as the exporter of that partition has seen it.
+/// Rows of the views, keyed by `file/NAME`, `alert/NUMBER` (the newest alert has the lowest number) and `office/CODE`.
+/// `clock` is the last time that the exporter of the partition has sent.
 pub static VIEW: Topic = output(
     "esr.view",
     Cleanup::Compact,
     &["tributary.FileEvent", "tributary.Alert", "esr.OfficeApplicants", "tributary.Clock"],
 );
-/// Records and lines that can never be processed, raw, with the reason in their headers.
+/// Records and lines that can never be processed, as raw bytes, with the reason in their headers.
 pub static DEAD_LETTER: Topic = output("esr.dead-letter", Cleanup::Delete(YEAR), &[]);
 
 /// Changelog of the `tis` stage for posts.

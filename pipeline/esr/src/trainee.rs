@@ -41,7 +41,7 @@ enum Untold {
 }
 
 impl Trainee {
-    /// A task without state yet.
+    /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
         Self { context, people: Store::new(), placements: Store::new(), untold: Store::new() }
     }

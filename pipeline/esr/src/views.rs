@@ -1,21 +1,21 @@
-//! What can be asked of the exchange: which rows of [`topics::VIEW`] each view has, and their keys.
+//! The views of the exchange: their rows in [`topics::VIEW`], and the keys of these rows.
 
 use tributary_flow::declaration::View;
 
 use crate::format::Office;
 use crate::topics;
 
-/// What became of each file, by name: [`tributary_schemas::records::tributary::FileEvent`].
+/// The newest event about each file, by name: [`tributary_schemas::records::tributary::FileEvent`].
 pub static FILES: View = View { name: "files", topic: &topics::VIEW, prefix: "file/" };
-/// The newest alerts, the newest first: [`tributary_schemas::records::tributary::Alert`].
+/// Alerts, the newest first: [`tributary_schemas::records::tributary::Alert`].
 pub static ALERTS: View = View { name: "alerts", topic: &topics::VIEW, prefix: "alert/" };
-/// Applicant records by state: [`tributary_schemas::records::esr::OfficeApplicants`].
+/// Number of applicant records by office and state: [`tributary_schemas::records::esr::OfficeApplicants`].
 pub static OFFICES: View = View { name: "offices", topic: &topics::VIEW, prefix: "office/" };
 
 /// All views.
 pub(crate) static ALL: &[&View] = &[&FILES, &ALERTS, &OFFICES];
 
-/// The key of a record that only says how far a partition is.
+/// The key of the record with the time that a partition has reached.
 pub(crate) const CLOCK: &[u8] = b"clock";
 
 /// The key of a file.
@@ -23,7 +23,7 @@ pub(crate) fn file_key(name: &str) -> String {
     format!("{}{name}", FILES.prefix)
 }
 
-/// The key of the alert with this number among the events. Keys of later ones come first.
+/// The key of the alert with this number among the events. Keys of later alerts sort first.
 pub(crate) fn alert_key(sequence: i64) -> String {
     format!("{}{:019}", ALERTS.prefix, i64::MAX - sequence)
 }

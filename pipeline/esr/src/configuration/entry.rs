@@ -1,4 +1,4 @@
-//! Single entries that have a range or a form of their own. The parser adds the line to what is said here.
+//! Single entries with a range or a form of their own. The parser adds the line to their error messages.
 
 use std::fmt;
 use std::str::FromStr;

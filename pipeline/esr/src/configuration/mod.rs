@@ -1,4 +1,4 @@
-//! The settings of the ESR flow: built-in values, and a user's file over them. Reading files is left to the caller.
+//! The settings of the ESR flow: built-in values, and a user's file that overrides them. The caller reads the files.
 
 pub mod entry;
 #[cfg(test)]
@@ -18,21 +18,21 @@ const TABLE: &str = "esr";
 /// The built-in settings as a file with explanations.
 pub const DEFAULTS: &str = include_str!("../../config/esr.toml");
 
-/// All settings of the flow that are plain values; layouts and value maps stand in files of their own.
+/// All settings of the flow that are plain values. Layouts and value maps have files of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EsrConfiguration {
     /// Version of the configuration format.
     pub version: FormatVersion,
-    /// File with layouts that replace built-in ones; empty for none.
+    /// File with layouts that replace built-in ones. Empty: no file.
     pub layouts: String,
-    /// File with additions to the value maps; empty for none.
+    /// File with additions to the value maps. Empty: no file.
     pub value_maps: String,
     /// Which placements become applicants, and when.
     pub applicants: ApplicantSettings,
     /// Notifications.
     pub notifications: NotificationSettings,
-    /// Taking files in.
+    /// Files from ESR.
     pub inbound: InboundSettings,
     /// Snapshots of TIS.
     pub snapshot: SnapshotSettings,
@@ -45,7 +45,7 @@ pub struct EsrConfiguration {
     pub offices: BTreeMap<Office, OfficeEntry>,
 }
 
-/// The version of the configuration format, of which there is one so far.
+/// The version of the configuration format. Only version 1 exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct FormatVersion;
@@ -68,35 +68,35 @@ impl From<FormatVersion> for u32 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApplicantSettings {
-    /// The placement types that count (A8).
+    /// Placement types that count (A8).
     #[serde(deserialize_with = "entry::non_empty_texts")]
     pub placement_types: Vec<String>,
-    /// The window opens that many days after the run, that day included (A5, A6).
+    /// Days from the run to the first day of the window (A5, A6).
     #[serde(deserialize_with = "entry::days")]
     pub min_days: u32,
-    /// The window ends before that many weeks after the run (A5).
+    /// Weeks from the run to the first day after the window (A5).
     #[serde(deserialize_with = "entry::weeks")]
     pub max_weeks: u32,
-    /// Rows with the same DPN in one file (A10).
+    /// Most rows with the same DPN in one file (A10).
     #[serde(deserialize_with = "entry::at_least_one")]
     pub max_rows_per_post: u32,
-    /// What becomes of a record whose window has passed (D25).
+    /// What happens to a record whose window has passed (D25).
     pub missed_window: MissedWindow,
 }
 
 impl ApplicantSettings {
-    /// Whether placements of that type count (A8), without regard to case.
+    /// Whether placements of this type count (A8). Case is ignored.
     pub fn counts(&self, placement_type: &str) -> bool {
         let placement_type = placement_type.trim();
         self.placement_types.iter().any(|counted| counted.eq_ignore_ascii_case(placement_type))
     }
 }
 
-/// What becomes of a record whose window has passed (D25).
+/// What happens to a record whose window has passed (D25).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MissedWindow {
-    /// It waits as `MISSED_WINDOW` for an operator.
+    /// It waits for an operator, with the state `MISSED_WINDOW`.
     Hold,
     /// It is exported late.
     Send,
@@ -110,22 +110,22 @@ pub struct NotificationSettings {
     pub withdrawal_reason: String,
 }
 
-/// Taking files in.
+/// Files from ESR.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InboundSettings {
     /// Longest line in bytes (D4).
     #[serde(deserialize_with = "entry::line_limit")]
     pub line_limit: usize,
-    /// A file is read once its size has not changed for so many seconds (D10).
+    /// A file is read after its size has not changed for this number of seconds (D10).
     pub settle_seconds: u32,
-    /// What becomes of a file that has been taken in (D11).
+    /// What happens to a file after it has been taken in (D11).
     pub after: After,
-    /// What becomes of a suspect file (D10).
+    /// What happens to a suspect file (D10).
     pub suspect: SuspectPolicy,
 }
 
-/// What becomes of a file that has been taken in (D11).
+/// What happens to a file after it has been taken in (D11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum After {
@@ -135,7 +135,7 @@ pub enum After {
     Archive,
 }
 
-/// What becomes of a suspect file (D10).
+/// What happens to a suspect file (D10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SuspectPolicy {
@@ -149,12 +149,12 @@ pub enum SuspectPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotSettings {
-    /// Whether what a snapshot does not name is deleted.
+    /// Whether the exchange deletes what a snapshot does not name.
     pub content: SnapshotContent,
-    /// More deletions than this share of a kind (in percent) are refused, if they are also more than the count.
+    /// A snapshot is refused if it deletes more of a kind than this share, in percent, and more than the count below.
     #[serde(deserialize_with = "entry::percent")]
     pub refuse_deletions_percent: u32,
-    /// More deletions than this of a kind are refused, if they are also more than the share.
+    /// A snapshot is refused if it deletes more of a kind than this number, and more than the share above.
     pub refuse_deletions_count: u64,
 }
 
@@ -162,9 +162,9 @@ pub struct SnapshotSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SnapshotContent {
-    /// Everything: what is not named is deleted.
+    /// Everything. What the snapshot does not name is deleted.
     Full,
-    /// Some: nothing is deleted.
+    /// A part. Nothing is deleted.
     Partial,
 }
 
@@ -196,7 +196,7 @@ pub struct FirstNumbers {
 }
 
 impl FirstNumbers {
-    /// The first number of a kind that has a counter; 1 for the others.
+    /// The first number of a kind with a counter. All other kinds start at 1.
     pub fn of(&self, kind: FileKind) -> u64 {
         match kind {
             FileKind::App => self.app,
@@ -228,14 +228,14 @@ impl ScheduleSettings {
 pub struct OfficeEntry {
     /// Its region.
     pub region: String,
-    /// What TIS calls it.
+    /// Its names in TIS.
     pub local_offices: Vec<String>,
     /// Its designated bodies at the GMC.
     pub designated_bodies: Vec<String>,
 }
 
 impl EsrConfiguration {
-    /// The built-in configuration, with the single entries of `user` laid over it.
+    /// The built-in configuration, with the single entries of `user` over it.
     ///
     /// # Errors
     /// The first wrong entry, with file and line.
@@ -244,13 +244,13 @@ impl EsrConfiguration {
         configuration::read_table(TABLE, &defaults, user)
     }
 
-    /// The configuration in effect, as a file that could be given as one.
+    /// The configuration in effect, as a valid configuration file.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(&BTreeMap::from([(TABLE, self)])).unwrap_or_default()
     }
 }
 
-/// Everything that the flow is configured with.
+/// The whole configuration of the flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EsrSettings {
     /// Plain values.
@@ -262,7 +262,8 @@ pub struct EsrSettings {
 }
 
 impl EsrSettings {
-    /// Loads the configuration and the files that it names. `read_file` gives the text of such a file, or says why not.
+    /// Loads the configuration and the files that it names. `read_file` returns the text of a named file, or the reason
+    /// why it cannot.
     ///
     /// # Errors
     /// The first wrong entry, with file and line.
@@ -289,12 +290,12 @@ impl EsrSettings {
         Ok(Self { configuration, layouts, value_maps })
     }
 
-    /// What the reader of inbound files needs.
+    /// The layouts for the reader of inbound files.
     pub fn inbound_layouts(&self) -> InboundLayouts {
         InboundLayouts::new(&self.layouts, self.configuration.inbound.line_limit)
     }
 
-    /// What the writers of outbound files need.
+    /// The templates for the writers of outbound files.
     pub fn templates(&self) -> Templates {
         Templates::new(&self.layouts, self.configuration.outbound.encoding, self.configuration.outbound.line_end)
     }

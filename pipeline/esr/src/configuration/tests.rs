@@ -1,4 +1,4 @@
-//! What the built-in configuration says, and how a user's file changes it.
+//! The built-in configuration, and how a user's file changes it.
 
 use super::*;
 
