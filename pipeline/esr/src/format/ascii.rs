@@ -1,6 +1,7 @@
-//! Latin letters without their diacritics, for receivers that take ASCII alone.
+//! Latin letters without their diacritics, for receivers that accept only ASCII.
 
-/// Appends `text` in ASCII: letters lose their diacritics, typographic marks become plain ones, the rest becomes `?`.
+/// Appends `text` in ASCII. Letters lose their diacritics, typographic marks become plain marks, and all other
+/// characters become `?`.
 pub(crate) fn push_ascii(out: &mut String, text: &str) {
     for character in text.chars() {
         if character.is_ascii() {

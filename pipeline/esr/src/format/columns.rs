@@ -1,4 +1,4 @@
-//! The inbound layouts with the columns that the parser asks for looked up once.
+//! The inbound layouts, in which each column that the parser needs is looked up once.
 
 use super::layout::{Layouts, RecordLayout, RecordType};
 
@@ -13,7 +13,7 @@ pub struct InboundLayouts {
     layouts: Layouts,
 }
 
-/// Where the columns of POS and POR stand. What one of them does not have is `None`.
+/// Indexes of the columns of POS or POR. A column that the record type does not have is `None`.
 #[derive(Clone, Debug)]
 pub(crate) struct PositionColumns {
     pub(crate) record_type: RecordType,
@@ -40,7 +40,7 @@ pub(crate) struct PositionColumns {
     pub(crate) esr_location: Option<usize>,
 }
 
-/// Where the columns of the header stand.
+/// Indexes of the columns of the header.
 #[derive(Clone, Debug)]
 pub(crate) struct HeaderColumns {
     pub(crate) file_name: Option<usize>,
@@ -49,7 +49,7 @@ pub(crate) struct HeaderColumns {
 }
 
 impl InboundLayouts {
-    /// Looks the columns up. Lines of more than `line_limit` bytes will be rejected (D4).
+    /// Looks the columns up. The parser rejects lines of more than `line_limit` bytes (D4).
     pub fn new(layouts: &Layouts, line_limit: usize) -> Self {
         let header = layouts.record(RecordType::Hdr);
         Self {

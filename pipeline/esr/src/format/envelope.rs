@@ -1,4 +1,4 @@
-//! Whether a file is whole: its header, its trailer and the number of its lines (D10).
+//! Checks whether a file is complete, by its header, its trailer and the number of its lines (D10).
 
 use super::FileName;
 use super::columns::InboundLayouts;
@@ -13,7 +13,7 @@ pub struct Suspect {
     pub reason: String,
 }
 
-/// The outermost lines of a file and the number of its non-blank lines, gathered line by line.
+/// The first and the last non-blank line of a file, and the number of its non-blank lines.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope<'a> {
     first: Option<Line<'a>>,
@@ -31,12 +31,12 @@ impl<'a> Envelope<'a> {
         envelope
     }
 
-    /// The envelope of a file of which somebody else has seen the outermost lines.
+    /// The envelope of a file whose first and last lines are known.
     pub fn new(first: Option<Line<'a>>, last: Option<Line<'a>>, non_blank: u64) -> Self {
         Self { first, last, non_blank }
     }
 
-    /// Takes the next line into account.
+    /// Adds the next line of the file.
     pub fn see(&mut self, line: Line<'a>) {
         if line.is_blank() {
             return;
@@ -49,7 +49,7 @@ impl<'a> Envelope<'a> {
     /// Checks the file against D10.
     ///
     /// # Errors
-    /// The first reason why the file is suspect.
+    /// The first reason that makes the file suspect.
     pub fn check(&self, name: &FileName, layouts: &InboundLayouts) -> Result<(), Suspect> {
         let parse = |line: Option<Line<'a>>| line.map(|line| parse_line(line, name.office, layouts));
         let header = match parse(self.first) {

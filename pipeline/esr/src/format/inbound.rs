@@ -1,4 +1,4 @@
-//! From a line that ESR sends to a typed record: what is accepted, noted and rejected (D3 to D6).
+//! Parses a line from ESR into a typed record: which lines are accepted, noted or rejected (D3 to D6).
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ pub use super::parsed::{
 use super::read::{Fields, Line, decode};
 use super::value::{parse_date, parse_timestamp};
 
-/// Longest record type that is repeated in a report.
+/// Characters of an unknown record type that a rejection repeats.
 const REPORTED_TYPE: usize = 3;
 
-/// Parses the lines of one file; holds the buffer for their fields.
+/// Parses the lines of one file, with one buffer for the fields of all lines.
 #[derive(Clone, Debug)]
 pub struct LineParser<'l> {
     layouts: &'l InboundLayouts,
@@ -22,13 +22,13 @@ pub struct LineParser<'l> {
     fields: Fields,
 }
 
-/// Parses one line. For many lines a [`LineParser`] spares the buffer.
+/// Parses one line. For many lines, a [`LineParser`] reuses its buffer.
 pub fn parse_line<'a>(line: Line<'a>, office: Office, layouts: &InboundLayouts) -> Parsed<'a> {
     LineParser::new(layouts, office).parse(line)
 }
 
 impl<'l> LineParser<'l> {
-    /// A parser for the lines of a file of `office`.
+    /// Creates a parser for the lines of a file of `office`.
     pub fn new(layouts: &'l InboundLayouts, office: Office) -> Self {
         Self { layouts, office, fields: Fields::new() }
     }
@@ -116,7 +116,7 @@ impl<'l> LineParser<'l> {
         }))
     }
 
-    /// What POS and POR have in common and D4 judges.
+    /// Parses and checks the columns that POS and POR share (D4).
     fn position_key<'a>(&self, line: &'a str, columns: &PositionColumns) -> Result<PositionKey<'a>, Wrong> {
         self.check_record(line, columns.record_type)?;
         let id_text = self.text(line, columns.position_id);
@@ -172,7 +172,7 @@ impl<'l> LineParser<'l> {
         Ok(Parsed::Trailer(TrailerLine { count }))
     }
 
-    /// The number of columns, and the dates.
+    /// Checks the number of columns, and the dates.
     fn check_record(&self, line: &str, record_type: RecordType) -> Result<(), Wrong> {
         self.check_count(record_type)?;
         let layout = self.layouts.record(record_type);
@@ -204,7 +204,7 @@ impl<'l> LineParser<'l> {
         Ok(())
     }
 
-    /// A field without the blanks around it; empty when there is none.
+    /// A field without outer blanks. A missing field is empty.
     fn text<'a>(&self, line: &'a str, index: Option<usize>) -> Cow<'a, str> {
         match index.and_then(|index| self.fields.get(line, index)) {
             None => Cow::Borrowed(""),
@@ -221,10 +221,10 @@ impl<'l> LineParser<'l> {
             Some(RecordType::Por) => Some(&self.layouts.reconciliation),
             _ => None,
         };
-        // Of a record type that nobody knows, nobody knows the columns either.
+        // The columns of an unknown record type are unknown.
         let id_column = columns.map_or(Some(1), |columns| columns.position_id).filter(|_| known.is_some());
         let id = self.text(line, id_column);
-        // With a column too many or too few nobody knows which one is the DPN.
+        // With a wrong number of columns, the DPN may be in any of them.
         let whole = known.is_some_and(|known| self.fields.len() == self.layouts.record(known).columns.len());
         let dpn = columns
             .filter(|_| whole)
@@ -241,7 +241,7 @@ impl<'l> LineParser<'l> {
         }
     }
 
-    /// An over-long line is not split; what stands before its first comma is its type.
+    /// Rejects a line that is too long, without splitting it. Its type is the text before the first comma.
     fn too_long(&self, bytes: &[u8]) -> Rejection {
         let start = bytes.split(|byte| *byte == b',').next().unwrap_or_default();
         let start = String::from_utf8_lossy(&start[..start.len().min(32)]);

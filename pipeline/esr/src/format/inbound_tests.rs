@@ -1,4 +1,4 @@
-//! The lines that ESR sends, good and bad: D3 to D6, and the rows of the table of bad input that concern lines.
+//! Good and bad lines from ESR: D3 to D6, and the rows about lines in the table of bad input.
 
 use std::sync::LazyLock;
 

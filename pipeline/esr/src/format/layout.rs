@@ -1,7 +1,7 @@
-//! Layouts of the interface records as data: which columns a record type has, in which order and of which kind.
+//! Layouts of the interface records as data: the columns of each record type, their order and their kinds.
 //!
-//! The public sources do not give every column, so a user who owns the specification must be able to correct one:
-//! the built-in layouts stand in `config/layouts.toml`, and a user's file replaces record types as a whole.
+//! The public sources do not describe every column, so a user who owns the specification must be able to correct a
+//! layout. The built-in layouts are in `config/layouts.toml`. A user's file replaces record types as a whole.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use tributary_flow::configuration::{ConfigurationError, Override, Source, read};
 
-/// The type of a record, the first column of its line.
+/// The type of a record: the first column of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RecordType {
@@ -96,41 +96,41 @@ impl fmt::Display for RecordType {
     }
 }
 
-/// What a column holds, which decides how it is quoted.
+/// What a column contains. The kind decides about the quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ColumnKind {
     /// Quoted, also when empty.
     Text,
-    /// Bare digits, nothing when empty.
+    /// Digits without quotes. Nothing when empty.
     Number,
-    /// Bare `YYYYMMDD`, nothing when empty.
+    /// `YYYYMMDD` without quotes. Nothing when empty.
     Date,
-    /// Bare `YYYYMMDD HHMMSS`, nothing when empty.
+    /// `YYYYMMDD HHMMSS` without quotes. Nothing when empty.
     Timestamp,
-    /// A bare word.
+    /// A word without quotes.
     Literal,
-    /// Ignored when read, nothing when written.
+    /// Ignored when read, empty when written.
     Opaque,
 }
 
 /// One column of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Column {
-    /// Its name, unique in the record (opaque columns excepted).
+    /// Its name. Unique in the record, except among opaque columns.
     pub name: String,
-    /// What it holds.
+    /// What it contains.
     pub kind: ColumnKind,
     /// Longest content in characters.
     pub max: usize,
-    /// Whether the record is incomplete without it.
+    /// Whether the record is not complete without it.
     pub mandatory: bool,
     /// A constant that is written in each record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
 
-/// The columns of one record type in order; the first is the record type itself.
+/// The columns of one record type in order. The first column is the record type itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecordLayout {
     /// The record type.
@@ -143,7 +143,7 @@ pub struct RecordLayout {
 }
 
 impl RecordLayout {
-    /// The index (from 0) of the column of that name.
+    /// The index, from 0, of the column with this name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.kind != ColumnKind::Opaque && column.name == name)
     }
@@ -160,7 +160,7 @@ impl Layouts {
     /// The version of the layout format that this program reads.
     pub const VERSION: u32 = 1;
 
-    /// The built-in layouts, with the record types of `user` in place of ours.
+    /// The built-in layouts. The record types of `user` replace them.
     ///
     /// # Errors
     /// The first wrong entry, with file and line.
@@ -178,7 +178,7 @@ impl Layouts {
         &self.record[&record_type]
     }
 
-    /// The layouts as TOML, in the form in which they are read.
+    /// The layouts as a TOML file that [`Self::load`] can read.
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(self).unwrap_or_default()
     }
@@ -243,7 +243,7 @@ impl Mistake {
     }
 }
 
-/// A layout that is right in itself, with the positions of its entries.
+/// A consistent layout, with the offsets of its entries in the TOML file.
 struct CheckedRecord {
     layout: RecordLayout,
     offsets: Vec<usize>,
@@ -311,7 +311,7 @@ impl RawColumn {
 }
 
 impl CheckedRecord {
-    /// A user's columns have the names of ours, and the mandatory ones are there.
+    /// Checks that the user's layout has only columns of the built-in layout, and all its mandatory columns.
     fn check_against(self, built_in: Option<&RecordLayout>) -> Result<Self, Mistake> {
         let Some(built_in) = built_in else {
             return Ok(self);

@@ -1,10 +1,10 @@
-//! The key of what is kept about a line of a file.
+//! The key of state about a line of a file.
 
 use serde::{Deserialize, Serialize};
 
 use super::FileName;
 
-/// A line of a file. Sorted by file.
+/// A line of a file. Sorts by file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct LineKey {
     pub(crate) file: FileName,

@@ -1,4 +1,4 @@
-//! Value maps: from the words of TIS to the codes of ESR. The maps themselves stand in `config/value-maps.toml`.
+//! Value maps: from the words of TIS to the codes of ESR. The maps themselves are in `config/value-maps.toml`.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use toml::Spanned;
 
 use tributary_flow::configuration::{ConfigurationError, Override, Source, read};
 
-/// What a map says about a value.
+/// The result of looking a value up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mapped<'m> {
     /// The code to write.
     Mapped(&'m str),
-    /// There was nothing to map.
+    /// The value is blank.
     Blank,
-    /// The map does not know the value: written blank, with a warning.
+    /// The map does not contain the value. It is written blank, with a warning.
     Unmapped,
 }
 
 impl<'m> Mapped<'m> {
-    /// The code, empty unless mapped.
+    /// The code. Empty if the value is not mapped.
     pub fn code(self) -> &'m str {
         match self {
             Self::Mapped(code) => code,
@@ -28,7 +28,7 @@ impl<'m> Mapped<'m> {
         }
     }
 
-    /// Whether the value was there and is unknown, which is worth a warning.
+    /// Whether the value is not blank and the map does not contain it, which causes a warning.
     pub fn is_unmapped(self) -> bool {
         self == Self::Unmapped
     }
@@ -47,13 +47,13 @@ impl ValueMap {
         Self { entries, folded }
     }
 
-    /// Looks a value up, without regard to case and outer blanks.
+    /// Looks a value up. Case and outer blanks are ignored.
     pub fn get(&self, text: &str) -> Mapped<'_> {
         let text = text.trim();
         if text.is_empty() {
             return Mapped::Blank;
         }
-        // Most values stand in the map as TIS writes them.
+        // The map contains most values as TIS writes them, so the exact form comes first.
         let code = self.entries.get(text).or_else(|| self.folded.get(&fold(text)));
         code.map_or(Mapped::Unmapped, |code| Mapped::Mapped(code))
     }
@@ -89,7 +89,7 @@ impl ValueMaps {
     /// The version of the map format that this program reads.
     pub const VERSION: u32 = 1;
 
-    /// The built-in maps, with the single entries of `user` laid over them.
+    /// The built-in maps, with the single entries of `user` over them.
     ///
     /// # Errors
     /// The first wrong entry, with file and line.
@@ -113,7 +113,7 @@ impl ValueMaps {
         })
     }
 
-    /// The country of an address as ISO code. Blank counts as `GB` (D22).
+    /// The country of an address as ISO code. A blank country counts as `GB` (D22).
     pub fn country(&self, text: &str) -> Mapped<'_> {
         match self.country.get(text) {
             Mapped::Blank => Mapped::Mapped("GB"),
@@ -121,7 +121,7 @@ impl ValueMaps {
         }
     }
 
-    /// The maps as TOML, in the form in which they are read.
+    /// The maps as a TOML file that [`Self::load`] can read.
     pub fn to_toml(&self) -> String {
         let map = ShownTables {
             title: &self.title.entries,

@@ -1,5 +1,5 @@
-//! The interface files of ESR: names, layouts, reading, writing, value maps. Pure; files and folders are for
-//! connectors.
+//! The interface files of ESR: names, layouts, reading, writing, value maps. This module does no I/O: files and folders
+//! belong to the connectors.
 
 mod ascii;
 mod columns;

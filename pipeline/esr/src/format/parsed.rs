@@ -1,4 +1,4 @@
-//! The lines that ESR sends, as records. How a line becomes one is told in `inbound`.
+//! The lines from ESR, as typed records. The module `inbound` parses them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 
 use super::layout::RecordType;
 
-/// Whether ESR changed or deleted a position.
+/// Whether ESR has changed or deleted a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Indicator {
     /// `C`
@@ -26,7 +26,7 @@ impl Indicator {
     }
 }
 
-/// Something about an accepted line that is worth an RTC row (SUCCESS / INFO).
+/// A note about an accepted line. It becomes an RTC row (SUCCESS / INFO).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
     /// The line is not UTF-8 and was read as Windows-1252 (D3).
@@ -63,7 +63,7 @@ pub struct PositionLine<'a> {
     pub occupation_code: Cow<'a, str>,
     /// Column 09.
     pub area_of_work: Cow<'a, str>,
-    /// Column 10, as ESR wrote it (D21). Blank is for the position stage to judge (D5).
+    /// Column 10, as ESR wrote it (D21). The position stage decides about a blank DPN (D5).
     pub dpn: Cow<'a, str>,
     /// Column 11.
     pub managing_office: Cow<'a, str>,
@@ -77,7 +77,7 @@ pub struct PositionLine<'a> {
     pub grade_description: Cow<'a, str>,
     /// Column 16.
     pub workplace_organisation: Cow<'a, str>,
-    /// What is worth a note.
+    /// Notes about the line.
     pub notes: Vec<Note>,
 }
 
@@ -92,7 +92,7 @@ pub struct ReconciliationLine<'a> {
     pub number: Option<Cow<'a, str>>,
     /// Column 06.
     pub position_title: Cow<'a, str>,
-    /// Column 07, as ESR wrote it (D21). Blank is for the position stage to judge (D5).
+    /// Column 07, as ESR wrote it (D21). The position stage decides about a blank DPN (D5).
     pub dpn: Cow<'a, str>,
     /// Column 08.
     pub managing_office: Cow<'a, str>,
@@ -100,24 +100,24 @@ pub struct ReconciliationLine<'a> {
     pub host_lead_indicator: Cow<'a, str>,
     /// Column 10.
     pub ods_code: Cow<'a, str>,
-    /// Column 11, text for the sake of leading zeros.
+    /// Column 11. A text, because of leading zeros.
     pub employing_vpd: Cow<'a, str>,
     /// Column 12.
     pub esr_organisation: Cow<'a, str>,
     /// Column 13.
     pub esr_location: Cow<'a, str>,
-    /// What is worth a note.
+    /// Notes about the line.
     pub notes: Vec<Note>,
 }
 
-/// A line of the ASG family, which is parsed and counted.
+/// A line of the ASG family, which is only parsed and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonLine<'a> {
     /// ASG, PER, ADD, ABS or PBD.
     pub record_type: RecordType,
-    /// Assignment id of an ASG, else person id; as written.
+    /// The assignment id of an ASG, otherwise the person id, as ESR wrote it.
     pub id: Cow<'a, str>,
-    /// What is worth a note.
+    /// Notes about the line.
     pub notes: Vec<Note>,
 }
 
@@ -128,33 +128,33 @@ pub struct HeaderLine<'a> {
     pub file_name: Cow<'a, str>,
     /// The office in it.
     pub office: Cow<'a, str>,
-    /// When the file was made, if that is readable.
+    /// When the file was made. `None` if the time cannot be read.
     pub created: Option<DateTime>,
 }
 
 /// A trailer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrailerLine {
-    /// The count in it; `None` when it is not a number.
+    /// The count in it. `None` if it is not a number.
     pub count: Option<u64>,
 }
 
-/// A line that cannot be taken in.
+/// A line that is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The first field, cut to three characters; may be empty.
+    /// The first field, cut to three characters. It may be empty.
     pub record_type: String,
-    /// Position or person id, as far as it could be read.
+    /// Position or person id, if it could be read.
     pub id: Option<i64>,
-    /// DPN, as far as it could be read.
+    /// DPN, if it could be read.
     pub dpn: String,
-    /// The column that is wrong, counted from 1; 0 when it is the line as a whole.
+    /// The wrong column, counted from 1. 0 if the line as a whole is wrong.
     pub column: u32,
     /// What is wrong.
     pub reason: String,
 }
 
-/// What a line is.
+/// A parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed<'a> {
     /// POS
@@ -167,9 +167,9 @@ pub enum Parsed<'a> {
     Header(HeaderLine<'a>),
     /// TRL
     Trailer(TrailerLine),
-    /// Nothing but blanks.
+    /// A line of blanks only.
     Blank,
-    /// Not one of ours, or wrong.
+    /// A line of an unknown type, or a wrong line.
     Rejected(Rejection),
 }
 
@@ -178,7 +178,7 @@ fn own(text: Cow<'_, str>) -> Cow<'static, str> {
 }
 
 impl Parsed<'_> {
-    /// The same, independent of the bytes that were read.
+    /// Copies the texts, so that the value no longer borrows from the file.
     pub fn into_owned(self) -> Parsed<'static> {
         match self {
             Self::Position(line) => Parsed::Position(line.into_owned()),
@@ -208,7 +208,7 @@ impl Parsed<'_> {
 }
 
 impl PositionLine<'_> {
-    /// The same, independent of the bytes that were read.
+    /// Copies the texts, so that the value no longer borrows from the file.
     pub fn into_owned(self) -> PositionLine<'static> {
         PositionLine {
             position_id: self.position_id,
@@ -231,7 +231,7 @@ impl PositionLine<'_> {
 }
 
 impl ReconciliationLine<'_> {
-    /// The same, independent of the bytes that were read.
+    /// Copies the texts, so that the value no longer borrows from the file.
     pub fn into_owned(self) -> ReconciliationLine<'static> {
         ReconciliationLine {
             position_id: self.position_id,

@@ -1,13 +1,13 @@
-//! Postcodes: a bad one came back from ESR as a broken line, so it does not go out (5.3, D22).
+//! Postcodes. ESR returned a bad postcode as a broken line, so bad postcodes are not sent (5.3, D22).
 
-/// What becomes of a postcode.
+/// A checked postcode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Postcode {
-    /// Written like this.
+    /// The postcode as it is written.
     Valid(String),
-    /// There is none.
+    /// There is no postcode.
     Blank,
-    /// Not a postcode of the United Kingdom: written blank, with a warning.
+    /// Not a postcode of the United Kingdom. It is written blank, with a warning.
     Invalid,
 }
 
@@ -21,7 +21,8 @@ impl Postcode {
     }
 }
 
-/// Checks a postcode. `country` is the ISO code to be written; other countries' postcodes only lose quotes and commas.
+/// Checks a postcode. `country` is the ISO code in the file. A postcode of another country only loses its quotes and
+/// commas.
 pub fn postcode(country: &str, text: &str) -> Postcode {
     let text = text.trim();
     if text.is_empty() {

@@ -1,11 +1,12 @@
-//! The dialect of the interface files: lines, and the fields of a line. What the fields mean is told in `inbound`.
+//! The CSV dialect of the interface files: lines, and the fields of a line. The module `inbound` gives the fields their
+//! meaning.
 //!
-//! Fields are parted by commas and are bare or in double quotes; a doubled quote stands for one, a backslash is an
-//! ordinary character also before the closing quote (D3). Lines end in LF or CRLF.
+//! Commas separate the fields. A field is bare or in double quotes. In quotes, a doubled quote means one quote, and a
+//! backslash is an ordinary character, also before the closing quote (D3). Lines end in LF or CRLF.
 
 use std::borrow::Cow;
 
-/// The byte order mark, which is no part of the first line.
+/// The byte order mark, which does not belong to the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// One line of a file, without its line end.
@@ -18,7 +19,7 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Whether there is nothing but blanks on it.
+    /// Whether the line contains only blanks.
     pub fn is_blank(&self) -> bool {
         self.bytes.trim_ascii().is_empty()
     }
@@ -39,7 +40,7 @@ impl<'a> LineReader<'a> {
         Self { bytes, offset, number: 0 }
     }
 
-    /// Reads `bytes` from `offset` on, where a line starts, after `number` lines.
+    /// Reads `bytes` from `offset`, the start of a line. `number` lines come before it.
     pub fn resume(bytes: &'a [u8], offset: usize, number: u64) -> Self {
         if offset == 0 {
             return Self::new(bytes);
@@ -47,7 +48,7 @@ impl<'a> LineReader<'a> {
         Self { bytes, offset: offset.min(bytes.len()), number }
     }
 
-    /// Where the next line starts.
+    /// The offset of the next line.
     pub fn offset(&self) -> usize {
         self.offset
     }
@@ -68,7 +69,7 @@ impl<'a> Iterator for LineReader<'a> {
     }
 }
 
-/// Reads a line as UTF-8, else as Windows-1252 (D3). The second value tells whether it was UTF-8.
+/// Decodes a line as UTF-8, otherwise as Windows-1252 (D3). The second value is `true` for UTF-8.
 pub fn decode(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (Cow::Borrowed(text), true),
@@ -80,13 +81,13 @@ pub fn decode(bytes: &[u8]) -> (Cow<'_, str>, bool) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct LineError {
-    /// The field in which it goes wrong, counted from 1.
+    /// The wrong field, counted from 1.
     pub column: u32,
     /// What is wrong.
     pub reason: Malformed,
 }
 
-/// The ways in which a line can fail to follow the dialect.
+/// How a line breaks the dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// A quoted field is not closed.
@@ -104,7 +105,7 @@ struct Span {
     doubled_quotes: bool,
 }
 
-/// The fields of one line as positions in it. Reused from line to line, so that splitting allocates nothing.
+/// The fields of one line, as offsets in it. The buffer is reused for each line, so splitting allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     spans: Vec<Span>,
@@ -116,7 +117,7 @@ impl Fields {
         Self::default()
     }
 
-    /// Splits `line`. After an error the fields before the wrong one are there.
+    /// Splits `line`. After an error, the fields before the wrong field are available.
     ///
     /// # Errors
     /// The first field that does not follow the dialect.
@@ -138,17 +139,18 @@ impl Fields {
         }
     }
 
-    /// How many fields there are.
+    /// The number of fields.
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// The content of a field (from 0), without its quotes; `None` beyond the last. `line` is the line that was split.
+    /// The content of a field, counted from 0, without its quotes. `None` after the last field. `line` must be the line
+    /// that was split.
     pub fn get<'a>(&self, line: &'a str, index: usize) -> Option<Cow<'a, str>> {
         let span = self.spans.get(index)?;
         let text = line.get(span.start..span.end)?;
@@ -160,14 +162,14 @@ impl Fields {
     }
 }
 
-/// A bare field that starts at `start`, and where its comma or the end of the line is.
+/// The bare field that starts at `start`, and the offset of its comma or of the end of the line.
 fn bare(bytes: &[u8], start: usize) -> (Span, usize) {
     let length = bytes[start..].iter().position(|byte| *byte == b',').unwrap_or(bytes.len() - start);
     let end = start + length;
     (Span { start, end, doubled_quotes: false }, end)
 }
 
-/// A quoted field whose content starts at `start`, and where its comma or the end of the line is.
+/// The quoted field whose content starts at `start`, and the offset of its comma or of the end of the line.
 fn quoted(bytes: &[u8], start: usize) -> Result<(Span, usize), Malformed> {
     let mut at = start;
     let mut doubled_quotes = false;

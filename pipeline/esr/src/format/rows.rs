@@ -1,4 +1,4 @@
-//! The records that we write, by the names of their columns, and their templates.
+//! The rows that the exchange writes, with a field for each column, and their templates.
 
 use jiff::civil::DateTime;
 
@@ -6,8 +6,8 @@ use super::FileName;
 use super::layout::{Layouts, RecordType};
 use super::write::{Encoding, LineEnd, LineTemplate, Value, WrittenLine};
 
-/// A row with a field for each column that we fill, so that no value can land in a column of another name. The layout
-/// is searched for the names once, when the templates are made. A column without a field is written as blank.
+/// A row with a field for each column that the exchange fills, so that no value can get into a column of another name.
+/// The names are looked up in the layout once, when the templates are made. A column without a field is written blank.
 macro_rules! row {
     ($(#[$doc:meta])* $name:ident { $($column:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -31,7 +31,7 @@ macro_rules! row {
 }
 
 row! {
-    /// The columns of APP that we fill (5.4).
+    /// The columns of APP that the exchange fills (5.4).
     ApplicantRow {
         dpn,
         position_id,
@@ -71,7 +71,7 @@ row! {
 }
 
 row! {
-    /// The columns of NOT that we fill (6.5, D52).
+    /// The columns of NOT that the exchange fills (6.5, D52).
     NotificationRow {
         notification_type,
         dpn,
@@ -117,7 +117,7 @@ row! {
 }
 
 row! {
-    /// The columns of HDR that we fill (2.4, D51).
+    /// The columns of HDR that the exchange fills (2.4, D51).
     HeaderRow { file_name, created, office, previous_run, this_run }
 }
 
@@ -126,7 +126,7 @@ row! {
     TrailerRow { count }
 }
 
-/// Templates for all records that we write, made once from the layouts.
+/// Templates for all rows that the exchange writes, made once from the layouts.
 #[derive(Clone, Debug)]
 pub struct Templates {
     applicant: LineTemplate,
@@ -140,7 +140,7 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// Templates by these layouts.
+    /// Makes the templates for these layouts.
     pub fn new(layouts: &Layouts, encoding: Encoding, line_end: LineEnd) -> Self {
         let template = |record_type, columns| LineTemplate::new(layouts.record(record_type), columns);
         Self {
@@ -182,7 +182,7 @@ impl Templates {
         self.line(&self.header, &row.values(), 128)
     }
 
-    /// The trailer of a file with that many records besides header and trailer.
+    /// The trailer of a file with this number of rows between header and trailer.
     pub fn trailer(&self, rows: u64) -> WrittenLine {
         let count = (rows + 2).to_string();
         self.line(&self.trailer, &TrailerRow { count: Value::Text(&count) }.values(), 16)

@@ -1,31 +1,31 @@
-//! Rows of an RTC, the confirmation of one RMF or RMC (3.4, D53): a RECORD row for each line that deserves a word, and
-//! a SUMMARY row with the counts of each record type. Accepted lines without a note get no row.
+//! Rows of an RTC, the confirmation of one RMF or RMC (3.4, D53). It has a RECORD row for each line that was rejected,
+//! warned about or noted, and a SUMMARY row with the counts of each record type. Other lines have no row.
 
 use tributary_schemas::records::tributary::Severity;
 
 use super::rows::{ConfirmationRow, Templates};
 use super::write::Value;
 
-/// What became of one line.
+/// The verdict about one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict<'a> {
-    /// Line number in the file that is confirmed.
+    /// Line number in the confirmed file.
     pub line: u64,
-    /// Record type of the line, as far as it could be read.
+    /// Record type of the line, if it could be read.
     pub record_type: &'a str,
-    /// Position or person id, as far as it could be read.
+    /// Position or person id, if it could be read.
     pub id: Option<i64>,
-    /// DPN, as far as it could be read.
+    /// DPN, if it could be read.
     pub dpn: &'a str,
     /// Whether the line was accepted.
     pub accepted: bool,
-    /// How serious it is.
+    /// How serious the finding is.
     pub severity: Severity,
     /// What was wrong or noted.
     pub text: &'a str,
 }
 
-/// How many lines of a record type there were.
+/// Number of lines of a record type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count<'a> {
     /// The record type.
@@ -39,7 +39,7 @@ pub struct Count<'a> {
 /// All rows between header and trailer: RECORD rows by line, then SUMMARY rows by record type.
 pub fn rows(templates: &Templates, verdicts: &[Verdict<'_>], counts: &[Count<'_>]) -> Vec<String> {
     let mut verdicts: Vec<&Verdict<'_>> = verdicts.iter().collect();
-    // Stable: several verdicts on one line stay in the order in which they were given.
+    // The sort is stable: several verdicts about one line keep their order.
     verdicts.sort_by_key(|verdict| verdict.line);
     let mut counts: Vec<&Count<'_>> = counts.iter().collect();
     counts.sort_by_key(|count| count.record_type);
@@ -47,7 +47,7 @@ pub fn rows(templates: &Templates, verdicts: &[Verdict<'_>], counts: &[Count<'_>
     records.chain(counts.into_iter().map(|count| summary_row(templates, count))).collect()
 }
 
-/// The row of one line that was rejected, warned of or noted.
+/// The row of one line that was rejected, warned about or noted.
 pub fn record_row(templates: &Templates, verdict: &Verdict<'_>) -> String {
     let values = ConfirmationRow {
         row_kind: Value::Text("RECORD"),
@@ -75,7 +75,7 @@ pub fn summary_row(templates: &Templates, count: &Count<'_>) -> String {
     row(templates, &values)
 }
 
-/// The one row of a file that an operator has refused as a whole (D10).
+/// The only row of a file that an operator has refused as a whole (D10).
 pub fn refused_file_row(templates: &Templates, reason: &str) -> String {
     let verdict = Verdict {
         line: 1,
@@ -93,8 +93,8 @@ fn number(count: u64) -> Value<'static> {
     i64::try_from(count).map_or(Value::Empty, Value::Number)
 }
 
-/// What does not fit into a confirmation is cut without an alert, as D53 wants it: it repeats a line of ESR, which is
-/// kept as it came.
+/// Writes a row. A value that is too long is cut without an alert (D53), because it repeats a line from ESR, which is
+/// kept unchanged.
 fn row(templates: &Templates, values: &ConfirmationRow<'_>) -> String {
     templates.confirmation(values).text
 }

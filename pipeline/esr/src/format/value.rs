@@ -1,4 +1,4 @@
-//! Dates and time stamps as they stand in file names and records: `YYYYMMDD` and `YYYYMMDD HHMMSS`.
+//! Dates and timestamps in file names and records: `YYYYMMDD` and `YYYYMMDD HHMMSS`.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use jiff::civil::{DateTime, Time};
 use tributary_schemas::types::basic_date::digits;
 pub use tributary_schemas::types::basic_date::{parse_date, push_date};
 
-/// Reads `YYYYMMDD HHMMSS`; `None` when it is not a moment of the calendar.
+/// Parses `YYYYMMDD HHMMSS`. `None` if the calendar does not contain this moment.
 pub fn parse_timestamp(text: &str) -> Option<DateTime> {
     let (date, time) = text.split_once(' ')?;
     if time.len() != 6 {

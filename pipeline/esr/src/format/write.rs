@@ -1,4 +1,4 @@
-//! Writing records by layout: a template knows the columns of one record type, the caller names the values.
+//! Writing rows by layout. A template knows the columns of one record type, and the caller passes the values.
 
 use std::fmt;
 
@@ -34,15 +34,15 @@ impl LineEnd {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// As UTF-8, without byte order mark.
+    /// As UTF-8, without a byte order mark.
     #[default]
     #[serde(rename = "utf-8")]
     Utf8,
-    /// Letters without their diacritics, `?` for what has no ASCII form.
+    /// As ASCII: letters without their diacritics, and `?` for characters without an ASCII form.
     AsciiTranslit,
 }
 
-/// A value for a column. A text is also taken for numbers (digits) and dates (`YYYYMMDD` or `YYYY-MM-DD`).
+/// A value for a column. A text is also accepted as a number (digits) or as a date (`YYYYMMDD` or `YYYY-MM-DD`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Value<'a> {
     /// Nothing.
@@ -97,7 +97,7 @@ where
     }
 }
 
-/// Something in a value that could not be written as it was.
+/// A value that could not be written unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteWarning {
     /// The column.
@@ -106,14 +106,14 @@ pub struct WriteWarning {
     pub kind: WriteWarningKind,
 }
 
-/// What happened to a value on its way into the file.
+/// How a written value differs from the value that was passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WriteWarningKind {
-    /// Longer than the column, cut.
+    /// The value is longer than the column. It was cut.
     Cut,
-    /// Not of the kind of the column, written as blank.
+    /// The value does not have the kind of the column. The column is blank.
     WrongKind,
-    /// Blank although mandatory.
+    /// The column is mandatory and blank.
     MandatoryBlank,
 }
 
@@ -128,7 +128,7 @@ impl WriteWarningKind {
     }
 }
 
-/// What follows the name of the column in a sentence.
+/// The end of a sentence that starts with the name of the column.
 impl fmt::Display for WriteWarningKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -145,17 +145,17 @@ impl fmt::Display for WriteWarning {
     }
 }
 
-/// A line without its line end, and what could not be written as it was.
+/// A line without its line end, and a warning for each value that could not be written unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct WrittenLine {
     /// The line.
     pub text: String,
-    /// What was lost, in the order of the columns.
+    /// The warnings, in the order of the columns.
     pub warnings: Vec<WriteWarning>,
 }
 
-/// Asked for a column that no layout of that record type can have.
+/// The layout of the record type does not have this column.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{record_type} has no column `{column}`")]
 pub struct UnknownColumn {
@@ -165,7 +165,7 @@ pub struct UnknownColumn {
     pub column: String,
 }
 
-/// Where the content of a column comes from.
+/// The source of the content of a column.
 #[derive(Clone, Debug)]
 enum Content {
     /// The value at this index of the caller's list.
@@ -176,7 +176,7 @@ enum Content {
     Nothing,
 }
 
-/// The columns of a record type matched once with the names under which a caller gives values.
+/// The columns of a record type, matched once with the names of the caller's values.
 #[derive(Clone, Debug)]
 pub struct LineTemplate {
     record_type: RecordType,
@@ -185,8 +185,8 @@ pub struct LineTemplate {
 }
 
 impl LineTemplate {
-    /// Matches `names` with the columns of `layout`. A name that the layout does not hold is left out of the file: a
-    /// user's layout may drop columns. A column without a name here is written as blank.
+    /// Matches `names` with the columns of `layout`. A name that is not in the layout is left out of the file, because
+    /// a user's layout may drop columns. A column that is not in `names` is written blank.
     pub fn new(layout: &RecordLayout, names: &[&str]) -> Self {
         let content = |index: usize, column: &Column| {
             if index == 0 {
@@ -204,10 +204,11 @@ impl LineTemplate {
         Self { record_type: layout.record_type, columns: columns.collect(), values: names.len() }
     }
 
-    /// The same, but every name must be in the layout: for the built-in layouts, where a missing one is a slip.
+    /// Like [`Self::new`], but every name must be in the layout. For the built-in layouts, in which a missing name is a
+    /// bug.
     ///
     /// # Errors
-    /// The first name that the layout does not hold.
+    /// The first name that is not in the layout.
     pub fn strict(layout: &RecordLayout, names: &[&str]) -> Result<Self, UnknownColumn> {
         for name in names {
             if layout.index_of(name).is_none() {
@@ -222,9 +223,9 @@ impl LineTemplate {
         self.record_type
     }
 
-    /// Appends one record without its line end. `values` stand in the order of the names given to [`Self::new`];
-    /// what is missing at the end is blank.
-    #[must_use = "what could not be written as it was must reach a person"]
+    /// Appends one row without its line end. `values` have the order of the names passed to [`Self::new`]. Values that
+    /// are missing at the end are blank.
+    #[must_use = "a person must learn of each value that could not be written unchanged"]
     pub fn write(&self, encoding: Encoding, values: &[Value<'_>], out: &mut String) -> Vec<WriteWarning> {
         debug_assert!(values.len() <= self.values, "{} takes {} values", self.record_type, self.values);
         let mut warnings = Vec::new();
@@ -245,7 +246,7 @@ impl LineTemplate {
     }
 }
 
-/// Appends one column, and tells what was lost.
+/// Appends one column. Returns a warning if the value could not be written unchanged.
 fn push_column(out: &mut String, column: &Column, encoding: Encoding, value: Value<'_>) -> Option<WriteWarningKind> {
     let start = out.len();
     let lost = match column.kind {
@@ -279,7 +280,7 @@ fn push_text(out: &mut String, max: usize, encoding: Encoding, value: Value<'_>)
     lost
 }
 
-/// Appends the content of a quoted field: quotes doubled, control characters and line breaks as one space.
+/// Appends the content of a quoted field. Quotes are doubled. A control character or a line break becomes one space.
 fn push_quoted(out: &mut String, max: usize, encoding: Encoding, text: &str) -> Option<WriteWarningKind> {
     let mut transliterated = String::new();
     let text = if encoding == Encoding::AsciiTranslit && !text.is_ascii() {
@@ -320,7 +321,7 @@ fn push_number(out: &mut String, max: usize, value: Value<'_>) -> Option<WriteWa
         }
         Value::Date(_) | Value::Timestamp(_) => return Some(WriteWarningKind::WrongKind),
     };
-    // A number that has been cut would be another number.
+    // A number that is too long is not cut, because it would become another number.
     if digits.len() > max || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(WriteWarningKind::WrongKind);
     }
@@ -359,7 +360,7 @@ fn push_timestamp_column(out: &mut String, value: Value<'_>) -> Option<WriteWarn
     None
 }
 
-/// A literal is one of our own words; whatever could break the line is not one.
+/// Appends a literal, which is a word of the exchange itself. A text that could break the line is refused.
 fn push_literal(out: &mut String, max: usize, value: Value<'_>) -> Option<WriteWarningKind> {
     let word = match value {
         Value::Empty => return None,

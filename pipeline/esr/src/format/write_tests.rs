@@ -1,4 +1,4 @@
-//! What is written reads back the same, and looks as section 2.2 of the domain page says.
+//! Written rows read back the same, and have the form of section 2.2 of the domain page.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ fn templates() -> Templates {
     Templates::new(&LAYOUTS, Encoding::Utf8, LineEnd::Lf)
 }
 
-/// Writes a record of two columns, the second of that kind.
+/// Writes a row of two columns, the second of this kind.
 fn write_one(kind: &str, max: usize, encoding: Encoding, value: Value<'_>) -> (String, Vec<WriteWarningKind>) {
     let user = Source::new(
         "mine.toml",
@@ -46,7 +46,7 @@ fn the_built_in_layouts_hold_every_column_that_we_write() {
     ] {
         let layout = LAYOUTS.record(record_type);
         assert!(LineTemplate::strict(layout, names).is_ok());
-        // In order, so that the lists can be read beside the domain page.
+        // The order is that of the layout, so that the lists can be compared with the domain page.
         let columns = layout.columns.iter().map(|column| column.name.as_str());
         let in_layout: Vec<&str> = columns.filter(|name| names.contains(name)).collect();
         assert_eq!(in_layout, names);
@@ -198,7 +198,7 @@ impl Given {
         }
     }
 
-    /// What the reader is to find: written down by hand here, not by the code of the writer.
+    /// What the reader must find. It is written by hand here, not by the code of the writer.
     fn expected(&self) -> String {
         match self {
             Self::Empty => String::new(),
@@ -214,7 +214,7 @@ fn any_date() -> impl Strategy<Value = Date> {
     (1900_i16..2100, 1_i8..=12, 1_i8..=28).prop_map(|(year, month, day)| date(year, month, day))
 }
 
-/// Text with all that could break a line, line breaks excepted, which do not read back the same by design.
+/// Text with everything that could break a line, except line breaks: by design, they do not read back the same.
 fn nasty_text(max: usize) -> impl Strategy<Value = Given> {
     let piece = prop_oneof![
         prop::sample::select(vec!["\"", "\"\"", ",", "\\", "\\\"", " ", "é", "山", "🩺", "TRL,2", "'", "~"])
