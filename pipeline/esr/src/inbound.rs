@@ -1,5 +1,5 @@
-//! The `inbound` stage: takes files in, one after the other (D9), splits them into lines for the position stage, keeps
-//! the ledger of files (D10-D12) and writes the confirmation (RTC) when every position partition has answered.
+//! The `inbound` stage: takes files in, one after the other (D9), and splits them into lines for the position stage. It
+//! keeps the ledger of files (D10-D12), and writes the confirmation (RTC) after every position partition has answered.
 
 mod ledger;
 mod splitting;
@@ -19,17 +19,17 @@ use crate::topics;
 
 pub use ledger::{Counts, LedgerEntry, LedgerStatus};
 
-/// Rejected lines that an event names; the others are in the RTC and among the dead letters.
+/// Most rejected lines that an event names. The others are in the RTC and in the dead letters.
 const NAMED_LINES: usize = 1_000;
 
-/// The processor of the one partition.
+/// The processor of the only partition.
 pub struct Inbound {
     context: Context,
     ledger: Store<FileName, LedgerEntry>,
     verdicts: Store<LineKey, LineVerdict>,
-    /// The file that each RTC name confirms (D12).
+    /// The confirmed file, by the name of its RTC (D12).
     confirmations: Store<FileName, FileName>,
-    /// When the last RTC of an office was written (D51).
+    /// The time of the last RTC of an office, in milliseconds since 1970 (D51).
     last_confirmation: Store<Office, i64>,
 }
 
@@ -45,7 +45,7 @@ impl Inbound {
         }
     }
 
-    /// All files that were ever taken in, by name.
+    /// All files that have ever arrived, by name.
     pub fn ledger(&self) -> impl Iterator<Item = (FileName, &LedgerEntry)> {
         self.ledger.iter().map(|(name, entry)| (*name, entry))
     }
@@ -79,11 +79,11 @@ impl Inbound {
         self.ledger.put(name, entry);
     }
 
-    /// A name that is used up: the same content is ignored, other content refused (D11).
+    /// A file whose name was used before: the same content is ignored, other content is refused (D11).
     fn seen_again(&mut self, mut entry: LedgerEntry, arrived: &FileArrived, output: &mut Output) {
         let name = arrived.file_name;
         if !entry.is_taken_in() && entry.sha256 == arrived.sha256 {
-            // The same delivery again, after an interruption: its chunks go on where they stopped.
+            // The delivery of this file was interrupted and starts again. Its chunks continue where they stopped.
             return;
         }
         let (status, note) = if entry.status == LedgerStatus::Parked {
@@ -180,7 +180,7 @@ impl Inbound {
         Ok(())
     }
 
-    /// Everybody has answered: the file is processed and confirmed.
+    /// Every partition has answered: the file is processed and confirmed.
     fn finish(
         &mut self,
         name: FileName,
@@ -203,8 +203,8 @@ impl Inbound {
         self.confirm(name, entry, now, output)
     }
 
-    /// Writes the RTC of a file, or holds it back when another file's has its name (D12): ESR would get one of them
-    /// only.
+    /// Writes the RTC of a file. If the RTC of another file has the same name, it is held back (D12), because ESR would
+    /// receive only one of the two.
     fn confirm(
         &mut self,
         name: FileName,
@@ -292,7 +292,8 @@ impl Inbound {
         self.verdicts.range(key(i32::MIN)..=key(i32::MAX)).map(|(_, verdict)| verdict)
     }
 
-    /// One row per line (D53): a second verdict joins the first, and the more serious one counts.
+    /// Stores a verdict. A line has one row (D53), so a second verdict is joined to the first one. The more serious one of
+    /// the two verdicts counts.
     fn add_verdict(&mut self, file: FileName, verdict: LineVerdict) {
         let key = LineKey { file, line: verdict.line };
         let joined = match self.verdicts.get(&key) {
@@ -308,7 +309,7 @@ impl Inbound {
     }
 }
 
-/// The outermost lines of a file as its arrival tells them.
+/// The envelope of a file, from the first and the last line in the record of its arrival.
 fn envelope(arrived: &FileArrived) -> Envelope<'_> {
     let line = |number: u64, bytes| Line { number, bytes };
     let lines = u64::from(arrived.lines.unsigned_abs());
@@ -317,7 +318,7 @@ fn envelope(arrived: &FileArrived) -> Envelope<'_> {
     Envelope::new(first, last, lines)
 }
 
-/// What has become of a file, without counts and a note.
+/// An event about a file, without counts and without a note.
 fn event_about(name: FileName, status: FileStatus) -> FileEvent {
     FileEvent {
         file_name: name.to_string(),

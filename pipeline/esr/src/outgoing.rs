@@ -1,4 +1,4 @@
-//! Files for ESR on their way to the writer: header, rows, trailer.
+//! Files for ESR, sent to the writer: header, rows, trailer.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -14,10 +14,10 @@ use crate::context::{Context, london_time};
 use crate::format::{FileName, WriteWarning, WriteWarningKind, WrittenLine};
 use crate::topics;
 
-/// Alerts of one kind that a run raises one by one; the others are counted in one more.
+/// Most alerts of one kind that a run raises one by one. One more alert counts the others.
 pub(crate) const SINGLE_ALERTS: usize = 100;
 
-/// A file on its way to the writer.
+/// A file that is being sent to the writer.
 pub(crate) struct OutgoingFile<'a> {
     context: &'a Context,
     name: FileName,
@@ -25,7 +25,7 @@ pub(crate) struct OutgoingFile<'a> {
     lost: LostValues,
 }
 
-/// London times at which a file is created, and of the run before it (D51).
+/// London times of a file and of the run before it (D51).
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct RunTimes {
     now: DateTime,
@@ -33,7 +33,7 @@ pub(crate) struct RunTimes {
 }
 
 impl RunTimes {
-    /// Of instants in milliseconds since 1970.
+    /// Converts instants in milliseconds since 1970.
     ///
     /// # Errors
     /// As [`london_time`].
@@ -57,7 +57,7 @@ impl<'a> OutgoingFile<'a> {
         self.file.line(line, output);
     }
 
-    /// Adds a row about `subject`, and remembers what was lost of its values.
+    /// Adds a row about `subject`, and collects its warnings.
     pub(crate) fn written_row(&mut self, subject: &dyn Display, line: WrittenLine, output: &mut Output) {
         self.lost.add(subject, line.warnings);
         self.row(line.text, output);
@@ -77,23 +77,23 @@ impl<'a> OutgoingFile<'a> {
             party: self.name.office.to_string(),
             kind: kind.to_string(),
             number: self.name.number as i64,
-            // Nobody waits for a confirmation: what it confirms is done when it is sent.
+            // No stage waits for a written RTC: the confirmed file is already processed.
             acknowledged: kind != FileKind::Rtc,
         };
         self.file.close(closing, output);
     }
 }
 
-/// Values of a file that could not be written as they were.
+/// Values of a file that could not be written unchanged.
 #[derive(Default)]
 struct LostValues {
     columns: BTreeMap<(String, WriteWarningKind), LostInColumn>,
 }
 
-/// What a column has lost in one way.
+/// Values of one column that were changed in the same way.
 #[derive(Default)]
 struct LostInColumn {
-    /// Whose values they were, the first [`SINGLE_ALERTS`] of them.
+    /// The subjects of the first [`SINGLE_ALERTS`] values.
     subjects: Vec<String>,
     total: usize,
 }
@@ -109,7 +109,8 @@ impl LostValues {
         }
     }
 
-    /// One alert for each value, as far as [`SINGLE_ALERTS`]; a column that has lost more has one with their number.
+    /// Raises one alert for each value, up to [`SINGLE_ALERTS`] in a column. For a column with more values, one further
+    /// alert has their number.
     fn raise(&self, context: &Context, file_name: &str, output: &mut Output) {
         for ((column, kind), lost) in &self.columns {
             for subject in &lost.subjects {

@@ -9,19 +9,19 @@ use tributary_schemas::records::tributary::{Alert, FileEvent};
 use crate::context::Context;
 use crate::{topics, views};
 
-/// How many events are kept.
+/// Number of events that are kept.
 const KEPT: i64 = 20_000;
 
-/// An event as it is kept.
+/// A kept event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// What became of a file.
+    /// An event about a file.
     File(FileEvent),
-    /// Something that a person should see.
+    /// An alert, which a person should see.
     Alert(Alert),
 }
 
-/// The processor of the one partition.
+/// The processor of the only partition.
 pub struct Report {
     context: Context,
     events: Store<i64, Event>,
@@ -34,19 +34,20 @@ impl Report {
         Self { context, events: Store::new(), next: Store::new() }
     }
 
-    /// The number that the next event gets.
+    /// The number of the next event.
     pub fn next_sequence(&self) -> i64 {
         self.next.get(&()).copied().unwrap_or_default()
     }
 
-    /// The events from this number on.
+    /// The events with this number and later numbers.
     pub fn events_since(&self, sequence: i64) -> impl Iterator<Item = &Event> {
         self.events.range(sequence..).map(|(_, event)| event)
     }
 }
 
 impl Report {
-    /// Files stay in their view, as they do in the ledger; alerts stay as long as they are kept here.
+    /// Sends an event to its view. Files stay in their view, as in the ledger. Alerts stay as long as this stage keeps
+    /// them.
     fn show(&self, sequence: i64, event: &Event, output: &mut Output) {
         match event {
             Event::File(file) => {

@@ -1,11 +1,11 @@
-//! What is remembered of a file.
+//! What the ledger keeps about a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tributary_schemas::records::esr::FileArrived;
 
-/// A file that was taken in.
+/// A file that has arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
     /// Hash of its content, hexadecimal.
@@ -14,9 +14,9 @@ pub struct LedgerEntry {
     pub size: i64,
     /// When it was last changed, as last seen, in milliseconds since 1970.
     pub modified: i64,
-    /// How far it is.
+    /// Its status.
     pub status: LedgerStatus,
-    /// Whether an operator has accepted it although it is suspect (D10).
+    /// Whether an operator has accepted it, although it is suspect (D10).
     pub accepted: bool,
     /// Whether its RTC is held back (D12).
     pub confirmation_held: bool,
@@ -27,18 +27,18 @@ pub struct LedgerEntry {
     pub(super) unnamed_examples: Vec<i64>,
 }
 
-/// How far a file is.
+/// The status of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LedgerStatus {
     /// Its lines are being taken in.
     Receiving,
-    /// All lines are sent on; position partitions have still to answer.
+    /// All lines have been sent. Some position partitions have not answered yet.
     Confirming,
-    /// Done.
+    /// All partitions have answered.
     Processed,
-    /// Suspect: waits for an operator or for other content (D10).
+    /// It is suspect and waits for an operator or for other content (D10).
     Parked,
-    /// Refused by an operator.
+    /// An operator has refused it.
     Refused,
 }
 
@@ -68,7 +68,7 @@ impl LedgerEntry {
         }
     }
 
-    /// Whether the file is not on its way any more.
+    /// Whether the file is no longer in flight.
     pub fn is_taken_in(&self) -> bool {
         !matches!(self.status, LedgerStatus::Receiving | LedgerStatus::Confirming)
     }

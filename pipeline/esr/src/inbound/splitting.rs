@@ -1,4 +1,4 @@
-//! Splitting the lines of a file: each becomes a record for its position, a count, or a rejection.
+//! Splits a file into its lines. Each line becomes a record for its position, a count, or a rejection.
 
 use tributary_runtime::{Headers, Output, Record, append_header};
 use tributary_schemas::records::esr::{FileChunk, LineVerdict, PositionLine, ReconciliationLine};
@@ -9,13 +9,14 @@ use super::{Inbound, LedgerEntry};
 use crate::format::{self, FileName, Indicator, Line, LineParser, LineReader, Note, Parsed, Rejection};
 use crate::topics;
 
-/// Header that says from which file and line a record comes, up to the exported row.
+/// Header with the file and the line from which a record comes. All records that it causes inherit this header, up to
+/// the exported row.
 pub(super) const CORRELATION_HEADER: &str = "correlation";
 
 /// One line of a file, while it is being split.
 struct At<'a> {
     file: FileName,
-    /// The name of the file as text, which the records of each line repeat.
+    /// The name of the file as text, for the records of its lines.
     file_text: &'a str,
     line: i32,
     bytes: &'a [u8],
@@ -75,7 +76,7 @@ impl Inbound {
         }
     }
 
-    /// A rejected line is kept as it came, with the reason beside it.
+    /// Keeps a rejected line unchanged as a dead letter, with the reason in its headers.
     fn reject(&mut self, at: &At<'_>, rejection: Rejection, output: &mut Output) {
         let mut headers = Vec::new();
         let line = at.line.to_string();

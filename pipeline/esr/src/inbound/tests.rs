@@ -21,7 +21,7 @@ fn inbound() -> Harness<Inbound> {
     stage(Inbound::new)
 }
 
-/// A whole file with these lines between header and trailer.
+/// A complete file with these lines between header and trailer.
 fn whole(name: &str, lines: &[&str]) -> Vec<u8> {
     let office = &name[3..6];
     let header = format!("HDR,\"{name}\",20261120 130000,\"{office}\",,20261120 130000,\"01\"");
@@ -62,7 +62,7 @@ fn done(name: &str, verdicts: Vec<LineVerdict>) -> PositionFileDone {
     PositionFileDone { partition: 0, partitions: 1, verdicts, ..PositionFileDone::of(name.parse().unwrap()) }
 }
 
-/// Everything that is sent when a file comes and the one position partition answers without a verdict.
+/// Everything that is sent when a file arrives and the only position partition answers without a verdict.
 fn take_in(inbound: &mut Harness<Inbound>, name: &str, content: &[u8]) -> Vec<Sent> {
     let mut sent = inbound.give("", &arrived(name, content));
     sent.extend(inbound.give("", &chunk(name, content)));
@@ -78,10 +78,10 @@ fn alerts(inbound: &Harness<Inbound>, sent: &[Sent]) -> Vec<(Severity, String)> 
     inbound.read::<Alert>(sent).into_iter().map(|alert| (alert.severity, alert.code)).collect()
 }
 
-/// Rows of the confirmation that is sent, header and trailer included.
+/// The rows of the sent confirmation, with header and trailer.
 fn confirmation(inbound: &Harness<Inbound>, sent: &[Sent]) -> Vec<String> {
     let rows = inbound.read::<FileRow>(sent);
-    assert!(rows.iter().all(|row| row.file_name == RTC), "2.1: date and number of the file that is confirmed");
+    assert!(rows.iter().all(|row| row.file_name == RTC), "2.1: date and number of the confirmed file");
     rows.into_iter().map(|row| row.line).collect()
 }
 

@@ -1,4 +1,4 @@
-//! A file as the records that bring it into the log: its arrival, then its content in runs of whole lines.
+//! The records that bring a file into the log: its arrival, then its content in chunks of whole lines.
 
 use crate::format::{Line, LineReader};
 use crate::topics;
@@ -9,19 +9,20 @@ use tributary_schemas::{Codec, EncodeError};
 
 use super::FoundFile;
 
-/// Most bytes of a chunk: below the usual limit of a broker for one record.
+/// Most bytes of a chunk. The usual limit of a broker for one record is higher.
 const CHUNK_BYTES: usize = 512 * 1024;
 
-/// A single line up to this length goes whole.
+/// A single line of up to this length is sent uncut.
 const LONGEST_LINE_BYTES: usize = 600 * 1024;
 
-/// What is left of a line longer than that. It is longer than any line may be, so it is rejected as such.
+/// A longer line is cut to this length. The cut line is still longer than the built-in limit of a line, so the parser
+/// rejects it.
 const CUT_LINE_BYTES: usize = 16 * 1024;
 
 /// Adds the records of one file to `output`.
 ///
 /// # Errors
-/// [`EncodeError`] when a record is not declared on the topic.
+/// [`EncodeError`] if a record is not declared on the topic.
 pub(super) fn write(file: &FoundFile, content: &[u8], codec: &Codec, output: &mut Output) -> Result<(), EncodeError> {
     let key = file.name.to_string();
     let sha256 = hex(&Sha256::digest(content));
@@ -76,7 +77,7 @@ struct Chunk {
     content: Vec<u8>,
 }
 
-/// Runs of whole lines; one empty run for an empty file.
+/// Chunks of whole lines. An empty file is one empty chunk.
 fn chunks(content: &[u8]) -> impl Iterator<Item = Chunk> + '_ {
     let (mut start, mut line, mut ended) = (0, 1_u64, false);
     std::iter::from_fn(move || {
@@ -94,7 +95,7 @@ fn chunks(content: &[u8]) -> impl Iterator<Item = Chunk> + '_ {
     })
 }
 
-/// Where the run that starts at `start` ends: after the last line that fits, or after the one line that is too long.
+/// The end of the chunk that starts at `start`: after the last line that fits, or after a single line that is too long.
 fn chunk_end(content: &[u8], start: usize) -> usize {
     let window_end = start + CHUNK_BYTES;
     if window_end >= content.len() {
@@ -110,7 +111,7 @@ fn chunk_end(content: &[u8], start: usize) -> usize {
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing into a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

@@ -1,7 +1,7 @@
-//! Brings files of ESR from the inbox into the log.
+//! Brings files from ESR from the inbox folder into the log.
 //!
-//! Here is decided which files are sent and in which order; what becomes of them is decided by the `inbound` stage,
-//! whose ledger tells what is known already.
+//! This module decides which files are sent, and in which order. The `inbound` stage decides what happens to them. Its
+//! ledger contains the files that have already arrived.
 
 mod chunks;
 
@@ -11,7 +11,7 @@ use crate::format::{FileKind, FileName, Office};
 use tributary_runtime::Output;
 use tributary_schemas::{Codec, EncodeError};
 
-/// A file in the inbox whose name is one of ours.
+/// A file in the inbox with a name that ESR uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoundFile {
     /// Its name.
@@ -26,13 +26,13 @@ impl FoundFile {
     /// Adds the records that bring the file with this content into the log.
     ///
     /// # Errors
-    /// [`EncodeError`] when a record is not declared on the topic.
+    /// [`EncodeError`] if a record is not declared on the topic.
     pub fn write(&self, content: &[u8], codec: &Codec, output: &mut Output) -> Result<(), EncodeError> {
         chunks::write(self, content, codec, output)
     }
 }
 
-/// A file by which a change is noticed: size and time of the last change.
+/// Size and time of the last change of a file. A change of the file changes its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Size in bytes.
@@ -41,16 +41,16 @@ pub struct Fingerprint {
     pub modified: i64,
 }
 
-/// What is to do after a look into the inbox.
+/// The result of a look into the inbox.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Files that are new or have changed, in the order in which they are taken in (D9).
+    /// New and changed files, in the order in which they are taken in (D9).
     pub files: Vec<FoundFile>,
-    /// Files that are left where they are, each named once.
+    /// Messages about files that stay where they are. Each file is named once.
     pub left: Vec<String>,
 }
 
-/// Which files are ours.
+/// Selects the files of the inbox that this process takes in.
 #[derive(Debug)]
 pub struct Inbox {
     served: Vec<Office>,
@@ -59,13 +59,13 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// An inbox that takes files of the `served` offices alone (D50). Those of the other `configured` offices are
-    /// another process's and not worth a word.
+    /// Creates an inbox that takes files of the `served` offices only (D50). Files of the other `configured` offices
+    /// belong to another process and are not reported.
     pub fn new(served: Vec<Office>, configured: Vec<Office>) -> Self {
         Self { served, configured, reported: HashSet::new() }
     }
 
-    /// Sorts the entries of the inbox into those to take in and those to leave. `known` is the ledger, by file name.
+    /// Sorts the entries of the inbox into files to take in and files to leave. `known` is the ledger, by file name.
     pub fn look(
         &mut self,
         entries: impl IntoIterator<Item = (String, Fingerprint)>,
@@ -95,7 +95,7 @@ impl Inbox {
         found
     }
 
-    /// `Ok(None)` for files that stay untouched without a word, `Err` for those that somebody should look at.
+    /// `Ok(None)` for a file that stays where it is and is not reported. `Err` for a file that a person should look at.
     fn judge(&self, entry: &str) -> Result<Option<FileName>, String> {
         let name: FileName = entry.parse().map_err(|error| format!("left in the inbox: {error}"))?;
         if !name.kind.is_inbound() {

@@ -1,4 +1,4 @@
-//! What is sent to the writer comes out as a file that reads back the same (2.2, 2.4, D51).
+//! The writer makes a file of the rows that it receives, and the file reads back the same (2.2, 2.4, D51).
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use crate::harness::millis;
 use tributary_flow::configuration::Source;
 use tributary_flow::whole_file::FileSink;
 
-/// Files that were written, in order.
+/// The written files, in order.
 #[derive(Default)]
 struct Shelf {
     files: Mutex<Vec<(String, Vec<u8>)>>,
@@ -44,7 +44,7 @@ fn context(configuration: &str) -> Context {
     Context::new(codec, Arc::new(settings), vec!["EOE".parse().unwrap()])
 }
 
-/// Sends a file of these rows and lets the writer write it.
+/// Sends a file of these rows to the writer. Returns the written file.
 fn written(context: &Context, times: RunTimes, rows: &[String]) -> String {
     let mut output = Output::new(1);
     output.inherit(millis(FIRST), Headers::default());

@@ -1,4 +1,4 @@
-//! The report keeps events in one order, and only so many.
+//! The report keeps events in one order, and a limited number of them.
 
 use tributary_schemas::records::tributary::{Alert, FileEvent, FileRow, Severity};
 

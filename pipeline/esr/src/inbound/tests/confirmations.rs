@@ -23,7 +23,7 @@ fn verdict(line: i32, accepted: bool, severity: Severity, text: &str) -> LineVer
     }
 }
 
-/// What is sent when the one position partition has these verdicts about the lines of a file.
+/// What is sent when the only position partition has these verdicts about the lines of a file.
 fn confirmed(lines: &[&str], verdicts: Vec<LineVerdict>) -> (Vec<String>, FileEvent) {
     let mut inbound = inbound();
     let content = whole(RMC, lines);
@@ -100,7 +100,7 @@ fn d4_a_rejected_line_is_a_dead_letter_as_it_came_with_the_reason_beside_it() {
     assert_eq!(letter.text_key(), format!("{RMC}:2"));
     assert_eq!([letter.header("file"), letter.header("line")], [Some(RMC.to_owned()), Some("2".to_owned())]);
     assert!(!letter.header("__connect.errors.exception.message").unwrap_or_default().is_empty());
-    assert_eq!(sent.len(), 3, "the good line goes on, and the end of the file");
+    assert_eq!(sent.len(), 3, "the dead letter, the good line and the end of the file");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn the_rtc_waits_for_every_position_partition() {
     let close = inbound.read::<FileClose>(&sent).remove(0);
     assert_eq!((close.file_name.as_str(), close.kind.as_str(), close.number), (RTC, "RTC", 17));
     assert_eq!(close.rows as usize, confirmation(&inbound, &sent).len());
-    assert_eq!(inbound.give("", &answer(0)).len(), 0, "it is processed");
+    assert_eq!(inbound.give("", &answer(0)).len(), 0, "the file is already processed");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn d12_the_confirmation_of_a_refused_file_takes_its_name_too() {
     let sent = inbound.give("", &decide(RMF, Decision::Refuse));
     assert_eq!(inbound.read::<FileClose>(&sent)[0].file_name, RTC);
     let sent = take_in(&mut inbound, RMC, &whole(RMC, &[POS]));
-    assert_eq!(inbound.read::<FileClose>(&sent).len(), 0, "ESR would get two files of one name");
+    assert_eq!(inbound.read::<FileClose>(&sent).len(), 0, "ESR would receive two files with one name");
     assert_eq!(statuses(&inbound, &sent), [FileStatus::Processed, FileStatus::Held]);
 }
 
@@ -201,7 +201,7 @@ fn d12_the_confirmation_of_a_file_that_is_refused_after_the_other_one_is_held_ba
     take_in(&mut inbound, RMF, &whole(RMF, &[POS]));
     inbound.give("", &arrived(RMC, b"no header\n"));
     let sent = inbound.give("", &decide(RMC, Decision::Refuse));
-    assert_eq!(inbound.read::<FileClose>(&sent).len(), 0, "ESR would get two files of one name");
+    assert_eq!(inbound.read::<FileClose>(&sent).len(), 0, "ESR would receive two files with one name");
     assert_eq!(statuses(&inbound, &sent), [FileStatus::Refused, FileStatus::Held]);
     let sent = inbound.give("", &decide(RMC, Decision::Release));
     let rows = confirmation(&inbound, &sent);

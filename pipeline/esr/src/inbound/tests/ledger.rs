@@ -14,7 +14,7 @@ fn decide(decision: Decision) -> FileDecision {
     FileDecision { file_name: RMC.parse().unwrap(), decision }
 }
 
-/// A file whose trailer counts a line too many.
+/// A file whose trailer counts one line too many.
 fn suspect() -> Vec<u8> {
     let text = String::from_utf8(whole(RMC, &[POS])).unwrap();
     text.replace("TRL,3", "TRL,4").into_bytes()
@@ -39,7 +39,7 @@ fn d10_a_file_without_header_or_trailer_or_with_a_wrong_count_is_parked_with_an_
         let event = inbound.read::<tributary_schemas::records::tributary::FileEvent>(&sent).remove(0);
         assert_eq!(event.status, FileStatus::Parked);
         assert!(event.note.starts_with(reason), "{}", event.note);
-        assert_eq!(inbound.give("", &chunk(RMC, content.as_bytes())).len(), 0, "no line goes on, and there is no RTC");
+        assert_eq!(inbound.give("", &chunk(RMC, content.as_bytes())).len(), 0, "no line is sent, and no RTC");
         assert_eq!(status(&inbound, RMC), LedgerStatus::Parked);
     }
 }
@@ -48,7 +48,7 @@ fn d10_a_file_without_header_or_trailer_or_with_a_wrong_count_is_parked_with_an_
 fn d10_a_parked_file_that_is_accepted_is_taken_in_when_it_comes_again() {
     let mut inbound = inbound();
     take_in(&mut inbound, RMC, &suspect());
-    assert_eq!(inbound.give("", &decide(Decision::Accept)).len(), 0, "it must come again first");
+    assert_eq!(inbound.give("", &decide(Decision::Accept)).len(), 0, "the file must arrive again first");
     let sent = take_in(&mut inbound, RMC, &suspect());
     assert_eq!(inbound.read::<PositionLine>(&sent).len(), 1);
     assert_eq!(statuses(&inbound, &sent), [FileStatus::Processed]);
@@ -88,7 +88,7 @@ fn statuses_of_next(inbound: &mut Harness<super::Inbound>, content: &[u8]) -> Ve
 fn d10_other_content_under_the_name_of_a_parked_file_is_a_new_attempt() {
     let mut inbound = inbound();
     take_in(&mut inbound, RMC, &suspect());
-    assert_eq!(statuses_of_next(&mut inbound, &suspect()), [FileStatus::Ignored], "the same one stays parked");
+    assert_eq!(statuses_of_next(&mut inbound, &suspect()), [FileStatus::Ignored], "the same file stays parked");
     let sent = take_in(&mut inbound, RMC, &whole(RMC, &[POS]));
     assert_eq!(statuses(&inbound, &sent), [FileStatus::Processed]);
     assert_eq!(alerts(&inbound, &sent), []);
@@ -114,9 +114,9 @@ fn d11_other_content_under_a_processed_name_is_refused_with_an_alert() {
     let sent = take_in(&mut inbound, RMC, &whole(RMC, &[POS, POR]));
     assert_eq!(statuses(&inbound, &sent), [FileStatus::Refused]);
     assert_eq!(alerts(&inbound, &sent), [(Severity::Error, "file-name-used-up".to_owned())]);
-    assert_eq!(sent.len(), 2, "no line goes on, and there is no second RTC");
+    assert_eq!(sent.len(), 2, "no line is sent, and no second RTC");
     assert_eq!(status(&inbound, RMC), LedgerStatus::Processed);
-    assert_eq!(statuses_of_next(&mut inbound, &whole(RMC, &[POS])), [FileStatus::Ignored], "the first one counts");
+    assert_eq!(statuses_of_next(&mut inbound, &whole(RMC, &[POS])), [FileStatus::Ignored], "the first file counts");
 }
 
 #[test]
@@ -155,10 +155,10 @@ fn a_delivery_that_was_interrupted_goes_on_where_it_stopped() {
     let first = FileChunk { last: false, content: first.to_vec(), ..chunk(RMC, &content) };
     let rest = FileChunk { index: 1, first_line_number: 3, content: rest.to_vec(), ..chunk(RMC, &content) };
     inbound.give("", &arrived(RMC, &content));
-    assert_eq!(inbound.give("", &rest).len(), 0, "not its turn");
+    assert_eq!(inbound.give("", &rest).len(), 0, "an earlier chunk is missing");
     assert_eq!(inbound.give("", &first).len(), 1);
-    assert_eq!(inbound.give("", &arrived(RMC, &content)).len(), 0, "the delivery begins again");
-    assert_eq!(inbound.give("", &first).len(), 0, "this has been taken in");
+    assert_eq!(inbound.give("", &arrived(RMC, &content)).len(), 0, "the delivery starts again");
+    assert_eq!(inbound.give("", &first).len(), 0, "this chunk has been taken in");
     let sent = inbound.give("", &rest);
     assert_eq!(inbound.read::<ReconciliationLine>(&sent)[0].line, 3);
     let sent = inbound.give("", &done(RMC, Vec::new()));
