@@ -292,8 +292,8 @@ impl Inbound {
         self.verdicts.range(key(i32::MIN)..=key(i32::MAX)).map(|(_, verdict)| verdict)
     }
 
-    /// Stores a verdict. A line has one row (D53), so a second verdict is joined to the first one. The more serious one of
-    /// the two verdicts counts.
+    /// Stores a verdict. A line has one row (D53), so a second verdict is joined to the first one. The more serious
+    /// verdict counts.
     fn add_verdict(&mut self, file: FileName, verdict: LineVerdict) {
         let key = LineKey { file, line: verdict.line };
         let joined = match self.verdicts.get(&key) {

@@ -1,6 +1,8 @@
 //! The `position` stage, keyed by position id: one stored position from POS and POR lines (D6, D7), its pairing with a
-//! post (R1-R7), and its applicant records (A1, A2). A position is the one owner of its pairs: what `post` sends
-//! carries the version of the subscription it answers, and answers to an older one are dropped.
+//! post (R1-R7), and its applicant records (A1, A2).
+//!
+//! A position is the only owner of its pairs. The answers of `post` carry the version of the subscription that they
+//! answer. Answers to an older subscription are dropped.
 
 mod merging;
 mod state;
@@ -39,12 +41,13 @@ impl PositionStage {
         Self { context, partition, stored: Store::new(), pairs: Store::new(), verdicts: Store::new() }
     }
 
-    /// All positions held, for summaries.
+    /// All stored positions, for summaries.
     pub fn positions(&self) -> impl Iterator<Item = (&PositionId, &StoredPosition)> {
         self.stored.iter()
     }
 
-    /// Stores the new state of a position and tells everybody whom the difference concerns.
+    /// Stores the new state of a position, and sends the difference to the post stage, the exporter and the topics of
+    /// positions.
     fn replace(&mut self, id: PositionId, old: Option<&StoredPosition>, mut new: StoredPosition, output: &mut Output) {
         let old_dpn = old.map(|old| FoldedDpn::of(&old.dpn)).unwrap_or_default();
         let new_dpn = FoldedDpn::of(&new.dpn);
@@ -101,8 +104,8 @@ impl PositionStage {
         self.context.send(output, &topics::POST, dpn.as_bytes(), &subscription);
     }
 
-    /// Reports earlier exports at a DPN that the position takes (D34). They come before the subscription, so the post
-    /// stage can distinguish them from exports under that DPN.
+    /// Reports earlier exports to the DPN that the position now has (D34). The reports come before the subscription, so
+    /// the post stage can distinguish them from exports under that DPN.
     fn tell_exports(&self, id: PositionId, dpn: &FoldedDpn, output: &mut Output) {
         for (key, pair) in self.pairs_of(id) {
             if let Some((date_from, date_to)) = pair.exported {
@@ -118,7 +121,7 @@ impl PositionStage {
         }
     }
 
-    /// Publishes the position, and the pairing where it changed.
+    /// Publishes the position if it changed, and the pairing if it changed.
     fn tell(&self, id: PositionId, old: Option<&StoredPosition>, new: &StoredPosition, output: &mut Output) {
         let public = new.public(id);
         if old.is_some_and(|old| old.public(id) == public) {
@@ -139,7 +142,7 @@ impl PositionStage {
         self.pairs.range(first..=last)
     }
 
-    /// Withdraws the records that were not exported (R4, R6, D6); exported ones stay as they are.
+    /// Withdraws the records that were not exported (R4, R6, D6). Exported records do not change.
     fn withdraw_pairs(&mut self, id: PositionId, office: Office, output: &mut Output) {
         let open: Vec<_> = self.pairs_of(id).filter(|(_, pair)| pair.is_open()).map(|(key, _)| *key).collect();
         for key in open {
@@ -161,7 +164,7 @@ impl PositionStage {
         self.stored.put(id, new);
     }
 
-    /// The position, unless the version is that of an earlier subscription.
+    /// The position. `None` if the version belongs to an earlier subscription.
     fn current(&self, id: PositionId, version: i64) -> Option<StoredPosition> {
         self.stored.get(&id).filter(|position| position.version == version).cloned()
     }
@@ -200,7 +203,8 @@ impl PositionStage {
     }
 
     fn placement_gone(&mut self, id: PositionId, gone: &PositionPlacementGone, output: &mut Output) {
-        // It may cross a new subscription to the same DPN: the answer to that one no longer names the placement.
+        // This record may cross a new subscription to the same DPN. It still counts then, because the answer to the new
+        // subscription no longer names the placement.
         let still_meant = |position: &&StoredPosition| position.dpn_version <= gone.version;
         let Some(position) = self.stored.get(&id).filter(still_meant).cloned() else { return };
         let key = PairKey { position: id, placement: gone.placement_id, trainee: gone.trainee_id };

@@ -1,6 +1,6 @@
-//! The `tis` stage: drops what has not changed and follows changed foreign keys.
+//! The `tis` stage: drops records without a change, and follows changed foreign keys.
 //!
-//! Three tasks per partition, one for each topic of TIS; they share no state.
+//! Each partition has three tasks, one for each topic of TIS. They share no state.
 
 use serde::{Deserialize, Serialize};
 use tributary_flow::framed::unexpected;
@@ -18,7 +18,7 @@ use crate::context::{Context, digest};
 use crate::dpn::FoldedDpn;
 use crate::topics;
 
-/// Posts: a changed DPN is a departure and an arrival (D27).
+/// Posts. A changed DPN becomes a departure and an arrival (D27).
 pub struct TisPosts {
     context: Context,
     known: Store<PostId, KnownPost>,
@@ -28,7 +28,7 @@ pub struct TisPosts {
 struct KnownPost {
     dpn: FoldedDpn,
     status: PostStatus,
-    /// It stays of the baseline under another number (D1).
+    /// Whether it belongs to the baseline (D1). This does not change with its DPN.
     baseline: bool,
 }
 
@@ -38,7 +38,7 @@ impl TisPosts {
         Self { context, known: Store::new() }
     }
 
-    /// Ids held, for the comparison with a complete snapshot (D2).
+    /// The known ids, for the comparison with a complete snapshot (D2).
     pub fn ids(&self) -> impl Iterator<Item = i64> {
         self.known.iter().map(|(id, _)| id.0)
     }
@@ -85,7 +85,7 @@ impl Processor for TisPosts {
     }
 }
 
-/// Placements: a changed trainee is a departure and an arrival (D27).
+/// Placements. A changed trainee becomes a departure and an arrival (D27).
 pub struct TisPlacements {
     context: Context,
     known: Store<PlacementId, KnownPlacement>,
@@ -98,7 +98,7 @@ struct KnownPlacement {
     sent: Vec<RememberedExport>,
 }
 
-/// An export that TIS remembers, with the trainee whom the placement had when it was first seen (D14).
+/// An export that TIS remembers, with the trainee of the placement when the export was first seen (D14).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct RememberedExport {
     position_id: PositionId,
@@ -112,7 +112,7 @@ impl TisPlacements {
         Self { context, known: Store::new() }
     }
 
-    /// Ids held, for the comparison with a complete snapshot (D2).
+    /// The known ids, for the comparison with a complete snapshot (D2).
     pub fn ids(&self) -> impl Iterator<Item = i64> {
         self.known.iter().map(|(id, _)| id.0)
     }
@@ -195,7 +195,7 @@ impl TisPeople {
         Self { context, known: Store::new() }
     }
 
-    /// Ids held, for the comparison with a complete snapshot (D2).
+    /// The known ids, for the comparison with a complete snapshot (D2).
     pub fn ids(&self) -> impl Iterator<Item = i64> {
         self.known.iter().map(|(id, _)| id.0)
     }
@@ -204,7 +204,7 @@ impl TisPeople {
 impl Processor for TisPeople {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let id = PersonId(key::decimal_id(record)?);
-        // A person does not say of itself that it belongs to the baseline, but what it causes counts from then.
+        // A person record does not keep whether it belongs to the baseline, but its effects count from the first start.
         enter(&self.context, record, output);
         let Some(person) = read::<Person>(&self.context, record)? else {
             if self.known.get(&id).is_some() {
@@ -230,8 +230,8 @@ impl Processor for TisPeople {
     }
 }
 
-/// Whether a record belongs to the baseline (D1). One that others wrote before the first start counts from that moment,
-/// however old it is, and so does everything that it causes.
+/// Whether a record belongs to the baseline (D1). A record from before the first start, and everything that it causes,
+/// counts from the first start, even if the record is older.
 fn enter(context: &Context, record: &Record<'_>, output: &mut Output) -> bool {
     if context.baseline.precedes(record) {
         output.inherit(context.baseline.time(), record.headers);
@@ -239,7 +239,7 @@ fn enter(context: &Context, record: &Record<'_>, output: &mut Output) -> bool {
     context.baseline.holds(record)
 }
 
-/// The value as `R`, or `None` for a tombstone.
+/// The value as `R`. `None` for a tombstone.
 fn read<R: AvroRecord>(context: &Context, record: &Record<'_>) -> Result<Option<R>, ProcessError> {
     if record.value.is_none() {
         return Ok(None);

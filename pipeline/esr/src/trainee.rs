@@ -1,4 +1,4 @@
-//! The `trainee` stage, keyed by person id: puts the person, and where else the trainee is, beside each placement.
+//! The `trainee` stage, keyed by person id: adds the person, and the trainee's other placements, to each placement.
 
 use serde::{Deserialize, Serialize};
 use tributary_flow::framed::unexpected;
@@ -24,14 +24,14 @@ pub struct Trainee {
     untold: Store<PersonId, Untold>,
 }
 
-/// A placement of a trainee. Sorted by trainee.
+/// A placement of a trainee. Sorts by trainee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct PlacementKey {
     trainee: PersonId,
     placement: PlacementId,
 }
 
-/// What the posts have not been told of a trainee.
+/// Placements of a trainee whose changes have not been sent to the posts yet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Untold {
     /// Some placements.
@@ -73,8 +73,11 @@ impl Trainee {
         }
     }
 
-    /// Every placement of a trainee names the others, so telling each change at once would tell n placements n times.
-    /// A note to oneself waits behind what is in the inbox already, and then all is told once. `None` = all placements.
+    /// Notes a change of one placement, or of all placements (`None`), and sends it later.
+    ///
+    /// Every placement of a trainee names the others, so n changes, each sent at once, would send n placements n times.
+    /// Instead, this stage sends a note to its own inbox. The note waits behind the records that are already there, and
+    /// then each changed placement is sent once.
     fn tell_later(&mut self, trainee_id: PersonId, placement: Option<PlacementId>, output: &mut Output) {
         let untold = self.untold.get(&trainee_id);
         if untold.is_none() {
@@ -112,7 +115,7 @@ impl Trainee {
         self.placements.range(key(i64::MIN)..=key(i64::MAX)).map(|(_, placement)| placement)
     }
 
-    /// How the trainee's other placements see this one: only approved ones that count (A7, A8).
+    /// The placement as the trainee's other placements name it. `None` unless it is approved and counts (A7, A8).
     fn as_other(&self, placement: &TraineePlacement) -> Option<OtherPlacement> {
         let placement = &placement.placement;
         let visible =
@@ -170,7 +173,7 @@ impl Trainee {
     }
 }
 
-/// Legal surname, else surname; without a person what the placement says.
+/// The legal surname, otherwise the surname. Without a person, the surname in the placement.
 fn last_name(person: Option<&Person>, of_placement: Option<&str>) -> String {
     match person {
         Some(person) => first_given([person.legal_surname.as_deref(), person.surname.as_deref()]),
@@ -178,7 +181,7 @@ fn last_name(person: Option<&Person>, of_placement: Option<&str>) -> String {
     }
 }
 
-/// Legal forenames, else forenames; without a person what the placement says.
+/// The legal forenames, otherwise the forenames. Without a person, the forenames in the placement.
 fn first_name(person: Option<&Person>, of_placement: Option<&str>) -> String {
     match person {
         Some(person) => first_given([person.legal_forenames.as_deref(), person.forenames.as_deref()]),
@@ -194,7 +197,7 @@ fn gmc_number(person: Option<&Person>, of_placement: Option<&str>) -> String {
     known_number(number)
 }
 
-/// A registration number, empty when there is none: `UNKNOWN` counts as none (D23).
+/// A registration number. Empty if there is none. `UNKNOWN` counts as none (D23).
 pub(crate) fn known_number(number: Option<&str>) -> String {
     let number = number.unwrap_or_default().trim();
     if number.eq_ignore_ascii_case("UNKNOWN") { String::new() } else { number.to_owned() }

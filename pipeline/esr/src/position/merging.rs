@@ -1,4 +1,4 @@
-//! POS and POR lines: how they change a stored position (R3, R5, R6, D5-D8).
+//! How POS and POR lines change a stored position (R3, R5, R6, D5-D8).
 
 use tributary_runtime::Output;
 use tributary_schemas::records::esr::{FileEnd, LineVerdict, PositionFileDone, PositionLine, ReconciliationLine};
@@ -12,10 +12,10 @@ use crate::dpn::FoldedDpn;
 use crate::format::{FileKind, FileName, LineKey, Office};
 use crate::topics;
 
-/// Positions named as examples in the report of D8.
+/// Most positions that the report of D8 names as examples.
 const UNNAMED_EXAMPLES: usize = 20;
 
-/// What a verdict says of lines of a record type.
+/// The facts about a record type that a verdict contains.
 struct LineKind {
     record_type: &'static str,
     dpn_column: i32,
@@ -24,7 +24,7 @@ struct LineKind {
 const POS: LineKind = LineKind { record_type: "POS", dpn_column: 10 };
 const POR: LineKind = LineKind { record_type: "POR", dpn_column: 7 };
 
-/// What decides in a line of either type.
+/// The deciding fields of a POS or POR line.
 struct Deciding {
     file: FileName,
     line: i32,
@@ -55,7 +55,7 @@ impl PositionStage {
         });
     }
 
-    /// A POR line decides by the same fields as a POS line; only what is kept of the others differs (D7).
+    /// Applies a POR line. It decides by the same fields as a POS line. Only the kept descriptive fields differ (D7).
     pub(super) fn reconciliation_line(&mut self, line: ReconciliationLine, output: &mut Output) {
         let deciding = Deciding {
             file: line.file_name,
@@ -95,7 +95,8 @@ impl PositionStage {
         self.replace(position_id, old.as_ref(), new, output);
     }
 
-    /// D5: an empty DPN ends the pairing of a known position and is an error for an unknown one.
+    /// D5: an empty DPN ends the pairing of a known position. For an unknown position it is an error. Returns whether the
+    /// position is known.
     fn empty_dpn(&mut self, kind: &LineKind, line: &Deciding, known: bool) -> bool {
         let (severity, text) = if known {
             (Severity::Warning, "the deanery number is empty: the pairing of the position has ended")
@@ -145,7 +146,7 @@ impl PositionStage {
     }
 }
 
-/// The position after this line: the line that came last decides deletion, DPN, office and number (D6, D7).
+/// The position after this line. The last line decides about deletion, DPN, office and number (D6, D7).
 fn merge(old: Option<&StoredPosition>, line: Deciding) -> StoredPosition {
     let mut new = old.cloned().unwrap_or_else(|| StoredPosition::new(line.office));
     let was_live = new.is_live();

@@ -1,4 +1,4 @@
-//! What is kept of a position.
+//! The state of a position.
 
 use serde::{Deserialize, Serialize};
 use tributary_schemas::Date;
@@ -12,33 +12,33 @@ use crate::format::{FileName, Office};
 /// A position, merged from POS and POR lines (D7).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredPosition {
-    /// Office of the file it came in last (D6).
+    /// Office of the last file that named it (D6).
     pub office: Office,
-    /// DPN as ESR wrote it, trimmed (D21); empty after the pairing was ended by an empty one (D5).
+    /// DPN as ESR wrote it, trimmed (D21). Empty after an empty DPN has ended the pairing (D5).
     pub dpn: Dpn,
-    /// Position number; applicant records need it.
+    /// Position number, which applicant records contain.
     pub position_number: Option<String>,
     /// Whether ESR has deleted it (R3).
     pub deleted: bool,
     /// The matched post.
     pub post_id: Option<PostId>,
-    /// Version of the present subscription.
+    /// Version of the current subscription.
     pub version: i64,
-    /// Version with which it took its present DPN.
+    /// Version of the first subscription with the current DPN.
     pub dpn_version: i64,
-    /// File whose line made the position live with this DPN in this office (D32); `None` if it never was.
+    /// File whose line made the position live with this DPN in this office (D32). `None` if it was never live.
     pub cause_file: Option<FileName>,
-    /// That line.
+    /// Number of that line.
     pub cause_line: i32,
-    /// Whether the position came with that line by moving from another office (D6).
+    /// Whether that line moved the position from another office (D6).
     pub cause_moved: bool,
     /// Last full file that named the position (D8).
     pub last_full_file: Option<FileName>,
-    /// Raw values that no rule uses, as they came.
+    /// Values that no rule uses, as ESR wrote them.
     pub description: Description,
 }
 
-/// Values of POS and POR that are kept but used by no rule (conflict of 3.1).
+/// Values of POS and POR that are kept, but that no rule uses (conflict of 3.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     /// POS 06.
@@ -59,7 +59,7 @@ pub struct Description {
     pub esr_organisation: String,
 }
 
-/// A position with a placement and its trainee: with another trainee it is another pair (D27).
+/// A position with a placement and its trainee. With another trainee it is another pair (D27).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PairKey {
     /// The position.
@@ -81,9 +81,9 @@ impl PairKey {
 /// An applicant record of a position.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pair {
-    /// Dates with which it was exported, once it was.
+    /// The dates with which it was exported. `None` until it is exported.
     pub exported: Option<(Date, Option<Date>)>,
-    /// Whether the record is withdrawn; it may come back (D9).
+    /// Whether the record is withdrawn. It may return (D9).
     pub withdrawn: bool,
 }
 
@@ -113,7 +113,7 @@ impl StoredPosition {
         }
     }
 
-    /// Whether it can be paired: not deleted, and with a DPN.
+    /// Whether it can be paired: it is not deleted, and it has a DPN.
     pub fn is_live(&self) -> bool {
         !self.deleted && !self.dpn.is_empty()
     }
@@ -123,7 +123,7 @@ impl StoredPosition {
         self.is_live() && self.post_id.is_some()
     }
 
-    /// Whether `new` calls for another subscription.
+    /// Whether `new` needs another subscription.
     pub(super) fn subscribes_otherwise(&self, new: &Self) -> bool {
         self.dpn != new.dpn
             || self.position_number != new.position_number
@@ -131,7 +131,7 @@ impl StoredPosition {
             || self.office != new.office
     }
 
-    /// Whether nothing of the pairing differs.
+    /// Whether the pairing is the same.
     pub(super) fn is_paired_like(&self, new: &Self) -> bool {
         self.status() == new.status() && self.post_id == new.post_id && self.dpn == new.dpn
     }

@@ -64,7 +64,7 @@ fn r6_another_number_ends_the_old_pairing() {
     positions.give(KEY, &line(3, "EOE/RGT01/300/STR/002"));
     assert_eq!(positions.take::<PositionUnsubscribed>().len(), 1);
     positions.give(KEY, &offer(1));
-    assert_eq!(positions.take::<Applicant>().len(), 0, "an answer to the old subscription");
+    assert_eq!(positions.take::<Applicant>().len(), 0, "this answers the old subscription");
 }
 
 #[test]

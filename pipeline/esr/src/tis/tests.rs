@@ -1,4 +1,4 @@
-//! What changes in TIS and whom it concerns, by rule (D1, D2, D14, D27).
+//! Changes in TIS, and the stages that receive them, by rule (D1, D2, D14, D27).
 
 use tributary_runtime::ProcessError;
 use tributary_schemas::records::esr::{
@@ -59,7 +59,7 @@ fn r1_a_post_goes_to_its_number_without_case_and_blanks() {
     assert_eq!(key, b"EOE/RGT01/001");
     assert_eq!((arrived.post_id, arrived.status, arrived.renumbered), (PostId(1), PostStatus::Current, false));
     let other_case = posts.give("1", &post("EOE/RGT01/001"));
-    assert_eq!(other_case.len(), 0, "the same number, written otherwise");
+    assert_eq!(other_case.len(), 0, "the same number in another case");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn d27_a_renumbered_post_leaves_the_old_number_and_joins_the_new_one() {
     assert_eq!(posts.read::<PostGone>(&sent), [PostGone { post_id: PostId(1), renumbered: true }]);
     assert!(posts.read::<PostAtNumber>(&sent)[0].renumbered);
     let sent = posts.tombstone("1");
-    assert_eq!(posts.only::<PostGone>(&sent, &topics::POST).0, b"EOE/2", "it is deleted where it is now");
+    assert_eq!(posts.only::<PostGone>(&sent, &topics::POST).0, b"EOE/2", "it is deleted under its current number");
 }
 
 #[test]
@@ -203,9 +203,9 @@ fn d14_an_event_belongs_to_the_trainee_of_the_day_on_which_it_was_first_seen() {
         arrived.sent_before.iter().map(|sent| (sent.position_id.0, sent.file_name.clone())).collect::<Vec<_>>()
     };
     assert_eq!(sent_before(&with_event(9, "EXPORTED")), [(7, "OLD.DAT".to_owned())]);
-    assert_eq!(sent_before(&with_event(10, "EXPORTED")), [], "not of the next trainee");
+    assert_eq!(sent_before(&with_event(10, "EXPORTED")), [], "the next trainee was not exported");
     assert_eq!(sent_before(&with_event(9, "EXPORTED_AND_PROCESSED")), [(7, "OLD.DAT".to_owned())]);
-    assert_eq!(sent_before(&placement(9)), [(7, "OLD.DAT".to_owned())], "what was seen is not forgotten");
+    assert_eq!(sent_before(&placement(9)), [(7, "OLD.DAT".to_owned())], "a seen export is not forgotten");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! People beside their placements, by rule (5.3, D23, D27, D38).
+//! Placements with their people, by rule (5.3, D23, D27, D38).
 
 use tributary_schemas::records::esr::{
     PersonRemoved, PlacementAtPost, PlacementGone, TraineeChanged, TraineePlacement, TraineePlacementRemoved,
@@ -42,7 +42,7 @@ fn person() -> Person {
     }
 }
 
-/// What is told when the note to itself comes, if one was sent.
+/// What the stage sends after its note to itself, if it sent one.
 fn told(trainee: &mut Harness<Trainee>, sent: &[Sent]) -> Vec<PlacementAtPost> {
     let notes = trainee.read::<TraineeChanged>(sent);
     assert!(notes.len() <= 1, "one note is enough");
@@ -73,11 +73,11 @@ fn a_burst_of_changes_is_told_once_per_placement() {
     }
     sent.extend(trainee.give(KEY, &placement(2, "2026-12-02")));
     sent.extend(trainee.give(KEY, &person()));
-    assert_eq!(trainee.read::<PlacementAtPost>(&sent).len(), 0, "nothing is told before the note comes");
+    assert_eq!(trainee.read::<PlacementAtPost>(&sent).len(), 0, "nothing is sent before the note arrives");
     let told = told(&mut trainee, &sent);
     assert_eq!(told.iter().map(|one| one.placement_id.0).collect::<Vec<_>>(), [1, 2, 3]);
-    assert_eq!(told[1].date_from, date("2026-12-02"), "as it is now");
-    assert_eq!(trainee.give(KEY, &TraineeChanged { person_id: PersonId(9) }).len(), 0, "told is told");
+    assert_eq!(told[1].date_from, date("2026-12-02"), "the latest dates");
+    assert_eq!(trainee.give(KEY, &TraineeChanged { person_id: PersonId(9) }).len(), 0, "everything was sent");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_change_that_the_other_placements_do_not_see_is_told_of_that_placement_alone
     part_time.placement.whole_time_equivalent = Some(0.6);
     let told = give_and_tell(&mut trainee, &part_time);
     assert_eq!(told.iter().map(|one| one.placement_id.0).collect::<Vec<_>>(), [1]);
-    assert_eq!(give_and_tell(&mut trainee, &placement(1, "2026-12-05")).len(), 2, "the other one names its dates");
+    assert_eq!(give_and_tell(&mut trainee, &placement(1, "2026-12-05")).len(), 2, "the other one contains its dates");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_person_who_comes_after_the_placements_completes_them() {
     assert_eq!(before.person, None);
     let sent = trainee.give(KEY, &person());
     let after = told(&mut trainee, &sent).remove(0);
-    assert_eq!([&after.last_name, &after.first_name], ["Legal", "Uma"], "legal, else usual; blank counts as none");
+    assert_eq!([&after.last_name, &after.first_name], ["Legal", "Uma"], "the legal name, otherwise the usual name");
     assert_eq!([&after.gmc_number, &after.email], ["7999999", "uma@sample.invalid"]);
     assert!(after.person.is_some());
 }

@@ -49,7 +49,7 @@ fn r2_each_position_of_a_post_has_its_own_record_of_a_placement() {
     let record = positions.take::<Applicant>().remove(0);
     assert_eq!((record.position_id, record.position_number.as_str()), (PositionId(8), "30000008"));
     positions.give(other, &PositionLine { delete: true, ..second });
-    assert_eq!(positions.take_tombstones(), ["EOE/applicant/1/8/1001"], "the other one's record stays");
+    assert_eq!(positions.take_tombstones(), ["EOE/applicant/1/8/1001"], "the record of the other position stays");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn d7_the_line_that_came_last_decides_whether_it_is_pos_or_por() {
     positions.give(KEY, &por);
     assert_eq!(positions.take_tombstones().len(), 1);
     let held = positions.processor.positions().next().unwrap().1.clone();
-    assert_eq!((held.deleted, held.position_number.as_deref()), (true, Some("30000007")), "it carried no number");
+    assert_eq!((held.deleted, held.position_number.as_deref()), (true, Some("30000007")), "the line had no number");
     positions.give(KEY, &line(4, DPN));
     assert!(!positions.processor.positions().next().unwrap().1.deleted);
 }
