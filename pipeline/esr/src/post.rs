@@ -1,8 +1,8 @@
 //! The `post` stage, keyed by the folded DPN: reconciliation (R1, R2, R9) and notifications (section 6).
 //!
-//! Between notification runs it keeps the facts, answers the positions that subscribe, and remembers what the last run
-//! took note of. At a run (`cut`) it compares the two. Notifications therefore follow the facts until they are sent
-//! (D31), in whatever order the facts came (D9).
+//! Between notification runs it keeps the current facts and the facts that the last run noted, and answers the
+//! positions that subscribe. A run (`cut`) compares the two. Notifications therefore follow the facts until they are
+//! sent (D31). The order in which the facts arrived makes no difference (D9).
 
 mod cut;
 mod notices;
@@ -35,15 +35,15 @@ pub struct PostStage {
     partition: i32,
     posts: Store<FoldedDpn, PostsOfDpn>,
     subscriptions: Store<SubscriptionKey, Subscription>,
-    /// Placements as they are now.
+    /// The current placements.
     placements: Store<PlacementAtDpn, PlacementAtPost>,
-    /// Of each placement that is or was here.
+    /// The history of each placement that is or was at a DPN.
     histories: Store<PlacementAtDpn, PlacementHistory>,
     offices: Store<OfficeKey, OfficeState>,
     sent: Store<SentKey, Sent>,
-    /// DPNs about which something has changed since the last run.
+    /// DPNs with changed facts since the last run.
     changed: Store<FoldedDpn, ()>,
-    /// DPNs at which a date falls due (T1a, T1b, T1c).
+    /// DPNs with a date on which a day tick concerns them (T1a, T1b, T1c).
     due: Store<DueKey, ()>,
 }
 
@@ -83,7 +83,7 @@ impl PostStage {
         let last = PlacementAtDpn { dpn: dpn.clone(), key: PlacementKey::LAST };
         let mut placements = self.placements.range(first.clone()..=last.clone()).peekable();
         self.histories.range(first..=last).map(move |(at, history)| {
-            // Each placement has a history.
+            // Each placement has a history, so the histories cover all placements.
             let now = placements.next_if(|(of, _)| *of == at).map(|(_, now)| now);
             (at.key, PlacementState { now, history })
         })
@@ -125,7 +125,7 @@ impl PostStage {
         self.replace_posts(dpn, state, output);
     }
 
-    /// Stores the posts of a DPN; when another post counts now, positions and placements follow (R6, D13).
+    /// Stores the posts of a DPN. If another post is now the preferred one, positions and placements follow (R6, D13).
     fn replace_posts(&mut self, dpn: &FoldedDpn, state: PostsOfDpn, output: &mut Output) {
         let (before, after) = (self.preferred(dpn), state.preferred_id());
         self.posts.put(dpn.clone(), state);
@@ -189,7 +189,7 @@ impl PostStage {
         let mut history = old.history.clone();
         history.keep_reported(old.now);
         if let Reported::Version(version) = &mut history.reported {
-            // What TIS remembers may have come with the move.
+            // The exports that TIS remembers may arrive with the record of the move.
             version.sent_before = gone.sent_before;
         }
         let state = PlacementState { now: None, history: &history };
@@ -199,7 +199,7 @@ impl PostStage {
         self.mark_changed(dpn);
     }
 
-    /// Tells the live positions what a placement is to them now.
+    /// Offers a placement to the live positions, or withdraws it from them.
     fn follow(
         &self,
         dpn: &FoldedDpn,
@@ -255,12 +255,12 @@ impl PostStage {
     fn exported(&mut self, dpn: &FoldedDpn, exported: &PlacementExported) {
         let key = PlacementKey { placement: exported.placement_id, trainee: exported.trainee_id };
         let at = PlacementAtDpn { dpn: dpn.clone(), key };
-        // The placement may come after what is known of its exports.
+        // An export may arrive before its placement.
         let mut history = self.histories.get(&at).cloned().unwrap_or_default();
         if history.exports.iter().any(|export| export.position_id == exported.position_id) {
             return;
         }
-        // A position tells its earlier exports before it subscribes.
+        // A position reports its earlier exports before it subscribes, so an export after the subscription is new.
         let subscription = SubscriptionKey { dpn: dpn.clone(), position: exported.position_id };
         let since_cut = self.subscriptions.get(&subscription).is_some();
         history.exports.push(Export {
@@ -322,26 +322,26 @@ impl PostStage {
     }
 }
 
-/// The line that made a position live; none when it never was.
+/// The line that made a position live. `None` if it was never live.
 fn cause_of(subscription: &PositionSubscription) -> Option<Cause> {
     let PositionSubscription { cause_file, cause_line, cause_moved, .. } = subscription;
     cause_file.map(|file| Cause { file, line: *cause_line, moved: *cause_moved })
 }
 
-/// The DPN that a record is about: its key.
+/// The DPN of a record, which is its key.
 fn dpn_of(record: &Record<'_>) -> Result<FoldedDpn, ProcessError> {
     key::text(record)?
         .parse()
         .map_err(|error: FoldedDpnError| ProcessError::dead_letter("key-not-a-dpn", error.to_string()))
 }
 
-/// Whether positions hear of a placement: it can give applicant records (A7, A8, D1, D26).
+/// Whether a placement is offered to positions, because it can become applicant records (A7, A8, D1, D26).
 fn is_offered(placement: PlacementState<'_>, preferred: Option<PostId>) -> bool {
     placement.approved(preferred).is_some() && !placement.history.started_before
 }
 
-/// Dates on which a day tick concerns a placement: its start (T1a), thirteen weeks before (T1b), the day after its end
-/// (T1a, T1c).
+/// Dates on which a day tick concerns a placement: its start (T1a), thirteen weeks before its start (T1b), and the day
+/// after its end (T1a, T1c).
 fn due_dates(placement: &PlacementAtPost, horizon: i32) -> Vec<Date> {
     let mut dates = vec![placement.date_from, placement.date_from.plus_days(-horizon)];
     dates.extend(placement.date_to.map(|end| end.plus_days(1)));

@@ -95,8 +95,8 @@ impl PositionStage {
         self.replace(position_id, old.as_ref(), new, output);
     }
 
-    /// D5: an empty DPN ends the pairing of a known position. For an unknown position it is an error. Returns whether the
-    /// position is known.
+    /// D5: an empty DPN ends the pairing of a known position. For an unknown position it is an error. Returns whether
+    /// the position is known.
     fn empty_dpn(&mut self, kind: &LineKind, line: &Deciding, known: bool) -> bool {
         let (severity, text) = if known {
             (Severity::Warning, "the deanery number is empty: the pairing of the position has ended")

@@ -1,4 +1,5 @@
-//! A notification run at one partition: for each DPN that has changed or is due, decide, send, and take note.
+//! A notification run at one partition. For each DPN that has changed or is due, it decides about rows, sends them, and
+//! notes the facts for the next run.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ use crate::dpn::FoldedDpn;
 use crate::format::Office;
 use crate::topics;
 
-/// What was decided about one office.
+/// The decision about one DPN and one office.
 struct Decision {
     office: Office,
     rows: Vec<Notification>,
@@ -29,7 +30,7 @@ struct Decision {
 }
 
 impl PostStage {
-    /// Takes a run: sends its rows and the note that this partition has sent them all.
+    /// Does a run: sends its rows, and then the record that this partition has sent all of them.
     pub(super) fn cut(&mut self, cut: &NotificationCut, output: &mut Output) {
         let tomorrow = DueKey { date: cut.today.plus_days(1), dpn: FoldedDpn::default() };
         let due: Vec<DueKey> = self.due.range(..tomorrow).map(|(key, ())| key.clone()).collect();
@@ -38,7 +39,7 @@ impl PostStage {
         for dpn in dpns {
             self.cut_dpn(dpn, cut, output);
         }
-        // What is due today stays: a second run on a day ticks again (D36).
+        // Dates of today stay due: a second run on a day ticks again (D36).
         for key in due.into_iter().filter(|key| key.date < cut.today) {
             self.due.delete(key);
         }
@@ -127,7 +128,7 @@ impl PostStage {
             .map(|(key, sent)| (key.identity, *sent))
     }
 
-    /// Makes the facts now what the next run compares with.
+    /// Notes the current facts, with which the next run compares.
     fn take_note(&mut self, dpn: &FoldedDpn, mut posts: PostsOfDpn) {
         let preferred = posts.preferred_id();
         posts.came_silently = posts.comes_silently();
@@ -164,7 +165,7 @@ impl PostStage {
         }
     }
 
-    /// Several posts with one DPN (R9); placements that name a post of another DPN (D13).
+    /// Warns about several posts with one DPN (R9), and about placements that name a post with another DPN (D13).
     fn warn_about_posts(&self, dpn: &FoldedDpn, posts: &PostsOfDpn, output: &mut Output) {
         let matching =
             posts.posts.iter().filter(|post| post.status != tributary_schemas::records::tis::PostStatus::Delete);
@@ -188,19 +189,19 @@ impl PostStage {
     }
 }
 
-/// Field 3: the DPN as ESR wrote it, of the lowest position id that is live in the office (D21).
+/// Field 3: the DPN as ESR wrote it for the live position of the office with the lowest id (D21).
 fn dpn_as_written(facts: &Facts<'_>, office: Office, dpn: &FoldedDpn) -> Dpn {
     let mut positions = facts.subscriptions.iter().filter(|(_, one)| one.office == office && one.live);
     positions.next().map_or_else(|| Dpn::from(dpn.as_str()), |(_, subscription)| subscription.dpn.clone())
 }
 
-/// Rows after which equal rows are sent again (D30).
+/// Whether equal rows are sent again after this row (D30).
 fn lifts(candidate: &Candidate) -> bool {
     let withdrawn = candidate.row.notification_type == NotificationType::Withdrawal;
     withdrawn || candidate.identity.is_some_and(|identity| identity.trigger == Trigger::Deleted)
 }
 
-/// D30: drops what equals the last row sent of its identity, and writes equal content once.
+/// D30: drops each row that equals the last sent row of its identity, and writes rows of equal content once.
 fn not_sent_before(
     mut candidates: Vec<Candidate>,
     sent_before: &[(Identity, Sent)],
@@ -235,19 +236,19 @@ fn not_sent_before(
     (rows, sent)
 }
 
-/// The history as the next run is to find it, if that differs.
+/// The history for the next run. `None` if it does not change.
 fn noted(state: PlacementState<'_>, preferred: Option<PostId>) -> Option<PlacementHistory> {
     let history = state.history;
     let reported = match state.now.filter(|now| now.counted) {
         None => Reported::Never,
         Some(now) if now.approved && belongs(now, preferred) => Reported::Unchanged,
-        // It has moved to another post with the same DPN (D27).
+        // The placement has moved to another post with the same DPN (D27).
         Some(now)
             if state.reported_version().is_some_and(|old| old.post_id != now.post_id) && !belongs(now, preferred) =>
         {
             Reported::Never
         }
-        // A draft, or the post does not match now: what ESR was told last still stands (6.3).
+        // The placement is a draft, or its post does not match now. The last report to ESR still holds (6.3).
         Some(_) => history.reported.clone(),
     };
     let same = matches!(

@@ -1,5 +1,5 @@
-//! What is reported to one office about one DPN at a notification run (section 6, D30-D40): a comparison of the facts
-//! now with what the last run took note of.
+//! The rows of a notification run for one office and one DPN (section 6, D30-D40). They follow from a comparison of the
+//! current facts with the facts that the last run noted.
 
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Notification, NotificationCut, PlacementAtPost};
@@ -20,23 +20,23 @@ pub(super) struct Facts<'a> {
     pub(super) preferred: Option<PostId>,
     pub(super) subscriptions: Vec<(PositionId, &'a Subscription)>,
     pub(super) placements: Vec<(PlacementKey, PlacementState<'a>)>,
-    /// Approved placements that count, ordered by start and id.
+    /// Approved placements that count, in order of start and id.
     pub(super) approved: Vec<Partner<'a>>,
-    /// First day of the window after today (A5).
+    /// Days from today to the first day of the window (A5).
     pub(super) min_days: i32,
-    /// First day after the window (A5).
+    /// Days from today to the first day after the window (A5).
     pub(super) horizon: i32,
     pub(super) withdrawal_reason: &'a str,
 }
 
-/// A row that is to be sent, unless it was sent before.
+/// A row that is sent, unless an equal row was sent before (D30).
 pub(super) struct Candidate {
     pub(super) row: Notification,
-    /// Identity of a type 1 (D30); the other types are sent once.
+    /// Identity of a type 1 (D30). `None` for the other types, which are sent once.
     pub(super) identity: Option<Identity>,
 }
 
-/// What has happened to a placement since the last run.
+/// A change of a placement since the last run.
 enum Change<'a> {
     Nothing,
     Created(&'a PlacementAtPost),
@@ -46,16 +46,16 @@ enum Change<'a> {
     },
     WorkingTime(&'a PlacementAtPost),
     Deleted(&'a PlacementAtPost),
-    /// Its post has another DPN now (D27).
+    /// Its post now has another DPN (D27).
     Renumbered(&'a PlacementAtPost),
 }
 
-/// One office's view of the facts.
+/// The facts of one DPN, as they concern one office.
 pub(super) struct OfficeView<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) frame: Frame<'a>,
     pub(super) state: &'a OfficeState,
-    /// Identities sent before in this office about this DPN.
+    /// Identities of type 1 rows that were sent to this office about this DPN, with the digests of the rows.
     pub(super) sent: Vec<(Identity, u128)>,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Facts<'a> {
         self.today().plus_days(self.horizon)
     }
 
-    /// Whether another post has become the preferred one since the last run (D13).
+    /// Whether another post has become the preferred post since the last run (D13).
     pub(super) fn has_another_post(&self) -> bool {
         match (self.posts.preferred_at_cut, self.preferred) {
             (Some(before), Some(now)) => before != now,
@@ -89,7 +89,7 @@ impl<'a> Facts<'a> {
         self.approved.iter().copied().filter(move |partner| partner.covers(today))
     }
 
-    /// Placements that start in [T + 2 days, T + 13 weeks).
+    /// Placements that start in `[T + 2 days, T + 13 weeks)`.
     fn futures(&self) -> impl Iterator<Item = Partner<'a>> {
         let window = self.today().plus_days(self.min_days)..self.end_of_window();
         self.approved.iter().copied().filter(move |partner| window.contains(&partner.placement.date_from))
@@ -125,8 +125,9 @@ impl<'a> Facts<'a> {
         Change::Nothing
     }
 
-    /// A placement whose post has taken another DPN is withdrawn under the old one (D27), unless it still counts
-    /// there, by the post that has the DPN now.
+    /// [`Change::Renumbered`] for a placement whose post has taken another DPN: it is withdrawn under the old DPN
+    /// (D27). `otherwise` for all other placements, and for a placement that still counts under the old DPN, by the post
+    /// that has this DPN now.
     fn unless_renumbered(&self, state: PlacementState<'a>, otherwise: Change<'a>) -> Change<'a> {
         if state.effective(self.preferred).is_some() {
             return otherwise;
@@ -140,7 +141,7 @@ impl<'a> Facts<'a> {
 }
 
 impl<'a> OfficeView<'a> {
-    /// Whether the DPN is matched and a live position of this office carries it.
+    /// Whether the DPN is matched and a live position of this office has it.
     pub(super) fn is_reconciled(&self) -> bool {
         self.facts.preferred.is_some() && self.has_live_position()
     }
@@ -153,7 +154,7 @@ impl<'a> OfficeView<'a> {
         self.facts.subscriptions.iter().filter(|(_, subscription)| subscription.office == self.frame.office)
     }
 
-    /// All rows that the run calls for, and whether a type 5 is among them.
+    /// All rows that follow from the facts, before D30 drops the rows that were sent before.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let mut candidates = Vec::new();
         if !self.is_reconciled() {
@@ -185,7 +186,7 @@ impl<'a> OfficeView<'a> {
         }
     }
 
-    /// D27: a type 2 alone, current trainee blank, vacant Y.
+    /// D27: only a type 2, with a blank current trainee and vacant Y.
     fn renumbered(&self, state: PlacementState<'_>, old: &PlacementAtPost, candidates: &mut Vec<Candidate>) {
         let (today, end_of_window) = (self.facts.today(), self.facts.end_of_window());
         let stood = self.state.reconciled && old.date_from < end_of_window && !ended_before(old, today);
@@ -208,7 +209,7 @@ impl<'a> OfficeView<'a> {
         }
     }
 
-    /// T1d, by start (D33).
+    /// T1d: the start decides whether the new placement is the current or the next one (D33).
     fn created(&self, new: Partner<'a>, candidates: &mut Vec<Candidate>) {
         let today = self.facts.today();
         if new.placement.date_from >= self.facts.end_of_window() || ended_before(new.placement, today) {
@@ -229,7 +230,7 @@ impl<'a> OfficeView<'a> {
         }
     }
 
-    /// T1e with type 4 (6.3), D34 for what was not exported, T1c where the end moved into the past (D35).
+    /// T1e with type 4 (6.3). D34 for a placement that was not exported. T1c if the end moved into the past (D35).
     fn dates_changed(
         &self,
         changed: Partner<'a>,
@@ -254,7 +255,8 @@ impl<'a> OfficeView<'a> {
         self.send_again(changed.key, candidates);
     }
 
-    /// An export since the last run whose dates have changed after it: ESR knows the dates as exported.
+    /// Reports changed dates of a placement that was exported since the last run, and whose dates changed after the
+    /// export. ESR knows the exported dates.
     fn export_overtaken(&self, key: PlacementKey, state: PlacementState<'a>, candidates: &mut Vec<Candidate>) {
         let Some(now) = state.approved(self.facts.preferred).filter(|_| !self.exported_before(state)) else { return };
         let export = state.history.exports.iter().find(|export| export.since_cut && self.holds(export.position_id));
@@ -285,7 +287,7 @@ impl<'a> OfficeView<'a> {
         }
     }
 
-    /// D34: the type 1 rows that named the placement, anew.
+    /// D34: sends the type 1 rows that named the placement again.
     fn send_again(&self, key: PlacementKey, candidates: &mut Vec<Candidate>) {
         for (identity, digest) in self.sent.iter().filter(|(identity, _)| identity.names(key)) {
             let Some((current, next)) = self.pair_of(identity) else { continue };
@@ -296,7 +298,7 @@ impl<'a> OfficeView<'a> {
         }
     }
 
-    /// The pair of an identity, if it still holds.
+    /// The pair of an identity. `None` if it no longer holds.
     fn pair_of(&self, identity: &Identity) -> Option<(Option<Partner<'a>>, Option<Partner<'a>>)> {
         let find = |key: Option<PlacementKey>| match key {
             None => Some(None),
@@ -305,7 +307,7 @@ impl<'a> OfficeView<'a> {
         Some((find(identity.current)?, find(identity.next)?))
     }
 
-    /// T1f: only a placement that is current.
+    /// T1f: only for a current placement.
     fn working_time(&self, changed: Partner<'a>, candidates: &mut Vec<Candidate>) {
         if changed.covers(self.facts.today()) {
             let next = first_same_site(changed.placement, self.facts.futures());
@@ -348,7 +350,7 @@ impl<'a> OfficeView<'a> {
         }
     }
 
-    /// T1c: the trainee has left and no placement of the post ends later.
+    /// T1c: the trainee has left, and no placement of the post ends later.
     fn vacant(&self, left: Partner<'a>, day: Date, candidates: &mut Vec<Candidate>) {
         let later = |partner: &Partner<'_>| match (partner.placement.date_to, left.placement.date_to) {
             (None, _) => true,
@@ -379,7 +381,7 @@ impl<'a> OfficeView<'a> {
         }
     }
 
-    /// D32: whether the DPN is reconciled in this office since the last run, and late.
+    /// D32: whether the DPN was reconciled in this office since the last run, and was reconciled late.
     fn is_late(&self) -> bool {
         let Some(post) = self.facts.posts.preferred() else { return false };
         let other_post = self.facts.has_another_post();
@@ -392,7 +394,7 @@ impl<'a> OfficeView<'a> {
         other_post || self.facts.posts.preferred_at_cut.is_none() || self.came_by_change_file()
     }
 
-    /// Whether the first of the positions that have become live came by a line of an RMC.
+    /// Whether a line of an RMC made the first of the new live positions live, without a move from another office.
     fn came_by_change_file(&self) -> bool {
         let new = self
             .positions()
@@ -401,14 +403,15 @@ impl<'a> OfficeView<'a> {
         first.is_some_and(|cause| cause.file.kind == FileKind::Rmc && !cause.moved)
     }
 
-    /// Whether the matched post gives a type 5: new, not renumbered, not told before (6.1, D32).
+    /// The matched post, if it causes a type 5: it is new, not renumbered, and was not reported before (6.1, D32).
     pub(super) fn is_new_post(&self) -> Option<PostId> {
         let post = self.facts.posts.preferred()?;
         let told = self.state.new_post_sent.contains(&post.id);
         (!post.baseline && !self.facts.posts.comes_silently() && !told).then_some(post.id)
     }
 
-    /// D32: type 5 and one type 1 per pair of current and next, leftovers included.
+    /// D32: a type 5, and one type 1 for each pair of current and next placement. A placement without a partner has its
+    /// own type 1.
     fn full_set(&self, candidates: &mut Vec<Candidate>) {
         if self.is_new_post().is_some() {
             candidates.push(Candidate { row: self.frame.new_post(), identity: None });
@@ -422,7 +425,7 @@ impl<'a> OfficeView<'a> {
         }
     }
 
-    /// Whether ESR has been told of the placement here up to the last run (D34, D14, D1).
+    /// Whether the placement was exported for a position of this office up to the last run (D34, D14, D1).
     fn exported_before(&self, state: PlacementState<'_>) -> bool {
         let exported = state.history.exports.iter().any(|export| !export.since_cut && self.holds(export.position_id));
         let version = state.now.or(state.reported_version());
@@ -431,7 +434,7 @@ impl<'a> OfficeView<'a> {
         state.history.started_before || exported || told_by_tis
     }
 
-    /// Whether the position is in this office now, deleted or not.
+    /// Whether the position is in this office now. It may be deleted.
     fn holds(&self, position_id: PositionId) -> bool {
         self.positions().any(|(id, _)| *id == position_id)
     }

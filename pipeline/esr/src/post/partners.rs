@@ -1,4 +1,4 @@
-//! Who pairs with whom: current and next placements of a post (6.2-6.4, D33, D37).
+//! Pairs of current and next placements of a post (6.2-6.4, D33, D37).
 
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::PlacementAtPost;
@@ -13,7 +13,7 @@ pub(super) struct Partner<'a> {
 }
 
 impl Partner<'_> {
-    /// Whether the placement covers `day`; without an end it covers every later day (D15).
+    /// Whether the placement covers `day`. Without an end it covers every day after its start (D15).
     pub(super) fn covers(&self, day: Date) -> bool {
         self.placement.date_from <= day && !ended_before(self.placement, day)
     }
@@ -23,12 +23,12 @@ impl Partner<'_> {
     }
 }
 
-/// Whether the placement's last day lies before `day`.
+/// Whether the last day of the placement is before `day`.
 pub(super) fn ended_before(placement: &PlacementAtPost, day: Date) -> bool {
     placement.date_to.is_some_and(|end| end < day)
 }
 
-/// Site codes equal ignoring case; a placement without one never pairs (6.2).
+/// Whether the site codes are equal. Case is ignored. A placement without a site code never pairs (6.2).
 pub(super) fn same_site(one: &PlacementAtPost, other: &PlacementAtPost) -> bool {
     match (site(one), site(other)) {
         (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
@@ -40,7 +40,7 @@ fn site(placement: &PlacementAtPost) -> Option<&str> {
     placement.site_code.as_deref().map(str::trim).filter(|code| !code.is_empty())
 }
 
-/// D37: same site first, then latest start, then lowest id.
+/// D37: the partner with the same site, then with the latest start, then with the lowest id.
 pub(super) fn outgoing<'a>(
     new: &PlacementAtPost,
     candidates: impl Iterator<Item = Partner<'a>>,
@@ -50,7 +50,7 @@ pub(super) fn outgoing<'a>(
     })
 }
 
-/// The first that satisfies the site rule, of candidates that are ordered by start and id.
+/// The first candidate with the same site. The candidates are in order of start and id.
 pub(super) fn first_same_site<'a>(
     of: &PlacementAtPost,
     mut candidates: impl Iterator<Item = Partner<'a>>,
@@ -58,7 +58,8 @@ pub(super) fn first_same_site<'a>(
     candidates.find(|partner| same_site(of, partner.placement))
 }
 
-/// Same site, else the first of all (6.4), of candidates that are ordered by start and id.
+/// The first candidate with the same site, otherwise the first candidate (6.4). The candidates are in order of start
+/// and id.
 pub(super) fn same_site_or_first<'a>(
     of: &PlacementAtPost,
     candidates: impl Iterator<Item = Partner<'a>>,
@@ -73,7 +74,8 @@ pub(super) fn same_site_or_first<'a>(
     first
 }
 
-/// Pairs current with future placements one to one, greedily by site, leftovers alone (6.6, D32).
+/// Pairs each current placement with the first free future placement of the same site. Placements without a partner
+/// stay alone (6.6, D32).
 pub(super) fn pair_up<'a>(
     currents: &[Partner<'a>],
     futures: &[Partner<'a>],

@@ -7,20 +7,20 @@ use tributary_schemas::{AvroRecord, Date};
 
 use crate::context::digest;
 
-/// What is written where a site is not known (6.5 #12, #16).
+/// The text for an unknown site (6.5 #12, #16).
 const NOT_KNOWN: &str = "NOT KNOWN";
 
-/// What all rows of a DPN and office have in common.
+/// The content that all rows of a DPN and an office share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame<'a> {
     pub(super) run: i64,
     pub(super) office: Office,
     pub(super) dpn: &'a Dpn,
-    /// The length of the window, thirteen weeks by default (A5).
+    /// Days from today to the end of the window, thirteen weeks by default (A5).
     pub(super) horizon: i32,
 }
 
-/// Where the next trainee is now (#16): T1a looks at what ended the day before (D38).
+/// Which placement shows where the next trainee is now (#16). T1a looks for one that ended on the day before (D38).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NextTraineeIs {
     Covering(Date),
@@ -87,7 +87,7 @@ impl Frame<'_> {
         }
     }
 
-    /// Type 2: the withdrawn trainee, and the current one of the type 1 beside it (6.4).
+    /// Type 2: the withdrawn trainee, and the current trainee of the type 1 of the same change (6.4).
     pub(super) fn withdrawal(
         &self,
         current: Option<&PlacementAtPost>,
@@ -114,7 +114,7 @@ impl Frame<'_> {
     }
 }
 
-/// The digest by which D30 tells whether a row was sent before: of everything that stands in the file.
+/// The digest of all fields that are in the file. By it, D30 recognises a row that was sent before.
 pub(super) fn content_digest(row: &Notification) -> u128 {
     let mut body = Vec::new();
     Notification { run: 0, placement_id: PlacementId(0), ..row.clone() }.encode(&mut body);

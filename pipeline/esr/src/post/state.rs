@@ -1,4 +1,4 @@
-//! What is kept of a DPN: its posts, the positions that subscribe to it, its placements, and what was sent.
+//! The state of a DPN: its posts, the positions that subscribe to it, its placements, and the sent rows.
 
 use serde::{Deserialize, Serialize};
 use tributary_schemas::Date;
@@ -10,7 +10,7 @@ use tributary_schemas::types::tis::{Dpn, PersonId, PlacementId, PostId};
 use crate::dpn::FoldedDpn;
 use crate::format::{FileName, Office};
 
-/// Placement and trainee: with another trainee it is another placement (D27).
+/// A placement and its trainee. With another trainee it is another placement (D27).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct PlacementKey {
     pub(super) placement: PlacementId,
@@ -18,9 +18,9 @@ pub(super) struct PlacementKey {
 }
 
 impl PlacementKey {
-    /// Sorts before all others.
+    /// The lowest value in sort order.
     pub(super) const FIRST: Self = Self { placement: PlacementId(i64::MIN), trainee: PersonId(i64::MIN) };
-    /// Sorts behind all others.
+    /// The highest value in sort order.
     pub(super) const LAST: Self = Self { placement: PlacementId(i64::MAX), trainee: PersonId(i64::MAX) };
 }
 
@@ -53,22 +53,23 @@ pub(super) struct SentKey {
     pub(super) identity: Identity,
 }
 
-/// A DPN at which a date falls due. Sorted by date.
+/// A DPN and a date on which a day tick concerns it. Sorts by date.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct DueKey {
     pub(super) date: Date,
     pub(super) dpn: FoldedDpn,
 }
 
-/// The posts that have a DPN, and what held when the last notification run took place.
+/// The posts that have a DPN, and the facts that the last notification run noted about them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct PostsOfDpn {
     pub(super) posts: Vec<PostEntry>,
     /// The preferred post at the last run.
     pub(super) preferred_at_cut: Option<PostId>,
-    /// Whether the preferred post came by another DPN or by preference, so that no type 5 tells of it (D13, D27).
+    /// Whether the preferred post had another DPN before, or replaced another post, so that no type 5 reports it (D13,
+    /// D27).
     pub(super) came_silently: bool,
-    /// Posts that have another DPN since the last run (D27).
+    /// Posts that have taken another DPN since the last run (D27).
     pub(super) renumbered_away: Vec<PostId>,
 }
 
@@ -79,12 +80,12 @@ pub(super) struct PostEntry {
     pub(super) baseline: bool,
     /// Whether it had another DPN before (D27).
     pub(super) renumbered: bool,
-    /// Whether it came here since the last run.
+    /// Whether it has had this DPN only since the last run.
     pub(super) since_cut: bool,
 }
 
 impl PostsOfDpn {
-    /// The post that counts: CURRENT before INACTIVE, then the lowest id; DELETE never matches (R9, D13).
+    /// The post that counts: CURRENT before INACTIVE, then the lowest id. DELETE never matches (R9, D13).
     pub(super) fn preferred(&self) -> Option<&PostEntry> {
         self.posts
             .iter()
@@ -92,7 +93,7 @@ impl PostsOfDpn {
             .min_by_key(|post| (post.status != PostStatus::Current, post.id))
     }
 
-    /// Whether the preferred post has come without being new (D13, D27).
+    /// Whether the preferred post is preferred without being new (D13, D27).
     pub(super) fn comes_silently(&self) -> bool {
         match (self.preferred(), self.preferred_at_cut) {
             (None, _) => false,
@@ -106,7 +107,7 @@ impl PostsOfDpn {
     }
 }
 
-/// A position that carries the DPN, deleted or not.
+/// A position that has the DPN. It may be deleted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Subscription {
     pub(super) version: i64,
@@ -118,32 +119,35 @@ pub(super) struct Subscription {
     pub(super) live_at_cut: Option<Office>,
 }
 
-/// The line that made a position live with its DPN in its office (D32). The line that came first sorts first.
+/// The line that made a position live with its DPN in its office (D32). The earliest line sorts first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Cause {
     pub(super) file: FileName,
     pub(super) line: i32,
-    /// Whether the position came by moving from another office (D6).
+    /// Whether the line moved the position from another office (D6).
     pub(super) moved: bool,
 }
 
-/// A placement at this DPN: what it is now, and what has become of it. The two are kept apart, because a
-/// notification run takes note of each placement that it has told of, which must not write all of it again.
+/// A placement at this DPN: the current facts and the history.
+///
+/// They have separate stores, because a notification run writes the history of each placement that it has noted. It
+/// must not write the facts again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlacementState<'a> {
-    /// As it is now; `None` when it has gone.
+    /// The current facts. `None` if the placement is gone.
     pub(super) now: Option<&'a PlacementAtPost>,
     pub(super) history: &'a PlacementHistory,
 }
 
-/// What has become of a placement at this DPN.
+/// The history of a placement at this DPN.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct PlacementHistory {
-    /// What the last run took note of.
+    /// The version that the last run noted.
     pub(super) reported: Reported,
-    /// Whether it is of the baseline (D1) and no run has taken note of it yet.
+    /// Whether it belongs to the baseline (D1) and no run has noted it yet.
     pub(super) baseline: bool,
-    /// Baseline, and started before T + 2 days: no applicant record, and counts as exported (D1).
+    /// Whether it belongs to the baseline and started before T + 2 days. It then has no applicant record and counts as
+    /// exported (D1).
     pub(super) started_before: bool,
     /// Positions for which it was exported.
     pub(super) exports: Vec<Export>,
@@ -152,12 +156,12 @@ pub(super) struct PlacementHistory {
 /// The last approved version as of the last run (6.3).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) enum Reported {
-    /// It was never approved, or had ended to count.
+    /// It was never approved, or no longer counted.
     #[default]
     Never,
-    /// As it is now.
+    /// It is equal to the current facts.
     Unchanged,
-    /// It has changed since: this is how it was.
+    /// The placement has changed since. This is the noted version.
     Version(Box<PlacementAtPost>),
 }
 
@@ -172,7 +176,7 @@ pub(super) struct Export {
 }
 
 impl PlacementHistory {
-    /// Keeps the version that the last run took note of, before the placement changes from what it is `now`.
+    /// Keeps the version that the last run noted. Called before a change, with the facts before the change.
     pub(super) fn keep_reported(&mut self, now: Option<&PlacementAtPost>) {
         if !matches!(self.reported, Reported::Unchanged) {
             return;
@@ -185,7 +189,7 @@ impl PlacementHistory {
 }
 
 impl<'a> PlacementState<'a> {
-    /// The version that the last run took note of.
+    /// The version that the last run noted.
     pub(super) fn reported_version(self) -> Option<&'a PlacementAtPost> {
         match &self.history.reported {
             Reported::Never => None,
@@ -194,18 +198,18 @@ impl<'a> PlacementState<'a> {
         }
     }
 
-    /// The placement, where it counts at this DPN: of a counted type and of the preferred post (A8, D13, D35).
+    /// The placement, if it counts at this DPN: its type counts, and it belongs to the preferred post (A8, D13, D35).
     pub(super) fn effective(self, preferred: Option<PostId>) -> Option<&'a PlacementAtPost> {
         self.now.filter(|now| now.counted && belongs(now, preferred))
     }
 
-    /// The placement, where it is approved besides.
+    /// The placement, if it counts at this DPN and is approved.
     pub(super) fn approved(self, preferred: Option<PostId>) -> Option<&'a PlacementAtPost> {
         self.effective(preferred).filter(|now| now.approved)
     }
 }
 
-/// A placement belongs to the post that it names, or to the preferred one when it names none (D13).
+/// Whether a placement belongs to the preferred post: it names this post, or no post (D13).
 pub(super) fn belongs(placement: &PlacementAtPost, preferred: Option<PostId>) -> bool {
     match (placement.post_id, preferred) {
         (_, None) => false,
@@ -214,35 +218,36 @@ pub(super) fn belongs(placement: &PlacementAtPost, preferred: Option<PostId>) ->
     }
 }
 
-/// What was reported to an office about a DPN.
+/// The reports to an office about a DPN.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OfficeState {
     /// Posts for which a type 5 was sent.
     pub(super) new_post_sent: Vec<PostId>,
-    /// Run with the last type 2, T1g row or end of the pairing: what was sent before it may be sent again (D30).
+    /// Run with the last type 2, the last T1g row or the last end of the pairing. Rows that were sent before this run
+    /// may be sent again (D30).
     pub(super) lifted_at: i64,
     /// Whether the DPN was reconciled in this office at the last run.
     pub(super) reconciled: bool,
 }
 
-/// Why a type 1 was produced (6.2, D30).
+/// The reason for a type 1 (6.2, D30).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Trigger {
-    /// T1a: next becomes current.
+    /// T1a: the next trainee becomes the current one.
     NextBecomesCurrent,
-    /// T1b: thirteen weeks before the start.
+    /// T1b: the start is thirteen weeks away.
     EarliestEligible,
-    /// T1c: vacant.
+    /// T1c: the post is vacant.
     Vacant,
     /// T1d: a new placement.
     Created,
-    /// T1e: dates changed.
+    /// T1e: changed dates.
     DatesChanged,
-    /// T1f: working time changed.
+    /// T1f: changed working time.
     WorkingTimeChanged,
-    /// T1g: placement deleted.
+    /// T1g: a deleted placement.
     Deleted,
-    /// T1h: full set, here of a post that was reconciled late (D32).
+    /// T1h: the full set, here for a DPN that was reconciled late (D32).
     FullSet,
 }
 
@@ -255,7 +260,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Sorts before all others.
+    /// The lowest value in sort order.
     pub(super) const FIRST: Self = Self { trigger: Trigger::NextBecomesCurrent, current: None, next: None };
 
     pub(super) fn names(&self, key: PlacementKey) -> bool {
@@ -263,7 +268,7 @@ impl Identity {
     }
 }
 
-/// The last type 1 that was sent of an identity.
+/// The last sent type 1 of an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sent {
     pub(super) run: i64,

@@ -1,4 +1,4 @@
-//! Notifications by rule: what one number has to say at a run (section 6).
+//! Notifications about one DPN at a run, by rule (section 6).
 
 use tributary_schemas::records::esr::{
     Notification, NotificationCut, PlacementAtPost, PlacementExported, PlacementGone, PositionPlacement,
@@ -51,7 +51,7 @@ fn placement(id: i64, from: &str, to: &str) -> PlacementAtPost {
     }
 }
 
-/// A number with its post and a live position, known to a run of the day before.
+/// A DPN with its post and a live position, which became live by a file of the day before.
 fn number() -> Harness<PostStage> {
     let mut posts = stage(|context| PostStage::new(context, 0));
     posts.give(DPN, &post(1, PostStatus::Current));
@@ -85,7 +85,7 @@ fn t1d_d33_a_new_placement_is_the_next_one_or_the_current_one_by_its_start() {
     posts.give(DPN, &placement(2, "2026-12-11", ""));
     assert_eq!(run(&mut posts, 2, TODAY), ["1 Sample1|Sample2| N"]);
     posts.give(DPN, &placement(3, "2026-01-01", "2026-06-01"));
-    assert_eq!(run(&mut posts, 3, TODAY), [""; 0], "it had ended");
+    assert_eq!(run(&mut posts, 3, TODAY), [""; 0], "the placement had ended");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn t1a_t1b_t1c_day_ticks_pair_by_d37() {
     posts.give(DPN, &baseline(placement(4, "2027-02-19", "2027-02-20")));
     let rows = run(&mut posts, 1, TODAY);
     assert_eq!(rows, ["1 Sample2|Sample3| N", "1 Sample3|Sample4| N"]);
-    assert_eq!(run(&mut posts, 2, TODAY), [""; 0], "D36: a second run minus what was sent");
+    assert_eq!(run(&mut posts, 2, TODAY), [""; 0], "D36: a second run sends no row again");
     assert_eq!(run(&mut posts, 3, "2027-02-21"), ["1 Sample4|| Y"], "T1c");
 }
 
@@ -197,7 +197,7 @@ fn d32_a_position_that_comes_late_by_rmc_gets_the_full_set() {
     posts.give(DPN, &PostAtNumber { baseline: false, ..post(1, PostStatus::Current) });
     posts.give(DPN, &placement(1, "2026-05-01", "2026-12-10"));
     posts.give(DPN, &placement(2, "2026-12-11", ""));
-    assert_eq!(run(&mut posts, 1, TODAY), [""; 0], "6.7: not reconciled");
+    assert_eq!(run(&mut posts, 1, TODAY), [""; 0], "6.7: the DPN is not reconciled");
     posts.give(DPN, &position(7, "DE_EOE_RMC_20261120_00000002.DAT"));
     assert_eq!(run(&mut posts, 2, TODAY), ["1 Sample1|Sample2| N", "5 || Y"]);
 }
@@ -217,7 +217,7 @@ fn a1_d1_positions_hear_of_what_can_be_exported() {
     let mut posts = number();
     posts.take::<PositionPlacement>();
     posts.give(DPN, &PlacementAtPost { baseline: true, ..placement(1, "2026-11-21", "") });
-    assert_eq!(posts.take::<PositionPlacement>().len(), 0, "it had started at the baseline");
+    assert_eq!(posts.take::<PositionPlacement>().len(), 0, "the placement of the baseline had started");
     posts.give(DPN, &PlacementAtPost { baseline: true, ..placement(2, "2026-11-22", "") });
     assert_eq!(posts.take::<PositionPlacement>().len(), 1);
 }

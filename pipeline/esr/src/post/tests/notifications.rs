@@ -1,4 +1,4 @@
-//! Which notifications are sent, and what stands in them (D30, D31, D36-D39).
+//! Which notifications are sent, and what they contain (D30, D31, D36-D39).
 
 use tributary_schemas::records::esr::{
     Notification, NotificationCut, OtherPlacement, PlacementAtPost, PlacementGone, PositionUnsubscribed,
@@ -17,7 +17,7 @@ fn gone(id: i64) -> PlacementGone {
     PlacementGone { placement_id: PlacementId(id), trainee_id: PersonId(id + 1000), sent_before: Vec::new() }
 }
 
-/// The rows of a run as they are, after ticks of these days.
+/// The rows of a run after ticks of these days.
 fn rows(posts: &mut Harness<PostStage>, run: i64, ticks: &[&str]) -> Vec<Notification> {
     posts.take::<Notification>();
     let today = ticks[ticks.len() - 1];
@@ -147,7 +147,7 @@ fn d37_the_partner_is_of_the_same_site_then_the_latest_then_the_lowest() {
     posts.give(DPN, &at_site("OTHER", placement(1, "2026-05-01", "2027-01-01")));
     posts.give(DPN, &at_site("OTHER", placement(2, "2026-10-01", "2027-01-01")));
     posts.give(DPN, &at_site("RGT01", placement(5, "2027-02-19", "")));
-    assert_eq!(run(&mut posts, 1, TODAY), ["1 Sample2|Sample5| N"], "T1b: no other site is better than none");
+    assert_eq!(run(&mut posts, 1, TODAY), ["1 Sample2|Sample5| N"], "T1b: another site is better than no partner");
 }
 
 fn elsewhere(id: i64, from: &str, to: &str) -> OtherPlacement {
@@ -219,7 +219,7 @@ fn d39_a_type_4_has_both_dates_also_when_one_changed() {
     assert_eq!(row.change_of_projected_end_date, Some(date("2027-04-01")));
     posts.give(DPN, &placement(1, "2026-12-11", "2027-05-01"));
     let row = type_4(&mut posts, 3, "2026-12-11");
-    assert_eq!(row.change_of_projected_hire_date, None, "6.3: it does not lie after T");
+    assert_eq!(row.change_of_projected_hire_date, None, "6.3: it is not after T");
     assert_eq!(row.change_of_projected_end_date, Some(date("2027-05-01")));
     assert_eq!(row.current_trainee_projected_end_date, None, "6.3: blank on a type 4");
 }

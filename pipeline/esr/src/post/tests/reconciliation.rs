@@ -1,4 +1,4 @@
-//! What positions are told of posts and placements, by rule (R2, R9, A2, D26).
+//! What positions receive about posts and placements, by rule (R2, R9, A2, D26).
 
 use tributary_schemas::records::esr::{
     PlacementAtPost, PlacementGone, PositionPlacement, PositionPlacementGone, PositionSubscription, PostGone, PostMatch,
@@ -63,7 +63,7 @@ fn a2_positions_follow_what_becomes_of_a_placement() {
     let withdrawn = posts.take::<PositionPlacementGone>().remove(0);
     assert_eq!((withdrawn.placement_id, withdrawn.trainee_id), (PlacementId(1), PersonId(1001)));
     posts.give(DPN, &gone);
-    assert_eq!(posts.take::<PositionPlacementGone>().len(), 0, "once");
+    assert_eq!(posts.take::<PositionPlacementGone>().len(), 0, "it is withdrawn only once");
 }
 
 #[test]
@@ -71,13 +71,13 @@ fn a2_d26_a_placement_that_is_a_draft_again_is_withdrawn_and_a_draft_is_not_told
     let mut posts = number();
     let draft = PlacementAtPost { approved: false, ..placement(1, "2026-12-11", "") };
     posts.give(DPN, &draft);
-    assert_eq!(posts.take::<PositionPlacement>().len(), 0, "never approved: no record");
+    assert_eq!(posts.take::<PositionPlacement>().len(), 0, "a placement that was never approved is not offered");
     posts.give(DPN, &placement(1, "2026-12-11", ""));
     assert_eq!(posts.take::<PositionPlacement>().len(), 1);
     posts.give(DPN, &draft);
     assert_eq!(posts.take::<PositionPlacementGone>().len(), 1);
     posts.give(DPN, &placement(1, "2026-12-11", ""));
-    assert_eq!(posts.take::<PositionPlacement>().len(), 1, "it comes back");
+    assert_eq!(posts.take::<PositionPlacement>().len(), 1, "it returns");
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn r9_d13_with_another_preferred_post_its_own_placements_count() {
     posts.give(DPN, &PlacementAtPost { post_id: Some(PostId(2)), ..placement(2, "2026-12-11", "") });
     posts.give(DPN, &PlacementAtPost { post_id: None, ..placement(3, "2026-12-11", "") });
     let offered: Vec<i64> = posts.take::<PositionPlacement>().iter().map(|one| one.placement_id.0).collect();
-    assert_eq!(offered, [1, 3], "what names no post belongs to the preferred one");
+    assert_eq!(offered, [1, 3], "a placement that names no post belongs to the preferred post");
     posts.give(DPN, &post(2, PostStatus::Current));
-    assert_eq!(posts.take::<PostMatch>().len(), 0, "the lowest id stays");
+    assert_eq!(posts.take::<PostMatch>().len(), 0, "the post with the lowest id stays preferred");
     posts.give(DPN, &PostGone { post_id: PostId(1), renumbered: false });
     let mut sent = Vec::new();
     posts.give(DPN, &post(2, PostStatus::Current));
