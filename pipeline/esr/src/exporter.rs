@@ -1,5 +1,5 @@
 //! The `exporter` stage, partitioned by office: every applicant record with its state (5.2), and the rows of APP and
-//! DNC files. What goes into a file is decided in one transaction; the file itself is the writer's.
+//! DNC files. One transaction decides about the content of a file. The writer stage writes the file.
 
 mod applicants;
 mod figures;
@@ -27,7 +27,7 @@ pub use state::{ApplicantState, Status};
 
 pub use crate::applicant::ApplicantKey;
 
-/// A record that waits for its window. Sorted by office and start, as runs choose (D25).
+/// A record that waits for its window. Sorts by office and start, the order in which runs choose records (D25).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct WaitingKey {
     office: Office,
@@ -37,14 +37,14 @@ struct WaitingKey {
     trainee: PersonId,
 }
 
-/// A row of a file that is being built, by its place in the file.
+/// A row of a file that is not yet at its destination, by its position in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct PendingKey {
     file: FileName,
     row: u32,
 }
 
-/// The record of such a row, and its dates as exported.
+/// The record of such a row, and its exported dates.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct ExportedRow {
     key: ApplicantKey,
@@ -52,7 +52,7 @@ struct ExportedRow {
     date_to: Option<Date>,
 }
 
-/// Key of a notification row: run and office, then the order of rows in the file (D40).
+/// Key of a notification row. Sorts by run and office, then in the order of the file (D40).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct RowKey {
     run: i64,
@@ -60,7 +60,7 @@ struct RowKey {
     dpn: Dpn,
     notification_type: NotificationType,
     placement: PlacementId,
-    /// Tells equal rows apart.
+    /// Distinguishes rows that are equal in all other fields.
     at: u32,
 }
 
@@ -71,7 +71,7 @@ struct OpenRunKey {
     office: Office,
 }
 
-/// Such a run with what was read from it.
+/// Such a run with its London times.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct OpenRun {
     times: RunTimes,
@@ -91,7 +91,7 @@ pub struct Exporter {
     open_runs: Store<OpenRunKey, OpenRun>,
     /// Partitions of the post stage that have sent all rows of a run.
     cuts_done: Store<i64, Vec<i32>>,
-    /// What the view shows.
+    /// The counts in the view.
     figures: Figures,
 }
 

@@ -1,7 +1,7 @@
 //! The `schedule` stage: export runs with their file numbers, and the day ticks that are due.
 //!
-//! One gap-free counter per file type over all offices, one number per office and run (2.3, D50), given out in the
-//! transaction that emits the run.
+//! Each file type has one counter without gaps for all offices. Each office has one number in each run (2.3, D50). The
+//! transaction that sends the run also takes its numbers.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::context::{Context, london_date, london_time};
 use crate::format::{FileName, Office};
 use crate::{topics, views};
 
-/// What the schedule remembers.
+/// The state of the schedule.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleState {
     run: i64,
@@ -35,7 +35,7 @@ struct RunKey {
     office: Office,
 }
 
-/// The processor of the one partition.
+/// The processor of the only partition.
 pub struct Schedule {
     context: Context,
     state: Store<(), ScheduleState>,
@@ -47,13 +47,13 @@ impl Schedule {
         Self { context, state: Store::new() }
     }
 
-    /// When the last run took place, in milliseconds since 1970; an earlier one is refused (D36).
+    /// The time of the last run, in milliseconds since 1970. An earlier run is refused (D36).
     pub fn last_run(&self) -> Option<i64> {
         self.state.get(&()).and_then(|state| state.last_now)
     }
 
-    /// Whether the run of `kind` as of `now` has been started for all these offices, so that an interrupted batch goes
-    /// on behind it.
+    /// Whether the run of `kind` as of `now` was started for all these offices. An interrupted batch then continues
+    /// after this run.
     pub fn has_run(&self, kind: FileKind, offices: &[Office], now: i64) -> bool {
         let Some(state) = self.state.get(&()) else { return false };
         offices.iter().all(|office| state.last_runs.get(&RunKey { kind, office: *office }) == Some(&now))
@@ -66,13 +66,13 @@ impl Schedule {
         for (kind, run_time) in due {
             let past = time >= run_time.0;
             let Some(last) = state.last_by_clock.get(&kind) else {
-                // A service that starts after the run's time takes the next day's run first.
+                // If the first start is after the time of today's run, the first run is tomorrow's.
                 state.last_by_clock.insert(kind, if past { today } else { today.plus_days(-1) });
                 continue;
             };
             let missed = *last < today.plus_days(-1);
             if *last < today && (past || missed) {
-                // A missed run takes place once, whatever the number of dates missed (D36).
+                // A missed run takes place once, for any number of missed dates (D36).
                 let request = RunRequested { now, kind, offices: self.context.offices.to_vec(), include_late: false };
                 self.run(state, &request, output)?;
                 state.last_by_clock.insert(kind, if past { today } else { today.plus_days(-1) });
@@ -133,7 +133,7 @@ impl Schedule {
     }
 }
 
-/// Refuses a type of file that is not written in runs.
+/// Refuses a file type that runs do not write.
 fn check_kind(kind: FileKind) -> Result<(), ProcessError> {
     if matches!(kind, FileKind::App | FileKind::Dnc) {
         return Ok(());
@@ -142,7 +142,7 @@ fn check_kind(kind: FileKind) -> Result<(), ProcessError> {
     Err(ProcessError::dead_letter("kind-without-runs", text))
 }
 
-/// One day tick per date since the last, in order; a second run on a day ticks again (D36).
+/// One day tick for each date since the last run, in order. A second run on a day ticks again (D36).
 fn ticks(last: Option<Date>, today: Date) -> Vec<Date> {
     let first = match last {
         Some(last) if last < today => last.plus_days(1),
@@ -170,7 +170,7 @@ impl Processor for Schedule {
             RecordType::TributaryClock => {
                 let clock = framed.read::<Clock>()?;
                 self.clock(&mut state, clock.now, output)?;
-                // The exporters show what they have at that time.
+                // Each exporter sends its counts to the view at this time.
                 output.broadcast(&topics::EXPORTS, views::CLOCK, |buffer| self.context.write(&clock, buffer));
             }
             RecordType::EsrRunRequested => self.run(&mut state, &framed.read()?, output)?,

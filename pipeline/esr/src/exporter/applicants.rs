@@ -1,4 +1,4 @@
-//! Applicant records: arriving, changing, withdrawn, exported (A3, A5, A10-A12, D20-D27).
+//! Applicant records: how they arrive, change, are withdrawn and are exported (A3, A5, A10-A12, D20-D27).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::outgoing::{OutgoingFile, RunTimes, SINGLE_ALERTS};
 use crate::topics;
 
 impl Exporter {
-    /// A new or changed record (A3). `today` is the date of what caused it (D20).
+    /// Stores a new or changed record (A3). `today` is the date of the record that caused it (D20).
     pub(super) fn changed(&mut self, applicant: Applicant, today: Date) {
         let key = ApplicantKey {
             office: applicant.office,
@@ -56,7 +56,7 @@ impl Exporter {
         self.put(key, state);
     }
 
-    /// A tombstone: the record is withdrawn (R4, D26), or forgotten when no run has seen it.
+    /// Handles a tombstone: the record is withdrawn (R4, D26), or deleted if no run has seen it.
     pub(super) fn withdrawn(&mut self, key: &str) -> Result<(), ProcessError> {
         let key: ApplicantKey = key
             .parse()
@@ -92,7 +92,7 @@ impl Exporter {
         }
     }
 
-    /// One run of one office: chooses the rows and sends the file (A5, A10-A12, D24, D25).
+    /// Does a run of one office: chooses the rows and sends the file (A5, A10-A12, D24, D25).
     pub(super) fn export_applicants(&mut self, run: &ExportRun, times: RunTimes, output: &mut Output) {
         self.forget_ended(run);
         self.believe_tis(run, output);
@@ -119,7 +119,7 @@ impl Exporter {
         self.note_run(run.office);
     }
 
-    /// A record that comes up, or comes back, when its placement has ended is none (D25).
+    /// Withdraws new and returned records whose placement has already ended (D25).
     fn forget_ended(&mut self, run: &ExportRun) {
         let ended = |state: &ApplicantState| {
             let applicant = state.applicant.as_ref();
@@ -133,7 +133,7 @@ impl Exporter {
         }
     }
 
-    /// D14: what TIS remembers as exported is so, from the first run that sees it.
+    /// D14: a record that TIS remembers as exported becomes exported in the first run that sees it.
     fn believe_tis(&mut self, run: &ExportRun, output: &mut Output) {
         let told = |state: &&ApplicantState| {
             let sent_before = state.applicant.as_ref().is_some_and(|applicant| applicant.sent_before.is_some());
@@ -170,7 +170,7 @@ impl Exporter {
         self.touched.range(first..).map(|(key, ())| key).take_while(move |key| key.office == office)
     }
 
-    /// Remembers the row until the file is at its destination.
+    /// Keeps the row until the file is at its destination.
     fn remember_row(&mut self, file: FileName, row: u32, key: &ApplicantKey, applicant: &Applicant) {
         self.pending.put(PendingKey { file, row }, exported_row(key, applicant));
     }
@@ -205,7 +205,7 @@ impl Exporter {
         choice.in_order_of_the_file()
     }
 
-    /// D25: too late, whatever made it late.
+    /// D25: marks the records that are too late, for any reason, and raises alerts about them.
     fn miss(&mut self, run: &ExportRun, missed: Vec<ApplicantKey>, output: &mut Output) {
         let total = missed.len();
         for (at, key) in missed.into_iter().enumerate() {
@@ -237,7 +237,7 @@ impl Exporter {
         }
     }
 
-    /// What the next run compares with (D9, D20).
+    /// Notes the content of each record, with which the next run compares (D9, D20).
     fn note_run(&mut self, office: Office) {
         let touched: Vec<ApplicantKey> = self.touched_of(office).cloned().collect();
         for key in touched {
@@ -253,10 +253,10 @@ impl Exporter {
         }
     }
 
-    /// The file is at its destination: its records are exported, and their positions hear of it.
+    /// Marks the records of a file that is at its destination as exported, and reports this to their positions.
     ///
     /// # Errors
-    /// A dead letter when the name is not that of an interface file.
+    /// A dead letter if the name is not the name of an interface file.
     pub(super) fn written(&mut self, written: &FileWritten, output: &mut Output) -> Result<(), ProcessError> {
         let file: FileName = written
             .file_name
@@ -276,14 +276,14 @@ impl Exporter {
     }
 }
 
-/// A chosen record with its DPN as it stands in the file. Sorted as the file is (D40).
+/// A chosen record with its DPN as written in the file. Sorts in the order of the file (D40).
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct ChosenRow {
     dpn: Dpn,
     key: ApplicantKey,
 }
 
-/// The rows of a file, chosen in order of start, placement and position.
+/// Chooses the rows of a file. Records are offered in order of start, placement and position.
 struct Choice {
     rows: Vec<ChosenRow>,
     cap: usize,
@@ -305,7 +305,8 @@ impl Choice {
         }
     }
 
-    /// D24: the same person for the same position once; A10: at most so many rows for one DPN.
+    /// Takes a record, unless the file already has the same person for the position (D24), or as many rows for the DPN as
+    /// it may have (A10).
     fn offer(&mut self, key: ApplicantKey, applicant: &Applicant) {
         let person = (person_identity(applicant), key.position);
         if self.people.contains(&person) {
@@ -322,7 +323,7 @@ impl Choice {
         self.rows.push(ChosenRow { dpn: applicant.dpn.clone(), key });
     }
 
-    /// D40: by DPN as it stands in the file, then placement id.
+    /// D40: by DPN as written in the file, then by placement id.
     fn in_order_of_the_file(mut self) -> Vec<ApplicantKey> {
         self.rows.sort();
         self.rows.into_iter().map(|row| row.key).collect()
@@ -346,7 +347,7 @@ impl Choice {
     }
 }
 
-/// The same person: by GMC number, else GDC number, else person id (D24).
+/// Identifies a person by GMC number, otherwise by GDC number, otherwise by person id (D24).
 fn person_identity(applicant: &Applicant) -> String {
     if !applicant.gmc_number.is_empty() {
         return format!("gmc/{}", applicant.gmc_number);

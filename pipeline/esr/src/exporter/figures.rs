@@ -1,4 +1,4 @@
-//! What the view shows of the applicant records: their number by office and state.
+//! The counts of applicant records in the view, by office and state.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use super::{ApplicantKey, ApplicantState, Status};
 use crate::context::Context;
 use crate::{topics, views};
 
-/// When nothing changes, the view hears this often how far the partition is, in milliseconds.
+/// If nothing changes, the view receives the time that the partition has reached at this interval, in milliseconds.
 const QUIET: i64 = 10_000;
 
-/// The figures of one partition. They are counted when the clock ticks, so a load of many records costs nothing more.
+/// The counts of one partition. Records are counted when the clock ticks, so the counts cost nothing per record.
 pub(super) struct Figures {
     partition: i32,
-    /// What was sent last, by office.
+    /// The counts that were sent last, by office.
     pub(super) shown: Store<Office, OfficeApplicants>,
-    /// The time that was sent last.
+    /// The time that was sent last, in milliseconds since 1970.
     pub(super) shown_at: Store<(), i64>,
 }
 
@@ -28,7 +28,7 @@ impl Figures {
         Self { partition, shown: Store::new(), shown_at: Store::new() }
     }
 
-    /// Sends the offices that have changed, and then the time, all to the partition of the view with the same number.
+    /// Sends the changed counts, and then the time, to the partition of the view with the number of this partition.
     pub(super) fn show(
         &mut self,
         clock: &Clock,
@@ -55,7 +55,7 @@ impl Figures {
     }
 }
 
-/// The figures of all offices that have records, or had some when they were shown.
+/// The counts of all offices that have records, or had records when they were shown.
 fn count(
     applicants: &Store<ApplicantKey, ApplicantState>,
     shown: &Store<Office, OfficeApplicants>,

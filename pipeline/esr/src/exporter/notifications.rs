@@ -1,4 +1,5 @@
-//! Notification rows: kept until every partition of the post stage has sent its part of a run, then written in order.
+//! Notification rows. They are kept until every partition of the post stage has sent its rows of a run, and are then
+//! written in order.
 
 use tributary_runtime::Output;
 use tributary_schemas::records::esr::{FileKind, Notification, NotificationCutDone};
@@ -8,11 +9,11 @@ use tributary_schemas::types::tis::{Dpn, PlacementId};
 use super::{Exporter, OpenRun, OpenRunKey, RowKey, rows};
 use crate::outgoing::OutgoingFile;
 
-/// Runs for which the answers of the post stage are remembered.
+/// Number of runs for which the answers of the post stage are kept.
 const REMEMBERED_RUNS: i64 = 64;
 
 impl Exporter {
-    /// Keeps a row in the order of the file (D40).
+    /// Keeps a row under a key that sorts in the order of the file (D40).
     pub(super) fn keep_row(&mut self, row: Notification) {
         let first = key_of(&row, 0);
         let last = key_of(&row, u32::MAX);
@@ -20,7 +21,7 @@ impl Exporter {
         self.notifications.put(key_of(&row, at), row);
     }
 
-    /// A partition of the post stage has sent all its rows of a run.
+    /// Notes that a partition of the post stage has sent all its rows of a run.
     pub(super) fn cut_done(&mut self, done: &NotificationCutDone, output: &mut Output) {
         let mut partitions = self.cuts_done.get(&done.run).cloned().unwrap_or_default();
         if !partitions.contains(&done.partition) {
@@ -31,7 +32,7 @@ impl Exporter {
         self.export_notifications(done.run, output);
     }
 
-    /// Writes the files of a run once all partitions have answered.
+    /// Sends the files of a run after all partitions have answered.
     pub(super) fn export_notifications(&mut self, run: i64, output: &mut Output) {
         let answered = self.cuts_done.get(&run).map_or(0, Vec::len);
         if answered < output.partition_count(&crate::topics::POST) as usize {

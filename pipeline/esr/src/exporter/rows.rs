@@ -53,7 +53,7 @@ struct Registration<'a> {
     expiry: Option<Date>,
 }
 
-/// GMC then GDC, in the first free slots (D23).
+/// GMC, then GDC, in the first free slots (D23).
 fn professional_bodies(applicant: &Applicant) -> [Registration<'_>; 2] {
     let gmc =
         Registration { name: "General Medical Council", number: &applicant.gmc_number, expiry: applicant.gmc_expiry };

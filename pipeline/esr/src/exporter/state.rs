@@ -6,18 +6,18 @@ use tributary_schemas::{AvroRecord, Date};
 
 use crate::context::digest;
 
-/// Where an applicant record stands.
+/// The status of an applicant record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
-    /// Waits for its window, or for room in a file.
+    /// It waits for its window, or for room in a file.
     ToExport,
-    /// In a file that is being built.
+    /// It is in a file that is not yet at its destination.
     Pending,
-    /// In a file that is at its destination, or sent before (D14).
+    /// It is in a file that is at its destination, or it was sent before (D14).
     Exported,
-    /// Lacks a mandatory field; eligible once it is corrected.
+    /// It lacks a mandatory field. It can be exported after a correction.
     InvalidData,
-    /// Withdrawn before it was exported.
+    /// It was withdrawn before it was exported.
     DeletedBeforeExport,
     /// Its window has passed (D25).
     MissedWindow,
@@ -40,44 +40,44 @@ impl Status {
 /// An applicant record as the exporter keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApplicantState {
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
-    /// The file it went into.
+    /// The file that contains it.
     pub file: Option<String>,
-    /// Why it cannot be exported, or what was left blank in it.
+    /// Why it cannot be exported, or which values are left blank in it.
     pub reason: Option<String>,
-    /// The content, until it is exported or withdrawn.
+    /// The content. `None` after it is exported or withdrawn.
     pub(super) applicant: Option<Box<Applicant>>,
     /// Digest of the content.
     pub(super) digest: u128,
     /// Date from which this version holds (D20).
     pub(super) effective_date: Date,
-    /// Content and date that held at the office's last run, if the record was live then (D9, D20).
+    /// Content digest and effective date at the last run of the office, if the record was live then (D9, D20).
     pub(super) at_run: Option<(u128, Date)>,
     /// Whether a run has seen the record.
     pub(super) seen_by_run: bool,
 }
 
 impl ApplicantState {
-    /// Whether the record is decided: later versions are dropped (A3).
+    /// Whether the record is in a file or was sent before. Later versions are then dropped (A3).
     pub(super) fn is_decided(&self) -> bool {
         matches!(self.status, Status::Pending | Status::Exported)
     }
 
-    /// Whether the record stands in a file or waits for one.
+    /// Whether the record is not withdrawn.
     pub(super) fn is_live(&self) -> bool {
         self.status != Status::DeletedBeforeExport
     }
 }
 
-/// The digest by which versions are told apart: of all columns but the effective date (D20).
+/// The digest that distinguishes versions: of all columns except the effective date (D20).
 pub(super) fn content_digest(applicant: &Applicant) -> u128 {
     let mut body = Vec::new();
     Applicant { warnings: Vec::new(), sent_before: None, ..applicant.clone() }.encode(&mut body);
     digest(&body)
 }
 
-/// The mandatory field that is missing (5.3).
+/// The first mandatory field that is missing (5.3).
 pub(super) fn missing_field(applicant: &Applicant) -> Option<&'static str> {
     if applicant.last_name.is_empty() {
         return Some("lastName");

@@ -1,4 +1,4 @@
-//! Applicant records and their states by rule (section 5).
+//! Applicant records and their states, by rule (section 5).
 
 use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind, OfficeApplicants};
 use tributary_schemas::records::tributary::{Clock, FileRow, FileWritten};
@@ -38,7 +38,7 @@ fn give(exporter: &mut Harness<Exporter>, applicant: &Applicant) {
     exporter.give(key(applicant), applicant);
 }
 
-/// One run; the placements whose rows were written.
+/// Does one run. Returns the number of written rows.
 fn run(exporter: &mut Harness<Exporter>, number: i64) -> usize {
     let file_name = format!("DE_EOE_APP_20261120_{number:08}.DAT");
     let run = ExportRun {

@@ -126,8 +126,8 @@ impl<'a> Facts<'a> {
     }
 
     /// [`Change::Renumbered`] for a placement whose post has taken another DPN: it is withdrawn under the old DPN
-    /// (D27). `otherwise` for all other placements, and for a placement that still counts under the old DPN, by the post
-    /// that has this DPN now.
+    /// (D27). `otherwise` for all other placements, and for a placement that still counts under the old DPN because of
+    /// the post that has this DPN now.
     fn unless_renumbered(&self, state: PlacementState<'a>, otherwise: Change<'a>) -> Change<'a> {
         if state.effective(self.preferred).is_some() {
             return otherwise;

@@ -56,7 +56,7 @@ fn d36_a_second_run_on_a_day_ticks_that_day_again() {
         let cut = schedule.take::<NotificationCut>().remove(0);
         cut.ticks.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(ticks("2026-11-20T15:00:00Z"), ["2026-11-20"], "the first run looks at T alone");
+    assert_eq!(ticks("2026-11-20T15:00:00Z"), ["2026-11-20"], "the first run has only the tick of T");
     assert_eq!(ticks("2026-11-20T16:00:00Z"), ["2026-11-20"]);
     assert_eq!(ticks("2026-11-22T16:00:00Z"), ["2026-11-21", "2026-11-22"]);
 }
@@ -69,7 +69,7 @@ fn d36_d50_a_refused_run_raises_an_alert_and_takes_no_number() {
     let request = RunRequested { now: millis(earlier), kind: FileKind::Dnc, ..RunRequested::default() };
     schedule.give("run", &request);
     assert_eq!(schedule.take::<Alert>()[0].code, "run-before-last");
-    assert_eq!(run(&mut schedule, "2026-11-20T14:00:00Z", FileKind::App), [3, 4], "at the same time is not before");
+    assert_eq!(run(&mut schedule, "2026-11-20T14:00:00Z", FileKind::App), [3, 4], "the same time is not earlier");
     assert_eq!(schedule.processor.last_run(), Some(millis("2026-11-20T14:00:00Z")));
 }
 

@@ -1,4 +1,4 @@
-//! What goes into a file, in which order, and what waits (A12, D20, D25, D40).
+//! The records in a file, their order, and the records that wait (A12, D20, D25, D40).
 
 use tributary_schemas::records::esr::{
     Applicant, ApplicantExported, ExportRun, FileKind, Notification, NotificationCutDone,
@@ -23,7 +23,7 @@ fn export_run(kind: FileKind, number: i64, today: &str) -> ExportRun {
     }
 }
 
-/// The rows of one run, header and trailer left out; the file is at its destination then.
+/// The rows of one run, without header and trailer. Afterwards, the file is at its destination.
 fn rows_of(exporter: &mut Harness<Exporter>, run: &ExportRun) -> Vec<String> {
     exporter.at(&format!("{}T14:30:00Z", run.today));
     exporter.give("EOE/run/1", run);
@@ -150,7 +150,7 @@ fn d26_a_record_that_is_withdrawn_when_the_run_comes_is_not_exported_and_comes_b
     give(&mut exporter, &one);
     assert_eq!(rows_of(&mut exporter, &export_run(FileKind::App, 2, "2026-11-20")).len(), 1);
     exporter.tombstone(key(&one));
-    assert_eq!(status(&exporter, 1), Some(Status::Exported), "5.2: what was exported stays so");
+    assert_eq!(status(&exporter, 1), Some(Status::Exported), "5.2: an exported record stays exported");
 }
 
 #[test]
