@@ -26,7 +26,7 @@ impl Baseline {
         Self { ends, time }
     }
 
-    /// When the exchange was first started.
+    /// The time of the first start of the exchange.
     pub fn time(&self) -> TimestampMillis {
         self.time
     }

@@ -158,7 +158,7 @@ pub struct SnapshotSettings {
     pub refuse_deletions_count: u64,
 }
 
-/// What a snapshot holds.
+/// What a snapshot contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SnapshotContent {

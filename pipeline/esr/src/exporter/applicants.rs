@@ -305,8 +305,8 @@ impl Choice {
         }
     }
 
-    /// Takes a record, unless the file already has the same person for the position (D24), or as many rows for the DPN as
-    /// it may have (A10).
+    /// Takes a record, unless the file already contains the same person for the position (D24), or the most rows that
+    /// one DPN may have (A10).
     fn offer(&mut self, key: ApplicantKey, applicant: &Applicant) {
         let person = (person_identity(applicant), key.position);
         if self.people.contains(&person) {

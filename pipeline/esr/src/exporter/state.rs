@@ -24,7 +24,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The name as in 5.2.
+    /// The name in 5.2.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ToExport => "TO_EXPORT",
@@ -37,7 +37,7 @@ impl Status {
     }
 }
 
-/// An applicant record as the exporter keeps it.
+/// The state of an applicant record in the exporter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApplicantState {
     /// Its status.

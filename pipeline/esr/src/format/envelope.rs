@@ -22,7 +22,7 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// The envelope of a whole file.
+    /// The envelope of a complete file.
     pub fn of(bytes: &'a [u8]) -> Self {
         let mut envelope = Self::default();
         for line in LineReader::new(bytes) {

@@ -8,6 +8,6 @@ use super::FileName;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct LineKey {
     pub(crate) file: FileName,
-    /// From 1.
+    /// The number of the line, from 1.
     pub(crate) line: i32,
 }

@@ -34,7 +34,7 @@ impl<'m> Mapped<'m> {
     }
 }
 
-/// One map.
+/// A map from words of TIS to codes of ESR.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValueMap {
     entries: BTreeMap<String, String>,

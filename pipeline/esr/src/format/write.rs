@@ -48,7 +48,7 @@ pub enum Value<'a> {
     /// Nothing.
     #[default]
     Empty,
-    /// A text, or anything in the form of one.
+    /// A text, or another value in the form of a text.
     Text(&'a str),
     /// A number.
     Number(i64),
@@ -204,8 +204,8 @@ impl LineTemplate {
         Self { record_type: layout.record_type, columns: columns.collect(), values: names.len() }
     }
 
-    /// Like [`Self::new`], but every name must be in the layout. For the built-in layouts, in which a missing name is a
-    /// bug.
+    /// Like [`Self::new`], but every name must be in the layout. Used for the built-in layouts, in which a missing name
+    /// is a bug.
     ///
     /// # Errors
     /// The first name that is not in the layout.

@@ -88,7 +88,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Whether the exporter holds a record that can still change.
+    /// Whether the exporter has a record that can still change.
     pub(super) fn is_open(&self) -> bool {
         self.exported.is_none() && !self.withdrawn
     }

@@ -147,7 +147,7 @@ fn d8_positions_that_a_full_file_does_not_name_are_reported_and_nothing_else() {
     let alert = inbound.read::<Alert>(&sent).remove(0);
     assert_eq!((alert.severity, alert.code.as_str()), (Severity::Warning, "positions-not-named"));
     assert!(alert.text.starts_with("2 positions of EOE") && alert.text.ends_with("71, 72"), "{}", alert.text);
-    assert_eq!(confirmation(&inbound, &sent).len(), 3, "they have no row in the RTC");
+    assert_eq!(confirmation(&inbound, &sent).len(), 3, "these positions have no row in the RTC");
 }
 
 fn decide(name: &str, decision: Decision) -> FileDecision {

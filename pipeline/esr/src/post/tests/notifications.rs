@@ -200,7 +200,7 @@ fn d38_without_such_a_placement_it_is_not_known_and_without_a_trainee_blank() {
     let mut current = placement(1, "2026-05-01", "2026-12-10");
     current.other_placements = vec![elsewhere(20, "2027-02-19", "2027-12-31")];
     posts.give(DPN, &current);
-    assert_eq!(sites(&rows(&mut posts, 1, &[TODAY])), ["NOT KNOWN", ""], "thirteen weeks are too late");
+    assert_eq!(sites(&rows(&mut posts, 1, &[TODAY])), ["NOT KNOWN", ""], "a start in thirteen weeks is too late");
     let mut posts = number();
     posts.give(DPN, &placement(2, "2026-12-11", ""));
     assert_eq!(sites(&rows(&mut posts, 1, &[TODAY])), ["", "NOT KNOWN"]);
