@@ -156,8 +156,6 @@ pub struct BatchRequest<'a> {
     pub now: Timestamp,
     /// Whether the summary is printed as JSON instead of text.
     pub as_json: bool,
-    /// Whether the time of each step and the work of each stage are printed on standard error.
-    pub statistics: bool,
     /// Receives the progress.
     pub progress: &'a dyn Fn(&str),
     /// Prints the summary. Until it succeeds, the same request continues the same batch.

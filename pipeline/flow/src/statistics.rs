@@ -11,12 +11,13 @@ use tributary_runtime::Metrics;
 pub struct Statistics {
     begun: Instant,
     steps: RefCell<Vec<(String, Instant)>>,
+    metrics: RefCell<Vec<Arc<Metrics>>>,
 }
 
 impl Statistics {
     /// Starts the measurement.
     pub fn begin() -> Self {
-        Self { begun: Instant::now(), steps: RefCell::new(Vec::new()) }
+        Self { begun: Instant::now(), steps: RefCell::default(), metrics: RefCell::default() }
     }
 
     /// Starts a step. All files together are one step.
@@ -28,8 +29,13 @@ impl Statistics {
         }
     }
 
-    /// A line for each step, then one for each stage.
-    pub fn text(&self, metrics: &[Arc<Metrics>]) -> String {
+    /// Adds the counters of groups of workers.
+    pub fn add(&self, metrics: Vec<Arc<Metrics>>) {
+        self.metrics.borrow_mut().extend(metrics);
+    }
+
+    /// A line for each step, then one for each stage, then one for the workers of each group.
+    pub fn text(&self) -> String {
         let end = Instant::now();
         let steps = self.steps.borrow();
         let mut text = String::new();
@@ -38,6 +44,7 @@ impl Statistics {
             push(&mut text, format_args!("step   {name:<24} {:>8.3} s", (next - *begun).as_secs_f64()));
         }
         push(&mut text, format_args!("step   {:<24} {:>8.3} s", "all", (end - self.begun).as_secs_f64()));
+        let metrics = self.metrics.borrow();
         for stage in metrics.iter().flat_map(|metrics| metrics.stages()) {
             let (name, taken, sent) = (stage.name, stage.records_in, stage.records_out);
             let rate = per_second(taken, stage.busy);
@@ -47,7 +54,7 @@ impl Statistics {
                 format_args!("stage  {name:<14} {taken:>9} in {sent:>9} out {busy:>8.3} s {rate:>9.0} records/s"),
             );
         }
-        for metrics in metrics {
+        for metrics in metrics.iter() {
             let workers = metrics.workers();
             let (commit, restore) = (workers.commit_time.as_secs_f64(), workers.restore_time.as_secs_f64());
             let (commits, aborts, entries) = (workers.commits, workers.aborts, workers.restored_entries);

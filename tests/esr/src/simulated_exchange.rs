@@ -66,7 +66,6 @@ impl SimulatedExchange {
         let request = BatchRequest {
             now: batch.now,
             as_json: true,
-            statistics: false,
             progress: &|_| {},
             print: &|text| {
                 summary.lock().unwrap().push_str(text);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tributary_esr::schedule::Schedule;
-use tributary_flow::statistics::Statistics;
 use tributary_flow::{BatchRequest, Failure};
 use tributary_schemas::records::esr::{FileKind, RunRequested};
 
@@ -20,15 +19,7 @@ use crate::text;
 /// # Errors
 /// As [`run`], and when the summary cannot be printed. The same command then prints it again.
 pub(crate) fn run_and_print(exchange: &Exchange, request: &BatchRequest<'_>) -> Result<(), Failure> {
-    let statistics = Statistics::begin();
-    let progress = |what: &str| {
-        statistics.step(what);
-        (request.progress)(what);
-    };
-    let summary = run(exchange, request.now, &progress)?;
-    if request.statistics {
-        eprint!("{}", statistics.text(&exchange.process.metrics()));
-    }
+    let summary = run(exchange, request.now, request.progress)?;
     let text = if request.as_json {
         serde_json::to_string_pretty(&summary).map_err(Failure::unfinished)? + "\n"
     } else {

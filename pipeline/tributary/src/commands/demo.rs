@@ -2,6 +2,7 @@
 
 use clap::ArgMatches;
 use jiff::Timestamp;
+use tributary_flow::statistics::Statistics;
 use tributary_flow::{Failure, Flow};
 
 use crate::cli::{LogKind, LogOptions};
@@ -32,7 +33,8 @@ pub(crate) fn execute(
     // The demo itself chooses the folder.
     let settings = Settings::new(&configuration.process, &options, std::path::PathBuf::new())?;
     let surroundings = Surroundings { settings, shutdown: runtime.shutdown(), tokio: runtime.handle() };
-    let outcome = flow.demo(matches, &ProcessHost { surroundings, declaration: flow.declaration() });
+    let host = ProcessHost { surroundings, declaration: flow.declaration(), statistics: &Statistics::begin() };
+    let outcome = flow.demo(matches, &host);
     runtime.end();
     outcome
 }

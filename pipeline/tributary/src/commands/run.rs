@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::ArgMatches;
 use jiff::Timestamp;
+use tributary_flow::statistics::Statistics;
 use tributary_flow::{BatchRequest, Failure, Host, progress};
 
 use crate::cli::{OutputForm, RunOptions};
@@ -51,17 +52,24 @@ fn batch(options: &RunOptions, surroundings: Surroundings, flows: &[FlowToRun]) 
     let [flow] = flows else {
         return Err(Failure::refused("a batch runs one flow: name it with --flow"));
     };
+    let statistics = Statistics::begin();
     let request = BatchRequest {
         now: options.now.unwrap_or_else(Timestamp::now),
         as_json: options.output == OutputForm::Json,
-        statistics: options.statistics,
-        progress: &progress::show,
+        progress: &|what| {
+            statistics.step(what);
+            progress::show(what);
+        },
         print: &tributary_flow::print,
     };
     let state = surroundings.settings.state.clone();
-    let host = ProcessHost { surroundings, declaration: flow.declaration };
+    let host = ProcessHost { surroundings, declaration: flow.declaration, statistics: &statistics };
     progress::show("starting");
-    host.run(&flow.configured, &state, &mut |running| running.batch(&request))
+    host.run(&flow.configured, &state, &mut |running| running.batch(&request))?;
+    if options.statistics {
+        eprint!("{}", statistics.text());
+    }
+    Ok(())
 }
 
 fn service(

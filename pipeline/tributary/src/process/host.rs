@@ -4,18 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tributary_flow::declaration::Declaration;
-use tributary_flow::{ConfiguredFlow, Failure, Host, LogInWords, RunningFlow};
+use tributary_flow::statistics::Statistics;
+use tributary_flow::{ConfiguredFlow, Failure, Host, LogInWords, Process as _, RunningFlow};
 
 use super::starting::start_patiently;
 use super::{FlowToRun, Surroundings};
 
 /// Runs one flow on the log that the command line names.
-pub(crate) struct ProcessHost {
+pub(crate) struct ProcessHost<'a> {
     pub(crate) surroundings: Surroundings,
     pub(crate) declaration: &'static Declaration,
+    /// Receives the steps of starting and ending, and the counters of the workers.
+    pub(crate) statistics: &'a Statistics,
 }
 
-impl Host for ProcessHost {
+impl Host for ProcessHost<'_> {
     fn run(
         &self,
         flow: &Arc<dyn ConfiguredFlow>,
@@ -26,10 +29,13 @@ impl Host for ProcessHost {
         state.clone_into(&mut surroundings.settings.state);
         let give_up_after = surroundings.settings.give_up_after;
         let flows = [FlowToRun { declaration: self.declaration, configured: Arc::clone(flow) }];
+        self.statistics.step("starting");
         let started = start_patiently(&surroundings, &flows, Some(give_up_after), &|_| {})?;
         let mut started = started.ok_or_else(|| Failure::unfinished("interrupted; nothing was changed"))?;
         let Some(running) = started.pop() else { return Ok(()) };
         let outcome = work(&*running.flow);
+        self.statistics.step("ending");
+        self.statistics.add(running.process.metrics());
         // The failure of the work says more than the failures that follow from it.
         let stopped = running.stop();
         outcome.and(stopped)
