@@ -98,7 +98,7 @@ impl ChangelogReader {
             return Ok(end);
         }
         let start = only(&self.starts(std::slice::from_ref(partition))?);
-        // Who begins takes what there is.
+        // A reader without a position starts with the first record that is still there.
         let from = if from == 0 { start } else { from };
         check_range(partition, from, start, end)?;
         self.read(partition, from, end, each)

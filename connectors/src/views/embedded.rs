@@ -14,6 +14,8 @@ use super::{Change, Position, Range, Row, ViewError, ViewStore};
 
 const LOG: &[u8] = b"log";
 const WRITTEN: &[u8] = b"written";
+/// Offset and time.
+const POSITION_BYTES: usize = 16;
 const CACHE_BYTES: u64 = 8 << 20;
 const OPEN_ATTEMPTS: u32 = 20;
 const OPEN_PAUSE: Duration = Duration::from_millis(100);
@@ -59,14 +61,24 @@ impl EmbeddedViews {
         let about = |key: &[u8]| self.about.get(key).map_err(|error| self.failed("read", error));
         let is_same_log = about(LOG)?.is_some_and(|log| *log == *config.log.as_bytes());
         let written = about(WRITTEN)?.and_then(|bytes| Some(u64::from_be_bytes((*bytes).try_into().ok()?)));
-        let is_young = written.is_some_and(|then| seconds_now().saturating_sub(then) <= config.max_age.as_secs());
+        let is_young = written.is_some_and(|then| is_young(then, config.max_age));
         if is_same_log && is_young {
-            return Ok(());
+            return self.check_positions();
         }
         let mut batch = self.batch();
         self.remove_all(&mut batch, b"")?;
         batch.insert(&self.about, LOG, config.log.as_bytes());
         self.commit(batch)
+    }
+
+    fn check_positions(&self) -> Result<(), ViewError> {
+        for entry in self.positions.iter() {
+            let value = entry.value().map_err(|error| self.failed("read", error))?;
+            if value.len() != POSITION_BYTES {
+                return Err(self.damaged());
+            }
+        }
+        Ok(())
     }
 
     /// Removes rows and positions whose keys begin with `prefix`.
@@ -184,6 +196,11 @@ fn position_key(topic: &str, partition: i32) -> Vec<u8> {
     row_key(topic, &partition.to_be_bytes())
 }
 
+/// A time in the future is not young: the clock was set back, so the age is not known.
+fn is_young(written: u64, max_age: Duration) -> bool {
+    seconds_now().checked_sub(written).is_some_and(|age| age <= max_age.as_secs())
+}
+
 fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -269,9 +286,25 @@ mod tests {
         assert_eq!((listed(&other, "", None, 9).len(), other.positions("t", 1).unwrap()), (0, vec![None]));
         fill(&other);
         drop(other);
-        std::thread::sleep(Duration::from_millis(2100));
         assert_eq!(listed(&open(folder.path(), "b", AGE), "", None, 9).len(), 1);
-        assert_eq!(listed(&open(folder.path(), "b", Duration::ZERO), "", None, 9).len(), 0);
+        for seconds in [seconds_now() - 2 * AGE.as_secs(), seconds_now() + 2 * AGE.as_secs()] {
+            let views = open(folder.path(), "b", AGE);
+            fill(&views);
+            views.about.insert(WRITTEN, seconds.to_be_bytes()).unwrap();
+            drop(views);
+            assert_eq!(listed(&open(folder.path(), "b", AGE), "", None, 9).len(), 0, "written at {seconds}");
+        }
+    }
+
+    #[test]
+    fn a_position_that_cannot_be_read_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let views = open(folder.path(), "a", AGE);
+        views.apply("t", 0, vec![put("k", "1")], at(1)).unwrap();
+        views.positions.insert(position_key("t", 0), b"short").unwrap();
+        drop(views);
+        let config = EmbeddedViewsConfig { folder: folder.path(), log: "a", max_age: AGE };
+        assert!(matches!(EmbeddedViews::open(&config), Err(ViewError::Damaged { .. })));
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Context {
 
     /// The partition depends on the office alone. An office therefore keeps its partition when other offices are added
     /// or removed.
-    fn office_partition(output: &Output, office: Office) -> i32 {
+    pub(crate) fn office_partition(output: &Output, office: Office) -> i32 {
         partition_for_key(office.as_str().as_bytes(), output.partition_count(&topics::EXPORTS))
     }
 

@@ -2,8 +2,8 @@
 //! DNC files. One transaction decides about the content of a file. The writer stage writes the file.
 
 mod applicants;
-mod figures;
 mod notifications;
+mod office_counts;
 mod rows;
 mod state;
 
@@ -21,7 +21,7 @@ use crate::context::{Context, london_date};
 use crate::format::{FileName, Office};
 use crate::outgoing::RunTimes;
 
-use figures::Figures;
+use office_counts::OfficeCounts;
 
 pub use state::{ApplicantState, Status};
 
@@ -92,7 +92,7 @@ pub struct Exporter {
     /// Partitions of the post stage that have sent all rows of a run.
     cuts_done: Store<i64, Vec<i32>>,
     /// The counts in the view.
-    figures: Figures,
+    office_counts: OfficeCounts,
 }
 
 impl Exporter {
@@ -100,7 +100,7 @@ impl Exporter {
     pub fn new(context: Context, partition: i32) -> Self {
         Self {
             context,
-            figures: Figures::new(partition),
+            office_counts: OfficeCounts::new(partition),
             applicants: Store::new(),
             waiting: Store::new(),
             touched: Store::new(),
@@ -141,7 +141,7 @@ impl Processor for Exporter {
             RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output),
             RecordType::EsrExportRun => self.run(framed.read()?, output)?,
             RecordType::TributaryClock => {
-                self.figures.show(&framed.read()?, &self.applicants, &self.context, output);
+                self.office_counts.show(&framed.read()?, &self.applicants, &self.context, output);
             }
             RecordType::TributaryFileWritten => self.written(&framed.read::<FileWritten>()?, output)?,
             _ => return Err(unexpected(&framed)),
@@ -158,8 +158,8 @@ impl Processor for Exporter {
             &mut self.notifications,
             &mut self.open_runs,
             &mut self.cuts_done,
-            &mut self.figures.shown,
-            &mut self.figures.shown_at,
+            &mut self.office_counts.shown,
+            &mut self.office_counts.shown_at,
         ]
     }
 }

@@ -15,12 +15,15 @@ use tributary_schemas::records::tributary::{FileEvent, FileStatus, RecordCount, 
 use crate::context::Context;
 use crate::format::{Envelope, FileName, Line, LineKey, Office, rtc};
 use crate::outgoing::{OutgoingFile, RunTimes};
-use crate::topics;
+use crate::{topics, views};
 
 pub use ledger::{Counts, LedgerEntry, LedgerStatus};
 
 /// Most rejected lines that an event names. The others are in the RTC and in the dead letters.
 const NAMED_LINES: usize = 1_000;
+
+const CONFIRMATION_HELD: &str = "the RTC of another file has the same name (D12)";
+const REFUSED_BY_OPERATOR: &str = "refused by an operator";
 
 /// The processor of the only partition.
 pub struct Inbound {
@@ -106,12 +109,35 @@ impl Inbound {
     fn park(&self, name: FileName, reason: &str, output: &mut Output) {
         let text = format!("{reason}: the file is parked; accept it, refuse it, or have it sent again");
         self.context.alert(output, Severity::Error, "file-suspect", &name.to_string(), text);
-        self.event(name, FileStatus::Parked, reason, output);
+        let parked = self.event(name, FileStatus::Parked, reason, output);
+        self.show(&parked, output);
     }
 
-    fn event(&self, name: FileName, status: FileStatus, note: &str, output: &mut Output) {
+    /// Reports what happened to a delivery of a file. What became of the file itself is a row of the view, see
+    /// [`Self::show`].
+    fn event(&self, name: FileName, status: FileStatus, note: &str, output: &mut Output) -> FileEvent {
         let event = FileEvent { note: note.to_owned(), ..event_about(name, status) };
         self.context.file_event(output, &event);
+        event
+    }
+
+    /// Replaces the row of a file. A second delivery of it changes nothing there.
+    fn show(&self, file: &FileEvent, output: &mut Output) {
+        self.context.send(output, &topics::VIEW, views::file_key(&file.file_name).as_bytes(), file);
+    }
+
+    /// Replaces the row of a file that is refused or processed.
+    fn show_entry(&self, name: FileName, entry: &LedgerEntry, output: &mut Output) {
+        let file = match entry.status {
+            LedgerStatus::Refused => event_about(name, FileStatus::Refused),
+            _ => self.processed(name, entry),
+        };
+        let note = match (entry.confirmation_held, entry.status) {
+            (true, _) => CONFIRMATION_HELD,
+            (false, LedgerStatus::Refused) => REFUSED_BY_OPERATOR,
+            (false, _) => "",
+        };
+        self.show(&FileEvent { note: note.to_owned(), ..file }, output);
     }
 
     fn decided(&mut self, decision: &FileDecision, now: i64, output: &mut Output) -> Result<(), ProcessError> {
@@ -123,13 +149,14 @@ impl Inbound {
             (Decision::Accept, LedgerStatus::Parked) => entry.accepted = true,
             (Decision::Refuse, LedgerStatus::Parked) => {
                 entry.status = LedgerStatus::Refused;
-                self.event(name, FileStatus::Refused, "refused by an operator", output);
+                self.event(name, FileStatus::Refused, REFUSED_BY_OPERATOR, output);
                 self.confirm(name, &mut entry, now, output)?;
             }
             (Decision::Release, _) if entry.confirmation_held => {
                 entry.confirmation_held = false;
                 let rows = self.confirmation_rows(name, &entry);
                 self.write_confirmation(name, rows, now, output)?;
+                self.show_entry(name, &entry, output);
             }
             (decision, status) => {
                 let text = format!("{decision} does not fit a file that is {status:?}");
@@ -189,7 +216,7 @@ impl Inbound {
         output: &mut Output,
     ) -> Result<(), ProcessError> {
         entry.status = LedgerStatus::Processed;
-        self.processed_event(name, entry, output);
+        self.context.file_event(output, &self.processed(name, entry));
         if entry.unnamed > 0 {
             let examples: Vec<String> = entry.unnamed_examples.iter().map(ToString::to_string).collect();
             let text = format!(
@@ -220,17 +247,19 @@ impl Inbound {
                 "{confirmation} confirms {other} already: the confirmation of {name} is held back until it is released"
             );
             self.context.alert(output, Severity::Warning, "confirmation-held", &name.to_string(), text);
-            self.event(name, FileStatus::Held, "the RTC of another file has the same name (D12)", output);
+            self.event(name, FileStatus::Held, CONFIRMATION_HELD, output);
+            self.show_entry(name, entry, output);
             return Ok(());
         }
+        self.show_entry(name, entry, output);
         self.confirmations.put(confirmation, name);
         let rows = self.confirmation_rows(name, entry);
         self.write_confirmation(name, rows, now, output)
     }
 
-    fn processed_event(&self, name: FileName, entry: &LedgerEntry, output: &mut Output) {
+    fn processed(&self, name: FileName, entry: &LedgerEntry) -> FileEvent {
         let rejected = self.verdicts_of(name).filter(|verdict| !verdict.accepted).take(NAMED_LINES);
-        let event = FileEvent {
+        FileEvent {
             counts: entry
                 .counts
                 .iter()
@@ -248,8 +277,7 @@ impl Inbound {
                 })
                 .collect(),
             ..event_about(name, FileStatus::Processed)
-        };
-        self.context.file_event(output, &event);
+        }
     }
 
     fn confirmation_rows(&self, name: FileName, entry: &LedgerEntry) -> Vec<String> {

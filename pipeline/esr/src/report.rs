@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::RecordType;
-use tributary_schemas::records::tributary::{Alert, FileEvent};
+use tributary_schemas::records::tributary::{Alert, FileEvent, FileStatus};
 
 use crate::context::Context;
 use crate::{topics, views};
@@ -46,16 +46,17 @@ impl Report {
 }
 
 impl Report {
-    /// Sends an event to its view. Files stay in their view, as in the ledger. Alerts stay as long as this stage keeps
-    /// them.
+    /// Sends an event to its view: a file that was written, or an alert, which stays as long as this stage keeps it. The
+    /// row of a file from ESR comes from its ledger, because an event may be about a second delivery of the file.
     fn show(&self, sequence: i64, event: &Event, output: &mut Output) {
         match event {
-            Event::File(file) => {
+            Event::File(file) if file.status == FileStatus::Written => {
                 self.context.send(output, &topics::VIEW, views::file_key(&file.file_name).as_bytes(), file);
             }
             Event::Alert(alert) => {
                 self.context.send(output, &topics::VIEW, views::alert_key(sequence).as_bytes(), alert);
             }
+            Event::File(_) => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use tributary_flow::declaration::View;
 use crate::format::Office;
 use crate::topics;
 
-/// The newest event about each file, by name: [`tributary_schemas::records::tributary::FileEvent`].
+/// What became of each file, by name: [`tributary_schemas::records::tributary::FileEvent`].
 pub static FILES: View = View { name: "files", topic: &topics::VIEW, prefix: "file/" };
 /// Alerts, the newest first: [`tributary_schemas::records::tributary::Alert`].
 pub static ALERTS: View = View { name: "alerts", topic: &topics::VIEW, prefix: "alert/" };

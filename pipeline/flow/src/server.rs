@@ -79,7 +79,11 @@ impl Server {
             };
             let is_last = items.is_empty();
             answer.items.extend(items);
-            cursor = page.get("next").and_then(Value::as_str).map(str::to_owned);
+            let next = page.get("next").and_then(Value::as_str).map(str::to_owned);
+            if next.is_some() && next == cursor {
+                return Err(Failure::unfinished(format!("{} answers the same piece of {path} again", self.url)));
+            }
+            cursor = next;
             if cursor.is_none() || is_last || answer.items.len() >= most {
                 answer.items.truncate(most);
                 return Ok(answer);
@@ -88,7 +92,9 @@ impl Server {
     }
 
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<(Option<String>, Value), Failure> {
-        let mut url = self.url.join(path).map_err(Failure::refused)?;
+        let mut url = self.url.clone();
+        // A proxy may serve it below a path.
+        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
         url.query_pairs_mut().extend_pairs(query);
         let mut request = self.client.get(url);
         if let Some(token) = &self.token {

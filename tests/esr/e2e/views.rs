@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use world::service::PATIENCE;
-use world::{Answer, DAY_1, FULL_FILE, World, answer};
+use world::{Answer, DAY_1, DAY_2, FULL_FILE, POST_NUMBER, World, answer, position};
 
 struct Service(Child);
 
@@ -64,6 +64,15 @@ fn a_service_shows_files_and_offices_of_a_batch_before_it_and_again_after_a_kill
     let again = serve(&world);
     assert_eq!((items(&ask(&world, "files", &[])), items(&ask(&world, "offices", &[]))), (items(&files), figures));
     drop(again);
+
+    // A batch changes the log while nobody keeps the views.
+    world.file("DE_EOE_RMC_20261121_00000002.DAT", &[&position(7_000_002, "", POST_NUMBER)]);
+    assert_eq!(world.once(DAY_2, &[]).code, 0);
+    let after = serve(&world);
+    let names = |answer: &Answer| items(answer).iter().map(|file| file["name"].clone()).collect::<Vec<_>>();
+    let added = names(&ask(&world, "files", &[])).into_iter().filter(|name| !names(&files).contains(name));
+    assert!(added.clone().any(|name| name == "DE_EOE_RMC_20261121_00000002.DAT"), "{:?}", added.collect::<Vec<_>>());
+    drop(after);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The exchange with ESR in a simulated process: the folders, batches and summaries of `tributary run --once`.
 
+mod shown;
 mod stale;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ use tributary_esr_edge::Esr;
 use tributary_esr_oracle::Batch;
 use tributary_flow::configuration::ConfigurationFile;
 use tributary_flow::{BatchRequest, Flow, Process};
+use tributary_runtime::{Headers, Output, Producer as _};
+use tributary_schemas::records::tributary::Clock;
 
 use crate::process::{outbox_files, put_batch};
 use tributary_tests::simulated_process::{Simulation, Trouble, memory_folder};
@@ -85,6 +88,26 @@ impl SimulatedExchange {
         }
         self.seen.clone_from(&files);
         files
+    }
+
+    /// How the views differ from what the stages hold, after a batch with this summary. Faults end before.
+    pub fn difference_of_views(&self, summary: &Value) -> Option<String> {
+        let process: &dyn Process = &*self.simulation.process;
+        let now = summary["now"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        let mut output = Output::new(process.flow_partitions());
+        output.inherit(now, Headers::default());
+        // The exporters show their counts when the clock ticks; the schedule must not start a run.
+        let mut value = Vec::new();
+        process.codec().encode(&Clock { now }, &mut value).unwrap();
+        output.broadcast(&topics::EXPORTS, b"clock", |buffer| buffer.extend_from_slice(&value));
+        // Not through the process: it may deliver what is published in another order, and later.
+        let broker = self.simulation.process.broker();
+        let mut tries = (0..1_000).map(|_| broker.producer("clock").publish(&output));
+        assert!(tries.any(|published| published.is_ok()), "the clock cannot be published");
+        process.settle(&|| None).unwrap();
+        // Markers of commits that are still on their way arrive.
+        broker.stop_faults();
+        shown::difference(&self.simulation, self.seen.keys().cloned(), summary)
     }
 
     /// How many moments there were at which a process could die; see [`tributary_runtime::memory::Faults::die_at`].

@@ -35,7 +35,7 @@ fn check(seed: u64, trouble: Trouble) -> Result<SimulatedExchange, String> {
     if asked("TRIBUTARY_SEED").is_some() {
         flow.trace();
     }
-    let mut expected_files = BTreeMap::new();
+    let (mut expected_files, mut last) = (BTreeMap::new(), None);
     for (at, batch) in scenario::scenario(seed).iter().enumerate() {
         let expected = oracle.run(batch);
         let found = flow.run(batch);
@@ -47,8 +47,12 @@ fn check(seed: u64, trouble: Trouble) -> Result<SimulatedExchange, String> {
             let death = flow.death().map(|what| format!(", after a death ({what})")).unwrap_or_default();
             format!("seed {seed}, batch {at} at {}{death}: {text}\n{}", batch.now, flow.report())
         })?;
+        last = Some(found);
     }
-    Ok(flow)
+    match last.and_then(|summary| flow.difference_of_views(&summary)) {
+        Some(text) => Err(format!("seed {seed}: {text}\n{}", flow.report())),
+        None => Ok(flow),
+    }
 }
 
 /// Checks each seed, on all processors, and hands on what became of it.

@@ -1,6 +1,7 @@
 //! What can be asked of the exchange over HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -143,6 +144,9 @@ impl AlertView {
 #[openapi(paths(files, offices, alerts), components(schemas(FileView, CountView, OfficeView, AlertView)))]
 struct ViewsApi;
 
+/// When to ask again while the schema registry does not answer.
+const RETRY: Duration = Duration::from_secs(5);
+
 type Shown<T> = Result<(AsOf, Json<List<T>>), Problem>;
 
 /// The paths of the views.
@@ -189,21 +193,27 @@ async fn show<R: AvroRecord + 'static, T: Send + 'static>(
 ) -> Shown<T> {
     let look = move || {
         let piece = process.rows(view, &page)?;
-        let items = piece.rows.iter().map(|row| read(&*process, view, row).map(|(record, at)| entry(record, at)));
-        let items = items.collect::<Result<_, Problem>>()?;
+        let items = piece.rows.iter().filter_map(|row| read(&*process, view, row).transpose());
+        let items = items.map(|read| read.map(|(record, at)| entry(record, at))).collect::<Result<_, Problem>>()?;
         Ok((piece.as_of, Json(List { items, next: piece.next })))
     };
     let panicked = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "panic", "the request failed");
     tokio::task::spawn_blocking(look).await.map_err(panicked)?
 }
 
-fn read<R: AvroRecord>(process: &dyn Process, view: &View, row: &Row) -> Result<(R, Timestamp), Problem> {
-    let unreadable = |reason: String| {
-        let detail = format!("{} of the view {} cannot be read: {reason}", row.key, view.name);
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "row_unreadable", detail)
+/// The record of a row. One that cannot be read is left out and logged: it must not hide the others.
+fn read<R: AvroRecord>(process: &dyn Process, view: &View, row: &Row) -> Result<Option<(R, Timestamp)>, Problem> {
+    let record = match process.codec().open(&row.value).and_then(|framed| framed.read::<R>()) {
+        Ok(record) => record,
+        Err(error) if error.is_transient() => {
+            let detail = format!("the view {} cannot be shown for now: {error}", view.name);
+            return Err(Problem::unavailable("registry_unavailable", detail, RETRY));
+        }
+        Err(error) => {
+            tracing::error!(view = view.name, key = row.key, "a row cannot be read and is left out: {error}");
+            return Ok(None);
+        }
     };
-    let record = process.codec().open(&row.value).and_then(|framed| framed.read::<R>());
-    let record = record.map_err(|error| unreadable(error.to_string()))?;
-    let at = Timestamp::from_millisecond(row.timestamp).map_err(|error| unreadable(error.to_string()))?;
-    Ok((record, at))
+    let at = Timestamp::from_millisecond(row.timestamp).unwrap_or_default();
+    Ok(Some((record, at)))
 }

@@ -137,14 +137,16 @@ fn d14_what_tis_remembers_is_exported_without_a_row_at_the_first_run() {
 }
 
 #[test]
-fn the_clock_shows_the_figures_that_changed_and_otherwise_the_time_every_ten_seconds() {
+fn the_clock_shows_the_counts_that_changed_and_otherwise_the_time_every_ten_seconds() {
     let mut exporter = exporter();
     let tick = |exporter: &mut Harness<Exporter>, second: i64| {
         let sent = exporter.give("clock", &Clock { now: millis(NOW) + second * 1000 });
         let keys: Vec<String> = sent.iter().map(super::super::harness::Sent::text_key).collect();
         (keys, exporter.read::<OfficeApplicants>(&sent).pop())
     };
-    assert_eq!(tick(&mut exporter, 0), (vec!["clock".to_owned()], None));
+    let keys = ["office/EOE", "office/LDN", "clock"].map(str::to_owned).to_vec();
+    let none = OfficeApplicants::of("LDN".parse().unwrap());
+    assert_eq!(tick(&mut exporter, 0), (keys, Some(none)), "an office without records has zeros");
     assert_eq!(tick(&mut exporter, 5), (vec![], None));
     give(&mut exporter, &applicant(1, 7, "2026-12-01"));
     give(&mut exporter, &Applicant { date_of_birth: None, ..applicant(2, 7, "2026-12-01") });

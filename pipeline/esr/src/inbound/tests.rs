@@ -9,6 +9,7 @@ use tributary_schemas::records::tributary::{Alert, FileEvent, FileRow, FileStatu
 use super::{Inbound, LedgerStatus};
 use crate::context::digest;
 use crate::harness::{Harness, Sent, stage};
+use crate::topics;
 
 const RMC: &str = "DE_EOE_RMC_20261120_00000017.DAT";
 const RMF: &str = "DE_EOE_RMF_20261120_00000017.DAT";
@@ -71,7 +72,14 @@ fn take_in(inbound: &mut Harness<Inbound>, name: &str, content: &[u8]) -> Vec<Se
 }
 
 fn statuses(inbound: &Harness<Inbound>, sent: &[Sent]) -> Vec<FileStatus> {
-    inbound.read::<FileEvent>(sent).iter().map(|event| event.status).collect()
+    let events: Vec<Sent> = sent.iter().filter(|sent| sent.topic == topics::EVENT.name).cloned().collect();
+    inbound.read::<FileEvent>(&events).iter().map(|event| event.status).collect()
+}
+
+/// Status and note of the last row that was sent for a file.
+fn row(inbound: &Harness<Inbound>, sent: &[Sent]) -> Option<(FileStatus, String)> {
+    let rows: Vec<Sent> = sent.iter().filter(|sent| sent.topic == topics::VIEW.name).cloned().collect();
+    inbound.read::<FileEvent>(&rows).pop().map(|row| (row.status, row.note))
 }
 
 fn alerts(inbound: &Harness<Inbound>, sent: &[Sent]) -> Vec<(Severity, String)> {

@@ -1,6 +1,6 @@
 //! The report keeps events in one order, and a limited number of them.
 
-use tributary_schemas::records::tributary::{Alert, FileEvent, FileRow, Severity};
+use tributary_schemas::records::tributary::{Alert, FileEvent, FileRow, FileStatus, Severity};
 
 use super::{Event, KEPT, Report};
 use crate::harness::{Harness, stage};
@@ -42,9 +42,11 @@ fn equal_events_are_two_and_what_is_no_event_is_a_dead_letter() {
 }
 
 #[test]
-fn the_view_has_the_newest_state_of_a_file_and_each_alert_as_long_as_it_is_kept() {
+fn the_view_has_each_written_file_and_each_alert_as_long_as_it_is_kept() {
     let mut report = stage(Report::new);
-    let event = FileEvent { file_name: "A.DAT".to_owned(), ..FileEvent::default() };
+    let refused = FileEvent { status: FileStatus::Refused, ..FileEvent::default() };
+    assert_eq!(report.give("a", &refused), [], "the row of a file from ESR comes from its ledger");
+    let event = FileEvent { file_name: "A.DAT".to_owned(), status: FileStatus::Written, ..FileEvent::default() };
     let sent = report.give("a", &event);
     assert_eq!(report.only::<FileEvent>(&sent, &topics::VIEW), (b"file/A.DAT".to_vec(), event));
     let keys: Vec<String> = ["first", "second"].map(|text| report.give("a", &alert(text))[0].text_key()).into();

@@ -13,6 +13,8 @@ impl NotedAddress {
     /// Notes the URL. The state folder belongs to this process.
     pub(super) fn write(state: &Path, url: &str) -> Option<Self> {
         let path = state.join(FILE);
+        // No request goes to an unspecified address.
+        let url = url.replace("//0.0.0.0:", "//localhost:").replace("//[::]:", "//localhost:");
         match write_atomically(&path, url.as_bytes()) {
             Ok(()) => Some(Self(path)),
             Err(error) => {

@@ -20,7 +20,7 @@ use tributary_runtime::{
 use tributary_schemas::Codec;
 
 use super::log::OpenLog;
-use super::views::Views;
+use super::views::{Views, remove_unkept};
 use crate::settings::Settings;
 
 /// The pause between two checks for remaining work.
@@ -83,6 +83,9 @@ impl FlowProcess {
         prepare_folder(&state)?;
         let serves_views = settings.serves_views && !declaration.views.is_empty();
         let views = serves_views.then(|| Views::open(declaration, &state, &log, flow_partitions)).transpose()?;
+        if views.is_none() && matches!(log, OpenLog::Embedded(_)) {
+            remove_unkept(&state)?;
+        }
         Ok(Self {
             declaration,
             views,
@@ -134,10 +137,10 @@ impl FlowProcess {
         *self.lock_producer() = None;
     }
 
-    /// Ends what keeps the views.
-    pub(super) fn stop_views(&self) {
+    /// Asks what keeps the views to end.
+    pub(super) fn end_views(&self) {
         if let Some(views) = &self.views {
-            views.stop();
+            views.end();
         }
     }
 

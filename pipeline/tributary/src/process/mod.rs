@@ -99,7 +99,7 @@ impl Started {
     pub(crate) fn stop(self) -> Result<(), Failure> {
         let Self { pools, flow, process } = self;
         process.leave_rounds();
-        process.stop_views();
+        process.end_views();
         let mut stopped = Ok(());
         for pool in pools {
             stopped = stopped.and(sole(pool).stop().map_err(Failure::unfinished));

@@ -29,6 +29,9 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// Views that were written longer ago are read again from the start: the log forgets deletions after seven days.
 const MAX_AGE: Duration = Duration::from_hours(12);
 
+/// The folder of the views in the folder of a flow.
+const FOLDER: &str = "views";
+
 /// Records that are stored in one change.
 const BATCH: usize = 1_000;
 
@@ -73,7 +76,7 @@ impl Views {
         log: &OpenLog,
         flow_partitions: i32,
     ) -> Result<Self, Failure> {
-        let folder = state.join("views");
+        let folder = state.join(FOLDER);
         let config = EmbeddedViewsConfig { folder: &folder, log: &log.identity(), max_age: MAX_AGE };
         let store: Arc<dyn ViewStore> = Arc::new(open_store(&config).map_err(Failure::refused)?);
         let (stop, is_caught_up) = (Shutdown::new(), Arc::new(AtomicBool::new(false)));
@@ -94,9 +97,14 @@ impl Views {
         Ok(Self { store, flow_partitions, stop, is_caught_up, thread })
     }
 
-    /// Ends the thread.
-    pub(super) fn stop(&self) {
+    /// Asks the thread to end, without waiting for it: a broker that does not answer must not delay the workers.
+    pub(super) fn end(&self) {
         self.stop.trigger();
+    }
+
+    /// Ends the thread.
+    fn stop(&self) {
+        self.end();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that keeps the views has panicked; this is an error of the program");
@@ -151,6 +159,21 @@ impl Views {
     }
 }
 
+/// Removes the views in a process that does not keep them. On the embedded log it may write other records at offsets that
+/// a view has read: a power cut may have taken the end of the log before it. The views are read again when they are kept.
+///
+/// # Errors
+/// [`Failure::Refused`] when the folder cannot be removed.
+pub(super) fn remove_unkept(state: &Path) -> Result<(), Failure> {
+    let folder = state.join(FOLDER);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::refused(format!("{} cannot be removed: {error}; it holds copies only", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Drop for Views {
     /// A start that fails leaves no thread behind that keeps the log open.
     fn drop(&mut self) {
@@ -177,7 +200,11 @@ fn shown(view: &View, row: StoredRow) -> Row {
 
 fn unavailable(error: &ViewError) -> Problem {
     tracing::error!(%error, "a view cannot be read");
-    Problem::unavailable("view_unavailable", error.to_string(), Duration::from_secs(5))
+    Problem::unavailable(
+        "view_unavailable",
+        "the view cannot be read; the log of the service says why",
+        Duration::from_secs(5),
+    )
 }
 
 impl Following {
@@ -186,11 +213,15 @@ impl Following {
         let mut follower = Some(follower);
         let mut reported = String::new();
         while !self.stop.is_triggered() {
-            let Err(error) = self.look(&mut follower) else {
-                reported.clear();
-                self.is_caught_up.store(true, Ordering::Relaxed);
-                self.stop.wait(PAUSE);
-                continue;
+            let error = match self.look(&mut follower) {
+                Ok(reads_to_the_end) => {
+                    reported.clear();
+                    self.is_caught_up.store(reads_to_the_end, Ordering::Relaxed);
+                    self.stop.wait(PAUSE);
+                    continue;
+                }
+                Err(_) if self.stop.is_triggered() => return,
+                Err(error) => error,
             };
             follower = None;
             if reported != error.to_string() {
@@ -201,16 +232,20 @@ impl Following {
         }
     }
 
-    /// Reads what is new in all topics.
-    fn look(&self, follower: &mut Option<Box<dyn TopicFollower>>) -> Result<(), FollowError> {
+    /// Reads what is new in all topics. False when a topic has to be read again from the start.
+    fn look(&self, follower: &mut Option<Box<dyn TopicFollower>>) -> Result<bool, FollowError> {
         let follower = match follower {
             Some(follower) => follower,
             None => follower.insert(self.log.follower(self.flow)?),
         };
-        self.topics.iter().try_for_each(|topic| self.read(&**follower, topic))
+        let mut is_whole = true;
+        for topic in &self.topics {
+            is_whole &= self.read(&**follower, topic)?;
+        }
+        Ok(is_whole)
     }
 
-    fn read(&self, follower: &dyn TopicFollower, topic: &'static Topic) -> Result<(), FollowError> {
+    fn read(&self, follower: &dyn TopicFollower, topic: &'static Topic) -> Result<bool, FollowError> {
         let ends = follower.ends(topic, self.flow_partitions)?;
         let positions = self.store.positions(topic.name, topic.partition_count(self.flow_partitions))?;
         for ((partition, end), position) in (0..).zip(ends).zip(positions) {
@@ -225,13 +260,15 @@ impl Following {
                         "the views of {} are read again from the start: {error}",
                         topic.name
                     );
+                    // Nobody is shown a part of the rows.
+                    self.is_caught_up.store(false, Ordering::Relaxed);
                     self.store.clear(topic.name)?;
-                    return Ok(());
+                    return Ok(false);
                 }
                 read => read?,
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn read_partition(
@@ -247,6 +284,9 @@ impl Following {
             changes.push(change(record));
             let position = Position { offset: record.offset + 1, timestamp: record.timestamp };
             last = Some(position);
+            if self.stop.is_triggered() {
+                return Err(LogError::unavailable("the process ends"));
+            }
             if changes.len() < BATCH {
                 return Ok(());
             }

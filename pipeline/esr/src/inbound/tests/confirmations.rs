@@ -4,7 +4,7 @@ use tributary_schemas::records::esr::{Decision, FileDecision, LineVerdict, Posit
 use tributary_schemas::records::tributary::{Alert, FileClose, FileEvent, FileStatus, Severity};
 
 use super::{
-    LedgerStatus, POR, POS, RMC, RMF, RTC, alerts, arrived, chunk, confirmation, done, inbound, status, statuses,
+    LedgerStatus, POR, POS, RMC, RMF, RTC, alerts, arrived, chunk, confirmation, done, inbound, row, status, statuses,
     take_in, whole,
 };
 use crate::harness::{Harness, millis};
@@ -163,6 +163,8 @@ fn d12_the_second_confirmation_of_a_name_is_held_back_until_it_is_released() {
     assert_eq!(confirmation(&inbound, &sent).len(), 0);
     assert_eq!(statuses(&inbound, &sent), [FileStatus::Processed, FileStatus::Held], "its lines are taken in");
     assert_eq!(alerts(&inbound, &sent), [(Severity::Warning, "confirmation-held".to_owned())]);
+    let held = "the RTC of another file has the same name (D12)".to_owned();
+    assert_eq!(row(&inbound, &sent), Some((FileStatus::Processed, held)), "the view shows what became of the file");
     assert_eq!(inbound.dead_letter("", &decide(RMF, Decision::Release)), "decision-does-not-fit");
     let sent = inbound.give("", &decide(RMC, Decision::Release));
     assert_eq!(
@@ -170,6 +172,7 @@ fn d12_the_second_confirmation_of_a_name_is_held_back_until_it_is_released() {
         [r#"RTC,SUMMARY,"POR",,,"","","","",1,1"#.to_owned(), r#"RTC,SUMMARY,"POS",,,"","","","",1,1"#.to_owned()]
     );
     assert_eq!(inbound.read::<FileClose>(&sent).len(), 1);
+    assert_eq!(row(&inbound, &sent), Some((FileStatus::Processed, String::new())));
     assert_eq!(inbound.dead_letter("", &decide(RMC, Decision::Release)), "decision-does-not-fit", "once");
 }
 

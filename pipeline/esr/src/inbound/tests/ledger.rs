@@ -4,7 +4,7 @@ use tributary_schemas::records::esr::{Decision, FileChunk, FileDecision, FileEnd
 use tributary_schemas::records::tributary::{FileClose, FileStatus, Severity};
 
 use super::{
-    LedgerStatus, POR, POS, RMC, RTC, alerts, arrived, chunk, confirmation, done, hash, inbound, status, statuses,
+    LedgerStatus, POR, POS, RMC, RTC, alerts, arrived, chunk, confirmation, done, hash, inbound, row, status, statuses,
     take_in, whole,
 };
 use crate::harness::Harness;
@@ -71,6 +71,7 @@ fn d10_a_parked_file_that_is_refused_has_an_rtc_with_one_fail_row_and_its_name_i
     take_in(&mut inbound, RMC, &suspect());
     let sent = inbound.give("", &decide(Decision::Refuse));
     assert_eq!(statuses(&inbound, &sent), [FileStatus::Refused]);
+    assert_eq!(row(&inbound, &sent), Some((FileStatus::Refused, "refused by an operator".to_owned())));
     let rows = confirmation(&inbound, &sent);
     assert_eq!(rows.len(), 3, "{rows:?}");
     assert!(rows[1].contains("\"FAIL\",\"ERROR\""), "{}", rows[1]);
@@ -104,7 +105,7 @@ fn d11_the_same_file_again_is_ignored_with_a_note() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].status, FileStatus::Ignored);
     assert!(!events[0].note.is_empty());
-    assert_eq!(sent.len(), 1, "no alert, no line, no second RTC");
+    assert_eq!(sent.len(), 1, "no alert, no line, no second RTC, and the row of the file stays");
 }
 
 #[test]

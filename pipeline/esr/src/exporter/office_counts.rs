@@ -15,7 +15,7 @@ use crate::{topics, views};
 const QUIET: i64 = 10_000;
 
 /// The counts of one partition. Records are counted when the clock ticks, so the counts cost nothing per record.
-pub(super) struct Figures {
+pub(super) struct OfficeCounts {
     partition: i32,
     /// The counts that were sent last, by office.
     pub(super) shown: Store<Office, OfficeApplicants>,
@@ -23,7 +23,7 @@ pub(super) struct Figures {
     pub(super) shown_at: Store<(), i64>,
 }
 
-impl Figures {
+impl OfficeCounts {
     pub(super) fn new(partition: i32) -> Self {
         Self { partition, shown: Store::new(), shown_at: Store::new() }
     }
@@ -37,15 +37,15 @@ impl Figures {
         output: &mut Output,
     ) {
         let mut has_changed = false;
-        for figures in count(applicants, &self.shown) {
-            if self.shown.get(&figures.office) == Some(&figures) {
+        for counts in self.count(applicants, context, output) {
+            if self.shown.get(&counts.office) == Some(&counts) {
                 continue;
             }
             has_changed = true;
-            let key = views::office_key(figures.office);
-            let write = |buffer: &mut Vec<u8>| context.write(&figures, buffer);
+            let key = views::office_key(counts.office);
+            let write = |buffer: &mut Vec<u8>| context.write(&counts, buffer);
             output.send_to(&topics::VIEW, self.partition, key.as_bytes(), write);
-            self.shown.put(figures.office, figures);
+            self.shown.put(counts.office, counts);
         }
         let is_due = self.shown_at.get(&()).is_none_or(|last| clock.now.abs_diff(*last) >= QUIET as u64);
         if has_changed || is_due {
@@ -53,26 +53,35 @@ impl Figures {
             self.shown_at.put((), clock.now);
         }
     }
-}
 
-/// The counts of all offices that have records, or had records when they were shown.
-fn count(
-    applicants: &Store<ApplicantKey, ApplicantState>,
-    shown: &Store<Office, OfficeApplicants>,
-) -> Vec<OfficeApplicants> {
-    let mut offices: BTreeMap<Office, OfficeApplicants> =
-        shown.iter().map(|(office, _)| (*office, OfficeApplicants::of(*office))).collect();
-    for (ApplicantKey { office, .. }, state) in applicants.iter() {
-        let figures = offices.entry(*office).or_insert_with(|| OfficeApplicants::of(*office));
-        let number = match state.status {
-            Status::ToExport => &mut figures.to_export,
-            Status::Pending => &mut figures.pending,
-            Status::Exported => &mut figures.exported,
-            Status::InvalidData => &mut figures.invalid_data,
-            Status::DeletedBeforeExport => &mut figures.deleted_before_export,
-            Status::MissedWindow => &mut figures.missed_window,
-        };
-        *number += 1;
+    /// The counts of all offices that are served here, have records, or had records when they were shown.
+    fn count(
+        &self,
+        applicants: &Store<ApplicantKey, ApplicantState>,
+        context: &Context,
+        output: &Output,
+    ) -> Vec<OfficeApplicants> {
+        let served =
+            context.offices.iter().filter(|office| Context::office_partition(output, **office) == self.partition);
+        let mut offices: BTreeMap<Office, OfficeApplicants> = self
+            .shown
+            .iter()
+            .map(|(office, _)| office)
+            .chain(served)
+            .map(|office| (*office, OfficeApplicants::of(*office)))
+            .collect();
+        for (ApplicantKey { office, .. }, state) in applicants.iter() {
+            let counts = offices.entry(*office).or_insert_with(|| OfficeApplicants::of(*office));
+            let number = match state.status {
+                Status::ToExport => &mut counts.to_export,
+                Status::Pending => &mut counts.pending,
+                Status::Exported => &mut counts.exported,
+                Status::InvalidData => &mut counts.invalid_data,
+                Status::DeletedBeforeExport => &mut counts.deleted_before_export,
+                Status::MissedWindow => &mut counts.missed_window,
+            };
+            *number += 1;
+        }
+        offices.into_values().collect()
     }
-    offices.into_values().collect()
 }
