@@ -25,7 +25,7 @@ measure_throughput() {
 # The floor writes as many records as the join did. Prints the records into the inbox per thousand inputs, and the rows
 # and the state changes per thousand of those records.
 shares() {
-    awk '/StageFigures/ {
+    awk '/StageStatistics/ {
         for (i = 1; i < NF; i++) { if ($i == "records_in:") records = $(i + 1) + 0; if ($i == "records_out:") out = $(i + 1) + 0 }
         if (/name: "pair"/) { pairs = records; rows = out } else inputs += records
     } END { printf "%d,%d,%d", pairs * 1000 / inputs, (rows - (pairs - inputs)) * 1000 / pairs, 950 }' "$work/figures"
