@@ -46,8 +46,8 @@ impl Report {
 }
 
 impl Report {
-    /// Sends an event to its view: a file that was written, or an alert, which stays as long as this stage keeps it. The
-    /// row of a file from ESR comes from its ledger, because an event may be about a second delivery of the file.
+    /// Sends an event to its view: a file that was written, or an alert, which stays as long as this stage keeps it.
+    /// The row of a file from ESR comes from its ledger, because an event may be about a second delivery of the file.
     fn show(&self, sequence: i64, event: &Event, output: &mut Output) {
         match event {
             Event::File(file) if file.status == FileStatus::Written => {

@@ -115,8 +115,8 @@ pub type EachRecord<'a> = &'a mut dyn FnMut(&Record<'_>) -> Result<(), LogError>
 
 /// Reads topics outside any group, from positions that the caller keeps.
 pub trait TopicFollower: Send {
-    /// The end of each partition of a topic, in order. Below it, every committed record can be read, and no other record
-    /// will become visible.
+    /// The end of each partition of a topic, in order. Below it, every committed record can be read, and no other
+    /// record will become visible.
     ///
     /// # Errors
     /// [`LogError`] when the log cannot be asked.

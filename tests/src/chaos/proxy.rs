@@ -273,8 +273,8 @@ fn is_of(kind: RDKafkaApiKey, request: &[u8]) -> bool {
     request.get(4..6) == Some(&(kind as i16).to_be_bytes())
 }
 
-/// The transactional id of a request that adds partitions to a transaction. It follows the client id in the header. Both
-/// have their length before them, in two bytes.
+/// The transactional id of a request that adds partitions to a transaction. It follows the client id in the header.
+/// Both have their length before them, in two bytes.
 fn transactional_id(request: &[u8]) -> Option<String> {
     let (_, rest) = text(request.get(12..)?)?;
     let (id, _) = text(rest)?;

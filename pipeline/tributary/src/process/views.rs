@@ -159,8 +159,9 @@ impl Views {
     }
 }
 
-/// Removes the views in a process that does not keep them. On the embedded log it may write other records at offsets that
-/// a view has read: a power cut may have taken the end of the log before it. The views are read again when they are kept.
+/// Removes the views in a process that does not keep them. On the embedded log it may write other records at offsets
+/// that a view has read: a power cut may have taken the end of the log before. The views are read again when they are
+/// kept.
 ///
 /// # Errors
 /// [`Failure::Refused`] when the folder cannot be removed.
