@@ -122,6 +122,11 @@ impl StateFolder {
     }
 }
 
+/// Whether a process uses the folder now. It does not wait, and creates nothing.
+pub fn is_in_use(folder: &Path) -> bool {
+    File::open(folder.join(LOCK_FILE)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 fn take_lock(folder: &Path) -> Result<File, StateFolderError> {
     let path = folder.join(LOCK_FILE);
     let mut file = OpenOptions::new()

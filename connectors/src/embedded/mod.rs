@@ -28,7 +28,7 @@ use database::Database;
 use stored_log::{Shared, StoredLog};
 use upkeep::Upkeep;
 
-pub use folder::{FORMAT_VERSION, StateFolder, StateFolderError};
+pub use folder::{FORMAT_VERSION, StateFolder, StateFolderError, is_in_use};
 pub use follower::EmbeddedFollower;
 
 /// When commits are synced from the memory of the operating system to the disk.

@@ -4,6 +4,8 @@ use tributary_runtime::{Output, ProcessError, Record, Topic};
 use tributary_schemas::records::tributary::{Alert, Severity};
 use tributary_schemas::{AvroRecord, Codec, Framed};
 
+use crate::events;
+
 /// Reads the frame of a record's value.
 ///
 /// # Errors
@@ -24,7 +26,7 @@ pub fn send<R: AvroRecord>(codec: &Codec, output: &mut Output, topic: &'static T
 /// topic. A type that is not declared gets an empty value, which becomes a dead letter in the stage that reads it.
 pub fn write<R: AvroRecord>(codec: &Codec, record: &R, buffer: &mut Vec<u8>) {
     if let Err(error) = codec.encode(record, buffer) {
-        tracing::error!(record_type = R::TYPE.full_name(), %error, "record cannot be encoded");
+        events::record_not_encoded(R::TYPE.full_name(), &error);
     }
 }
 

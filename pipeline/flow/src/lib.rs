@@ -4,6 +4,7 @@ pub mod configuration;
 #[cfg(feature = "edge")]
 mod contract;
 pub mod declaration;
+mod events;
 mod failure;
 pub mod framed;
 #[cfg(feature = "edge")]

@@ -2,9 +2,11 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::events;
+
 /// Shows what is being done. It replaces the previous text.
 pub fn show(what: &str) {
-    tracing::debug!("{what}");
+    events::progress(what);
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
         // A failure to show progress must not end the work.

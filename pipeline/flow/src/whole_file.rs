@@ -10,6 +10,7 @@ use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Sto
 use tributary_schemas::records::tributary::{FileClose, FileEvent, FileRow, FileStatus, FileWritten, RecordCount};
 use tributary_schemas::{Codec, RecordType};
 
+use crate::events;
 use crate::framed;
 
 /// A file whose rows a stage is sending to the writer.
@@ -181,7 +182,7 @@ impl Processor for Writer {
                 let file_name = close.file_name.clone();
                 let closed = self.close(close, output);
                 if let Err(ProcessError::Retry(reason)) = &closed {
-                    tracing::warn!(file = %file_name, %reason, "file cannot be written");
+                    events::file_not_written(&file_name, reason);
                 }
                 closed
             }

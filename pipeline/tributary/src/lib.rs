@@ -6,6 +6,7 @@
 mod cli;
 mod commands;
 mod configuration;
+mod events;
 pub mod flows;
 pub mod http;
 mod process;

@@ -60,7 +60,7 @@ fn a_service_shows_files_and_offices_of_a_batch_before_it_and_again_after_a_kill
     // It is killed, and leaves its address.
     drop(service);
     let unanswered = ask(&world, "files", &[]);
-    assert_eq!(unanswered.code, 1, "{unanswered:?}");
+    assert_eq!(unanswered.code, 2, "no token goes to whoever listens there now: {unanswered:?}");
     let again = serve(&world);
     assert_eq!((items(&ask(&world, "files", &[])), items(&ask(&world, "offices", &[]))), (items(&files), figures));
     drop(again);

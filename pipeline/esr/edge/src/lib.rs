@@ -6,6 +6,7 @@ mod commands;
 mod configured;
 mod continuation;
 mod demo;
+mod events;
 mod exchange;
 mod options;
 mod outbox;

@@ -7,6 +7,8 @@ use tributary_connectors::files::{FileStore, Folder};
 use tributary_flow::whole_file::FileSink;
 use tributary_runtime::LogError;
 
+use crate::events;
+
 /// Writes everything so far to the disk.
 type Secure = dyn Fn() -> Result<(), LogError> + Send + Sync;
 
@@ -23,7 +25,7 @@ impl Outbox {
     pub(crate) fn new(folder: &Path, secure: impl Fn() -> Result<(), LogError> + Send + Sync + 'static) -> Self {
         let folder = Folder::new(folder);
         if let Err(error) = folder.remove_abandoned() {
-            tracing::warn!(%error, "temporary files of an earlier run stay in the outbox");
+            events::abandoned_files_stay(&error);
         }
         Self { store: Box::new(folder), secure: Box::new(secure), trouble: Mutex::new(None) }
     }

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use tributary_connectors::files::{FileEntry, Settling};
 use tributary_esr::format::FileName;
 use tributary_esr::inbox::Fingerprint;
-use tributary_esr::report::{Event, Report};
+use tributary_esr::report::Report;
 use tributary_flow::{Failure, Process, Round};
 use tributary_schemas::records::esr::Decision;
-use tributary_schemas::records::tributary::{Clock, Severity};
+use tributary_schemas::records::tributary::Clock;
 
 use crate::configured::Configured;
+use crate::events;
 use crate::exchange::Exchange;
 use crate::sources::{SnapshotFailure, Sources, decide};
 use crate::summary;
@@ -58,7 +59,7 @@ impl Rounds {
         if round.is_first {
             self.sent.clear();
             self.snapshot_taken = None;
-            tracing::info!("this process reads the inbox and the snapshot of TIS, and starts runs by the clock");
+            events::rounds_are_here();
         }
         let now = round.now.as_millisecond();
         let parts = [
@@ -77,7 +78,7 @@ impl Rounds {
         while let Some((file_name, decision)) = self.decisions.pop() {
             match decide(file_name, decision, now, exchange) {
                 Ok(()) => {}
-                Err(Failure::Refused(reason)) => tracing::error!("{reason}"),
+                Err(Failure::Refused(reason)) => events::decision_refused(&reason),
                 Err(failure) => {
                     self.decisions.push((file_name, decision));
                     return Err(failure);
@@ -93,7 +94,7 @@ impl Rounds {
         let settled = self.inbox_settling.settled(&entries, Instant::now());
         let found = self.sources.look(exchange, &entries, &self.sent)?;
         for left in found.left {
-            tracing::warn!("{left}");
+            events::file_left(&left);
         }
         for file in found.files {
             let name = file.name.to_string();
@@ -101,7 +102,7 @@ impl Rounds {
                 return Ok(());
             }
             if self.sources.send_file(&file, now, exchange)? {
-                tracing::info!(file = %file.name, bytes = file.size, "taken in");
+                events::file_taken_in(&file.name, file.size);
                 self.sent.insert(file.name, Fingerprint { size: file.size, modified: file.modified });
             }
         }
@@ -116,11 +117,8 @@ impl Rounds {
             return Ok(());
         }
         match self.sources.load_snapshot(now, exchange) {
-            Ok(report) => {
-                report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-                tracing::info!(objects = report.loaded(), "snapshot taken in");
-            }
-            Err(SnapshotFailure::Unusable(error)) => tracing::warn!("the snapshot is not taken in: {error}"),
+            Ok(report) => events::snapshot_taken_in(&report),
+            Err(SnapshotFailure::Unusable(error)) => events::snapshot_unusable(&error),
             Err(SnapshotFailure::Flow(failure)) => return Err(failure),
         }
         // An unusable snapshot is read again only after it has changed.
@@ -149,24 +147,7 @@ impl Rounds {
             (report.next_sequence(), report.events_since(first).cloned().collect::<Vec<_>>())
         })?;
         self.next_event = news.iter().map(|(next, _)| *next).max();
-        news.iter().flat_map(|(_, events)| events).for_each(report_event);
+        news.iter().flat_map(|(_, events)| events).for_each(events::reported);
         Ok(())
-    }
-}
-
-fn report_event(event: &Event) {
-    match event {
-        Event::File(file) => tracing::info!(
-            file = file.file_name,
-            rows = file.rows,
-            rejected = file.rejected.len(),
-            note = file.note,
-            "file {}",
-            file.status.symbol().to_lowercase()
-        ),
-        Event::Alert(alert) if alert.severity == Severity::Error => {
-            tracing::error!(code = alert.code, subject = alert.subject, "{}", alert.text);
-        }
-        Event::Alert(alert) => tracing::warn!(code = alert.code, subject = alert.subject, "{}", alert.text),
     }
 }

@@ -20,6 +20,8 @@ use tributary_schemas::records::esr::OfficeApplicants;
 use tributary_schemas::records::tributary::{Alert, FileEvent};
 use utoipa::{OpenApi, ToSchema};
 
+use crate::events;
+
 /// A file of the exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FileView {
@@ -210,7 +212,7 @@ fn read<R: AvroRecord>(process: &dyn Process, view: &View, row: &Row) -> Result<
             return Err(Problem::unavailable("registry_unavailable", detail, RETRY));
         }
         Err(error) => {
-            tracing::error!(view = view.name, key = row.key, "a row cannot be read and is left out: {error}");
+            events::row_unreadable(view.name, &row.key, &error);
             return Ok(None);
         }
     };

@@ -18,6 +18,7 @@ use tributary_flow::http::{Correlation, Problem, RenderFault};
 use super::certificates::Subject;
 use super::problems;
 use super::site::Shared;
+use crate::events;
 
 /// When a caller may retry while the server is full.
 const COME_BACK_AFTER: Duration = Duration::from_secs(1);
@@ -171,7 +172,7 @@ async fn observe(State(guard): State<Arc<Guard>>, mut request: Request, next: Ne
     response
 }
 
-/// A line of the log. It names the route and not the address, because the address may hold anything.
+/// A request, for the log.
 struct Entry<'a> {
     method: Method,
     route: &'a str,
@@ -182,21 +183,20 @@ struct Entry<'a> {
 
 impl Entry<'_> {
     fn write(self, response: &Response, is_logged: bool) {
-        let Self { method, route, client, took, correlation } = self;
-        let status = response.status().as_u16();
         let problem = response.extensions().get::<Problem>();
-        let name = problem.map_or("-", Problem::code);
-        let millis = took.as_millis() as u64;
-        if status >= 500 && is_logged {
-            let detail = problem.map_or("", Problem::detail);
-            tracing::warn!(code = "http_request_failed", %method, route, status, millis, client, problem = name,
-                %correlation, "{detail}");
-        } else if is_logged {
-            tracing::info!(code = "http_request", %method, route, status, millis, client, problem = name, %correlation,
-                "answered");
-        } else {
-            tracing::debug!(code = "http_request", %method, route, status, millis, client, problem = name, %correlation,
-                "answered");
+        let request = events::Request {
+            method: &self.method,
+            route: self.route,
+            client: self.client,
+            status: response.status().as_u16(),
+            millis: self.took.as_millis() as u64,
+            problem: problem.map_or("-", Problem::code),
+            correlation: self.correlation,
+        };
+        match is_logged {
+            true if request.status >= 500 => events::request_failed(&request, problem.map_or("", Problem::detail)),
+            true => events::request_answered(&request),
+            false => events::request_answered_quietly(&request),
         }
     }
 }

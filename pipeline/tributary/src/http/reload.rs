@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use sha2::{Digest, Sha256};
 
 use super::HttpError;
+use crate::events;
 
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -58,13 +59,9 @@ impl<T> Reloaded<T> {
         match contents.and_then(|contents| (self.parse)(&contents)) {
             Ok(parsed) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(parsed);
-                tracing::info!(code = "http_files_reloaded", "{} changed: in effect now", names.join(", "));
+                events::files_reloaded(&names);
             }
-            Err(error) => tracing::error!(
-                code = "http_files_unusable",
-                "{} changed but cannot be used, so the former content stays in effect: {error}",
-                names.join(", ")
-            ),
+            Err(error) => events::files_unusable(&names, &error),
         }
     }
 }

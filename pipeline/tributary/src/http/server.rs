@@ -26,6 +26,7 @@ use super::site::{Shared, Site};
 use super::status::ProcessStatus;
 use super::tls::{self, TlsFiles};
 use super::{HttpError, metrics};
+use crate::events;
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -129,7 +130,7 @@ impl Server {
             while open.join_next().await.is_some() {}
         };
         if tokio::time::timeout(drain, ends).await.is_err() {
-            tracing::warn!(code = "http_requests_dropped", connections = open.len(), "requests in work were dropped");
+            events::requests_dropped(open.len());
         }
         // A handler that blocks its thread cannot be ended, so the server does not wait for it.
         open.abort_all();
@@ -143,7 +144,7 @@ impl Server {
             match (self.listener.accept().await, permit) {
                 (Ok((stream, _)), Ok(permit)) => return (stream, permit),
                 (Err(error), _) => {
-                    tracing::warn!(code = "http_accept_failed", "cannot accept a connection: {error}");
+                    events::accept_failed(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
                 // The semaphore is never closed.
@@ -178,7 +179,7 @@ async fn refresh_files(site: Arc<Site>, tls: Option<Arc<TlsFiles>>) {
             }
         });
         if let Err(error) = refreshed.await {
-            tracing::error!(code = "http_files_unusable", "cannot look at certificates and tokens: {error}");
+            events::files_not_looked_at(&error);
         }
     }
 }
@@ -206,7 +207,7 @@ impl Connection {
         };
         let acceptor = TlsAcceptor::from(Arc::clone(&*tls.current()));
         let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
-            tracing::debug!(code = "http_handshake_failed", "a client did not complete the TLS handshake");
+            events::handshake_failed();
             return;
         };
         let (_, session) = stream.get_ref();
@@ -232,7 +233,7 @@ impl Connection {
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         // An operator cannot fix a client that goes away or does not send HTTP, so this is only for debugging.
         if let Err(error) = watcher.watch(connection.into_owned()).await {
-            tracing::debug!(code = "http_connection_failed", "a connection has ended early: {error}");
+            events::connection_failed(&error);
         }
     }
 

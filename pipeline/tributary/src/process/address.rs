@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use tributary_connectors::embedded::is_in_use;
 use tributary_runtime::write_atomically;
+
+use crate::events;
 
 const FILE: &str = "http-address";
 
-/// The note of a running service; removed at its end. After a kill it stays, and nobody answers there.
+/// The note of a running service; removed at its end. It stays after a kill.
 pub(crate) struct NotedAddress(PathBuf);
 
 impl NotedAddress {
@@ -18,7 +21,7 @@ impl NotedAddress {
         match write_atomically(&path, url.as_bytes()) {
             Ok(()) => Some(Self(path)),
             Err(error) => {
-                tracing::warn!(%error, "{} cannot be written: commands need --server {url}", path.display());
+                events::address_not_noted(&path, &url, &error);
                 None
             }
         }
@@ -28,13 +31,17 @@ impl NotedAddress {
 impl Drop for NotedAddress {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::debug!(%error, "{} stays", self.0.display());
+            events::address_stays(&self.0, &error);
         }
     }
 }
 
-/// The URL of the service that uses this state folder, as far as it is noted.
+/// The URL of the service that uses this state folder, as far as it is noted. A note that a killed process has left
+/// does not count: another program may listen there now, and must not be sent a token.
 pub(crate) fn address_in(state: &Path) -> Option<String> {
+    if !is_in_use(state) {
+        return None;
+    }
     let text = std::fs::read_to_string(state.join(FILE)).ok()?;
     Some(text.trim().to_owned()).filter(|url| !url.is_empty())
 }

@@ -21,6 +21,7 @@ use tributary_schemas::Codec;
 
 use super::log::OpenLog;
 use super::views::{Views, remove_unkept};
+use crate::events;
 use crate::settings::Settings;
 
 /// The pause between two checks for remaining work.
@@ -288,7 +289,7 @@ impl Process for FlowProcess {
             if is_over || matches!(error, LogError::Fatal(_) | LogError::Fenced(_)) {
                 return Err(error);
             }
-            tracing::warn!(error_code = error.code(), "publishing failed and will be retried: {error}");
+            events::publishing_failed(&error);
             self.shutdown.wait(PUBLISH_PAUSE);
         }
     }

@@ -26,6 +26,7 @@ pub(crate) use status::Status;
 use flow_process::RunningGroup;
 use log::OpenLog;
 
+use crate::events;
 use crate::settings::Settings;
 
 /// A flow to run, with its declaration and its settings.
@@ -74,7 +75,7 @@ impl Started {
         let running = flow.configured.open(Arc::clone(&process) as Arc<dyn Process>)?;
         let snapshots = SnapshotConfig::new(settings.state.join("snapshots"), log.identity());
         if let Err(error) = remove_abandoned(&snapshots.folder) {
-            tracing::warn!(%error, "temporary files of an earlier run stay in {}", snapshots.folder.display());
+            events::abandoned_files_stay(&snapshots.folder, &error);
         }
         let (mut pools, mut groups) = (Vec::new(), Vec::new());
         for group in flow.declaration.groups {

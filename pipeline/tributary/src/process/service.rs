@@ -12,6 +12,7 @@ use tributary_flow::{Failure, Process, Round};
 use super::address::NotedAddress;
 use super::starting::start_patiently;
 use super::{FlowToRun, Started, Status, Surroundings};
+use crate::events;
 use crate::http::{Server, WorkerCollector, announce_ready};
 
 /// How long open requests may take after the shutdown has begun.
@@ -69,7 +70,7 @@ impl Service {
         // This closes the port, also after an error.
         self.surroundings.shutdown.trigger();
         drop(noted);
-        tracing::info!("ending: committing, writing snapshots of the state");
+        events::ending();
         let stopped = started.into_iter().map(Started::stop).fold(Ok(()), Result::and);
         if let Some((_, serving)) = served {
             // The server ends within the time for open requests.
@@ -106,7 +107,7 @@ impl Service {
         if let Some(url) = &self.url {
             announce_ready(url);
         } else {
-            tracing::info!("ready: all partitions of this process are assigned and restored");
+            events::ready();
         }
     }
 
@@ -128,7 +129,7 @@ impl Service {
         if !leads {
             if rounds.are_here {
                 process.leave_rounds();
-                tracing::info!(flow = process.declaration().name, "another process runs the rounds now");
+                events::rounds_are_elsewhere(process.declaration().name);
             }
             rounds.are_here = false;
             return Ok(None);
@@ -154,7 +155,7 @@ fn lasting(flow: &Started, result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(Failure::Unfinished(reason)) if !flow.process.shutdown().is_triggered() => {
             flow.process.check()?;
-            tracing::error!(flow = flow.process.declaration().name, "will be retried: {reason}");
+            events::round_failed(flow.process.declaration().name, &reason);
             Ok(())
         }
         Err(Failure::Unfinished(_)) => Ok(()),

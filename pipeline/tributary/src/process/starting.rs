@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tributary_flow::Failure;
 
 use super::{FlowToRun, Started, Surroundings, start};
+use crate::events;
 
 /// The pause after the first attempt. Each later pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -40,7 +41,7 @@ pub(crate) fn start_patiently(
             Some(Err(Failure::Unfinished(cause))) => cause.to_string(),
             Some(Ok(started)) => {
                 if !reported.is_empty() {
-                    tracing::info!("Kafka and the schema registry answer again");
+                    events::kafka_answers_again();
                 }
                 return Ok(Some(started));
             }
@@ -55,7 +56,7 @@ pub(crate) fn start_patiently(
         }
         waiting(&reason);
         if reported != reason {
-            tracing::warn!("waiting for Kafka and the schema registry: {reason}");
+            events::waiting_for_kafka(&reason);
             reported = reason;
         }
         let left = deadline.map_or(pause, |deadline| deadline.saturating_duration_since(Instant::now()).min(pause));

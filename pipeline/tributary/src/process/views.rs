@@ -19,6 +19,7 @@ use tributary_flow::{Failure, log_failure};
 use tributary_runtime::{LogError, Record, Shutdown, Topic, TopicFollower, TopicPartition};
 
 use super::log::OpenLog;
+use crate::events;
 
 /// The pause between two looks for new records.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -107,7 +108,7 @@ impl Views {
         self.end();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that keeps the views has panicked; this is an error of the program");
+            events::views_panicked();
         }
     }
 
@@ -186,9 +187,9 @@ impl Drop for Views {
 /// for it.
 fn open_store(config: &EmbeddedViewsConfig<'_>) -> Result<EmbeddedViews, ViewError> {
     EmbeddedViews::open(config).or_else(|error| {
-        tracing::warn!(%error, "the views are read again from the start");
+        events::views_begin_again(&error);
         if let Err(error) = std::fs::remove_dir_all(config.folder) {
-            tracing::warn!(%error, "{} cannot be removed", config.folder.display());
+            events::views_folder_stays(config.folder, &error);
         }
         EmbeddedViews::open(config)
     })
@@ -200,7 +201,7 @@ fn shown(view: &View, row: StoredRow) -> Row {
 }
 
 fn unavailable(error: &ViewError) -> Problem {
-    tracing::error!(%error, "a view cannot be read");
+    events::view_unavailable(error);
     Problem::unavailable(
         "view_unavailable",
         "the view cannot be read; the log of the service says why",
@@ -227,7 +228,7 @@ impl Following {
             follower = None;
             if reported != error.to_string() {
                 reported = error.to_string();
-                tracing::warn!(flow = self.flow, "the views stay as they are for now, which is tried again: {error}");
+                events::views_stay(self.flow, &error);
             }
             self.stop.wait(FAILURE_PAUSE);
         }
@@ -256,11 +257,7 @@ impl Following {
             let at = TopicPartition { topic: topic.name, partition };
             match self.read_partition(follower, at, position) {
                 Err(FollowError::Log(error @ (LogError::OffsetOutOfRange(_) | LogError::Truncated(_)))) => {
-                    tracing::warn!(
-                        flow = self.flow,
-                        "the views of {} are read again from the start: {error}",
-                        topic.name
-                    );
+                    events::views_of_topic_begin_again(self.flow, topic.name, &error);
                     // Nobody is shown a part of the rows.
                     self.is_caught_up.store(false, Ordering::Relaxed);
                     self.store.clear(topic.name)?;

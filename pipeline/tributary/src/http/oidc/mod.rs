@@ -12,6 +12,7 @@ use tributary_flow::http::{Caller, Problem};
 
 use super::HttpError;
 use super::settings::AuthSettings;
+use crate::events;
 use claims::ClaimNames;
 use issuer::{Issuer, KeySet, SigningKey};
 
@@ -149,10 +150,10 @@ impl Oidc {
         }
         match self.issuer.read_keys().await {
             Ok(keys) => {
-                tracing::debug!(code = "oidc_keys_read", keys = keys.len(), "read the keys of {}", self.issuer.name());
+                events::keys_read(self.issuer.name(), keys.len());
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
             }
-            Err(error) => tracing::warn!(code = "oidc_keys_unavailable", "known keys stay in use: {error}"),
+            Err(error) => events::keys_unavailable(&error),
         }
         *last_attempt = Some(Instant::now());
     }
