@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use crate::error::{Fault, Malformed};
+use crate::error::{Defect, Malformed};
 
 /// Branch byte of `["null", T]` for null.
 pub(crate) const ABSENT: u8 = 0;
@@ -61,12 +61,12 @@ pub(crate) fn read_boolean(input: &mut &[u8]) -> Result<bool, Malformed> {
     match read_byte(input)? {
         0 => Ok(false),
         1 => Ok(true),
-        _ => Err(Malformed::new(Fault::Boolean)),
+        _ => Err(Malformed::new(Defect::Boolean)),
     }
 }
 
 pub(crate) fn read_int(input: &mut &[u8]) -> Result<i32, Malformed> {
-    i32::try_from(read_long(input)?).map_err(|_| Malformed::new(Fault::Number))
+    i32::try_from(read_long(input)?).map_err(|_| Malformed::new(Defect::Number))
 }
 
 #[inline]
@@ -79,43 +79,43 @@ pub(crate) fn read_long(input: &mut &[u8]) -> Result<i64, Malformed> {
     for shift in (7..70).step_by(7) {
         let byte = read_byte(input)?;
         if shift == 63 && byte > 1 {
-            return Err(Malformed::new(Fault::Number));
+            return Err(Malformed::new(Defect::Number));
         }
         value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
             return Ok(zig_zag(value));
         }
     }
-    Err(Malformed::new(Fault::Number))
+    Err(Malformed::new(Defect::Number))
 }
 
 pub(crate) fn read_double(input: &mut &[u8]) -> Result<f64, Malformed> {
-    let (bytes, rest) = input.split_first_chunk().ok_or(Malformed::new(Fault::TooShort))?;
+    let (bytes, rest) = input.split_first_chunk().ok_or(Malformed::new(Defect::TooShort))?;
     *input = rest;
     Ok(f64::from_le_bytes(*bytes))
 }
 
 pub(crate) fn read_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
-    let length = usize::try_from(read_long(input)?).map_err(|_| Malformed::new(Fault::Length))?;
-    let (bytes, rest) = input.split_at_checked(length).ok_or(Malformed::new(Fault::TooShort))?;
+    let length = usize::try_from(read_long(input)?).map_err(|_| Malformed::new(Defect::Length))?;
+    let (bytes, rest) = input.split_at_checked(length).ok_or(Malformed::new(Defect::TooShort))?;
     *input = rest;
     Ok(bytes)
 }
 
 pub(crate) fn read_string(input: &mut &[u8]) -> Result<String, Malformed> {
     let bytes = read_bytes(input)?;
-    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| Malformed::new(Fault::Text))
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| Malformed::new(Defect::Text))
 }
 
 /// Reads an int that stands for one of a few values.
 pub(crate) fn read_code<T: TryFrom<i32>>(input: &mut &[u8]) -> Result<T, Malformed> {
-    T::try_from(read_int(input)?).map_err(|_| Malformed::new(Fault::Code))
+    T::try_from(read_int(input)?).map_err(|_| Malformed::new(Defect::Code))
 }
 
 /// Reads a text that stands for a value of `T`; `field` and `of` say which field and type, for errors.
 pub(crate) fn read_text<T: FromStr>(input: &mut &[u8], field: &'static str, of: &'static str) -> Result<T, Malformed> {
-    let text = std::str::from_utf8(read_bytes(input)?).map_err(|_| Malformed::new(Fault::Text))?;
-    text.parse().map_err(|_| Malformed::new(Fault::Value { field, of }))
+    let text = std::str::from_utf8(read_bytes(input)?).map_err(|_| Malformed::new(Defect::Text))?;
+    text.parse().map_err(|_| Malformed::new(Defect::Value { field, of }))
 }
 
 /// Reads whether the value of `["null", T]` follows.
@@ -123,13 +123,13 @@ pub(crate) fn read_presence(input: &mut &[u8]) -> Result<bool, Malformed> {
     match read_long(input)? {
         0 => Ok(false),
         1 => Ok(true),
-        _ => Err(Malformed::new(Fault::Branch)),
+        _ => Err(Malformed::new(Defect::Branch)),
     }
 }
 
 pub(crate) fn read_symbol<T: Copy>(input: &mut &[u8], symbols: &[T]) -> Result<T, Malformed> {
-    let index = usize::try_from(read_long(input)?).map_err(|_| Malformed::new(Fault::Symbol))?;
-    symbols.get(index).copied().ok_or(Malformed::new(Fault::Symbol))
+    let index = usize::try_from(read_long(input)?).map_err(|_| Malformed::new(Defect::Symbol))?;
+    symbols.get(index).copied().ok_or(Malformed::new(Defect::Symbol))
 }
 
 /// Reads the blocks of an array. An item takes at least `fewest_bytes`, which must not be zero.
@@ -146,12 +146,12 @@ pub(crate) fn read_array<T>(
         }
         if count < 0 {
             // A negative count is followed by the block's size in bytes, for readers that skip.
-            count = count.checked_neg().ok_or(Malformed::new(Fault::Length))?;
+            count = count.checked_neg().ok_or(Malformed::new(Defect::Length))?;
             read_long(input)?;
         }
-        let count = usize::try_from(count).map_err(|_| Malformed::new(Fault::Length))?;
+        let count = usize::try_from(count).map_err(|_| Malformed::new(Defect::Length))?;
         if count > input.len() / fewest_bytes {
-            return Err(Malformed::new(Fault::TooShort));
+            return Err(Malformed::new(Defect::TooShort));
         }
         items.reserve(count);
         for _ in 0..count {
@@ -162,7 +162,7 @@ pub(crate) fn read_array<T>(
 
 #[inline]
 fn read_byte(input: &mut &[u8]) -> Result<u8, Malformed> {
-    let (&byte, rest) = input.split_first().ok_or(Malformed::new(Fault::TooShort))?;
+    let (&byte, rest) = input.split_first().ok_or(Malformed::new(Defect::TooShort))?;
     *input = rest;
     Ok(byte)
 }
@@ -189,25 +189,25 @@ mod tests {
     #[test]
     fn a_number_of_more_than_64_bits_is_refused() {
         let mut input = [0xff; 11].as_slice();
-        assert_eq!(read_long(&mut input).map_err(|e| e.fault), Err(Fault::Number));
+        assert_eq!(read_long(&mut input).map_err(|e| e.defect), Err(Defect::Number));
         let mut input = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02].as_slice();
-        assert_eq!(read_long(&mut input).map_err(|e| e.fault), Err(Fault::Number));
+        assert_eq!(read_long(&mut input).map_err(|e| e.defect), Err(Defect::Number));
         let mut int = Vec::new();
         write_long(&mut int, i64::from(i32::MAX) + 1);
-        assert_eq!(read_int(&mut int.as_slice()).map_err(|e| e.fault), Err(Fault::Number));
+        assert_eq!(read_int(&mut int.as_slice()).map_err(|e| e.defect), Err(Defect::Number));
     }
 
     #[test]
     fn a_length_beyond_the_input_is_refused_before_allocating() {
         let mut bytes = Vec::new();
         write_long(&mut bytes, i64::MAX);
-        assert_eq!(read_bytes(&mut bytes.as_slice()).map_err(|e| e.fault), Err(Fault::TooShort));
+        assert_eq!(read_bytes(&mut bytes.as_slice()).map_err(|e| e.defect), Err(Defect::TooShort));
         let array = read_array(&mut bytes.as_slice(), 1, read_long);
-        assert_eq!(array.map_err(|e| e.fault), Err(Fault::TooShort));
+        assert_eq!(array.map_err(|e| e.defect), Err(Defect::TooShort));
         let mut negative = Vec::new();
         write_long(&mut negative, i64::MIN);
         let array = read_array(&mut negative.as_slice(), 1, read_long);
-        assert_eq!(array.map_err(|e| e.fault), Err(Fault::Length));
+        assert_eq!(array.map_err(|e| e.defect), Err(Defect::Length));
     }
 
     #[test]

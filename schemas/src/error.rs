@@ -4,17 +4,17 @@ use crate::records::RecordType;
 
 /// Bytes that are not the record they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{fault}, at byte {offset} of the body")]
+#[error("{defect}, at byte {offset} of the body")]
 pub struct Malformed {
     /// What is wrong.
-    pub fault: Fault,
+    pub defect: Defect,
     /// Where, counted from the start of the body.
     pub offset: usize,
 }
 
 impl Malformed {
-    pub(crate) const fn new(fault: Fault) -> Self {
-        Self { fault, offset: 0 }
+    pub(crate) const fn new(defect: Defect) -> Self {
+        Self { defect, offset: 0 }
     }
 
     pub(crate) const fn at(self, offset: usize) -> Self {
@@ -24,7 +24,7 @@ impl Malformed {
 
 /// What is wrong with the bytes of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum Defect {
     /// The input ends within the record.
     #[error("it ends too early")]
     TooShort,

@@ -23,7 +23,7 @@ pub mod types;
 
 pub use codec::{Codec, Framed};
 pub use codec_builder::CodecBuilder;
-pub use error::{DecodeError, EncodeError, Fault, Malformed};
+pub use error::{DecodeError, Defect, EncodeError, Malformed};
 pub use records::{AvroRecord, RecordType, RecordVisitor};
 #[cfg(feature = "client")]
 pub use registry::{ConfluentRegistry, ConfluentSettings};

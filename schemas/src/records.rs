@@ -12,7 +12,7 @@
 )]
 
 use crate::binary;
-use crate::error::{Fault, Malformed};
+use crate::error::{Defect, Malformed};
 
 /// A record of the contract and its Avro binary encoding.
 pub trait AvroRecord: Sized + Clone + std::fmt::Debug + PartialEq + serde::Serialize {
@@ -39,7 +39,7 @@ pub trait AvroRecord: Sized + Clone + std::fmt::Debug + PartialEq + serde::Seria
     fn decode_all(body: &[u8]) -> Result<Self, Malformed> {
         let mut rest = body;
         let record = Self::decode(&mut rest).map_err(|malformed| malformed.at(body.len() - rest.len()))?;
-        if rest.is_empty() { Ok(record) } else { Err(Malformed::new(Fault::LeftOver).at(body.len() - rest.len())) }
+        if rest.is_empty() { Ok(record) } else { Err(Malformed::new(Defect::LeftOver).at(body.len() - rest.len())) }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
-use super::{Change, Position, Range, Row, ViewError, ViewStore};
+use super::{Change, Range, ReadPosition, StoredRow, ViewError, ViewStore};
 
 const LOG: &[u8] = b"log";
 const WRITTEN: &[u8] = b"written";
@@ -111,18 +111,24 @@ impl EmbeddedViews {
 }
 
 impl ViewStore for EmbeddedViews {
-    fn positions(&self, topic: &str, partitions: i32) -> Result<Vec<Option<Position>>, ViewError> {
+    fn positions(&self, topic: &str, partitions: i32) -> Result<Vec<Option<ReadPosition>>, ViewError> {
         let position = |partition: i32| {
             let stored = self.positions.get(position_key(topic, partition));
             let Some(bytes) = stored.map_err(|error| self.failed("read", error))? else { return Ok(None) };
             let (offset, rest) = bytes.split_first_chunk().ok_or_else(|| self.damaged())?;
             let timestamp = rest.try_into().map_err(|_| self.damaged())?;
-            Ok(Some(Position { offset: i64::from_be_bytes(*offset), timestamp: i64::from_be_bytes(timestamp) }))
+            Ok(Some(ReadPosition { offset: i64::from_be_bytes(*offset), timestamp: i64::from_be_bytes(timestamp) }))
         };
         (0..partitions).map(position).collect()
     }
 
-    fn apply(&self, topic: &str, partition: i32, changes: Vec<Change>, position: Position) -> Result<(), ViewError> {
+    fn apply(
+        &self,
+        topic: &str,
+        partition: i32,
+        changes: Vec<Change>,
+        position: ReadPosition,
+    ) -> Result<(), ViewError> {
         let mut batch = self.batch();
         for change in changes {
             match change {
@@ -146,7 +152,7 @@ impl ViewStore for EmbeddedViews {
         self.commit(batch)
     }
 
-    fn rows(&self, range: Range<'_>) -> Result<Vec<Row>, ViewError> {
+    fn rows(&self, range: Range<'_>) -> Result<Vec<StoredRow>, ViewError> {
         let prefix = row_key(range.topic, range.prefix);
         let start = match range.after {
             Some(after) => Bound::Excluded(row_key(range.topic, after).max(prefix.clone())),
@@ -161,7 +167,7 @@ impl ViewStore for EmbeddedViews {
             }
             let (timestamp, value) = value.split_first_chunk().ok_or_else(|| self.damaged())?;
             let timestamp = i64::from_be_bytes(*timestamp);
-            rows.push(Row { key: key[key_start..].to_vec(), timestamp, value: value.to_vec() });
+            rows.push(StoredRow { key: key[key_start..].to_vec(), timestamp, value: value.to_vec() });
         }
         Ok(rows)
     }
@@ -216,11 +222,11 @@ mod tests {
     }
 
     fn put(key: &str, value: &str) -> Change {
-        Change::Put(Row { key: key.into(), timestamp: 5, value: value.into() })
+        Change::Put(StoredRow { key: key.into(), timestamp: 5, value: value.into() })
     }
 
-    fn at(offset: i64) -> Position {
-        Position { offset, timestamp: 100 + offset }
+    fn at(offset: i64) -> ReadPosition {
+        ReadPosition { offset, timestamp: 100 + offset }
     }
 
     fn listed(views: &EmbeddedViews, prefix: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)> {

@@ -11,7 +11,7 @@ pub use embedded::{EmbeddedViews, EmbeddedViewsConfig};
 
 /// How far a partition was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
+pub struct ReadPosition {
     /// The next offset to read.
     pub offset: i64,
     /// The time of the last record that was read.
@@ -20,7 +20,7 @@ pub struct Position {
 
 /// The newest value of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct StoredRow {
     /// The key of the record.
     pub key: Vec<u8>,
     /// The time of the record.
@@ -33,7 +33,7 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Sets the row.
-    Put(Row),
+    Put(StoredRow),
     /// Removes the row with this key, if there is one.
     Delete(Vec<u8>),
 }
@@ -81,13 +81,14 @@ pub trait ViewStore: Send + Sync {
     ///
     /// # Errors
     /// [`ViewError`].
-    fn positions(&self, topic: &str, partitions: i32) -> Result<Vec<Option<Position>>, ViewError>;
+    fn positions(&self, topic: &str, partitions: i32) -> Result<Vec<Option<ReadPosition>>, ViewError>;
 
     /// Stores changes, in order, with the position after them, all or nothing.
     ///
     /// # Errors
     /// [`ViewError`]; nothing is stored then.
-    fn apply(&self, topic: &str, partition: i32, changes: Vec<Change>, position: Position) -> Result<(), ViewError>;
+    fn apply(&self, topic: &str, partition: i32, changes: Vec<Change>, position: ReadPosition)
+    -> Result<(), ViewError>;
 
     /// Forgets all rows and positions of a topic, all or nothing.
     ///
@@ -99,5 +100,5 @@ pub trait ViewStore: Send + Sync {
     ///
     /// # Errors
     /// [`ViewError`].
-    fn rows(&self, range: Range<'_>) -> Result<Vec<Row>, ViewError>;
+    fn rows(&self, range: Range<'_>) -> Result<Vec<StoredRow>, ViewError>;
 }

@@ -20,13 +20,13 @@ use crate::topics;
 pub struct Trainee {
     context: Context,
     people: Store<PersonId, Person>,
-    placements: Store<PlacementKey, TraineePlacement>,
+    placements: Store<TraineePlacementKey, TraineePlacement>,
     untold: Store<PersonId, Untold>,
 }
 
 /// A placement of a trainee. Sorts by trainee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct PlacementKey {
+struct TraineePlacementKey {
     trainee: PersonId,
     placement: PlacementId,
 }
@@ -48,7 +48,7 @@ impl Trainee {
 
     fn placement_changed(&mut self, trainee_id: PersonId, new: TraineePlacement, output: &mut Output) {
         let id = new.placement.id;
-        let key = PlacementKey { trainee: trainee_id, placement: id };
+        let key = TraineePlacementKey { trainee: trainee_id, placement: id };
         let old = self.placements.get(&key);
         if let Some(old) = old {
             let old_dpn = FoldedDpn::of(&old.placement.dpn);
@@ -62,7 +62,7 @@ impl Trainee {
     }
 
     fn placement_removed(&mut self, trainee_id: PersonId, id: PlacementId, output: &mut Output) {
-        let key = PlacementKey { trainee: trainee_id, placement: id };
+        let key = TraineePlacementKey { trainee: trainee_id, placement: id };
         let Some(old) = self.placements.get(&key) else { return };
         let dpn = FoldedDpn::of(&old.placement.dpn);
         let seen_by_others = self.as_other(old).is_some();
@@ -111,7 +111,7 @@ impl Trainee {
     }
 
     fn of_trainee(&self, trainee_id: PersonId) -> impl Iterator<Item = &TraineePlacement> {
-        let key = |placement| PlacementKey { trainee: trainee_id, placement: PlacementId(placement) };
+        let key = |placement| TraineePlacementKey { trainee: trainee_id, placement: PlacementId(placement) };
         self.placements.range(key(i64::MIN)..=key(i64::MAX)).map(|(_, placement)| placement)
     }
 

@@ -14,7 +14,7 @@ pub mod key;
 pub mod process;
 pub mod progress;
 #[cfg(feature = "edge")]
-pub mod server;
+pub mod service_client;
 pub mod statistics;
 pub mod table;
 #[cfg(feature = "testing")]

@@ -73,7 +73,7 @@ impl fmt::Display for NotificationType {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Fault, Malformed};
+    use crate::error::{Defect, Malformed};
     use crate::records::AvroRecord;
     use crate::records::esr::{FileEnd, Notification};
 
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(Notification::decode_all(&body).map(|row| row.notification_type), Ok(NotificationType::NewPost));
         // The run takes one byte, then the type follows. 3 as a varint is 6.
         body[1] = 6;
-        assert!(matches!(Notification::decode_all(&body), Err(Malformed { fault: Fault::Code, .. })));
+        assert!(matches!(Notification::decode_all(&body), Err(Malformed { defect: Defect::Code, .. })));
     }
 
     #[test]
@@ -107,11 +107,11 @@ mod tests {
         let of_office = body.len() - 1;
         body[of_office] = b'e';
         let error = FileEnd::decode_all(&body).unwrap_err();
-        assert_eq!(error.fault, Fault::Value { field: "office", of: "esr.Office" });
+        assert_eq!(error.defect, Defect::Value { field: "office", of: "esr.Office" });
         assert!(error.to_string().contains("the field office does not fit its type, esr.Office"), "{error}");
         // The length takes one byte, then comes the name.
         body[1] = b'X';
         let error = FileEnd::decode_all(&body).unwrap_err();
-        assert_eq!(error.fault, Fault::Value { field: "fileName", of: "esr.FileName" });
+        assert_eq!(error.defect, Defect::Value { field: "fileName", of: "esr.FileName" });
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
-use tributary_flow::server::Server;
+use tributary_flow::service_client::ServiceClient;
 use tributary_flow::{Failure, Site, print, table};
 
 /// A command that lists a view.
@@ -65,13 +65,13 @@ pub(crate) fn all() -> Vec<Command> {
 /// Does one of them.
 ///
 /// # Errors
-/// As [`Server::list`].
+/// As [`ServiceClient::list`].
 pub(crate) fn run(command: &str, options: &ArgMatches, site: &Site) -> Result<(), Failure> {
     let Some(listing) = LISTINGS.iter().find(|listing| listing.name == command) else {
         return Err(Failure::refused(format!("the flow esr has no command {command}")));
     };
     let most = options.get_one::<u32>("limit").map_or(usize::MAX, |limit| *limit as usize);
-    let answer = Server::of(site)?.list(&format!("/esr/{command}"), most)?;
+    let answer = ServiceClient::of(site)?.list(&format!("/esr/{command}"), most)?;
     if site.as_json {
         let document = json!({ "as_of": answer.as_of, "items": answer.items });
         return print(&(serde_json::to_string_pretty(&document).map_err(Failure::unfinished)? + "\n"));

@@ -9,7 +9,7 @@ use tributary_schemas::records::tributary::Severity;
 use tributary_schemas::types::esr::NotificationType;
 use tributary_schemas::types::tis::{Dpn, PostId};
 
-use super::notices::{Candidate, Facts, OfficeView};
+use super::notices::{Candidate, Facts, OfficeFacts};
 use super::partners::Partner;
 use super::rows::{Frame, content_digest};
 use super::state::{
@@ -105,7 +105,7 @@ impl PostStage {
         let frame = Frame { run: facts.cut.run, office: name, dpn: &written, horizon: facts.horizon };
         let sent_before: Vec<(Identity, Sent)> = self.sent_of(dpn, name).collect();
         let sent = sent_before.iter().map(|(identity, sent)| (*identity, sent.digest)).collect();
-        let office = OfficeView { facts, frame, state: &state, sent };
+        let office = OfficeFacts { facts, frame, state: &state, sent };
         let candidates = office.candidates();
         let reconciled = office.is_reconciled();
         let mut new_state = OfficeState { reconciled, ..state.clone() };

@@ -51,7 +51,7 @@ enum Change<'a> {
 }
 
 /// The facts of one DPN, as they concern one office.
-pub(super) struct OfficeView<'a> {
+pub(super) struct OfficeFacts<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) frame: Frame<'a>,
     pub(super) state: &'a OfficeState,
@@ -140,7 +140,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-impl<'a> OfficeView<'a> {
+impl<'a> OfficeFacts<'a> {
     /// Whether the DPN is matched and a live position of this office has it.
     pub(super) fn is_reconciled(&self) -> bool {
         self.facts.preferred.is_some() && self.has_live_position()

@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 /// A partition inside the broker: number of the topic, and partition.
-pub(super) type Place = (usize, i32);
+pub(super) type PartitionIndex = (usize, i32);
 
 /// One consumer group.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) members: BTreeMap<String, Member>,
     /// The next offset to read.
-    pub(super) offsets: FxHashMap<Place, i64>,
+    pub(super) offsets: FxHashMap<PartitionIndex, i64>,
     /// Partitions whose offsets depend on a transaction without outcome: they are assigned to nobody before it is
     /// decided.
-    pub(super) undecided: Vec<Place>,
+    pub(super) undecided: Vec<PartitionIndex>,
     /// Moves partitions on a forced rebalance.
     shift: usize,
 }
@@ -28,17 +28,17 @@ pub(super) struct Member {
     /// Tells a member from an earlier one of the same name.
     pub(super) token: u64,
     topics: Vec<usize>,
-    target: Vec<Place>,
-    owned: Vec<Place>,
-    revoking: Vec<Place>,
+    target: Vec<PartitionIndex>,
+    owned: Vec<PartitionIndex>,
+    revoking: Vec<PartitionIndex>,
 }
 
 /// The change that a member has to learn of next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     None,
-    Assigned(Vec<Place>),
-    Revoked(Vec<Place>),
+    Assigned(Vec<PartitionIndex>),
+    Revoked(Vec<PartitionIndex>),
 }
 
 impl Group {
@@ -50,7 +50,7 @@ impl Group {
     }
 
     /// The partitions that others own, when `name` is not a member.
-    pub(super) fn held_by_others(&self, name: &str) -> Vec<Place> {
+    pub(super) fn held_by_others(&self, name: &str) -> Vec<PartitionIndex> {
         if self.members.contains_key(name) {
             return Vec::new();
         }
@@ -89,15 +89,16 @@ impl Group {
     /// Takes the next change for a member: first the partitions it must release, then those it gains.
     pub(super) fn next_change(&mut self, name: &str) -> Change {
         let Some(member) = self.members.get_mut(name) else { return Change::None };
-        let keeps = |place: &Place| member.target.contains(place);
-        let (kept, revoked): (Vec<Place>, Vec<Place>) = member.owned.iter().partition(|place| keeps(place));
+        let keeps = |place: &PartitionIndex| member.target.contains(place);
+        let (kept, revoked): (Vec<PartitionIndex>, Vec<PartitionIndex>) =
+            member.owned.iter().partition(|place| keeps(place));
         if !revoked.is_empty() {
             member.owned = kept;
             member.revoking.extend_from_slice(&revoked);
             return Change::Revoked(revoked);
         }
         let target = member.target.clone();
-        let gained: Vec<Place> = target.into_iter().filter(|place| self.is_free(*place)).collect();
+        let gained: Vec<PartitionIndex> = target.into_iter().filter(|place| self.is_free(*place)).collect();
         if gained.is_empty() {
             return Change::None;
         }
@@ -107,19 +108,19 @@ impl Group {
         Change::Assigned(gained)
     }
 
-    fn is_free(&self, place: Place) -> bool {
+    fn is_free(&self, place: PartitionIndex) -> bool {
         !self.undecided.contains(&place) && !self.members.values().any(|member| member.holds(place))
     }
 
     /// Ends a member's hold on partitions that were revoked, or that it releases by itself.
-    pub(super) fn release(&mut self, name: &str, places: &[Place]) {
+    pub(super) fn release(&mut self, name: &str, places: &[PartitionIndex]) {
         let Some(member) = self.members.get_mut(name) else { return };
         member.revoking.retain(|place| !places.contains(place));
         member.owned.retain(|place| !places.contains(place));
     }
 
     /// Whether the member with this token holds the partition.
-    pub(super) fn holds(&self, name: &str, token: u64, place: Place) -> bool {
+    pub(super) fn holds(&self, name: &str, token: u64, place: PartitionIndex) -> bool {
         self.members.get(name).is_some_and(|member| member.token == token && member.holds(place))
     }
 
@@ -130,7 +131,7 @@ impl Group {
 }
 
 impl Member {
-    fn holds(&self, place: Place) -> bool {
+    fn holds(&self, place: PartitionIndex) -> bool {
         self.owned.contains(&place) || self.revoking.contains(&place)
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashSet;
 
 use super::broker::Shared;
-use super::group::{Change, Place};
+use super::group::{Change, PartitionIndex};
 use super::injection::Fault;
 use super::partition::Chunk;
 use super::state::State;
@@ -29,7 +29,7 @@ pub(super) struct MemberConfig {
 /// A partition that this member reads.
 #[derive(Debug)]
 struct Reading {
-    place: Place,
+    place: PartitionIndex,
     partition: TopicPartition,
     position: i64,
     paused: bool,
@@ -49,7 +49,7 @@ pub struct MemoryLog {
     next_reading: usize,
     transaction: Transaction,
     slow_commit: Option<SlowCommit>,
-    pinned: FxHashSet<Place>,
+    pinned: FxHashSet<PartitionIndex>,
     last_size: usize,
     pub(super) dead: bool,
 }
@@ -147,7 +147,7 @@ impl MemoryLog {
                 }
                 if self.shared.config.last_inbox_first {
                     let topics = &self.topics;
-                    let inbox = |place: Place| topics.iter().position(|topic| *topic == place.0);
+                    let inbox = |place: PartitionIndex| topics.iter().position(|topic| *topic == place.0);
                     self.readings.sort_by_key(|reading| (std::cmp::Reverse(inbox(reading.place)), reading.place.1));
                 }
                 Some(Poll::Assigned(places.into_iter().map(|place| state.named(place)).collect()))

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::broker::Retention;
-use super::group::{Group, Place};
+use super::group::{Group, PartitionIndex};
 use super::injection::{Fault, Injection};
 use super::partition::PartitionLog;
 use super::transaction::Batch;
@@ -71,7 +71,7 @@ impl State {
         number.ok_or_else(|| LogError::fatal(format!("topic {name} does not exist")))
     }
 
-    pub(super) fn place(&self, partition: TopicPartition) -> Result<Place, LogError> {
+    pub(super) fn place(&self, partition: TopicPartition) -> Result<PartitionIndex, LogError> {
         let topic = self.topic_number(partition.topic)?;
         if usize::try_from(partition.partition).is_ok_and(|number| number < self.topics[topic].partitions.len()) {
             return Ok((topic, partition.partition));
@@ -79,11 +79,11 @@ impl State {
         Err(LogError::fatal(format!("partition {partition} does not exist")))
     }
 
-    pub(super) fn partition(&mut self, place: Place) -> &mut PartitionLog {
+    pub(super) fn partition(&mut self, place: PartitionIndex) -> &mut PartitionLog {
         &mut self.topics[place.0].partitions[place.1 as usize]
     }
 
-    pub(super) fn named(&self, place: Place) -> TopicPartition {
+    pub(super) fn named(&self, place: PartitionIndex) -> TopicPartition {
         TopicPartition { topic: self.topics[place.0].topic.name, partition: place.1 }
     }
 
@@ -92,7 +92,7 @@ impl State {
         self.next_number
     }
 
-    pub(super) fn committed_offset(&self, group: &str, place: Place) -> i64 {
+    pub(super) fn committed_offset(&self, group: &str, place: PartitionIndex) -> i64 {
         self.groups.get(group).and_then(|group| group.offsets.get(&place)).copied().unwrap_or(0)
     }
 
@@ -121,7 +121,8 @@ impl State {
         let (number, undecided) = (producer.id, producer.undecided.take());
         if let Some((batch, outcome)) = undecided {
             if let Some(group) = batch.group.clone() {
-                let places: Vec<Place> = batch.offsets.iter().filter_map(|(at, _)| self.place(*at).ok()).collect();
+                let places: Vec<PartitionIndex> =
+                    batch.offsets.iter().filter_map(|(at, _)| self.place(*at).ok()).collect();
                 self.change_group(&group, |group, _| group.undecided.retain(|place| !places.contains(place)));
             }
             if outcome.unwrap_or_else(|| self.injection.chance(0.5)) {
@@ -183,7 +184,7 @@ impl State {
     }
 
     pub(super) fn set_offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) {
-        let places: Vec<(Place, i64)> =
+        let places: Vec<(PartitionIndex, i64)> =
             offsets.iter().filter_map(|(at, offset)| Some((self.place(*at).ok()?, *offset))).collect();
         let entry = self.groups.entry(group.to_owned()).or_default();
         entry.offsets.extend(places.iter().copied());

@@ -71,7 +71,7 @@ impl Guard {
             .layer(from_fn_with_state(guard, observe))
     }
 
-    fn place(&self) -> Result<Option<Place>, Problem> {
+    fn place(&self) -> Result<Option<RequestInWork>, Problem> {
         if !self.takes_place {
             return Ok(None);
         }
@@ -80,7 +80,7 @@ impl Guard {
             Problem::unavailable("overloaded", detail, COME_BACK_AFTER)
         };
         let permit = Arc::clone(&self.shared.places).try_acquire_owned().map_err(full)?;
-        Ok(Some(Place::new(permit, &self.shared.metrics.in_work)))
+        Ok(Some(RequestInWork::new(permit, &self.shared.metrics.in_work)))
     }
 
     async fn identify(&self, request: &mut Request) -> Result<(), Problem> {
@@ -102,20 +102,20 @@ impl Guard {
     }
 }
 
-/// A place among the requests in progress. The drop frees it.
-struct Place {
+/// A request in progress. The drop frees its place.
+struct RequestInWork {
     _permit: OwnedSemaphorePermit,
     in_work: IntGauge,
 }
 
-impl Place {
+impl RequestInWork {
     fn new(permit: OwnedSemaphorePermit, in_work: &IntGauge) -> Self {
         in_work.inc();
         Self { _permit: permit, in_work: in_work.clone() }
     }
 }
 
-impl Drop for Place {
+impl Drop for RequestInWork {
     fn drop(&mut self) {
         self.in_work.dec();
     }

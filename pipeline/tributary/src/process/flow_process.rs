@@ -19,7 +19,7 @@ use tributary_runtime::{
 };
 use tributary_schemas::Codec;
 
-use super::log::OpenLog;
+use super::open_log::OpenLog;
 use super::views::{Views, remove_unkept};
 use crate::events;
 use crate::settings::Settings;

@@ -3,7 +3,7 @@
 mod address;
 mod flow_process;
 mod host;
-mod log;
+mod open_log;
 mod service;
 mod starting;
 mod status;
@@ -19,12 +19,12 @@ use tributary_runtime::{Shutdown, SnapshotConfig, WorkerConfig, WorkerPool, remo
 pub(crate) use address::address_in;
 pub(crate) use flow_process::FlowProcess;
 pub(crate) use host::ProcessHost;
-pub(crate) use log::{compare_compatibility, compare_topics};
+pub(crate) use open_log::{compare_compatibility, compare_topics};
 pub(crate) use service::Service;
 pub(crate) use status::Status;
 
 use flow_process::RunningGroup;
-use log::OpenLog;
+use open_log::OpenLog;
 
 use crate::events;
 use crate::settings::Settings;

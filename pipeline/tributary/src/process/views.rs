@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tributary_connectors::views::{
-    Change, EmbeddedViews, EmbeddedViewsConfig, Position, Range, Row as StoredRow, ViewError, ViewStore,
+    Change, EmbeddedViews, EmbeddedViewsConfig, Range, ReadPosition, StoredRow, ViewError, ViewStore,
 };
 use tributary_flow::declaration::{Declaration, View};
 use tributary_flow::http::{AsOf, FieldError, Page, Problem};
@@ -18,7 +18,7 @@ use tributary_flow::view::{Row, Rows};
 use tributary_flow::{Failure, log_failure};
 use tributary_runtime::{LogError, Record, Shutdown, Topic, TopicFollower, TopicPartition};
 
-use super::log::OpenLog;
+use super::open_log::OpenLog;
 use crate::events;
 
 /// The pause between two looks for new records.
@@ -273,14 +273,14 @@ impl Following {
         &self,
         follower: &dyn TopicFollower,
         at: TopicPartition,
-        position: Option<Position>,
+        position: Option<ReadPosition>,
     ) -> Result<(), FollowError> {
         let mut last = position;
         let mut changes: Vec<Change> = Vec::new();
         let mut failed = None;
         let read = follower.read_from(at, position.map_or(0, |position| position.offset), &mut |record| {
             changes.push(change(record));
-            let position = Position { offset: record.offset + 1, timestamp: record.timestamp };
+            let position = ReadPosition { offset: record.offset + 1, timestamp: record.timestamp };
             last = Some(position);
             if self.stop.is_triggered() {
                 return Err(LogError::unavailable("the process ends"));
@@ -301,7 +301,7 @@ impl Following {
         let offset = read?;
         // Without any record, only ends of transactions were passed: the time stays that of the last record.
         if let Some(last) = last {
-            self.store.apply(at.topic, at.partition, changes, Position { offset, ..last })?;
+            self.store.apply(at.topic, at.partition, changes, ReadPosition { offset, ..last })?;
         }
         Ok(())
     }
@@ -310,7 +310,8 @@ impl Following {
         for topic in &self.topics {
             let ends = follower.ends(topic, self.flow_partitions)?;
             let positions = self.store.positions(topic.name, topic.partition_count(self.flow_partitions))?;
-            let is_after_end = |(position, end): (&Option<Position>, &i64)| position.is_some_and(|it| it.offset > *end);
+            let is_after_end =
+                |(position, end): (&Option<ReadPosition>, &i64)| position.is_some_and(|it| it.offset > *end);
             if positions.iter().zip(&ends).any(is_after_end) {
                 self.store.clear(topic.name)?;
             }

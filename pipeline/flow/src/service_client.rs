@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 64 << 20;
 const LIMIT: usize = 1_000;
 
 /// A running service.
-pub struct Server {
+pub struct ServiceClient {
     url: Url,
     token: Option<String>,
     client: Client,
@@ -34,7 +34,7 @@ pub struct Answer {
     pub as_of: Option<String>,
 }
 
-impl Server {
+impl ServiceClient {
     /// The service that the command line names.
     ///
     /// # Errors
