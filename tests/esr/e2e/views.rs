@@ -3,27 +3,15 @@
 
 mod world;
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use world::service::PATIENCE;
-use world::{Answer, DAY_1, DAY_2, FULL_FILE, POST_NUMBER, World, answer, position};
-
-struct Service(Child);
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use world::service::{PATIENCE, Service};
+use world::{Answer, DAY_1, DAY_2, FULL_FILE, POST_NUMBER, World, position};
 
 /// Starts a service and waits until it can be asked.
 fn serve(world: &World) -> Service {
-    let mut command = world.command(&["--http", "127.0.0.1:0"]);
-    let service = Service(command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    let service = Service::start(world, &["--http", "127.0.0.1:0"]);
     let begun = Instant::now();
     while ask(world, "offices", &[]).code != 0 {
         assert!(begun.elapsed() < PATIENCE, "{:?}", ask(world, "offices", &[]));
@@ -33,9 +21,7 @@ fn serve(world: &World) -> Service {
 }
 
 fn ask(world: &World, view: &str, more: &[&str]) -> Answer {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    command.args(["esr", view, "--output", "json", "--state"]).arg(world.path("state")).args(more);
-    answer(command.env_remove("TRIBUTARY_LOG_LEVEL").env_remove("TRIBUTARY_TOKEN"))
+    world.ask("state", view, more)
 }
 
 fn items(answer: &Answer) -> Vec<Value> {
@@ -56,6 +42,9 @@ fn a_service_shows_files_and_offices_of_a_batch_before_it_and_again_after_a_kill
     assert_eq!((figures.len(), &figures[0]["exported"]), (1, &Value::from(1)), "{figures:?}");
     assert!(offices.document()["as_of"].is_string());
     assert_eq!(items(&ask(&world, "files", &["--limit", "1"])), items(&files)[..1]);
+
+    let url = std::fs::read_to_string(world.path("state/http-address")).unwrap();
+    assert_eq!(items(&world.ask("elsewhere", "files", &["--server", &url])), items(&files), "by its URL");
 
     // It is killed, and leaves its address.
     drop(service);

@@ -1,20 +1,16 @@
 //! What several processes of one namespace are asked: each answers for all partitions.
 
-use std::process::Command;
-
 use serde_json::Value;
 use tributary_harness::wait_until;
 
 use crate::group::{Member, PATIENCE, Services, join_namespace, wait_for};
-use crate::world::{Answer, FULL_FILE, POST_NUMBER, World, answer, position};
+use crate::world::{Answer, FULL_FILE, POST_NUMBER, World, position};
 
 const RETURN: &str = "DE_EOE_RTC_20261121_00000001.DAT";
 const CHANGE: &str = "DE_EOE_RMC_20261121_00000002.DAT";
 
 fn ask(world: &World, member: &str, view: &str) -> Answer {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    command.args(["esr", view, "--output", "json", "--state"]).arg(world.path(&format!("state-{member}")));
-    answer(command.env_remove("TRIBUTARY_LOG_LEVEL").env_remove("TRIBUTARY_TOKEN"))
+    world.ask(&format!("state-{member}"), view, &[])
 }
 
 /// The rows of a view; `None` while the process cannot be asked.
@@ -65,7 +61,7 @@ fn each_of_three_processes_shows_all_files_and_offices_also_after_one_is_killed(
     for name in ["a", "c"] {
         wait_for_files(&world, name, &taken);
     }
-    // It continues from what it had before it was killed.
+    // It shows what came while it was away.
     members.push(Member::start(&world, "b", "b"));
     wait_for_files(&world, "b", &taken);
     let as_of = |name| ask(&world, name, "files").document()["as_of"].as_str().unwrap().to_owned();

@@ -105,6 +105,13 @@ impl World {
         answer(&mut self.command(&arguments))
     }
 
+    /// Asks the service that uses a state folder of this world for a view.
+    pub fn ask(&self, state: &str, view: &str, more: &[&str]) -> Answer {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+        command.args(["esr", view, "--output", "json", "--state"]).arg(self.path(state)).args(more);
+        answer(command.env_remove("TRIBUTARY_LOG_LEVEL").env_remove("TRIBUTARY_TOKEN"))
+    }
+
     /// The lines of a file in the outbox.
     pub fn outgoing(&self, name: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path("outbox").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
