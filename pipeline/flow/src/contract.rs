@@ -156,8 +156,8 @@ pub struct BatchRequest<'a> {
     pub now: Timestamp,
     /// Whether the summary is printed as JSON instead of text.
     pub as_json: bool,
-    /// Receives the progress.
-    pub progress: &'a dyn Fn(&str),
+    /// Receives the progress: the name of the step, and a text for people, which may say how far the step is.
+    pub progress: &'a dyn Fn(&str, &str),
     /// Prints the summary. Until it succeeds, the same request continues the same batch.
     pub print: &'a dyn Fn(&str) -> Result<(), Failure>,
 }

@@ -6,6 +6,7 @@ use reqwest::{Client, StatusCode, Url, redirect};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+use crate::http::MAX_LIMIT;
 use crate::{Failure, Site};
 
 /// How long an answer may take.
@@ -13,9 +14,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The most bytes of an answer that are read.
 const MOST_BYTES: usize = 64 << 20;
-
-/// The largest page of a list.
-const LIMIT: usize = 1_000;
 
 /// A running service.
 pub struct ServiceClient {
@@ -69,7 +67,7 @@ impl ServiceClient {
         let mut answer = Answer { items: Vec::new(), as_of: None };
         let mut cursor: Option<String> = None;
         loop {
-            let limit = LIMIT.min(most - answer.items.len()).to_string();
+            let limit = MAX_LIMIT.min(most - answer.items.len()).to_string();
             let mut query = vec![("limit", limit.as_str())];
             query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
             let (as_of, mut page) = self.tokio.block_on(self.get(path, &query))?;

@@ -20,9 +20,8 @@ impl Statistics {
         Self { begun: Instant::now(), steps: RefCell::default(), metrics: RefCell::default() }
     }
 
-    /// Starts a step. All files together are one step.
-    pub fn step(&self, what: &str) {
-        let name = if what.starts_with("taking in file") { "taking in files" } else { what };
+    /// Starts a step, unless it is the current one.
+    pub fn step(&self, name: &str) {
         let mut steps = self.steps.borrow_mut();
         if steps.last().is_none_or(|(last, _)| last != name) {
             steps.push((name.to_owned(), Instant::now()));

@@ -61,8 +61,8 @@ pub(crate) fn views_of_topic_begin_again(flow: &str, topic: &str, error: &LogErr
     tracing::warn!(flow, error_code = error.code(), "the views of {topic} are read again from the start: {error}");
 }
 
-pub(crate) fn views_stay(flow: &str, error: &dyn Display) {
-    tracing::warn!(flow, "the views stay as they are for now, which is tried again: {error}");
+pub(crate) fn views_not_read(flow: &str, error: &dyn Display) {
+    tracing::warn!(flow, "reading the views failed and will be retried: {error}");
 }
 
 pub(crate) fn views_folder_stays(folder: &Path, error: &std::io::Error) {

@@ -69,7 +69,7 @@ impl SimulatedExchange {
         let request = BatchRequest {
             now: batch.now,
             as_json: true,
-            progress: &|_| {},
+            progress: &|_, _| {},
             print: &|text| {
                 summary.lock().unwrap().push_str(text);
                 Ok(())

@@ -34,7 +34,7 @@ pub(crate) fn run_and_print(exchange: &Exchange, request: &BatchRequest<'_>) -> 
 ///
 /// # Errors
 /// [`Failure::Refused`] when nothing was changed, [`Failure::Unfinished`] when the batch must run again to finish.
-pub(crate) fn run(exchange: &Exchange, now: Timestamp, progress: &dyn Fn(&str)) -> Result<Summary, Failure> {
+pub(crate) fn run(exchange: &Exchange, now: Timestamp, progress: &dyn Fn(&str, &str)) -> Result<Summary, Failure> {
     Batch { exchange, now, progress }.run()
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn finish(exchange: &Exchange) -> Result<(), Failure> {
 struct Batch<'a> {
     exchange: &'a Exchange,
     now: Timestamp,
-    progress: &'a dyn Fn(&str),
+    progress: &'a dyn Fn(&str, &str),
 }
 
 impl Batch<'_> {
@@ -70,8 +70,13 @@ impl Batch<'_> {
         self.export(FileKind::App, begun)?;
         self.export(FileKind::Dnc, begun)?;
         sources.archive(exchange)?;
-        (self.progress)("collecting the summary");
+        self.step("collecting the summary");
         summary::collect(exchange, self.now, begun.first_event, warnings)
+    }
+
+    /// Reports a step that has no parts.
+    fn step(&self, name: &str) {
+        (self.progress)(name, name);
     }
 
     fn millis(&self) -> i64 {
@@ -103,7 +108,7 @@ impl Batch<'_> {
         warnings.extend(found.left);
         let total = found.files.len();
         for (number, file) in found.files.iter().enumerate() {
-            (self.progress)(&format!("taking in file {} of {total}", number + 1));
+            (self.progress)("taking in files", &format!("taking in file {} of {total}", number + 1));
             self.exchange.process.check()?;
             if !sources.send_file(file, self.millis(), self.exchange)? {
                 warnings.push(format!("{} changed while it was read and is left for the next run", file.name));
@@ -113,7 +118,7 @@ impl Batch<'_> {
     }
 
     fn take_snapshot(&self, sources: &Sources, warnings: &mut Vec<String>) -> Result<(), Failure> {
-        (self.progress)("loading the snapshot");
+        self.step("loading the snapshot");
         match sources.load_snapshot(self.millis(), self.exchange) {
             Ok(report) => warnings.extend(report.warnings()),
             Err(SnapshotFailure::Unusable(error)) => {
@@ -122,12 +127,12 @@ impl Batch<'_> {
             }
             Err(SnapshotFailure::Flow(failure)) => return Err(failure),
         }
-        (self.progress)("joining");
+        self.step("joining");
         self.exchange.settle()
     }
 
     fn export(&self, kind: FileKind, begun: Continuation) -> Result<(), Failure> {
-        (self.progress)(if kind == FileKind::App { "exporting applicants" } else { "exporting notifications" });
+        self.step(if kind == FileKind::App { "exporting applicants" } else { "exporting notifications" });
         if begun.continues && self.has_run(kind)? {
             return Ok(());
         }

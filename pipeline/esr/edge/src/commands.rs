@@ -1,13 +1,15 @@
-//! `tributary esr ...`: what a running service is asked.
+//! `tributary esr ...`: commands that ask a running service.
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
+use tributary_esr::views;
+use tributary_flow::declaration::View;
 use tributary_flow::service_client::ServiceClient;
 use tributary_flow::{Failure, Site, print, table};
 
 /// A command that lists a view.
 struct Listing {
-    name: &'static str,
+    view: &'static View,
     about: &'static str,
     /// Headings and entries of the columns; the first `left` are texts.
     columns: &'static [(&'static str, &'static str)],
@@ -16,7 +18,7 @@ struct Listing {
 
 const LISTINGS: [Listing; 3] = [
     Listing {
-        name: "files",
+        view: &views::FILES,
         about: "What became of each file",
         columns: &[
             ("file", "name"),
@@ -29,7 +31,7 @@ const LISTINGS: [Listing; 3] = [
         left: 5,
     },
     Listing {
-        name: "offices",
+        view: &views::OFFICES,
         about: "Applicant records of each office, by state",
         columns: &[
             ("office", "office"),
@@ -43,7 +45,7 @@ const LISTINGS: [Listing; 3] = [
         left: 1,
     },
     Listing {
-        name: "alerts",
+        view: &views::ALERTS,
         about: "What a person should see, the newest first",
         columns: &[("at", "at"), ("severity", "severity"), ("code", "code"), ("subject", "subject"), ("text", "text")],
         left: 5,
@@ -59,7 +61,7 @@ pub(crate) fn all() -> Vec<Command> {
             .value_parser(value_parser!(u32).range(1..))
             .help("At most this number of entries [default: all]")
     };
-    LISTINGS.iter().map(|listing| Command::new(listing.name).about(listing.about).arg(limit())).collect()
+    LISTINGS.iter().map(|listing| Command::new(listing.view.name).about(listing.about).arg(limit())).collect()
 }
 
 /// Does one of them.
@@ -67,7 +69,7 @@ pub(crate) fn all() -> Vec<Command> {
 /// # Errors
 /// As [`ServiceClient::list`].
 pub(crate) fn run(command: &str, options: &ArgMatches, site: &Site) -> Result<(), Failure> {
-    let Some(listing) = LISTINGS.iter().find(|listing| listing.name == command) else {
+    let Some(listing) = LISTINGS.iter().find(|listing| listing.view.name == command) else {
         return Err(Failure::refused(format!("the flow esr has no command {command}")));
     };
     let most = options.get_one::<u32>("limit").map_or(usize::MAX, |limit| *limit as usize);

@@ -130,7 +130,7 @@ impl<'a> Demo<'a> {
             let running: &dyn Any = running;
             let exchange = running.downcast_ref::<Exchange>();
             let exchange = exchange.ok_or_else(|| Failure::refused("the demo runs another flow than the exchange"))?;
-            summary = Some(batch::run(exchange, now, &progress::show)?);
+            summary = Some(batch::run(exchange, now, &|_, text| progress::show(text))?);
             batch::finish(exchange)
         })?;
         summary.ok_or_else(|| Failure::unfinished("the batch did not run"))

@@ -34,7 +34,8 @@ fn a8_types_are_compared_without_regard_to_case() {
 #[test]
 fn a_user_file_overrides_single_entries() {
     let configuration = load(
-        "[esr.applicants]\nmin_days = 3\n[esr.office.XYZ]\nregion = \"Test\"\nlocal_offices = []\ndesignated_bodies = []\n",
+        "[esr.applicants]\nmin_days = 3\n[esr.office.XYZ]\nregion = \"Test\"\nlocal_offices = []\n\
+         designated_bodies = []\n",
     )
     .unwrap();
     assert_eq!((configuration.applicants.min_days, configuration.applicants.max_weeks), (3, 13));

@@ -18,6 +18,7 @@ pub use caller::{Caller, RequireLayer, Role, Roles, require, user_id};
 pub use correlation::Correlation;
 pub use json::JsonBody;
 pub use mount::{Mount, RenderFault};
+pub(crate) use page::MAX_LIMIT;
 pub use page::{List, Page};
 pub use problem::{FieldError, Problem};
 pub use wait::Wait;

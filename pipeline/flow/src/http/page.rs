@@ -9,7 +9,8 @@ use super::{FieldError, Problem};
 
 const DEFAULT_LIMIT: usize = 100;
 
-const MAX_LIMIT: usize = 1_000;
+/// The largest page of a list.
+pub(crate) const MAX_LIMIT: usize = 1_000;
 
 /// The longest cursor that is read, in bytes.
 const MAX_CURSOR: usize = 1_024;
@@ -51,7 +52,11 @@ impl Asked {
                 .filter(|limit| (1..=MAX_LIMIT).contains(limit))
                 .ok_or_else(|| FieldError::new("limit", format!("must be a number from 1 to {MAX_LIMIT}")))?,
         };
-        if self.cursor.as_ref().is_some_and(|cursor| cursor.is_empty() || cursor.len() > MAX_CURSOR) {
+        if self
+            .cursor
+            .as_ref()
+            .is_some_and(|cursor| cursor.is_empty() || cursor.len() > MAX_CURSOR || cursor.contains('\0'))
+        {
             return Err(wrong_cursor());
         }
         Ok(Page { limit, cursor: self.cursor })

@@ -56,9 +56,9 @@ fn batch(options: &RunOptions, surroundings: Surroundings, flows: &[FlowToRun]) 
     let request = BatchRequest {
         now: options.now.unwrap_or_else(Timestamp::now),
         as_json: options.output == OutputForm::Json,
-        progress: &|what| {
-            statistics.step(what);
-            progress::show(what);
+        progress: &|step, text| {
+            statistics.step(step);
+            progress::show(text);
         },
         print: &tributary_flow::print,
     };

@@ -1,5 +1,5 @@
 //! The views of one flow in this process. Each process reads the topics of the views outside the consumer groups, from
-//! positions that it stores with the rows. So each can answer for all partitions, and goes on where it was after a
+//! positions that it stores with the rows. So each can answer for all partitions, and continues from there after a
 //! restart.
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use tributary_connectors::views::{
     Change, EmbeddedViews, EmbeddedViewsConfig, Range, ReadPosition, StoredRow, ViewError, ViewStore,
 };
 use tributary_flow::declaration::{Declaration, View};
-use tributary_flow::http::{AsOf, FieldError, Page, Problem};
+use tributary_flow::http::{AsOf, Page, Problem};
 use tributary_flow::view::{Row, Rows};
 use tributary_flow::{Failure, log_failure};
 use tributary_runtime::{LogError, Record, Shutdown, Topic, TopicFollower, TopicPartition};
@@ -66,8 +66,8 @@ enum FollowError {
 }
 
 impl Views {
-    /// Opens the views, and starts to follow their topics. Called before the workers start: a log that lost its end in
-    /// a power cut has not got new records in its place yet, so positions after its end show.
+    /// Opens the views, and starts to follow their topics. Called before the workers start. If a power cut took the end
+    /// of the log, no new records are there yet, so a position after the end is noticed.
     ///
     /// # Errors
     /// [`Failure`] when the folder cannot be used or the log does not answer.
@@ -125,12 +125,6 @@ impl Views {
         // The positions first: the rows are at least as new.
         let as_of = self.as_of(view)?;
         let after = page.cursor.as_ref().map(|cursor| format!("{}{cursor}", view.prefix));
-        if page.cursor.as_ref().is_some_and(|cursor| cursor.contains('\0')) {
-            return Err(Problem::bad_request(vec![FieldError::new(
-                "cursor",
-                "must be the `next` of an earlier answer",
-            )]));
-        }
         let range = Range {
             topic: view.topic.name,
             prefix: view.prefix.as_bytes(),
@@ -183,8 +177,8 @@ impl Drop for Views {
     }
 }
 
-/// Opens the store. One that cannot be opened is made again, because it holds copies only, and the flow must not wait
-/// for it.
+/// Opens the store. If that fails, the store is removed and created: it holds copies only, and the flow must not wait for
+/// it.
 fn open_store(config: &EmbeddedViewsConfig<'_>) -> Result<EmbeddedViews, ViewError> {
     EmbeddedViews::open(config).or_else(|error| {
         events::views_begin_again(&error);
@@ -228,7 +222,7 @@ impl Following {
             follower = None;
             if reported != error.to_string() {
                 reported = error.to_string();
-                events::views_stay(self.flow, &error);
+                events::views_not_read(self.flow, &error);
             }
             self.stop.wait(FAILURE_PAUSE);
         }
