@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::model::{Contract, Field, Kind, NamedType, Shape};
-use crate::self_contained;
+use crate::{canonical, self_contained};
 
 const KEYWORDS: [&str; 35] = [
     "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum", "extern", "fn",
@@ -55,16 +55,18 @@ pub(crate) fn records(contract: &Contract) -> Result<String, String> {
 
 /// A module with the types of one namespace.
 fn namespace(code: &mut String, contract: &Contract, name: &str) -> Result<(), String> {
-    let module = identifier(name)?;
+    let module = module(name)?;
     doc(code, "", &format!("The types of the namespace `{name}`."));
     line(code, &format!("pub mod {module} {{"));
     line(code, "use super::{AvroRecord, Malformed, RecordType, binary};\n");
     for named in contract.types.values().filter(|named| named.namespace == name) {
         match &named.shape {
             Shape::Record(fields) => {
-                record(code, contract, named, fields).map_err(|e| format!("{}: {e}", named.file()))?;
+                record(code, contract, named, fields).map_err(|e| format!("{}: {e}", named.path))?;
             }
-            Shape::Enum { symbols, default } => enumeration(code, named, symbols, *default),
+            Shape::Enum { symbols, default, first_is_unknown } => {
+                enumeration(code, named, symbols, *default, *first_is_unknown);
+            }
         }
     }
     line(code, "}\n");
@@ -95,22 +97,21 @@ fn record(code: &mut String, contract: &Contract, named: &NamedType, fields: &[F
         fields.iter().partition(|field| !contract.has_default(&field.kind));
     let eq = if total { "Eq, " } else { "" };
     let default = if given.is_empty() { "Default, " } else { "" };
-    line(code, &format!("#[derive(Debug, Clone, PartialEq, {eq}{default}serde::Serialize, serde::Deserialize)]"));
+    line(code, &format!("#[derive(Debug, Clone, PartialEq, {eq}{default}serde::Serialize)]"));
     line(code, &format!("pub struct {name} {{\n{members}}}\n"));
     if !given.is_empty() && !left_out.is_empty() {
         constructor(code, name, &given, &left_out)?;
     }
     line(code, &format!("impl AvroRecord for {name} {{"));
-    line(
-        code,
-        &format!(
-            "    const TYPE: RecordType = RecordType::{};\n    const FEWEST_BYTES: usize = {fewest};\n",
-            variant(named)
-        ),
-    );
+    line(code, &format!("    const TYPE: RecordType = RecordType::{};", variant(named)));
+    let full_name = format!("{}.{name}", named.namespace);
+    let fingerprint = canonical::fingerprint(&self_contained::schema(contract, &full_name)?)?;
+    line(code, &format!("    const FINGERPRINT: u64 = {fingerprint:#x};"));
+    line(code, &format!("    const FEWEST_BYTES: usize = {fewest};\n"));
     line(code, &format!("    fn encode(&self, {unused}out: &mut Vec<u8>) {{\n{encoding}    }}\n"));
     line(code, &format!("    fn decode({unused}input: &mut &[u8]) -> Result<Self, Malformed> {{"));
     line(code, &format!("        Ok(Self {{\n{decoding}        }})\n    }}\n}}\n"));
+    line(code, &format!("crate::state::state_value!({name});\n"));
     Ok(())
 }
 
@@ -131,8 +132,9 @@ fn constructor(code: &mut String, name: &str, given: &[&Field], left_out: &[&Fie
     Ok(())
 }
 
-fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default: usize) {
+fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default: usize, first_is_unknown: bool) {
     let name = &named.name;
+    let (symbols, first, default) = if first_is_unknown { (&symbols[1..], 1, 0) } else { (symbols, 0, default) };
     let mut variants = String::new();
     let mut spellings = String::new();
     let mut all = String::new();
@@ -143,12 +145,11 @@ fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default
         if index == default {
             line(&mut variants, "    #[default]");
         }
-        line(&mut variants, &format!("    {variant},"));
+        line(&mut variants, &format!("    {variant} = {},", index + first));
         line(&mut spellings, &format!("            Self::{variant} => \"{symbol}\","));
         let _ = write!(all, "Self::{variant}, ");
     }
-    let derives =
-        "Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize";
+    let derives = "Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize";
     doc(code, "", &named.doc);
     line(code, &format!("#[derive({derives})]\npub enum {name} {{\n{variants}}}\n"));
     line(code, &format!("impl {name} {{"));
@@ -169,7 +170,7 @@ fn enumeration(code: &mut String, named: &NamedType, symbols: &[String], default
         "    pub(crate) fn encode(self, out: &mut Vec<u8>) {\n        binary::write_int(out, self as i32);\n    }\n",
     );
     line(code, "    pub(crate) fn decode(input: &mut &[u8]) -> Result<Self, Malformed> {");
-    line(code, "        binary::read_symbol(input, Self::ALL)\n    }\n}\n");
+    line(code, &format!("        binary::read_symbol(input, {first}, Self::ALL)\n    }}\n}}\n"));
     line(code, &format!("impl std::fmt::Display for {name} {{"));
     line(code, "    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {");
     line(code, "        f.pad(self.symbol())\n    }\n}\n");
@@ -202,13 +203,15 @@ fn record_type(code: &mut String, contract: &Contract) -> Result<(), String> {
     line(code, "    /// Name with namespace, as schemas and registries spell it.");
     line(
         code,
-        &format!("    pub fn full_name(self) -> &'static str {{\n        match self {{\n{names}        }}\n    }}\n"),
+        &format!(
+            "    pub const fn full_name(self) -> &'static str {{\n        match self {{\n{names}        }}\n    }}\n"
+        ),
     );
     line(code, "    /// The schema as JSON that needs no other schema.");
     line(
         code,
         &format!(
-            "    pub fn schema_json(self) -> &'static str {{\n        match self {{\n{schemas}        }}\n    }}\n"
+            "    pub const fn schema_json(self) -> &'static str {{\n        match self {{\n{schemas}        }}\n    }}\n"
         ),
     );
     line(code, "    /// Calls `visitor` with the Rust type of this record type.");
@@ -219,13 +222,18 @@ fn record_type(code: &mut String, contract: &Contract) -> Result<(), String> {
 
 /// The variant of `RecordType`: namespace and name, so that each namespace may have a record of the same name.
 fn variant(named: &NamedType) -> String {
-    format!("{}{}", pascal_case(&named.namespace), named.name)
+    format!("{}{}", pascal_case(&named.namespace.replace('.', "_")), named.name)
+}
+
+/// The module of a namespace: `esr.state` -> `esr_state`.
+fn module(namespace: &str) -> Result<String, String> {
+    identifier(&namespace.replace('.', "_"))
 }
 
 /// The path of the Rust type with this full name: `esr.Position` -> `esr::Position`.
 fn path(full_name: &str) -> Result<String, String> {
     let (namespace, name) = full_name.rsplit_once('.').ok_or_else(|| format!("{full_name} has no namespace"))?;
-    Ok(format!("{}::{name}", identifier(namespace)?))
+    Ok(format!("{}::{name}", module(namespace)?))
 }
 
 /// The path of a type of `src/types`: `esr.PositionId` -> `crate::types::esr::PositionId`.
@@ -242,7 +250,8 @@ fn rust_type(kind: &Kind) -> Result<String, String> {
         Kind::String => "String".to_owned(),
         Kind::Bytes => "Vec<u8>".to_owned(),
         Kind::Date => "crate::types::Date".to_owned(),
-        Kind::Id(id) | Kind::Code(id) | Kind::Text(id) => newtype(id)?,
+        Kind::Id(id) | Kind::Code(id) | Kind::Text(id) | Kind::Binary(id) => newtype(id)?,
+        Kind::Boxed(inner) => format!("Box<{}>", rust_type(inner)?),
         Kind::Array(inner) => format!("Vec<{}>", rust_type(inner)?),
         Kind::Optional(inner) => format!("Option<{}>", rust_type(inner)?),
         Kind::Named(full_name) => format!("super::{}", path(full_name)?),
@@ -260,7 +269,8 @@ fn encode_text(kind: &Kind, place: Place<'_>) -> String {
         Kind::Date => format!("binary::write_int(out, {}.0);", place.member()),
         Kind::Id(_) => format!("binary::write_long(out, {}.0);", place.member()),
         Kind::Code(_) => format!("binary::write_int(out, i32::from({}));", place.value()),
-        Kind::Named(_) | Kind::Text(_) => format!("{}.encode(out);", place.member()),
+        Kind::Named(_) | Kind::Text(_) | Kind::Binary(_) => format!("{}.encode(out);", place.member()),
+        Kind::Boxed(inner) => encode_text(inner, place),
         Kind::Array(inner) => format!(
             "binary::write_array(out, {}, |out, item| {{ {} }});",
             place.reference(),
@@ -287,6 +297,8 @@ fn decode_text(contract: &Contract, kind: &Kind, field: &str) -> Result<String, 
         Kind::Id(id) => format!("{}(binary::read_long(input)?)", newtype(id)?),
         Kind::Code(id) => format!("binary::read_code::<{}>(input)?", newtype(id)?),
         Kind::Text(id) => format!("binary::read_text::<{}>(input, {field:?}, {id:?})?", newtype(id)?),
+        Kind::Binary(id) => format!("binary::read_binary::<{}>(input, {field:?}, {id:?})?", newtype(id)?),
+        Kind::Boxed(inner) => format!("Box::new({})", decode_text(contract, inner, field)?),
         Kind::Named(full_name) if contract.is_enum(full_name) => {
             format!("super::{}::decode(input)?", path(full_name)?)
         }

@@ -6,13 +6,15 @@ use serde_json::Value;
 
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
-/// Types of string fields that have no `Default`.
-const WITHOUT_DEFAULT: [&str; 2] = ["esr.FileName", "esr.Office"];
+/// Types of fields that have no `Default`.
+const WITHOUT_DEFAULT: [&str; 3] = ["esr.FileName", "esr.Office", "tributary.Digest"];
 
-/// `avro/<namespace>/<name>.avsc`.
+/// `avro/<namespace>/<name>.avsc`, or a file of `state`.
 pub(crate) struct SchemaFile {
     pub(crate) namespace: String,
     pub(crate) name: String,
+    /// Its path, for messages.
+    pub(crate) path: String,
     pub(crate) text: String,
 }
 
@@ -28,11 +30,18 @@ pub(crate) struct NamedType {
     pub(crate) doc: String,
     pub(crate) shape: Shape,
     pub(crate) json: Value,
+    /// The path of its file, for messages.
+    pub(crate) path: String,
 }
 
 pub(crate) enum Shape {
     Record(Vec<Field>),
-    Enum { symbols: Vec<String>, default: usize },
+    /// The first symbol has no value in Rust if it stands for those of a newer release.
+    Enum {
+        symbols: Vec<String>,
+        default: usize,
+        first_is_unknown: bool,
+    },
 }
 
 pub(crate) struct Field {
@@ -57,8 +66,12 @@ pub(crate) enum Kind {
     Code(String),
     /// A string with a type of `src/types` that takes only some texts: `esr.Office`.
     Text(String),
+    /// Bytes with a type of `src/types` that takes only some: `tributary.Digest`.
+    Binary(String),
     Array(Box<Kind>),
     Optional(Box<Kind>),
+    /// A record that is large and mostly absent, behind a pointer.
+    Boxed(Box<Kind>),
     /// Full name of a record or an enum.
     Named(String),
 }
@@ -67,8 +80,7 @@ impl Contract {
     pub(crate) fn read(files: &[SchemaFile]) -> Result<Self, String> {
         let mut types = BTreeMap::new();
         for file in files {
-            let named =
-                NamedType::read(file).map_err(|e| format!("avro/{}/{}.avsc: {e}", file.namespace, file.name))?;
+            let named = NamedType::read(file).map_err(|e| format!("{}: {e}", file.path))?;
             types.insert(full_name(&named.namespace, &named.name), named);
         }
         let contract = Self { types };
@@ -104,10 +116,10 @@ impl Contract {
         }
     }
 
-    /// Whether a value can be left out in Rust. A type in [`WITHOUT_DEFAULT`] cannot: no text stands for none.
+    /// Whether a value can be left out in Rust. A type in [`WITHOUT_DEFAULT`] cannot: nothing stands for none.
     pub(crate) fn has_default(&self, kind: &Kind) -> bool {
         match kind {
-            Kind::Text(id) => !WITHOUT_DEFAULT.contains(&id.as_str()),
+            Kind::Text(id) | Kind::Binary(id) => !WITHOUT_DEFAULT.contains(&id.as_str()),
             Kind::Named(name) => match self.types.get(name).map(|named| &named.shape) {
                 Some(Shape::Record(fields)) => fields.iter().all(|field| self.has_default(&field.kind)),
                 _ => true,
@@ -120,7 +132,7 @@ impl Contract {
     pub(crate) fn has_total_equality(&self, kind: &Kind) -> bool {
         match kind {
             Kind::Double => false,
-            Kind::Array(inner) | Kind::Optional(inner) => self.has_total_equality(inner),
+            Kind::Array(inner) | Kind::Optional(inner) | Kind::Boxed(inner) => self.has_total_equality(inner),
             Kind::Named(name) => match self.types.get(name).map(|named| &named.shape) {
                 Some(Shape::Record(fields)) => fields.iter().all(|field| self.has_total_equality(&field.kind)),
                 _ => true,
@@ -133,7 +145,7 @@ impl Contract {
         let Shape::Record(fields) = &named.shape else { return Ok(()) };
         for field in fields {
             self.check_kind(&field.kind, &mut vec![full_name.to_owned()])
-                .map_err(|e| format!("{}: field {}: {e}", named.file(), field.name))?;
+                .map_err(|e| format!("{}: field {}: {e}", named.path, field.name))?;
         }
         Ok(())
     }
@@ -147,7 +159,7 @@ impl Contract {
                 }
                 Ok(())
             }
-            Kind::Optional(inner) => self.check_kind(inner, path),
+            Kind::Optional(inner) | Kind::Boxed(inner) => self.check_kind(inner, path),
             Kind::Named(name) => {
                 if path.contains(name) {
                     return Err(format!("{name} contains itself, which is not supported"));
@@ -165,11 +177,6 @@ impl Contract {
 }
 
 impl NamedType {
-    /// The path of its file, for messages.
-    pub(crate) fn file(&self) -> String {
-        format!("avro/{}/{}.avsc", self.namespace, self.name)
-    }
-
     fn read(file: &SchemaFile) -> Result<Self, String> {
         let json: Value = serde_json::from_str(&file.text).map_err(|e| format!("is not JSON: {e}"))?;
         let name = text_of(&json, "name")?;
@@ -186,7 +193,7 @@ impl NamedType {
             other => return Err(format!("holds a {other}; only records and enums are supported")),
         };
         let doc = text_of(&json, "doc").map_err(|_| "has no doc".to_owned())?;
-        Ok(Self { namespace, name, doc, shape, json })
+        Ok(Self { namespace, name, doc, shape, json, path: file.path.clone() })
     }
 }
 
@@ -199,6 +206,12 @@ fn fields(record: &Value, namespace: &str) -> Result<Vec<Field>, String> {
             let id = field.get("tributary.type").and_then(Value::as_str);
             let schema = field.get("type").ok_or_else(|| format!("field {name} has no type"))?;
             let kind = kind(schema, namespace, id).map_err(|e| format!("field {name}: {e}"))?;
+            let boxed = field.get("tributary.boxed").and_then(Value::as_bool).unwrap_or_default();
+            let kind = match kind {
+                Kind::Optional(inner) if boxed => Kind::Optional(Box::new(Kind::Boxed(inner))),
+                _ if boxed => return Err(format!("field {name}: only a value that may be null can be boxed")),
+                kind => kind,
+            };
             let doc = text_of(field, "doc").unwrap_or_else(|_| format!("Avro field `{name}`."));
             Ok(Field { name, rust_name, doc, kind })
         })
@@ -218,7 +231,11 @@ fn enumeration(json: &Value) -> Result<Shape, String> {
             position.ok_or_else(|| format!("the default {default} is not one of its symbols"))?
         }
     };
-    Ok(Shape::Enum { symbols, default })
+    let first_is_unknown = json.get("tributary.unknown").and_then(Value::as_bool).unwrap_or_default();
+    if first_is_unknown && (json.get("default").is_none() || default != 0 || symbols.len() == 1) {
+        return Err("the symbol for those of a newer release must be the first of several, and the default".to_owned());
+    }
+    Ok(Shape::Enum { symbols, default, first_is_unknown })
 }
 
 /// Reads the type of a field. `id` is the `tributary.type` of what encloses it.
@@ -249,13 +266,14 @@ fn kind(schema: &Value, namespace: &str, id: Option<&str>) -> Result<Kind, Strin
 
 fn plain(name: &str, namespace: &str, id: Option<&str>) -> Result<Kind, String> {
     match (name, id) {
-        ("long" | "int" | "string", Some(id)) if !id.contains('.') => {
+        ("long" | "int" | "string" | "bytes", Some(id)) if !id.contains('.') => {
             Err(format!("tributary.type {id} has no namespace"))
         }
         ("long", Some(id)) => Ok(Kind::Id(id.to_owned())),
         ("int", Some(id)) => Ok(Kind::Code(id.to_owned())),
         ("string", Some(id)) => Ok(Kind::Text(id.to_owned())),
-        (_, Some(id)) => Err(format!("tributary.type {id} is for longs, ints and strings only")),
+        ("bytes", Some(id)) => Ok(Kind::Binary(id.to_owned())),
+        (_, Some(id)) => Err(format!("tributary.type {id} is for longs, ints, strings and bytes only")),
         ("boolean", None) => Ok(Kind::Boolean),
         ("int", None) => Ok(Kind::Int),
         ("long", None) => Ok(Kind::Long),

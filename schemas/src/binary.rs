@@ -127,8 +127,19 @@ pub(crate) fn read_presence(input: &mut &[u8]) -> Result<bool, Malformed> {
     }
 }
 
-pub(crate) fn read_symbol<T: Copy>(input: &mut &[u8], symbols: &[T]) -> Result<T, Malformed> {
+/// Reads bytes that stand for a value of `T`; `field` and `of` say which field and type, for errors.
+pub(crate) fn read_binary<T: for<'a> TryFrom<&'a [u8]>>(
+    input: &mut &[u8],
+    field: &'static str,
+    of: &'static str,
+) -> Result<T, Malformed> {
+    T::try_from(read_bytes(input)?).map_err(|_| Malformed::new(Defect::Value { field, of }))
+}
+
+/// Reads one of `symbols`, whose first has the number `first`. Numbers before it stand for symbols of a newer release.
+pub(crate) fn read_symbol<T: Copy>(input: &mut &[u8], first: usize, symbols: &[T]) -> Result<T, Malformed> {
     let index = usize::try_from(read_long(input)?).map_err(|_| Malformed::new(Defect::Symbol))?;
+    let index = index.checked_sub(first).ok_or(Malformed::new(Defect::NewerSymbol))?;
     symbols.get(index).copied().ok_or(Malformed::new(Defect::Symbol))
 }
 

@@ -49,8 +49,8 @@ pub enum Defect {
     /// A number stands for nothing.
     #[error("a number is not one of those that have a meaning here")]
     Code,
-    /// A text does not fit the type of its field.
-    #[error("the text of the field {field} does not fit its type, {of}")]
+    /// A text, or bytes, do not fit the type of their field.
+    #[error("the value of the field {field} does not fit its type, {of}")]
     Value {
         /// The field, as the schema names it.
         field: &'static str,
@@ -60,6 +60,9 @@ pub enum Defect {
     /// An enum has no such symbol.
     #[error("an enum has no such symbol")]
     Symbol,
+    /// An enum has a symbol that only a newer release knows.
+    #[error("an enum has a symbol that this release does not know")]
+    NewerSymbol,
 }
 
 /// Why a value could not be read.

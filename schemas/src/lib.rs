@@ -6,6 +6,7 @@
 //!   its record, and a value of an older or newer schema through Avro's schema resolution.
 //! - [`registry`] is the port to a schema registry. One implementation lives in this process, the other is a client of
 //!   Confluent-compatible servers.
+//! - [`state`] makes records the values of stores, which any version can read that a changelog holds.
 //! - [`release`] keeps every released schema with a fixture, so that old data stays readable.
 //!
 //! The flows declare the topics. This crate knows no stage and no log.
@@ -19,6 +20,7 @@ pub mod records;
 pub mod registry;
 pub mod release;
 mod resolution;
+pub mod state;
 pub mod types;
 
 pub use codec::{Codec, Framed};

@@ -1,4 +1,5 @@
-//! The records of the contract, generated from `avro/<namespace>/*.avsc` when this crate is built.
+//! The records of the contract, generated from `avro/<namespace>/*.avsc` and `state/<namespace>/*.avsc` when this crate
+//! is built. Records of state are those that stores hold; no topic for other programs has them.
 //!
 //! Serde names are those of the Avro schema, so a record shown as JSON reads like its schema. Each namespace is a
 //! module, because two flows may have records of the same name.
@@ -7,6 +8,7 @@
     clippy::struct_excessive_bools,
     clippy::too_many_lines,
     clippy::doc_markdown,
+    clippy::unreadable_literal,
     clippy::needless_raw_string_hashes,
     reason = "generated code follows the schemas"
 )]
@@ -18,6 +20,9 @@ use crate::error::{Defect, Malformed};
 pub trait AvroRecord: Sized + Clone + std::fmt::Debug + PartialEq + serde::Serialize {
     /// Which record this is.
     const TYPE: RecordType;
+
+    /// CRC-64-AVRO of the canonical form of the schema: identifies the encoding.
+    const FINGERPRINT: u64;
 
     /// The fewest bytes that the encoded record takes.
     const FEWEST_BYTES: usize;

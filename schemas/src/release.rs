@@ -197,6 +197,7 @@ fn example_of_type(name: &str) -> Option<Value> {
         "esr.NotificationType" => Some(Value::Int(4)),
         "esr.Office" => Some(Value::String("EOE".to_owned())),
         "esr.FileName" => Some(Value::String("DE_EOE_RMC_20261120_0000017.DAT".to_owned())),
+        "tributary.Digest" => Some(Value::Bytes((1..=17).collect())),
         _ => None,
     }
 }

@@ -69,7 +69,7 @@ struct Counting(Arc<dyn Process>);
 
 impl RunningFlow for Counting {
     fn processor(&self, _: &'static str, _: i32) -> Box<dyn Processor> {
-        Box::<Counter>::default()
+        Box::new(Counter(Store::new(0, "counts")))
     }
     fn mounts(&self) -> Vec<Mount> {
         let paths = Router::new().route("/toy/counts", get(counts)).with_state(Arc::clone(&self.0));
@@ -82,7 +82,6 @@ async fn counts(State(process): State<Arc<dyn Process>>) -> Json<BTreeMap<String
     Json(counts.unwrap_or_default().into_iter().flat_map(|counts: Vec<_>| counts).collect())
 }
 
-#[derive(Default)]
 struct Counter(Store<String, u64>);
 
 impl Processor for Counter {

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use tributary_runtime::{remove_abandoned, write_atomically};
 
 /// The layout of state folders that this program writes, and the newest that it can read.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The oldest format that this release reads. State of format 1 has no schemas. It was never released.
+const OLDEST_FORMAT: u32 = 2;
 
 const FORMAT_FILE: &str = "format.json";
 const LOCK_FILE: &str = "lock";
@@ -41,6 +44,20 @@ pub enum StateFolderError {
         folder.display()
     )]
     NewerVersion {
+        /// The state folder.
+        folder: PathBuf,
+        /// The version of the program that wrote it.
+        program: String,
+        /// The format version of the folder.
+        found: u32,
+    },
+    /// A program from before the first release wrote the folder.
+    #[error(
+        "the state folder {} was written by Tributary {program} in format {found}, before state had schemas: move it away \
+         and start with an empty folder, which takes in all files and snapshots again as a new baseline",
+        folder.display()
+    )]
+    OlderVersion {
         /// The state folder.
         folder: PathBuf,
         /// The version of the program that wrote it.
@@ -187,12 +204,12 @@ fn check_format(folder: &Path) -> Result<bool, StateFolderError> {
     };
     let found: Format =
         serde_json::from_str(&text).map_err(|error| damaged(format!("{FORMAT_FILE} cannot be read: {error}")))?;
+    let (folder_path, program) = (folder.to_owned(), found.program);
     if found.format > FORMAT_VERSION {
-        return Err(StateFolderError::NewerVersion {
-            folder: folder.to_owned(),
-            program: found.program,
-            found: found.format,
-        });
+        return Err(StateFolderError::NewerVersion { folder: folder_path, program, found: found.format });
+    }
+    if found.format < OLDEST_FORMAT {
+        return Err(StateFolderError::OlderVersion { folder: folder_path, program, found: found.format });
     }
     // A crash between writing the format file and the first commit leaves a folder without a database. It counts as
     // new.
@@ -227,9 +244,9 @@ mod tests {
     #[test]
     fn a_folder_of_a_newer_version_is_refused_with_that_version() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(FORMAT_FILE), r#"{"format": 2, "program": "9.1.0", "more": true}"#).unwrap();
+        fs::write(folder.path().join(FORMAT_FILE), r#"{"format": 3, "program": "9.1.0", "more": true}"#).unwrap();
         let text = StateFolder::open(folder.path()).unwrap_err().to_string();
-        assert!(text.contains("9.1.0") && text.contains("format 2"), "{text}");
+        assert!(text.contains("9.1.0") && text.contains("format 3"), "{text}");
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-use tributary_runtime::ProcessError;
+use tributary_runtime::{ProcessError, state_key};
 use tributary_schemas::records::esr::{Applicant, PositionPlacement};
 use tributary_schemas::records::tis::Person;
 use tributary_schemas::types::esr::{Office, PositionId};
@@ -25,7 +24,7 @@ pub(crate) struct PositionFacts<'a> {
 }
 
 /// Identity of an applicant record within an office (D27). Its text form is the key on the topic of exports.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ApplicantKey {
     /// The office.
     pub office: Office,
@@ -36,6 +35,8 @@ pub struct ApplicantKey {
     /// The trainee.
     pub trainee: PersonId,
 }
+
+state_key!(ApplicantKey { office, placement, position, trainee });
 
 impl ApplicantKey {
     /// The lowest key of an office.

@@ -132,13 +132,6 @@ fn london() -> Result<&'static jiff::tz::TimeZone, ProcessError> {
     })
 }
 
-/// A digest that distinguishes two contents.
-pub(crate) fn digest(bytes: &[u8]) -> u128 {
-    use sha2::Digest;
-    let hash = sha2::Sha256::digest(bytes);
-    hash.iter().take(16).fold(0, |sum, byte| (sum << 8) | u128::from(*byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tributary_runtime::StateKey;
 use tributary_schemas::types::tis::Dpn;
 
 /// A DPN without outer blanks, with its ASCII letters in upper case: the key on the topic of posts. Empty means none.
@@ -60,15 +60,18 @@ impl fmt::Display for FoldedDpn {
     }
 }
 
-impl Serialize for FoldedDpn {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+/// Four bytes for the length, then the text.
+impl StateKey for FoldedDpn {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        (self.0.len() as u32).write_key(out);
+        out.extend_from_slice(self.as_bytes());
     }
-}
 
-impl<'de> Deserialize<'de> for FoldedDpn {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(text.into()))
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        let length = u32::read_key(input)? as usize;
+        let (text, rest) = input.split_at_checked(length)?;
+        *input = rest;
+        Some(Self(Arc::from(std::str::from_utf8(text).ok()?)))
     }
 }
 

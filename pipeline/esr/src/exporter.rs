@@ -7,11 +7,11 @@ mod office_counts;
 mod rows;
 mod state;
 
-use serde::{Deserialize, Serialize};
 use tributary_flow::framed::unexpected;
 use tributary_flow::key;
-use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store, state_key};
 use tributary_schemas::records::esr::{Applicant, ExportRun, FileKind, Notification, NotificationCutDone};
+use tributary_schemas::records::esr_state::{CutsDone, ExportedRow};
 use tributary_schemas::records::tributary::FileWritten;
 use tributary_schemas::types::esr::{NotificationType, PositionId};
 use tributary_schemas::types::tis::{Dpn, PersonId, PlacementId};
@@ -28,7 +28,7 @@ pub use state::{ApplicantState, Status};
 pub use crate::applicant::ApplicantKey;
 
 /// A record that waits for its window. Sorts by office and start, the order in which runs choose records (D25).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct WaitingKey {
     office: Office,
     start: Date,
@@ -37,23 +37,19 @@ struct WaitingKey {
     trainee: PersonId,
 }
 
+state_key!(WaitingKey { office, start, placement, position, trainee });
+
 /// A row of a file that is not yet at its destination, by its position in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct PendingKey {
     file: FileName,
     row: u32,
 }
 
-/// The record of such a row, and its exported dates.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct ExportedRow {
-    key: ApplicantKey,
-    date_from: Date,
-    date_to: Option<Date>,
-}
+state_key!(PendingKey { file, row });
 
 /// Key of a notification row. Sorts by run and office, then in the order of the file (D40).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct RowKey {
     run: i64,
     office: Office,
@@ -64,19 +60,16 @@ struct RowKey {
     at: u32,
 }
 
+state_key!(RowKey { run, office, dpn, notification_type, placement, at });
+
 /// A notification run of an office that waits for all partitions of the post stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct OpenRunKey {
     run: i64,
     office: Office,
 }
 
-/// Such a run with its London times.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct OpenRun {
-    times: RunTimes,
-    run: ExportRun,
-}
+state_key!(OpenRunKey { run, office });
 
 /// The processor of one partition.
 pub struct Exporter {
@@ -88,9 +81,9 @@ pub struct Exporter {
     /// Rows of files that are not yet at their destination.
     pending: Store<PendingKey, ExportedRow>,
     notifications: Store<RowKey, Notification>,
-    open_runs: Store<OpenRunKey, OpenRun>,
+    open_runs: Store<OpenRunKey, ExportRun>,
     /// Partitions of the post stage that have sent all rows of a run.
-    cuts_done: Store<i64, Vec<i32>>,
+    cuts_done: Store<i64, CutsDone>,
     /// The counts in the view.
     office_counts: OfficeCounts,
 }
@@ -101,13 +94,13 @@ impl Exporter {
         Self {
             context,
             office_counts: OfficeCounts::new(partition),
-            applicants: Store::new(),
-            waiting: Store::new(),
-            touched: Store::new(),
-            pending: Store::new(),
-            notifications: Store::new(),
-            open_runs: Store::new(),
-            cuts_done: Store::new(),
+            applicants: Store::new(0, "applicants"),
+            waiting: Store::new(1, "waiting"),
+            touched: Store::new(2, "touched"),
+            pending: Store::new(3, "pending"),
+            notifications: Store::new(4, "notifications"),
+            open_runs: Store::new(5, "open_runs"),
+            cuts_done: Store::new(6, "cuts_done"),
         }
     }
 
@@ -123,9 +116,8 @@ impl Exporter {
             return Ok(());
         }
         let id = run.run;
-        self.open_runs.put(OpenRunKey { run: id, office: run.office }, OpenRun { times, run });
-        self.export_notifications(id, output);
-        Ok(())
+        self.open_runs.put(OpenRunKey { run: id, office: run.office }, run);
+        self.export_notifications(id, output)
     }
 }
 
@@ -138,7 +130,7 @@ impl Processor for Exporter {
         match framed.record_type() {
             RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, london_date(record.timestamp)?),
             RecordType::EsrNotification => self.keep_row(framed.read()?),
-            RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output),
+            RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output)?,
             RecordType::EsrExportRun => self.run(framed.read()?, output)?,
             RecordType::TributaryClock => {
                 self.office_counts.show(&framed.read()?, &self.applicants, &self.context, output);

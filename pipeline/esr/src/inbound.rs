@@ -10,6 +10,7 @@ use tributary_schemas::RecordType;
 use tributary_schemas::records::esr::{
     Decision, FileArrived, FileChunk, FileDecision, FileEnd, FileKind, LineVerdict, PositionFileDone,
 };
+use tributary_schemas::records::esr_state::{ConfirmedFile, LastConfirmation};
 use tributary_schemas::records::tributary::{FileEvent, FileStatus, RecordCount, RejectedLine, Severity};
 
 use crate::context::Context;
@@ -31,9 +32,9 @@ pub struct Inbound {
     ledger: Store<FileName, LedgerEntry>,
     verdicts: Store<LineKey, LineVerdict>,
     /// The confirmed file, by the name of its RTC (D12).
-    confirmations: Store<FileName, FileName>,
+    confirmations: Store<FileName, ConfirmedFile>,
     /// The time of the last RTC of an office, in milliseconds since 1970 (D51).
-    last_confirmation: Store<Office, i64>,
+    last_confirmation: Store<Office, LastConfirmation>,
 }
 
 impl Inbound {
@@ -41,10 +42,10 @@ impl Inbound {
     pub fn new(context: Context) -> Self {
         Self {
             context,
-            ledger: Store::new(),
-            verdicts: Store::new(),
-            confirmations: Store::new(),
-            last_confirmation: Store::new(),
+            ledger: Store::new(0, "ledger"),
+            verdicts: Store::new(1, "verdicts"),
+            confirmations: Store::new(2, "confirmations"),
+            last_confirmation: Store::new(3, "last_confirmation"),
         }
     }
 
@@ -240,7 +241,8 @@ impl Inbound {
         output: &mut Output,
     ) -> Result<(), ProcessError> {
         let confirmation = name.with_kind(FileKind::Rtc);
-        let other = self.confirmations.get(&confirmation).filter(|confirmed| **confirmed != name);
+        let confirmed = self.confirmations.get(&confirmation).map(|confirmed| confirmed.file_name);
+        let other = confirmed.filter(|confirmed| *confirmed != name);
         if let Some(other) = other {
             entry.confirmation_held = true;
             let text = format!(
@@ -252,7 +254,7 @@ impl Inbound {
             return Ok(());
         }
         self.show_entry(name, entry, output);
-        self.confirmations.put(confirmation, name);
+        self.confirmations.put(confirmation, ConfirmedFile { file_name: name });
         let rows = self.confirmation_rows(name, entry);
         self.write_confirmation(name, rows, now, output)
     }
@@ -305,13 +307,13 @@ impl Inbound {
         output: &mut Output,
     ) -> Result<(), ProcessError> {
         let name = name.with_kind(FileKind::Rtc);
-        let times = RunTimes::new(now, self.last_confirmation.get(&name.office).copied())?;
+        let times = RunTimes::new(now, self.last_confirmation.get(&name.office).map(|last| last.time))?;
         let mut file = OutgoingFile::start(&self.context, name, times, output);
         for row in rows {
             file.row(row, output);
         }
         file.close(FileKind::Rtc, output);
-        self.last_confirmation.put(name.office, now);
+        self.last_confirmation.put(name.office, LastConfirmation { time: now });
         Ok(())
     }
 

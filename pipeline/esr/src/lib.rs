@@ -8,6 +8,7 @@ mod applicant;
 pub mod baseline;
 pub mod configuration;
 pub mod context;
+mod digests;
 pub mod dpn;
 pub mod exporter;
 pub mod flow;

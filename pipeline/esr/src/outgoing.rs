@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use jiff::civil::DateTime;
-use serde::{Deserialize, Serialize};
 use tributary_flow::whole_file::{self, Closing};
 use tributary_runtime::{Output, ProcessError};
 use tributary_schemas::records::esr::FileKind;
@@ -26,7 +25,7 @@ pub(crate) struct OutgoingFile<'a> {
 }
 
 /// London times of a file and of the run before it (D51).
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct RunTimes {
     now: DateTime,
     previous: Option<DateTime>,

@@ -15,6 +15,7 @@ use tributary_schemas::records::esr::{
     ApplicantExported, FileEnd, LineVerdict, PlacementExported, PositionPlacement, PositionPlacementGone,
     PositionReconciled, PositionSubscription, PositionUnsubscribed, PostMatch,
 };
+use tributary_schemas::records::esr_state::{self, ExportedDates};
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
@@ -38,7 +39,13 @@ pub struct PositionStage {
 impl PositionStage {
     /// Creates a task with empty state.
     pub fn new(context: Context, partition: i32) -> Self {
-        Self { context, partition, stored: Store::new(), pairs: Store::new(), verdicts: Store::new() }
+        Self {
+            context,
+            partition,
+            stored: Store::new(0, "stored"),
+            pairs: Store::new(1, "pairs"),
+            verdicts: Store::new(2, "verdicts"),
+        }
     }
 
     /// All stored positions, for summaries.
@@ -108,7 +115,7 @@ impl PositionStage {
     /// the post stage can distinguish them from exports under that DPN.
     fn tell_exports(&self, id: PositionId, dpn: &FoldedDpn, output: &mut Output) {
         for (key, pair) in self.pairs_of(id) {
-            if let Some((date_from, date_to)) = pair.exported {
+            if let Some(ExportedDates { from: date_from, to: date_to }) = pair.exported {
                 let exported = PlacementExported {
                     placement_id: key.placement,
                     trainee_id: key.trainee,
@@ -147,7 +154,7 @@ impl PositionStage {
         let open: Vec<_> = self.pairs_of(id).filter(|(_, pair)| pair.is_open()).map(|(key, _)| *key).collect();
         for key in open {
             Context::withdraw_export(output, &key.applicant(office));
-            self.pairs.put(key, Pair { exported: None, withdrawn: true });
+            self.pairs.put(key, Pair::new(true));
         }
     }
 
@@ -156,7 +163,8 @@ impl PositionStage {
         if old.post_id == answer.post_id {
             return;
         }
-        let new = StoredPosition { post_id: answer.post_id, ..old.clone() };
+        let mut new = old.clone();
+        new.post_id = answer.post_id;
         if new.post_id.is_none() {
             self.withdraw_pairs(id, new.office, output);
         }
@@ -198,7 +206,7 @@ impl PositionStage {
         let applicant = applicant::build(placement, facts, &self.context)?;
         let export_key = key.applicant(position.office).to_string();
         self.context.send_export(output, position.office, &export_key, &applicant);
-        self.pairs.put(key, Pair { exported: None, withdrawn: false });
+        self.pairs.put(key, Pair::new(false));
         Ok(())
     }
 
@@ -210,14 +218,14 @@ impl PositionStage {
         let key = PairKey { position: id, placement: gone.placement_id, trainee: gone.trainee_id };
         if self.pairs.get(&key).is_some_and(Pair::is_open) {
             Context::withdraw_export(output, &key.applicant(position.office));
-            self.pairs.put(key, Pair { exported: None, withdrawn: true });
+            self.pairs.put(key, Pair::new(true));
         }
     }
 
     fn exported(&mut self, id: PositionId, exported: &ApplicantExported, output: &mut Output) {
         let key = PairKey { position: id, placement: exported.placement_id, trainee: exported.trainee_id };
-        let dates = (exported.date_from, exported.date_to);
-        self.pairs.put(key, Pair { exported: Some(dates), withdrawn: false });
+        let dates = ExportedDates { from: exported.date_from, to: exported.date_to };
+        self.pairs.put(key, Pair(esr_state::Pair { exported: Some(dates), withdrawn: false }));
         let Some(position) = self.stored.get(&id).filter(|position| !position.dpn.is_empty()) else {
             return;
         };

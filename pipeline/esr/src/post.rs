@@ -53,14 +53,14 @@ impl PostStage {
         Self {
             context,
             partition,
-            posts: Store::new(),
-            subscriptions: Store::new(),
-            placements: Store::new(),
-            histories: Store::new(),
-            offices: Store::new(),
-            sent: Store::new(),
-            changed: Store::new(),
-            due: Store::new(),
+            posts: Store::new(0, "posts"),
+            subscriptions: Store::new(1, "subscriptions"),
+            placements: Store::new(2, "placements"),
+            histories: Store::new(3, "histories"),
+            offices: Store::new(4, "offices"),
+            sent: Store::new(5, "sent"),
+            changed: Store::new(6, "changed"),
+            due: Store::new(7, "due"),
         }
     }
 

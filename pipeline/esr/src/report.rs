@@ -1,10 +1,10 @@
 //! The `report` stage: keeps the newest events about files and the newest alerts, in one order.
 
-use serde::{Deserialize, Serialize};
 use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::RecordType;
+use tributary_schemas::records::esr_state::{NextEvent, ReportedEvent};
 use tributary_schemas::records::tributary::{Alert, FileEvent, FileStatus};
+use tributary_schemas::{RecordType, stored};
 
 use crate::context::Context;
 use crate::{topics, views};
@@ -13,7 +13,7 @@ use crate::{topics, views};
 const KEPT: i64 = 20_000;
 
 /// A kept event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// An event about a file.
     File(FileEvent),
@@ -21,22 +21,50 @@ pub enum Event {
     Alert(Alert),
 }
 
+stored!(Event as ReportedEvent);
+
+impl From<&Event> for ReportedEvent {
+    fn from(event: &Event) -> Self {
+        match event.clone() {
+            Event::File(file) => Self { file: Some(Box::new(file)), alert: None },
+            Event::Alert(alert) => Self { file: None, alert: Some(Box::new(alert)) },
+        }
+    }
+}
+
+/// A record that holds neither event, or both.
+#[derive(Debug, thiserror::Error)]
+#[error("it holds no event, or two")]
+pub struct NotOneEvent;
+
+impl TryFrom<ReportedEvent> for Event {
+    type Error = NotOneEvent;
+
+    fn try_from(record: ReportedEvent) -> Result<Self, NotOneEvent> {
+        match (record.file, record.alert) {
+            (Some(file), None) => Ok(Self::File(*file)),
+            (None, Some(alert)) => Ok(Self::Alert(*alert)),
+            _ => Err(NotOneEvent),
+        }
+    }
+}
+
 /// The processor of the only partition.
 pub struct Report {
     context: Context,
     events: Store<i64, Event>,
-    next: Store<(), i64>,
+    next: Store<(), NextEvent>,
 }
 
 impl Report {
     /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
-        Self { context, events: Store::new(), next: Store::new() }
+        Self { context, events: Store::new(0, "events"), next: Store::new(1, "next") }
     }
 
     /// The number of the next event.
     pub fn next_sequence(&self) -> i64 {
-        self.next.get(&()).copied().unwrap_or_default()
+        self.next.get(&()).map_or(0, |next| next.sequence)
     }
 
     /// The events with this number and later numbers.
@@ -72,7 +100,7 @@ impl Processor for Report {
         let sequence = self.next_sequence();
         self.show(sequence, &event, output);
         self.events.put(sequence, event);
-        self.next.put((), sequence + 1);
+        self.next.put((), NextEvent { sequence: sequence + 1 });
         if let Some(Event::Alert(_)) = self.events.get(&(sequence - KEPT)) {
             output.tombstone(&topics::VIEW, views::alert_key(sequence - KEPT).as_bytes());
         }

@@ -5,19 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunRequested};
+use tributary_schemas::records::esr_state::{self, LastNumber, LastRun, LastRunByClock};
 use tributary_schemas::records::tributary::{Clock, Severity};
-use tributary_schemas::{Date, RecordType};
+use tributary_schemas::{Date, RecordType, stored};
 
 use crate::context::{Context, london_date, london_time};
 use crate::format::{FileName, Office};
 use crate::{topics, views};
 
 /// The state of the schedule.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScheduleState {
     run: i64,
     numbers: BTreeMap<FileKind, u64>,
@@ -28,8 +28,40 @@ pub struct ScheduleState {
     last_by_clock: BTreeMap<FileKind, Date>,
 }
 
+stored!(ScheduleState as esr_state::ScheduleState);
+
+impl From<&ScheduleState> for esr_state::ScheduleState {
+    fn from(state: &ScheduleState) -> Self {
+        let number = |(kind, number): (&FileKind, &u64)| LastNumber { kind: *kind, number: *number as i64 };
+        let run = |(key, now): (&RunKey, &i64)| LastRun { kind: key.kind, office: key.office, now: *now };
+        let by_clock = |(kind, date): (&FileKind, &Date)| LastRunByClock { kind: *kind, date: *date };
+        Self {
+            run: state.run,
+            numbers: state.numbers.iter().map(number).collect(),
+            last_runs: state.last_runs.iter().map(run).collect(),
+            last_now: state.last_now,
+            last_tick: state.last_tick,
+            last_by_clock: state.last_by_clock.iter().map(by_clock).collect(),
+        }
+    }
+}
+
+impl From<esr_state::ScheduleState> for ScheduleState {
+    fn from(record: esr_state::ScheduleState) -> Self {
+        let key = |run: &LastRun| RunKey { kind: run.kind, office: run.office };
+        Self {
+            run: record.run,
+            numbers: record.numbers.iter().map(|last| (last.kind, last.number.unsigned_abs())).collect(),
+            last_runs: record.last_runs.iter().map(|run| (key(run), run.now)).collect(),
+            last_now: record.last_now,
+            last_tick: record.last_tick,
+            last_by_clock: record.last_by_clock.iter().map(|last| (last.kind, last.date)).collect(),
+        }
+    }
+}
+
 /// Runs of one type for one office.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct RunKey {
     kind: FileKind,
     office: Office,
@@ -44,7 +76,7 @@ pub struct Schedule {
 impl Schedule {
     /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
-        Self { context, state: Store::new() }
+        Self { context, state: Store::new(0, "state") }
     }
 
     /// The time of the last run, in milliseconds since 1970. An earlier run is refused (D36).

@@ -2,19 +2,19 @@
 //!
 //! Each partition has three tasks, one for each topic of TIS. They share no state.
 
-use serde::{Deserialize, Serialize};
 use tributary_flow::framed::unexpected;
 use tributary_flow::key;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::records::esr::{
     PersonRemoved, PostAtNumber, PostGone, SentBefore, TraineePlacement, TraineePlacementRemoved,
 };
-use tributary_schemas::records::tis::{Person, Placement, Post, PostStatus};
-use tributary_schemas::types::esr::PositionId;
+use tributary_schemas::records::esr_state::{KnownPerson, KnownPlacement, KnownPost, RememberedExport};
+use tributary_schemas::records::tis::{Person, Placement, Post};
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 use tributary_schemas::{AvroRecord, RecordType};
 
-use crate::context::{Context, digest};
+use crate::context::Context;
+use crate::digests::{person_digest, placement_digest};
 use crate::dpn::FoldedDpn;
 use crate::topics;
 
@@ -24,18 +24,10 @@ pub struct TisPosts {
     known: Store<PostId, KnownPost>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct KnownPost {
-    dpn: FoldedDpn,
-    status: PostStatus,
-    /// Whether it belongs to the baseline (D1). This does not change with its DPN.
-    baseline: bool,
-}
-
 impl TisPosts {
     /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
-        Self { context, known: Store::new() }
+        Self { context, known: Store::new(0, "known") }
     }
 
     /// The known ids, for the comparison with a complete snapshot (D2).
@@ -46,9 +38,9 @@ impl TisPosts {
     fn changed(&mut self, post: &Post, baseline: bool, output: &mut Output) {
         let dpn = FoldedDpn::of(&post.dpn);
         let known = self.known.get(&post.id);
-        let renumbered = known.is_some_and(|known| known.dpn != dpn);
+        let renumbered = known.is_some_and(|known| known.dpn != dpn.as_str());
         let baseline = known.map_or(baseline, |known| known.baseline);
-        let new = KnownPost { dpn, status: post.status, baseline };
+        let new = KnownPost { dpn: dpn.to_string(), status: post.status, baseline };
         if known == Some(&new) {
             return;
         }
@@ -91,25 +83,10 @@ pub struct TisPlacements {
     known: Store<PlacementId, KnownPlacement>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct KnownPlacement {
-    digest: u128,
-    trainee_id: PersonId,
-    sent: Vec<RememberedExport>,
-}
-
-/// An export that TIS remembers, with the trainee of the placement when the export was first seen (D14).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct RememberedExport {
-    position_id: PositionId,
-    trainee_id: PersonId,
-    file_name: String,
-}
-
 impl TisPlacements {
     /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
-        Self { context, known: Store::new() }
+        Self { context, known: Store::new(0, "known") }
     }
 
     /// The known ids, for the comparison with a complete snapshot (D2).
@@ -118,9 +95,7 @@ impl TisPlacements {
     }
 
     fn changed(&mut self, placement: Placement, baseline: bool, output: &mut Output) {
-        let mut body = Vec::new();
-        placement.encode(&mut body);
-        let digest = digest(&body);
+        let digest = placement_digest(&placement);
         let known = self.known.get(&placement.id);
         if known.is_some_and(|known| known.digest == digest) {
             return;
@@ -186,13 +161,13 @@ impl Processor for TisPlacements {
 /// People.
 pub struct TisPeople {
     context: Context,
-    known: Store<PersonId, u128>,
+    known: Store<PersonId, KnownPerson>,
 }
 
 impl TisPeople {
     /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
-        Self { context, known: Store::new() }
+        Self { context, known: Store::new(0, "known") }
     }
 
     /// The known ids, for the comparison with a complete snapshot (D2).
@@ -215,11 +190,9 @@ impl Processor for TisPeople {
             return Ok(());
         };
         let person = Person { id, ..person };
-        let mut body = Vec::new();
-        person.encode(&mut body);
-        let digest = digest(&body);
-        if self.known.get(&id) != Some(&digest) {
-            self.known.put(id, digest);
+        let known = KnownPerson { digest: person_digest(&person) };
+        if self.known.get(&id) != Some(&known) {
+            self.known.put(id, known);
             self.context.send(output, &topics::TRAINEE, &id.0.to_be_bytes(), &person);
         }
         Ok(())

@@ -1,14 +1,14 @@
 //! The `trainee` stage, keyed by person id: adds the person, and the trainee's other placements, to each placement.
 
-use serde::{Deserialize, Serialize};
 use tributary_flow::framed::unexpected;
 use tributary_flow::key;
-use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store, state_key};
 use tributary_schemas::RecordType;
 use tributary_schemas::records::esr::{
     OtherPlacement, PlacementAtPost, PlacementGone, SentBefore, TraineeChanged, TraineePlacement,
     TraineePlacementRemoved,
 };
+use tributary_schemas::records::esr_state::Untold;
 use tributary_schemas::records::tis::{LifecycleState, Person};
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
@@ -25,25 +25,23 @@ pub struct Trainee {
 }
 
 /// A placement of a trainee. Sorts by trainee.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct TraineePlacementKey {
     trainee: PersonId,
     placement: PlacementId,
 }
 
-/// Placements of a trainee whose changes have not been sent to the posts yet.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-enum Untold {
-    /// Some placements.
-    Some(Vec<PlacementId>),
-    /// All of them.
-    All,
-}
+state_key!(TraineePlacementKey { trainee, placement });
 
 impl Trainee {
     /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
-        Self { context, people: Store::new(), placements: Store::new(), untold: Store::new() }
+        Self {
+            context,
+            people: Store::new(0, "people"),
+            placements: Store::new(1, "placements"),
+            untold: Store::new(2, "untold"),
+        }
     }
 
     fn placement_changed(&mut self, trainee_id: PersonId, new: TraineePlacement, output: &mut Output) {
@@ -84,13 +82,13 @@ impl Trainee {
             let changed = TraineeChanged { person_id: trainee_id };
             self.context.send(output, &topics::TRAINEE, &trainee_id.0.to_be_bytes(), &changed);
         }
-        let told_as_one = match (untold, placement) {
-            (Some(Untold::All), _) => return,
-            (_, None) => Untold::All,
-            (None, Some(id)) => Untold::Some(vec![id]),
-            (Some(Untold::Some(ids)), Some(id)) if ids.contains(&id) => return,
-            (Some(Untold::Some(ids)), Some(id)) => Untold::Some([ids.as_slice(), &[id]].concat()),
-        };
+        let mut told_as_one = untold.cloned().unwrap_or_default();
+        match placement {
+            _ if told_as_one.all => return,
+            Some(id) if told_as_one.placements.contains(&id) => return,
+            Some(id) => told_as_one.placements.push(id),
+            None => told_as_one = Untold { all: true, placements: Vec::new() },
+        }
         self.untold.put(trainee_id, told_as_one);
     }
 
@@ -99,11 +97,7 @@ impl Trainee {
         let all: Vec<&TraineePlacement> = self.of_trainee(trainee_id).collect();
         let others: Vec<OtherPlacement> = all.iter().filter_map(|placement| self.as_other(placement)).collect();
         for placement in all {
-            let concerned = match untold {
-                Untold::All => true,
-                Untold::Some(ids) => ids.contains(&placement.placement.id),
-            };
-            if concerned {
+            if untold.all || untold.placements.contains(&placement.placement.id) {
                 self.send(placement, &others, output);
             }
         }

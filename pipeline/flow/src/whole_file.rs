@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store, Topic, partition_for_key};
 use tributary_schemas::records::tributary::{FileClose, FileEvent, FileRow, FileStatus, FileWritten, RecordCount};
+use tributary_schemas::records::tributary_state::WaitingRow;
 use tributary_schemas::{Codec, RecordType};
 
 use crate::events;
@@ -111,20 +112,20 @@ pub struct Writer {
     codec: Codec,
     settings: WriterSettings,
     sink: Arc<dyn FileSink>,
-    rows: Store<(String, i32), String>,
+    rows: Store<(String, i32), WaitingRow>,
 }
 
 impl Writer {
     /// A processor without state.
     pub fn new(codec: Codec, settings: WriterSettings, sink: Arc<dyn FileSink>) -> Self {
-        Self { codec, settings, sink, rows: Store::new() }
+        Self { codec, settings, sink, rows: Store::new(0, "rows") }
     }
 
     fn close(&mut self, close: FileClose, output: &mut Output) -> Result<(), ProcessError> {
         let keys = (close.file_name.clone(), 0)..=(close.file_name.clone(), i32::MAX);
         let mut content = String::new();
         let (mut rows, mut sum) = (0, 0);
-        for (_, line) in self.rows.range(keys) {
+        for (_, WaitingRow { line }) in self.rows.range(keys) {
             content.push_str(line);
             content.push_str(self.settings.line_end);
             sum = checksum(sum, line);
@@ -174,7 +175,7 @@ impl Processor for Writer {
         match framed.record_type() {
             RecordType::TributaryFileRow => {
                 let row = framed.read::<FileRow>()?;
-                self.rows.put((row.file_name, row.row), row.line);
+                self.rows.put((row.file_name, row.row), WaitingRow { line: row.line });
                 Ok(())
             }
             RecordType::TributaryFileClose => {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tributary_runtime::memory::{Broker, BrokerConfig, Retention};
 use tributary_runtime::{
-    Cleanup, Headers, Lag, Log, LogError, Output, Partitions, Poll, ProcessError, Processor, Producer, Record, Role,
-    Stage, StateStore, Store, Topic, TopicPartition, Topology, WorkerConfig, WorkerPool,
+    Cleanup, Convert, Headers, Lag, Log, LogError, Output, Partitions, Poll, ProcessError, Processor, Producer, Record,
+    Role, Stage, StateSchema, StateStore, StateValue, Store, Topic, TopicPartition, Topology, WorkerConfig, WorkerPool,
 };
 
 const PARTITIONS: i32 = 4;
@@ -36,13 +36,31 @@ impl Processor for Pass {
     }
 }
 
-#[derive(Default)]
-struct Keep(Store<u64, Vec<u8>>);
+#[derive(Clone)]
+struct Kept(Vec<u8>);
+
+impl StateValue for Kept {
+    const SCHEMA: Option<StateSchema> = Some(StateSchema { fingerprint: 1, name: "Kept", text: "Kept" });
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn read(body: &[u8]) -> Result<Self, String> {
+        Ok(Self(body.to_vec()))
+    }
+
+    fn convert(writer: &str) -> Result<Convert, String> {
+        Err(format!("{writer} is not known"))
+    }
+}
+
+struct Keep(Store<u64, Kept>);
 
 impl Processor for Keep {
     fn process(&mut self, record: &Record<'_>, _: &mut Output) -> Result<(), ProcessError> {
         let key = record.key.try_into().map_err(|_| ProcessError::dead_letter("KEY", "not eight bytes"))?;
-        self.0.put(u64::from_be_bytes(key), record.value.unwrap_or_default().to_vec());
+        self.0.put(u64::from_be_bytes(key), Kept(record.value.unwrap_or_default().to_vec()));
         Ok(())
     }
 
@@ -121,7 +139,7 @@ fn workers() -> Result<(), Box<dyn std::error::Error>> {
             name: "keep",
             inbox: &SECOND,
             changelog: Some(&CHANGELOG),
-            processor: Box::new(|_| Box::<Keep>::default()),
+            processor: Box::new(|_| Box::new(Keep(Store::new(0, "kept")))),
         },
     ];
     let topology = Topology { flow: "throughput", stages, dead_letters: &DEAD_LETTERS, flow_partitions: PARTITIONS };

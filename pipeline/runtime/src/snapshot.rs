@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::atomic_file::{AtomicFile, remove_durably};
+use crate::state::StateError;
 use crate::task::Task;
 
 const MAGIC: &[u8; 8] = b"TRIBSNAP";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// Where snapshots are written, how often, and which are used.
 #[derive(Debug, Clone)]
@@ -60,9 +61,9 @@ pub enum SnapshotError {
     /// It is too old to continue from the changelog.
     #[error("snapshot {0} is too old")]
     TooOld(PathBuf),
-    /// The state could not be written or read.
+    /// The state could not be read.
     #[error("snapshot {0}: {1}")]
-    State(PathBuf, #[source] crate::StateError),
+    State(PathBuf, #[source] Box<StateError>),
 }
 
 impl SnapshotError {
@@ -104,7 +105,7 @@ impl<'a> SnapshotFile<'a> {
                 failed = write_entry(&mut sink, store, key, value).err();
             }
         };
-        task.entries(&mut write).map_err(|error| SnapshotError::State(self.path.clone(), error))?;
+        task.entries(&mut write);
         if let Some(error) = failed {
             return Err(io_error(error));
         }
@@ -138,7 +139,8 @@ impl<'a> SnapshotFile<'a> {
             let mut full_key = Vec::with_capacity(key.len() + 1);
             full_key.push(store);
             full_key.extend_from_slice(key);
-            task.restore(&full_key, Some(value)).map_err(|error| SnapshotError::State(self.path.clone(), error))?;
+            task.restore(&full_key, Some(value))
+                .map_err(|error| SnapshotError::State(self.path.clone(), Box::new(error)))?;
             entries = rest;
             count += 1;
         }

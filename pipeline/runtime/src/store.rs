@@ -8,19 +8,16 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fmt;
 use std::ops::RangeBounds;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use crate::state::{Convert, RELEASE, Schemas, StateError, StateKey, StateSchema, StateValue, WriterSchema};
 
-/// What a key or value of a state store must be.
-pub trait StateData: Serialize + DeserializeOwned + Clone + Send + 'static {}
-
-impl<T: Serialize + DeserializeOwned + Clone + Send + 'static> StateData for T {}
-
-/// An ordered map. Keys and values are written to the changelog with postcard.
-#[derive(Debug)]
+/// An ordered map. In the changelog, a value follows the fingerprint of its schema, eight bytes big-endian. The value
+/// of a set has no bytes at all.
 pub struct Store<K, V> {
+    number: u8,
+    name: &'static str,
     entries: BTreeMap<K, Slot<V>>,
     /// The values that the open transaction has replaced, in the order of its writes.
     replaced: Vec<Replaced<K, V>>,
@@ -30,6 +27,8 @@ pub struct Store<K, V> {
     record: usize,
     /// Number of the open transaction; 0 is none.
     transaction: u64,
+    /// How to read values of other schemas, by fingerprint.
+    converters: BTreeMap<u64, Convert>,
 }
 
 #[derive(Debug)]
@@ -48,16 +47,26 @@ struct Replaced<K, V> {
     is_first: bool,
 }
 
-impl<K: Ord, V> Default for Store<K, V> {
-    fn default() -> Self {
-        Self { entries: BTreeMap::new(), replaced: Vec::new(), sealed: Vec::new(), record: 0, transaction: 1 }
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Store<K, V> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct(self.name).field("entries", &self.entries).finish_non_exhaustive()
     }
 }
 
-impl<K: StateData + Ord, V: StateData> Store<K, V> {
-    /// An empty store.
-    pub fn new() -> Self {
-        Self::default()
+impl<K: StateKey, V: StateValue> Store<K, V> {
+    /// An empty store. Its number within its stage stands in the changelog, so a number is never used again for another
+    /// store. Its name is for messages. Numbers from 240 are those of the runtime.
+    pub const fn new(number: u8, name: &'static str) -> Self {
+        Self {
+            number,
+            name,
+            entries: BTreeMap::new(),
+            replaced: Vec::new(),
+            sealed: Vec::new(),
+            record: 0,
+            transaction: 1,
+            converters: BTreeMap::new(),
+        }
     }
 
     /// The value of `key`, as the open transaction sees it.
@@ -105,6 +114,45 @@ impl<K: StateData + Ord, V: StateData> Store<K, V> {
         self.range(..)
     }
 
+    /// Reads a value as the changelog holds it.
+    fn read_value(&mut self, key: &[u8], value: &[u8], schemas: &Schemas) -> Result<V, StateError> {
+        let store = self.name;
+        let damaged = |name: &str, reason: String| StateError::Damaged {
+            store,
+            key: StateError::printable(key),
+            schema: name.to_owned(),
+            reason,
+        };
+        let Some(StateSchema { fingerprint: todays, name, .. }) = V::SCHEMA else {
+            return V::read(value).map_err(|reason| damaged("a set", reason));
+        };
+        let (fingerprint, body) =
+            value.split_first_chunk().ok_or_else(|| damaged(name, "it has no fingerprint".to_owned()))?;
+        let fingerprint = u64::from_be_bytes(*fingerprint);
+        if fingerprint == todays {
+            return V::read(body).map_err(|reason| damaged(name, reason));
+        }
+        let Some(writer) = schemas.get(fingerprint) else {
+            return Err(StateError::NoSchema { store, key: StateError::printable(key), fingerprint });
+        };
+        self.convert(fingerprint, writer, body).map_err(|reason| StateError::Unreadable {
+            store,
+            key: StateError::printable(key),
+            release: writer.release.clone(),
+            reader: RELEASE,
+            reason,
+        })
+    }
+
+    /// Reads a body of another schema.
+    fn convert(&mut self, fingerprint: u64, writer: &WriterSchema, body: &[u8]) -> Result<V, String> {
+        let convert = match self.converters.entry(fingerprint) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(V::convert(&writer.text)?),
+        };
+        V::read(&convert(body)?)
+    }
+
     /// Restores the value that a write has replaced. Must be called for the last write first.
     fn put_back(&mut self, Replaced { key, before, is_first }: Replaced<K, V>) {
         let transaction = if is_first { 0 } else { self.transaction };
@@ -120,6 +168,15 @@ pub type EachChange<'a> = &'a mut dyn FnMut(&[u8], Option<&[u8]>);
 
 /// A store as the runtime sees it.
 pub trait StateStore: Send {
+    /// Its number within its stage.
+    fn number(&self) -> u8;
+
+    /// Its name, for messages.
+    fn name(&self) -> &'static str;
+
+    /// The schema of the values that it writes. `None` for a set.
+    fn schema(&self) -> Option<StateSchema>;
+
     /// Starts the processing of one record: later writes can be undone.
     fn begin_record(&mut self);
 
@@ -131,10 +188,7 @@ pub trait StateStore: Send {
 
     /// Calls `each` with key and value (`None` = deleted) of every entry that the open transaction wrote. An entry that
     /// was deleted and written again is reported several times, each time with the same value.
-    ///
-    /// # Errors
-    /// [`StateError`] when a key or value cannot be written.
-    fn changes(&self, each: EachChange<'_>) -> Result<(), StateError>;
+    fn changes(&self, each: EachChange<'_>);
 
     /// Seals the open transaction's writes: their commit is under way, and later writes belong to the next transaction.
     /// At most one transaction is sealed at a time.
@@ -152,17 +206,14 @@ pub trait StateStore: Send {
     /// Drops the writes of the open transaction and the sealed writes.
     fn discard(&mut self);
 
-    /// Applies one entry of the changelog or of a snapshot.
+    /// Applies one entry of the changelog or of a snapshot. `schemas` are those that came before it.
     ///
     /// # Errors
     /// [`StateError`] when key or value cannot be read.
-    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError>;
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, schemas: &Schemas) -> Result<(), StateError>;
 
     /// Calls `each` with every entry, for a snapshot: between two transactions.
-    ///
-    /// # Errors
-    /// [`StateError`] when a key or value cannot be written.
-    fn entries(&self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StateError>;
+    fn entries(&self, each: &mut dyn FnMut(&[u8], &[u8]));
 
     /// Number of entries.
     fn len(&self) -> usize;
@@ -176,7 +227,19 @@ pub trait StateStore: Send {
     fn clear(&mut self);
 }
 
-impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
+impl<K: StateKey, V: StateValue> StateStore for Store<K, V> {
+    fn number(&self) -> u8 {
+        self.number
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn schema(&self) -> Option<StateSchema> {
+        V::SCHEMA
+    }
+
     fn begin_record(&mut self) {
         // To undo the transaction, the first write to each entry is enough.
         let mut kept = self.record;
@@ -202,19 +265,19 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
         !self.replaced.is_empty()
     }
 
-    fn changes(&self, each: EachChange<'_>) -> Result<(), StateError> {
+    fn changes(&self, each: EachChange<'_>) {
         let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
         for written in self.replaced.iter().filter(|replaced| replaced.is_first) {
-            key_bytes = encode(&written.key, key_bytes)?;
+            key_bytes.clear();
+            written.key.write_key(&mut key_bytes);
             match self.get(&written.key) {
                 Some(value) => {
-                    value_bytes = encode(value, value_bytes)?;
+                    write_value(value, &mut value_bytes);
                     each(&key_bytes, Some(&value_bytes));
                 }
                 None => each(&key_bytes, None),
             }
         }
-        Ok(())
     }
 
     fn seal(&mut self) {
@@ -238,23 +301,28 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
         self.transaction += 1;
     }
 
-    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
-        let key: K = decode(key)?;
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>, schemas: &Schemas) -> Result<(), StateError> {
+        let mut rest = key;
+        let typed = K::read_key(&mut rest).filter(|_| rest.is_empty());
+        let typed = typed.ok_or_else(|| StateError::Key { store: self.name, key: StateError::printable(key) })?;
         match value {
-            Some(value) => self.entries.insert(key, Slot { value: decode(value)?, transaction: 0 }),
-            None => self.entries.remove(&key),
-        };
+            Some(value) => {
+                let value = self.read_value(key, value, schemas)?;
+                self.entries.insert(typed, Slot { value, transaction: 0 });
+            }
+            None => drop(self.entries.remove(&typed)),
+        }
         Ok(())
     }
 
-    fn entries(&self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StateError> {
+    fn entries(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
         let (mut key_bytes, mut value_bytes) = (Vec::new(), Vec::new());
         for (key, value) in self.iter() {
-            key_bytes = encode(key, key_bytes)?;
-            value_bytes = encode(value, value_bytes)?;
+            key_bytes.clear();
+            key.write_key(&mut key_bytes);
+            write_value(value, &mut value_bytes);
             each(&key_bytes, &value_bytes);
         }
-        Ok(())
     }
 
     fn len(&self) -> usize {
@@ -267,39 +335,13 @@ impl<K: StateData + Ord, V: StateData> StateStore for Store<K, V> {
     }
 }
 
-/// State that cannot be written or read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StateError {
-    /// A key or value that the codec refuses to write.
-    #[error("state entry cannot be written: {0}")]
-    Encode(#[source] postcard::Error),
-    /// Bytes that are not an entry of this store: damage, or state of another version.
-    #[error("state entry cannot be read, it is damaged or of another version: {0}")]
-    Decode(#[source] postcard::Error),
-    /// An entry of a store that the stage does not have: damage, or state of another version.
-    #[error(
-        "state entry cannot be read, it is damaged or of another version: it names a store that this stage does not \
-         have"
-    )]
-    UnknownStore,
-}
-
-impl StateError {
-    /// The stable name of this kind of error; see [`crate::error_code`].
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Encode(_) | Self::Decode(_) | Self::UnknownStore => crate::error_code::STATE_INVALID,
-        }
-    }
-}
-
-fn encode<T: Serialize>(value: &T, mut buffer: Vec<u8>) -> Result<Vec<u8>, StateError> {
+/// Replaces `buffer` by the value as the changelog holds it.
+fn write_value<V: StateValue>(value: &V, buffer: &mut Vec<u8>) {
     buffer.clear();
-    postcard::to_extend(value, buffer).map_err(StateError::Encode)
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StateError> {
-    postcard::from_bytes(bytes).map_err(StateError::Decode)
+    if let Some(schema) = V::SCHEMA {
+        buffer.extend_from_slice(&schema.fingerprint.to_be_bytes());
+    }
+    value.write(buffer);
 }
 
 #[cfg(test)]
@@ -308,7 +350,7 @@ mod tests {
     use crate::memory::SimulationRng;
 
     fn store(entries: &[(u32, &str)]) -> Store<u32, String> {
-        let mut store = Store::new();
+        let mut store = Store::new(0, "words");
         for (key, value) in entries {
             store.put(*key, (*value).to_owned());
         }
@@ -386,10 +428,10 @@ mod tests {
         source.put(9, "i".to_owned());
         let mut copy = store(&[(1, "a"), (2, "b")]);
         let mut changes = Vec::new();
-        source.changes(&mut |key, value| changes.push((key.to_vec(), value.map(<[u8]>::to_vec)))).unwrap();
+        source.changes(&mut |key, value| changes.push((key.to_vec(), value.map(<[u8]>::to_vec))));
         source.commit();
         for (key, value) in changes {
-            copy.restore(&key, value.as_deref()).unwrap();
+            copy.restore(&key, value.as_deref(), &Schemas::default()).unwrap();
         }
         assert_eq!(content(&copy), content(&source));
     }
@@ -419,13 +461,13 @@ mod tests {
     fn seal(store: &mut Store<u32, String>, copies: &mut Copies) {
         let restored = &mut copies.restored;
         let take = &mut |key: &[u8], value: Option<&[u8]>| {
-            let key: u32 = decode(key).unwrap();
+            let key = u32::from_be_bytes(key.try_into().unwrap());
             match value {
-                Some(value) => restored.insert(key, decode(value).unwrap()),
+                Some(value) => restored.insert(key, String::from_utf8(value[8..].to_vec()).unwrap()),
                 None => restored.remove(&key),
             };
         };
-        store.changes(take).unwrap();
+        store.changes(take);
         assert_eq!(*restored, copies.now, "the changes are not all");
         store.seal();
         copies.before_transaction = copies.now.clone();
@@ -434,7 +476,8 @@ mod tests {
     #[test]
     fn whatever_is_written_sealed_undone_and_dropped_the_store_equals_its_copies() {
         for seed in 0..2_000 {
-            let (mut store, mut copies, mut rng) = (Store::new(), Copies::default(), SimulationRng::new(seed));
+            let (mut store, mut copies, mut rng) =
+                (Store::new(0, "words"), Copies::default(), SimulationRng::new(seed));
             let mut is_sealed = false;
             for number in 0..200 {
                 store.begin_record();
@@ -468,9 +511,82 @@ mod tests {
         }
     }
 
+    /// A value whose schema has gained a field in front of the old one.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Newer {
+        added: u8,
+        text: String,
+    }
+
+    impl StateValue for Newer {
+        const SCHEMA: Option<StateSchema> = Some(StateSchema { fingerprint: 4, name: "Newer", text: "Newer" });
+
+        fn write(&self, out: &mut Vec<u8>) {
+            out.push(self.added);
+            out.extend_from_slice(self.text.as_bytes());
+        }
+
+        fn read(body: &[u8]) -> Result<Self, String> {
+            let (added, text) = body.split_first().ok_or("it is empty")?;
+            Ok(Self { added: *added, text: <String as StateValue>::read(text)? })
+        }
+
+        fn convert(writer: &str) -> Result<Convert, String> {
+            match writer {
+                "String" => Ok(Box::new(|body| Ok([&[7], body].concat()))),
+                other => Err(format!("{other} is not known")),
+            }
+        }
+    }
+
+    /// What a store of texts writes for the key 1.
+    fn written(text: &str) -> (Vec<u8>, Vec<u8>) {
+        let mut entry = None;
+        store(&[(1, text)]).entries(&mut |key, value| entry = Some((key.to_vec(), value.to_vec())));
+        entry.unwrap()
+    }
+
+    fn schemas(text: &str) -> Schemas {
+        let mut schemas = Schemas::default();
+        schemas.restore(&3_u64.to_be_bytes(), Some(format!("0.9.0\n{text}").as_bytes())).unwrap();
+        schemas
+    }
+
+    #[test]
+    fn a_value_of_another_schema_is_converted() {
+        let mut newer: Store<u32, Newer> = Store::new(0, "words");
+        let (key, value) = written("a");
+        newer.restore(&key, Some(&value), &schemas("String")).unwrap();
+        assert_eq!(newer.get(&1), Some(&Newer { added: 7, text: "a".to_owned() }));
+    }
+
+    #[test]
+    fn an_unreadable_value_names_store_key_and_release() {
+        let mut newer: Store<u32, Newer> = Store::new(0, "words");
+        let (key, value) = written("a");
+        let text = newer.restore(&key, Some(&value), &schemas("Strange")).unwrap_err().to_string();
+        for part in ["the store words", r"the key \x00\x00\x00\x01", "release 0.9.0", "Strange is not known"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let unknown = newer.restore(&key, Some(&value), &Schemas::default()).unwrap_err();
+        assert!(matches!(unknown, StateError::NoSchema { store: "words", fingerprint: 3, .. }), "{unknown}");
+        assert_eq!(newer.len(), 0);
+    }
+
     #[test]
     fn damaged_entries_are_reported() {
-        let mut store: Store<u32, String> = Store::new();
-        assert!(matches!(store.restore(&[1], Some(&[200])), Err(StateError::Decode(_))));
+        let mut store: Store<u32, String> = Store::new(0, "words");
+        let (key, value) = written("a");
+        let of_schemas = schemas("String");
+        for length in 0..8 {
+            let cut = store.restore(&key, Some(&value[..length]), &of_schemas).unwrap_err();
+            assert!(matches!(cut, StateError::Damaged { store: "words", .. }), "{cut}");
+        }
+        let not_text = store.restore(&key, Some(&[&value[..8], &[200]].concat()), &of_schemas).unwrap_err();
+        assert!(matches!(not_text, StateError::Damaged { .. }), "{not_text}");
+        for key in [&[1][..], &[0, 0, 0, 1, 1]] {
+            let wrong = store.restore(key, Some(&value), &of_schemas).unwrap_err();
+            assert!(matches!(wrong, StateError::Key { store: "words", .. }), "{wrong}");
+        }
     }
 }

@@ -7,7 +7,8 @@ use crate::output::Output;
 use crate::processor::{ProcessError, Processor};
 use crate::record::{Headers, Record, append_header};
 use crate::stage::{Stage, Topology};
-use crate::store::{StateError, StateStore};
+use crate::state::{SCHEMA_ENTRY, Schemas, StateError};
+use crate::store::StateStore;
 use crate::topic::TopicPartition;
 
 /// The headers that a dead letter carries besides those of the record: the names of Kafka Connect, and the stage.
@@ -56,6 +57,8 @@ pub(crate) struct Task {
     pub(crate) inbox: TopicPartition,
     pub(crate) changelog: Option<TopicPartition>,
     processor: Box<dyn Processor>,
+    /// The schemas in its changelog.
+    schemas: Schemas,
     /// The next offset to process; unknown before the first record.
     next: Option<i64>,
     /// The next offset in the last commit that was begun.
@@ -78,6 +81,7 @@ impl Task {
             inbox,
             changelog: stage.changelog.map(|topic| TopicPartition { topic: topic.name, partition }),
             processor: (stage.processor)(partition),
+            schemas: Schemas::default(),
             next: None,
             sealed: None,
             committed: None,
@@ -144,25 +148,29 @@ impl Task {
     }
 
     /// Adds the open transaction's state changes to `output`, one record per changed key: the store's number and the
-    /// entry's key, and the entry's value.
-    pub(crate) fn write_changes(&mut self, stage: &Stage, output: &mut Output) -> Result<(), StateError> {
-        let Some(changelog) = stage.changelog else { return Ok(()) };
+    /// entry's key, and the entry's value. A schema that is not in the changelog yet comes before the first value.
+    pub(crate) fn write_changes(&mut self, stage: &Stage, output: &mut Output) {
+        let Some(changelog) = stage.changelog else { return };
         let partition = self.inbox.partition;
         let mut key_bytes = Vec::new();
-        for (number, store) in self.processor.stores().into_iter().enumerate() {
+        for store in self.processor.stores() {
+            if !store.has_changes() {
+                continue;
+            }
+            if let Some((key, value)) = store.schema().and_then(|schema| self.schemas.add(&schema)) {
+                replace_key(&mut key_bytes, SCHEMA_ENTRY, &key);
+                output.send_to(changelog, partition, &key_bytes, |buffer| buffer.extend_from_slice(&value));
+            }
             store.changes(&mut |key, value| {
-                key_bytes.clear();
-                key_bytes.push(number as u8);
-                key_bytes.extend_from_slice(key);
+                replace_key(&mut key_bytes, store.number(), key);
                 match value {
                     Some(value) => {
                         output.send_to(changelog, partition, &key_bytes, |buffer| buffer.extend_from_slice(value));
                     }
                     None => output.tombstone_to(changelog, partition, &key_bytes),
                 }
-            })?;
+            });
         }
-        Ok(())
     }
 
     /// The commit has begun.
@@ -171,12 +179,14 @@ impl Task {
             self.changed_since_snapshot |= store.has_changes();
             store.seal();
         }
+        self.schemas.seal();
         self.sealed = self.next;
     }
 
     /// The commit has succeeded.
     pub(crate) fn settle(&mut self) {
         self.processor.stores().into_iter().for_each(StateStore::settle);
+        self.schemas.settle();
         self.committed = self.sealed;
     }
 
@@ -185,12 +195,14 @@ impl Task {
         for store in self.processor.stores() {
             store.discard();
         }
+        self.schemas.discard();
         self.next = self.committed;
         self.sealed = self.committed;
     }
 
     pub(crate) fn clear(&mut self) {
         self.restored_to = 0;
+        self.schemas.clear();
         for store in self.processor.stores() {
             store.clear();
         }
@@ -198,25 +210,39 @@ impl Task {
 
     /// Applies one record of the changelog.
     pub(crate) fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), StateError> {
-        let (&number, key) = key.split_first().ok_or(StateError::UnknownStore)?;
-        let mut stores = self.processor.stores();
-        let store = stores.get_mut(usize::from(number)).ok_or(StateError::UnknownStore)?;
-        store.restore(key, value)
+        let Some((&number, rest)) = key.split_first() else {
+            return Err(StateError::Entry { key: String::new(), reason: "it has no key" });
+        };
+        if number == SCHEMA_ENTRY {
+            return self.schemas.restore(rest, value);
+        }
+        match self.processor.stores().into_iter().find(|store| store.number() == number) {
+            Some(store) => store.restore(rest, value, &self.schemas),
+            None => Err(StateError::UnknownStore { number, key: StateError::printable(rest) }),
+        }
     }
 
-    /// Calls `each` with every entry: the store's number, key and value. Between two transactions these are the
-    /// committed ones.
-    pub(crate) fn entries(&mut self, each: EachEntry<'_>) -> Result<(), StateError> {
-        for (number, store) in self.processor.stores().into_iter().enumerate() {
-            store.entries(&mut |key, value| each(number as u8, key, value))?;
+    /// Calls `each` with every entry: the store's number, key and value. Schemas come first. Between two transactions
+    /// these are the committed ones.
+    pub(crate) fn entries(&mut self, each: EachEntry<'_>) {
+        for (key, value) in self.schemas.entries() {
+            each(SCHEMA_ENTRY, &key, &value);
         }
-        Ok(())
+        for store in self.processor.stores() {
+            store.entries(&mut |key, value| each(store.number(), key, value));
+        }
     }
 
     pub(crate) fn processor(&self) -> &dyn Any {
         let processor: &dyn Processor = &*self.processor;
         processor
     }
+}
+
+fn replace_key(bytes: &mut Vec<u8>, number: u8, key: &[u8]) {
+    bytes.clear();
+    bytes.push(number);
+    bytes.extend_from_slice(key);
 }
 
 fn send_dead_letter(

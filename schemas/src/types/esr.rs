@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tributary_runtime::StateKey;
 
 use crate::records::esr::FileKind;
 
@@ -61,6 +62,16 @@ impl TryFrom<i32> for NotificationType {
 
     fn try_from(number: i32) -> Result<Self, Self::Error> {
         Self::ALL.into_iter().find(|one| i32::from(*one) == number).ok_or(NotificationTypeError(number))
+    }
+}
+
+impl StateKey for NotificationType {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        i32::from(*self).write_key(out);
+    }
+
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        i32::read_key(input)?.try_into().ok()
     }
 }
 

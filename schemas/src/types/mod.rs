@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tributary_runtime::StateKey;
 
 /// An id that is a long in the schemas.
 macro_rules! id {
@@ -18,12 +19,23 @@ macro_rules! id {
                 self.0.fmt(f)
             }
         }
+
+        impl tributary_runtime::StateKey for $name {
+            fn write_key(&self, out: &mut Vec<u8>) {
+                self.0.write_key(out);
+            }
+
+            fn read_key(input: &mut &[u8]) -> Option<Self> {
+                i64::read_key(input).map(Self)
+            }
+        }
     };
 }
 
 pub mod basic_date;
 pub mod esr;
 pub mod tis;
+pub mod tributary;
 
 /// A calendar date as days since 1970-01-01 (Avro logical type `date`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,6 +65,16 @@ impl Date {
     pub fn from_civil(date: jiff::civil::Date) -> Self {
         let epoch = jiff::civil::Date::constant(1970, 1, 1);
         Self(date.duration_since(epoch).as_hours() as i32 / 24)
+    }
+}
+
+impl StateKey for Date {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        self.0.write_key(out);
+    }
+
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        i32::read_key(input).map(Self)
     }
 }
 

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
+use tributary_runtime::StateKey;
+
 use crate::binary;
 
 id! {
@@ -39,6 +41,16 @@ impl Dpn {
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         binary::write_bytes(out, self.0.as_bytes());
+    }
+}
+
+impl StateKey for Dpn {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        StateKey::write_key(&self.0, out);
+    }
+
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        <String as StateKey>::read_key(input).map(Self)
     }
 }
 

@@ -26,8 +26,9 @@ pub(crate) fn any_value(schema: &Schema) -> BoxedStrategy<Value> {
             proptest::strategy::Union::new(branches).boxed()
         }
         Schema::Enum(symbols) => {
+            let first = usize::from(symbols.attributes.contains_key("tributary.unknown"));
             let symbols = symbols.symbols.clone();
-            (0..symbols.len()).prop_map(move |i| Value::Enum(i as u32, symbols[i].clone())).boxed()
+            (first..symbols.len()).prop_map(move |i| Value::Enum(i as u32, symbols[i].clone())).boxed()
         }
         Schema::Record(record) => {
             let names: Vec<String> = record.fields.iter().map(|field| field.name.clone()).collect();
@@ -48,6 +49,7 @@ fn any_field(field: &apache_avro::schema::RecordField) -> BoxedStrategy<Value> {
                 .prop_map(Value::String)
                 .boxed()
         }
+        Some("tributary.Digest") => proptest::collection::vec(any::<u8>(), 17).prop_map(Value::Bytes).boxed(),
         _ => return any_value(&field.schema),
     };
     match &field.schema {

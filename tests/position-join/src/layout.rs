@@ -4,8 +4,7 @@
 
 use std::cmp::Ordering;
 
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tributary_runtime::{Convert, StateKey, StateSchema, StateValue};
 
 /// The one layout version there is, the first byte of every value.
 pub const VERSION: u8 = 1;
@@ -71,36 +70,54 @@ impl<const N: usize> PartialOrd for Image<N> {
     }
 }
 
-impl<const N: usize> Serialize for Image<N> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
+/// The bytes as they are.
+impl<const N: usize> StateKey for Image<N> {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        let (bytes, rest) = input.split_first_chunk()?;
+        *input = rest;
+        Some(Self(*bytes))
     }
 }
 
-impl<'de, const N: usize> Deserialize<'de> for Image<N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(ImageVisitor)
-    }
+/// Makes a value of stores out of what has the layout of a key.
+macro_rules! value {
+    ($type:ty, $number:expr $(, $row:ident: $bound:ident)?) => {
+        impl$(<$row: $bound>)? StateValue for $type {
+            const SCHEMA: Option<StateSchema> =
+                Some(StateSchema { fingerprint: $number, name: stringify!($type), text: stringify!($type) });
+
+            fn write(&self, out: &mut Vec<u8>) {
+                StateKey::write_key(self, out);
+            }
+
+            fn read(body: &[u8]) -> Result<Self, String> {
+                let mut rest = body;
+                let value = <Self as StateKey>::read_key(&mut rest).filter(|_| rest.is_empty());
+                value.ok_or_else(|| format!("{} bytes", body.len()))
+            }
+
+            fn convert(writer: &str) -> Result<Convert, String> {
+                Err(format!("{writer} is not {}", stringify!($type)))
+            }
+        }
+    };
 }
 
-struct ImageVisitor<const N: usize>;
+pub(crate) use value;
 
-impl<const N: usize> Visitor<'_> for ImageVisitor<N> {
-    type Value = Image<N>;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{N} bytes")
-    }
-
-    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-        Image::from_slice(bytes).ok_or_else(|| E::invalid_length(bytes.len(), &self))
-    }
-}
+value!(Post, 1);
 
 /// What positions and placements have in common: an id as key, a DPN, and a mark for deleted ones.
-pub trait Row: Serialize + for<'de> Deserialize<'de> + Clone + PartialEq + Send + 'static {
+pub trait Row: StateKey {
     /// The second byte of a row that is only marked as deleted.
     const DELETED: u8;
+
+    /// Distinguishes the layouts of positions and placements.
+    const NUMBER: u64;
 
     /// Reads a value as it came, if it has the right length.
     fn from_slice(bytes: &[u8]) -> Option<Self>;
@@ -122,6 +139,7 @@ pub trait Row: Serialize + for<'de> Deserialize<'de> + Clone + PartialEq + Send 
 }
 
 impl Row for Position {
+    const NUMBER: u64 = 10;
     const DELETED: u8 = b'D';
 
     fn from_slice(bytes: &[u8]) -> Option<Self> {
@@ -134,6 +152,7 @@ impl Row for Position {
 }
 
 impl Row for Placement {
+    const NUMBER: u64 = 20;
     const DELETED: u8 = b'X';
 
     fn from_slice(bytes: &[u8]) -> Option<Self> {

@@ -10,7 +10,7 @@ use crate::layout::Post;
 const HEADER_LENGTH: usize = 14;
 
 /// Which of the two rows of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// A position.
     Position,

@@ -7,28 +7,66 @@
 
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
-use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_runtime::{
+    Convert, Output, ProcessError, Processor, Record, StateKey, StateSchema, StateStore, StateValue, Store,
+};
 
-use crate::layout::{Dpn, Placement, Position, Post, Row, pair_key, write_row};
+use crate::layout::{Dpn, Placement, Position, Post, Row, pair_key, value, write_row};
 use crate::message::{Event, Message, Side};
 use crate::topics::{APP_RECORDS, DEANERY};
 
 /// A row that is here. One that was deleted is here too: its next row may not be written elsewhere before it has left.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Held<R> {
     stay: u32,
     row: Option<Box<R>>,
 }
 
 /// What came about a stay before the row itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Awaited<R> {
     /// It has changed, or has been deleted.
     Changed(Option<Box<R>>),
     /// It has already left again.
     Left(Box<R>),
 }
+
+impl<R: Row> StateKey for Held<R> {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        self.stay.write_key(out);
+        self.row.write_key(out);
+    }
+
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        Some(Self { stay: u32::read_key(input)?, row: Option::read_key(input)? })
+    }
+}
+
+impl<R: Row> StateKey for Awaited<R> {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Changed(row) => {
+                out.push(0);
+                row.write_key(out);
+            }
+            Self::Left(row) => {
+                out.push(1);
+                row.write_key(out);
+            }
+        }
+    }
+
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        match u8::read_key(input)? {
+            0 => Option::read_key(input).map(Self::Changed),
+            1 => Box::read_key(input).map(Self::Left),
+            _ => None,
+        }
+    }
+}
+
+value!(Held<R>, 3 + R::NUMBER, R: Row);
+value!(Awaited<R>, 4 + R::NUMBER, R: Row);
 
 /// The positions or the placements of a partition.
 #[derive(Debug)]
@@ -47,8 +85,9 @@ enum Change<R> {
 }
 
 impl<R: Row> Rows<R> {
-    fn new() -> Self {
-        Self { held: Store::new(), awaited: Store::new() }
+    /// Two stores of the stage, the first with this number.
+    fn new(first: u8, held: &'static str, awaited: &'static str) -> Self {
+        Self { held: Store::new(first, held), awaited: Store::new(first + 1, awaited) }
     }
 
     /// The living rows at a DPN.
@@ -118,7 +157,11 @@ pub struct Pairing {
 
 impl Default for Pairing {
     fn default() -> Self {
-        Self { posts: Store::new(), positions: Rows::new(), placements: Rows::new() }
+        Self {
+            posts: Store::new(0, "posts"),
+            positions: Rows::new(1, "positions", "awaited_positions"),
+            placements: Rows::new(3, "placements", "awaited_placements"),
+        }
     }
 }
 

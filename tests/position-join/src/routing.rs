@@ -7,19 +7,23 @@
 
 use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
-use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_runtime::{
+    Convert, Output, ProcessError, Processor, Record, StateKey, StateSchema, StateStore, StateValue, Store, state_key,
+};
 
-use crate::layout::{Dpn, Image, Post, Row, VERSION};
+use crate::layout::{Dpn, Image, Post, Row, VERSION, value};
 use crate::message::{Event, Message, Side};
 use crate::topics::DEANERY;
 
 /// Where a row is.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     dpn: Dpn,
     stay: u32,
 }
+
+state_key!(Place { dpn, stay });
+value!(Place, 2);
 
 /// Routes positions or placements.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ pub struct RouteRows<R> {
 impl<R: Row> RouteRows<R> {
     /// Knows no row yet.
     pub fn new(side: Side) -> Self {
-        Self { side, places: Store::new(), row: PhantomData }
+        Self { side, places: Store::new(0, "places"), row: PhantomData }
     }
 
     fn send(&self, dpn: Dpn, id: i64, stay: u32, event: Event<'_>, output: &mut Output) {

@@ -280,7 +280,7 @@ fn applicants(exchange: &Exchange) -> Result<Vec<(Office, Status, u64)>, Failure
     let counts = exchange.process.inspect(|exporter: &Exporter| {
         let mut counts: HashMap<(Office, &'static str), (Status, u64)> = HashMap::new();
         for (key, state) in exporter.applicants() {
-            counts.entry((key.office, state.status.as_str())).or_insert((state.status, 0)).1 += 1;
+            counts.entry((key.office, state.status.symbol())).or_insert((state.status, 0)).1 += 1;
         }
         counts.into_iter().map(|((office, _), (status, count))| (office, status, count)).collect::<Vec<_>>()
     })?;
@@ -307,7 +307,7 @@ fn records(exchange: &Exchange) -> Result<Vec<ApplicantLine>, Failure> {
             position_id: key.position.0,
             trainee_id: key.trainee.0,
             office: key.office,
-            status: state.status.as_str(),
+            status: state.status.symbol(),
             reason: state.reason.clone(),
             file: state.file.clone(),
         };

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_runtime::{Output, ProcessError};
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind};
+use tributary_schemas::records::esr_state::{self, VersionAtRun};
 use tributary_schemas::records::tributary::{FileWritten, Severity};
 use tributary_schemas::types::esr::{FileNameError, PositionId};
 use tributary_schemas::types::tis::{Dpn, PlacementId};
 
-use super::state::{ApplicantState, Status, content_digest, missing_field};
+use super::state::{ApplicantState, Status, missing_field};
 use super::{ApplicantKey, ExportedRow, Exporter, PendingKey, WaitingKey, rows};
 use crate::applicant::ApplicantKeyError;
+use crate::digests::applicant_digest;
 use crate::dpn::FoldedDpn;
 use crate::format::{FileName, Office};
 use crate::outgoing::{OutgoingFile, RunTimes, SINGLE_ALERTS};
@@ -26,20 +28,21 @@ impl Exporter {
             position: applicant.position_id,
             trainee: applicant.trainee_id,
         };
-        let digest = content_digest(&applicant);
+        let digest = applicant_digest(&applicant);
         let old = self.applicants.get(&key).cloned();
         let sent_before = applicant.sent_before.is_some();
         let same = |old: &ApplicantState| old.is_live() && old.digest == digest && !sent_before;
         if old.as_ref().is_some_and(|old| old.is_decided() || same(old)) {
             return;
         }
-        let at_run = old.as_ref().and_then(|old| old.at_run);
-        let mut state = ApplicantState {
+        let at_run = old.as_ref().and_then(|old| old.at_run.clone());
+        let before = at_run.as_ref().filter(|before| before.digest == digest);
+        let mut state = esr_state::ApplicantState {
             status: Status::ToExport,
             file: None,
             reason: (!applicant.warnings.is_empty()).then(|| applicant.warnings.join("; ")),
             digest,
-            effective_date: at_run.filter(|(before, _)| *before == digest).map_or(today, |(_, date)| date),
+            effective_date: before.map_or(today, |before| before.effective_date),
             at_run,
             seen_by_run: old.as_ref().is_some_and(|old| old.seen_by_run),
             applicant: None,
@@ -53,7 +56,7 @@ impl Exporter {
             self.waiting.put(waiting_key(&key, applicant.projected_hire_date), ());
         }
         state.applicant = Some(Box::new(applicant));
-        self.put(key, state);
+        self.put(key, ApplicantState(state));
     }
 
     /// Handles a tombstone: the record is withdrawn (R4, D26), or deleted if no run has seen it.
@@ -68,10 +71,12 @@ impl Exporter {
     }
 
     fn withdraw(&mut self, key: &ApplicantKey) {
-        let Some(old) = self.applicants.get(key).cloned() else { return };
-        self.stop_waiting(key, Some(&old));
-        if old.seen_by_run {
-            let state = ApplicantState { status: Status::DeletedBeforeExport, reason: None, applicant: None, ..old };
+        let Some(mut state) = self.applicants.get(key).cloned() else { return };
+        self.stop_waiting(key, Some(&state));
+        if state.seen_by_run {
+            state.status = Status::DeletedBeforeExport;
+            state.reason = None;
+            state.applicant = None;
             self.put(key.clone(), state);
         } else {
             self.applicants.delete(key.clone());
@@ -156,13 +161,13 @@ impl Exporter {
 
     fn tell_position(&self, row: &ExportedRow, file_name: String, output: &mut Output) {
         let exported = ApplicantExported {
-            placement_id: row.key.placement,
-            trainee_id: row.key.trainee,
+            placement_id: row.placement,
+            trainee_id: row.trainee,
             date_from: row.date_from,
             date_to: row.date_to,
             file_name,
         };
-        self.context.send(output, &topics::POSITION_INBOX, &row.key.position.0.to_be_bytes(), &exported);
+        self.context.send(output, &topics::POSITION_INBOX, &row.position.0.to_be_bytes(), &exported);
     }
 
     fn touched_of(&self, office: Office) -> impl Iterator<Item = &ApplicantKey> {
@@ -242,7 +247,9 @@ impl Exporter {
         let touched: Vec<ApplicantKey> = self.touched_of(office).cloned().collect();
         for key in touched {
             if let Some(mut state) = self.applicants.get(&key).cloned() {
-                state.at_run = state.is_live().then_some((state.digest, state.effective_date));
+                state.at_run = state
+                    .is_live()
+                    .then_some(VersionAtRun { digest: state.digest, effective_date: state.effective_date });
                 state.seen_by_run = true;
                 if state.is_decided() {
                     state.applicant = None;
@@ -267,10 +274,11 @@ impl Exporter {
             self.pending.range(key(0)..=key(u32::MAX)).map(|(key, pending)| (*key, pending.clone())).collect();
         for (key, row) in rows {
             self.pending.delete(key);
-            let Some(mut state) = self.applicants.get(&row.key).cloned() else { continue };
+            let of_applicant = applicant_key(&row);
+            let Some(mut state) = self.applicants.get(&of_applicant).cloned() else { continue };
             state.status = Status::Exported;
             self.tell_position(&row, written.file_name.clone(), output);
-            self.applicants.put(row.key, state);
+            self.applicants.put(of_applicant, state);
         }
         Ok(())
     }
@@ -368,5 +376,11 @@ fn lowest(office: Office, start: Date) -> WaitingKey {
 }
 
 fn exported_row(key: &ApplicantKey, applicant: &Applicant) -> ExportedRow {
-    ExportedRow { key: key.clone(), date_from: applicant.projected_hire_date, date_to: applicant.projected_end_date }
+    let ApplicantKey { office, placement, position, trainee } = key.clone();
+    let (date_from, date_to) = (applicant.projected_hire_date, applicant.projected_end_date);
+    ExportedRow { office, placement, position, trainee, date_from, date_to }
+}
+
+fn applicant_key(row: &ExportedRow) -> ApplicantKey {
+    ApplicantKey { office: row.office, placement: row.placement, position: row.position, trainee: row.trainee }
 }

@@ -1,13 +1,13 @@
 //! Notification rows. They are kept until every partition of the post stage has sent its rows of a run, and are then
 //! written in order.
 
-use tributary_runtime::Output;
-use tributary_schemas::records::esr::{FileKind, Notification, NotificationCutDone};
+use tributary_runtime::{Output, ProcessError};
+use tributary_schemas::records::esr::{ExportRun, FileKind, Notification, NotificationCutDone};
 use tributary_schemas::types::esr::{NotificationType, Office};
 use tributary_schemas::types::tis::{Dpn, PlacementId};
 
-use super::{Exporter, OpenRun, OpenRunKey, RowKey, rows};
-use crate::outgoing::OutgoingFile;
+use super::{Exporter, OpenRunKey, RowKey, rows};
+use crate::outgoing::{OutgoingFile, RunTimes};
 
 /// Number of runs for which the answers of the post stage are kept.
 const REMEMBERED_RUNS: i64 = 64;
@@ -22,33 +22,40 @@ impl Exporter {
     }
 
     /// Notes that a partition of the post stage has sent all its rows of a run.
-    pub(super) fn cut_done(&mut self, done: &NotificationCutDone, output: &mut Output) {
-        let mut partitions = self.cuts_done.get(&done.run).cloned().unwrap_or_default();
-        if !partitions.contains(&done.partition) {
-            partitions.push(done.partition);
+    ///
+    /// # Errors
+    /// As [`Exporter::export_notifications`].
+    pub(super) fn cut_done(&mut self, done: &NotificationCutDone, output: &mut Output) -> Result<(), ProcessError> {
+        let mut answered = self.cuts_done.get(&done.run).cloned().unwrap_or_default();
+        if !answered.partitions.contains(&done.partition) {
+            answered.partitions.push(done.partition);
         }
-        self.cuts_done.put(done.run, partitions);
+        self.cuts_done.put(done.run, answered);
         self.cuts_done.delete(done.run - REMEMBERED_RUNS);
-        self.export_notifications(done.run, output);
+        self.export_notifications(done.run, output)
     }
 
     /// Sends the files of a run after all partitions have answered.
-    pub(super) fn export_notifications(&mut self, run: i64, output: &mut Output) {
-        let answered = self.cuts_done.get(&run).map_or(0, Vec::len);
+    ///
+    /// # Errors
+    /// As [`RunTimes::new`].
+    pub(super) fn export_notifications(&mut self, run: i64, output: &mut Output) -> Result<(), ProcessError> {
+        let answered = self.cuts_done.get(&run).map_or(0, |answered| answered.partitions.len());
         if answered < output.partition_count(&crate::topics::POST) as usize {
-            return;
+            return Ok(());
         }
         let first = |run| OpenRunKey { run, office: Office::FIRST };
-        let runs: Vec<(OpenRunKey, OpenRun)> =
-            self.open_runs.range(first(run)..first(run + 1)).map(|(key, open_run)| (*key, open_run.clone())).collect();
-        for (key, open_run) in runs {
-            self.write_notifications(&open_run, output);
+        let runs: Vec<(OpenRunKey, ExportRun)> =
+            self.open_runs.range(first(run)..first(run + 1)).map(|(key, run)| (*key, run.clone())).collect();
+        for (key, run) in runs {
+            let times = RunTimes::new(run.now, run.previous_run)?;
+            self.write_notifications(&run, times, output);
             self.open_runs.delete(key);
         }
+        Ok(())
     }
 
-    fn write_notifications(&mut self, open_run: &OpenRun, output: &mut Output) {
-        let OpenRun { times, run } = open_run;
+    fn write_notifications(&mut self, run: &ExportRun, times: RunTimes, output: &mut Output) {
         let first = RowKey {
             run: run.run,
             office: run.office,
@@ -64,7 +71,7 @@ impl Exporter {
             .map(|(key, row)| (key.clone(), row.clone()))
             .collect();
         let context = self.context.clone();
-        let mut file = OutgoingFile::start(&context, run.file_name, *times, output);
+        let mut file = OutgoingFile::start(&context, run.file_name, times, output);
         for (key, row) in kept {
             let line = rows::notification(&context.templates, &row);
             if row.notification_type == NotificationType::NewPost {

@@ -19,13 +19,13 @@ pub(super) struct OfficeCounts {
     partition: i32,
     /// The counts that were sent last, by office.
     pub(super) shown: Store<Office, OfficeApplicants>,
-    /// The time that was sent last, in milliseconds since 1970.
-    pub(super) shown_at: Store<(), i64>,
+    /// The time that was sent last.
+    pub(super) shown_at: Store<(), Clock>,
 }
 
 impl OfficeCounts {
     pub(super) fn new(partition: i32) -> Self {
-        Self { partition, shown: Store::new(), shown_at: Store::new() }
+        Self { partition, shown: Store::new(7, "shown"), shown_at: Store::new(8, "shown_at") }
     }
 
     /// Sends the changed counts, and then the time, to the partition of the view with the number of this partition.
@@ -47,10 +47,10 @@ impl OfficeCounts {
             output.send_to(&topics::VIEW, self.partition, key.as_bytes(), write);
             self.shown.put(counts.office, counts);
         }
-        let is_due = self.shown_at.get(&()).is_none_or(|last| clock.now.abs_diff(*last) >= QUIET as u64);
+        let is_due = self.shown_at.get(&()).is_none_or(|last| clock.now.abs_diff(last.now) >= QUIET as u64);
         if has_changed || is_due {
             output.send_to(&topics::VIEW, self.partition, views::CLOCK, |buffer| context.write(clock, buffer));
-            self.shown_at.put((), clock.now);
+            self.shown_at.put((), clock.clone());
         }
     }
 

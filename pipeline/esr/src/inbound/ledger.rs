@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
 use tributary_schemas::records::esr::FileArrived;
+use tributary_schemas::records::esr_state::{self, LedgerCount};
+use tributary_schemas::stored;
 
 /// A file that has arrived.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerEntry {
     /// Hash of its content, hexadecimal.
     pub sha256: String,
@@ -27,23 +28,10 @@ pub struct LedgerEntry {
     pub(super) unnamed_examples: Vec<i64>,
 }
 
-/// The status of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LedgerStatus {
-    /// Its lines are being taken in.
-    Receiving,
-    /// All lines have been sent. Some position partitions have not answered yet.
-    Confirming,
-    /// All partitions have answered.
-    Processed,
-    /// It is suspect and waits for an operator or for other content (D10).
-    Parked,
-    /// An operator has refused it.
-    Refused,
-}
+pub use tributary_schemas::records::esr_state::LedgerStatus;
 
 /// Lines of one record type.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Lines received.
     pub received: i64,
@@ -75,5 +63,50 @@ impl LedgerEntry {
 
     pub(super) fn count(&mut self, record_type: &str) -> &mut Counts {
         self.counts.entry(record_type.to_owned()).or_default()
+    }
+}
+
+stored!(LedgerEntry as esr_state::LedgerEntry);
+
+impl From<&LedgerEntry> for esr_state::LedgerEntry {
+    fn from(entry: &LedgerEntry) -> Self {
+        let count = |(record_type, counts): (&String, &Counts)| LedgerCount {
+            record_type: record_type.clone(),
+            received: counts.received,
+            accepted: counts.accepted,
+        };
+        Self {
+            sha256: entry.sha256.clone(),
+            size: entry.size,
+            modified: entry.modified,
+            status: entry.status,
+            accepted: entry.accepted,
+            confirmation_held: entry.confirmation_held,
+            next_chunk: entry.next_chunk,
+            counts: entry.counts.iter().map(count).collect(),
+            answered: entry.answered.iter().copied().collect(),
+            unnamed: entry.unnamed,
+            unnamed_examples: entry.unnamed_examples.clone(),
+        }
+    }
+}
+
+impl From<esr_state::LedgerEntry> for LedgerEntry {
+    fn from(record: esr_state::LedgerEntry) -> Self {
+        let counts =
+            |count: LedgerCount| (count.record_type, Counts { received: count.received, accepted: count.accepted });
+        Self {
+            sha256: record.sha256,
+            size: record.size,
+            modified: record.modified,
+            status: record.status,
+            accepted: record.accepted,
+            confirmation_held: record.confirmation_held,
+            next_chunk: record.next_chunk,
+            counts: record.counts.into_iter().map(counts).collect(),
+            answered: record.answered.into_iter().collect(),
+            unnamed: record.unnamed,
+            unnamed_examples: record.unnamed_examples,
+        }
     }
 }

@@ -1,66 +1,24 @@
 //! The state of a position.
 
-use serde::{Deserialize, Serialize};
-use tributary_schemas::Date;
+use tributary_runtime::state_key;
 use tributary_schemas::records::esr::{Position, ReconciliationStatus};
+use tributary_schemas::records::esr_state;
+use tributary_schemas::stored;
 use tributary_schemas::types::esr::PositionId;
-use tributary_schemas::types::tis::{Dpn, PersonId, PlacementId, PostId};
+use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use crate::applicant::ApplicantKey;
-use crate::format::{FileName, Office};
+use crate::format::Office;
 
-/// A position, merged from POS and POR lines (D7).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredPosition {
-    /// Office of the last file that named it (D6).
-    pub office: Office,
-    /// DPN as ESR wrote it, trimmed (D21). Empty after an empty DPN has ended the pairing (D5).
-    pub dpn: Dpn,
-    /// Position number, which applicant records contain.
-    pub position_number: Option<String>,
-    /// Whether ESR has deleted it (R3).
-    pub deleted: bool,
-    /// The matched post.
-    pub post_id: Option<PostId>,
-    /// Version of the current subscription.
-    pub version: i64,
-    /// Version of the first subscription with the current DPN.
-    pub dpn_version: i64,
-    /// File whose line made the position live with this DPN in this office (D32). `None` if it was never live.
-    pub cause_file: Option<FileName>,
-    /// Number of that line.
-    pub cause_line: i32,
-    /// Whether that line moved the position from another office (D6).
-    pub cause_moved: bool,
-    /// Last full file that named the position (D8).
-    pub last_full_file: Option<FileName>,
-    /// Values that no rule uses, as ESR wrote them.
-    pub description: Description,
-}
+pub(super) use tributary_schemas::records::esr_state::PositionDescription as Description;
 
-/// Values of POS and POR that are kept, but that no rule uses (conflict of 3.1).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Description {
-    /// POS 06.
-    pub staff_group: String,
-    /// POS 07, POR 06.
-    pub position_title: String,
-    /// POS 08.
-    pub occupation_code: String,
-    /// POS 09.
-    pub area_of_work: String,
-    /// POS 12, POR 10.
-    pub ods_code: String,
-    /// POR 09.
-    pub host_lead_indicator: String,
-    /// POR 11.
-    pub employing_vpd: String,
-    /// POR 12.
-    pub esr_organisation: String,
+stored! {
+    /// A position, merged from POS and POR lines (D7).
+    pub struct StoredPosition(esr_state::StoredPosition)
 }
 
 /// A position with a placement and its trainee. With another trainee it is another pair (D27).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PairKey {
     /// The position.
     pub position: PositionId,
@@ -70,6 +28,8 @@ pub struct PairKey {
     pub trainee: PersonId,
 }
 
+state_key!(PairKey { position, placement, trainee });
+
 impl PairKey {
     /// The key of its applicant record.
     pub(super) fn applicant(self, office: Office) -> ApplicantKey {
@@ -78,16 +38,17 @@ impl PairKey {
     }
 }
 
-/// An applicant record of a position.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pair {
-    /// The dates with which it was exported. `None` until it is exported.
-    pub exported: Option<(Date, Option<Date>)>,
-    /// Whether the record is withdrawn. It may return (D9).
-    pub withdrawn: bool,
+stored! {
+    /// An applicant record of a position.
+    pub struct Pair(esr_state::Pair)
 }
 
 impl Pair {
+    /// A pair that is not exported.
+    pub(super) fn new(withdrawn: bool) -> Self {
+        Self(esr_state::Pair { exported: None, withdrawn })
+    }
+
     /// Whether the exporter has a record that can still change.
     pub(super) fn is_open(&self) -> bool {
         self.exported.is_none() && !self.withdrawn
@@ -97,20 +58,7 @@ impl Pair {
 impl StoredPosition {
     /// A position before its first line.
     pub(super) fn new(office: Office) -> Self {
-        Self {
-            office,
-            dpn: Dpn::default(),
-            position_number: None,
-            deleted: false,
-            post_id: None,
-            version: 0,
-            dpn_version: 0,
-            cause_file: None,
-            cause_line: 0,
-            cause_moved: false,
-            last_full_file: None,
-            description: Description::default(),
-        }
+        Self(esr_state::StoredPosition::of(office))
     }
 
     /// Whether it can be paired: it is not deleted, and it has a DPN.

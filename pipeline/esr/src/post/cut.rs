@@ -11,12 +11,13 @@ use tributary_schemas::types::tis::{Dpn, PostId};
 
 use super::notices::{Candidate, Facts, OfficeFacts};
 use super::partners::Partner;
-use super::rows::{Frame, content_digest};
+use super::rows::Frame;
 use super::state::{
     DueKey, Export, Identity, OfficeKey, OfficeState, PlacementAtDpn, PlacementHistory, PlacementKey, PlacementState,
     PostsOfDpn, Reported, Sent, SentKey, SubscriptionKey, Trigger, belongs,
 };
 use super::{PostStage, Store};
+use crate::digests::notification_digest;
 use crate::dpn::FoldedDpn;
 use crate::format::Office;
 use crate::topics;
@@ -125,7 +126,7 @@ impl PostStage {
         self.sent
             .range(first..)
             .take_while(move |(key, _)| key.dpn == dpn && key.office == office)
-            .map(|(key, sent)| (key.identity, *sent))
+            .map(|(key, sent)| (key.identity, sent.clone()))
     }
 
     /// Notes the current facts, with which the next run compares.
@@ -219,7 +220,7 @@ fn not_sent_before(
     let mut written = BTreeSet::new();
     let (mut rows, mut sent) = (Vec::new(), Vec::new());
     for Candidate { row, identity } in candidates {
-        let digest = content_digest(&row);
+        let digest = notification_digest(&row);
         let Some(identity) = identity else {
             rows.push(row);
             continue;
@@ -266,8 +267,8 @@ fn noted(state: PlacementState<'_>, preferred: Option<PostId>) -> Option<Placeme
 
 fn put_if_changed<K, V>(store: &mut Store<K, V>, key: K, value: V)
 where
-    K: tributary_runtime::StateData + Ord,
-    V: tributary_runtime::StateData + PartialEq,
+    K: tributary_runtime::StateKey,
+    V: tributary_runtime::StateValue + PartialEq,
 {
     if store.get(&key) != Some(&value) {
         store.put(key, value);

@@ -5,6 +5,7 @@ use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Notification, NotificationCut, PlacementAtPost};
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::PostId;
+use tributary_schemas::types::tributary::Digest;
 
 use super::partners::{Partner, ended_before, first_same_site, outgoing, pair_up, same_site_or_first};
 use super::rows::{Frame, NextTraineeIs};
@@ -56,7 +57,7 @@ pub(super) struct OfficeFacts<'a> {
     pub(super) frame: Frame<'a>,
     pub(super) state: &'a OfficeState,
     /// Identities of type 1 rows that were sent to this office about this DPN, with the digests of the rows.
-    pub(super) sent: Vec<(Identity, u128)>,
+    pub(super) sent: Vec<(Identity, Digest)>,
 }
 
 impl<'a> Facts<'a> {
@@ -292,7 +293,7 @@ impl<'a> OfficeFacts<'a> {
         for (identity, digest) in self.sent.iter().filter(|(identity, _)| identity.names(key)) {
             let Some((current, next)) = self.pair_of(identity) else { continue };
             let row = self.row(identity.trigger, current, next, self.facts.today());
-            if super::rows::content_digest(&row) != *digest {
+            if crate::digests::notification_digest(&row) != *digest {
                 candidates.push(Candidate { row, identity: Some(*identity) });
             }
         }
@@ -399,7 +400,8 @@ impl<'a> OfficeFacts<'a> {
         let new = self
             .positions()
             .filter(|(_, subscription)| subscription.live && subscription.live_at_cut != Some(self.frame.office));
-        let first = new.filter_map(|(_, one)| one.cause).min();
+        let first =
+            new.filter_map(|(_, one)| one.cause.as_ref()).min_by_key(|cause| (cause.file, cause.line, cause.moved));
         first.is_some_and(|cause| cause.file.kind == FileKind::Rmc && !cause.moved)
     }
 

@@ -1,11 +1,9 @@
 //! The content of notification rows (6.5).
 
+use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Notification, OtherPlacement, PlacementAtPost};
 use tributary_schemas::types::esr::{NotificationType, Office};
-use tributary_schemas::types::tis::{Dpn, PlacementId};
-use tributary_schemas::{AvroRecord, Date};
-
-use crate::context::digest;
+use tributary_schemas::types::tis::Dpn;
 
 /// The text for an unknown site (6.5 #12, #16).
 const NOT_KNOWN: &str = "NOT KNOWN";
@@ -112,13 +110,6 @@ impl Frame<'_> {
     pub(super) fn new_post(&self) -> Notification {
         self.empty(NotificationType::NewPost)
     }
-}
-
-/// The digest of all fields that are in the file. By it, D30 recognises a row that was sent before.
-pub(super) fn content_digest(row: &Notification) -> u128 {
-    let mut body = Vec::new();
-    Notification { run: 0, placement_id: PlacementId(0), ..row.clone() }.encode(&mut body);
-    digest(&body)
 }
 
 /// #12: where the current trainee goes next (D38).

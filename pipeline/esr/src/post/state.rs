@@ -1,21 +1,27 @@
 //! The state of a DPN: its posts, the positions that subscribe to it, its placements, and the sent rows.
 
-use serde::{Deserialize, Serialize};
+use tributary_runtime::{StateKey, state_key};
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::PlacementAtPost;
+use tributary_schemas::records::esr_state;
 use tributary_schemas::records::tis::PostStatus;
+use tributary_schemas::stored;
 use tributary_schemas::types::esr::PositionId;
-use tributary_schemas::types::tis::{Dpn, PersonId, PlacementId, PostId};
+use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
+
+pub(super) use tributary_schemas::records::esr_state::{Cause, Export, OfficeState, PostEntry, Sent, Subscription};
 
 use crate::dpn::FoldedDpn;
-use crate::format::{FileName, Office};
+use crate::format::Office;
 
 /// A placement and its trainee. With another trainee it is another placement (D27).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PlacementKey {
     pub(super) placement: PlacementId,
     pub(super) trainee: PersonId,
 }
+
+state_key!(PlacementKey { placement, trainee });
 
 impl PlacementKey {
     /// The lowest value in sort order.
@@ -25,63 +31,55 @@ impl PlacementKey {
 }
 
 /// A position that subscribes to a DPN.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SubscriptionKey {
     pub(super) dpn: FoldedDpn,
     pub(super) position: PositionId,
 }
 
+state_key!(SubscriptionKey { dpn, position });
+
 /// A placement that is or was at a DPN.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PlacementAtDpn {
     pub(super) dpn: FoldedDpn,
     pub(super) key: PlacementKey,
 }
 
+state_key!(PlacementAtDpn { dpn, key });
+
 /// An office to which a DPN was reported.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct OfficeKey {
     pub(super) dpn: FoldedDpn,
     pub(super) office: Office,
 }
 
+state_key!(OfficeKey { dpn, office });
+
 /// A type 1 that was sent to an office about a DPN.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SentKey {
     pub(super) dpn: FoldedDpn,
     pub(super) office: Office,
     pub(super) identity: Identity,
 }
 
+state_key!(SentKey { dpn, office, identity });
+
 /// A DPN and a date on which a day tick concerns it. Sorts by date.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DueKey {
     pub(super) date: Date,
     pub(super) dpn: FoldedDpn,
 }
 
-/// The posts that have a DPN, and the facts that the last notification run noted about them.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct PostsOfDpn {
-    pub(super) posts: Vec<PostEntry>,
-    /// The preferred post at the last run.
-    pub(super) preferred_at_cut: Option<PostId>,
-    /// Whether the preferred post had another DPN before, or replaced another post, so that no type 5 reports it (D13,
-    /// D27).
-    pub(super) came_silently: bool,
-    /// Posts that have taken another DPN since the last run (D27).
-    pub(super) renumbered_away: Vec<PostId>,
-}
+state_key!(DueKey { date, dpn });
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct PostEntry {
-    pub(super) id: PostId,
-    pub(super) status: PostStatus,
-    pub(super) baseline: bool,
-    /// Whether it had another DPN before (D27).
-    pub(super) renumbered: bool,
-    /// Whether it has had this DPN only since the last run.
-    pub(super) since_cut: bool,
+stored! {
+    /// The posts that have a DPN, and the facts that the last notification run noted about them.
+    #[derive(Default)]
+    pub(super) struct PostsOfDpn(esr_state::PostsOfDpn)
 }
 
 impl PostsOfDpn {
@@ -107,27 +105,6 @@ impl PostsOfDpn {
     }
 }
 
-/// A position that has the DPN. It may be deleted.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Subscription {
-    pub(super) version: i64,
-    pub(super) office: Office,
-    pub(super) live: bool,
-    pub(super) dpn: Dpn,
-    pub(super) cause: Option<Cause>,
-    /// The office in which it was live at the last run.
-    pub(super) live_at_cut: Option<Office>,
-}
-
-/// The line that made a position live with its DPN in its office (D32). The earliest line sorts first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Cause {
-    pub(super) file: FileName,
-    pub(super) line: i32,
-    /// Whether the line moved the position from another office (D6).
-    pub(super) moved: bool,
-}
-
 /// A placement at this DPN: the current facts and the history.
 ///
 /// They have separate stores, because a notification run writes the history of each placement that it has noted. It
@@ -140,7 +117,7 @@ pub(super) struct PlacementState<'a> {
 }
 
 /// The history of a placement at this DPN.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PlacementHistory {
     /// The version that the last run noted.
     pub(super) reported: Reported,
@@ -154,7 +131,7 @@ pub(super) struct PlacementHistory {
 }
 
 /// The last approved version as of the last run (6.3).
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub(super) enum Reported {
     /// It was never approved, or no longer counted.
     #[default]
@@ -165,14 +142,43 @@ pub(super) enum Reported {
     Version(Box<PlacementAtPost>),
 }
 
-/// An export of a placement for a position.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Export {
-    pub(super) position_id: PositionId,
-    pub(super) date_from: Date,
-    pub(super) date_to: Option<Date>,
-    /// Whether it happened since the last notification run (D34).
-    pub(super) since_cut: bool,
+stored!(PlacementHistory as esr_state::PlacementHistory);
+
+impl From<&PlacementHistory> for esr_state::PlacementHistory {
+    fn from(history: &PlacementHistory) -> Self {
+        let (reported, version) = match &history.reported {
+            Reported::Never => (esr_state::Reported::Never, None),
+            Reported::Unchanged => (esr_state::Reported::Unchanged, None),
+            Reported::Version(version) => (esr_state::Reported::Version, Some(version.clone())),
+        };
+        Self {
+            reported,
+            version,
+            baseline: history.baseline,
+            started_before: history.started_before,
+            exports: history.exports.clone(),
+        }
+    }
+}
+
+/// A history that names a version, but has none.
+#[derive(Debug, thiserror::Error)]
+#[error("the noted version is missing")]
+pub(super) struct NoVersion;
+
+impl TryFrom<esr_state::PlacementHistory> for PlacementHistory {
+    type Error = NoVersion;
+
+    fn try_from(record: esr_state::PlacementHistory) -> Result<Self, NoVersion> {
+        let esr_state::PlacementHistory { reported, version, baseline, started_before, exports } = record;
+        let reported = match (reported, version) {
+            (esr_state::Reported::Never, _) => Reported::Never,
+            (esr_state::Reported::Unchanged, _) => Reported::Unchanged,
+            (esr_state::Reported::Version, Some(version)) => Reported::Version(version),
+            (esr_state::Reported::Version, None) => return Err(NoVersion),
+        };
+        Ok(Self { reported, baseline, started_before, exports })
+    }
 }
 
 impl PlacementHistory {
@@ -218,20 +224,8 @@ pub(super) fn belongs(placement: &PlacementAtPost, preferred: Option<PostId>) ->
     }
 }
 
-/// The reports to an office about a DPN.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct OfficeState {
-    /// Posts for which a type 5 was sent.
-    pub(super) new_post_sent: Vec<PostId>,
-    /// Run with the last type 2, the last T1g row or the last end of the pairing. Rows that were sent before this run
-    /// may be sent again (D30).
-    pub(super) lifted_at: i64,
-    /// Whether the DPN was reconciled in this office at the last run.
-    pub(super) reconciled: bool,
-}
-
 /// The reason for a type 1 (6.2, D30).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trigger {
     /// T1a: the next trainee becomes the current one.
     NextBecomesCurrent,
@@ -251,13 +245,53 @@ pub(super) enum Trigger {
     FullSet,
 }
 
+impl Trigger {
+    const ALL: [Self; 8] = [
+        Self::NextBecomesCurrent,
+        Self::EarliestEligible,
+        Self::Vacant,
+        Self::Created,
+        Self::DatesChanged,
+        Self::WorkingTimeChanged,
+        Self::Deleted,
+        Self::FullSet,
+    ];
+
+    /// The letter of the trigger in 6.2, which is its part of a key.
+    const fn letter(self) -> u8 {
+        match self {
+            Self::NextBecomesCurrent => b'a',
+            Self::EarliestEligible => b'b',
+            Self::Vacant => b'c',
+            Self::Created => b'd',
+            Self::DatesChanged => b'e',
+            Self::WorkingTimeChanged => b'f',
+            Self::Deleted => b'g',
+            Self::FullSet => b'h',
+        }
+    }
+}
+
+impl StateKey for Trigger {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        out.push(self.letter());
+    }
+
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        let letter = u8::read_key(input)?;
+        Self::ALL.into_iter().find(|trigger| trigger.letter() == letter)
+    }
+}
+
 /// Identity of a type 1 within an office and DPN (D30).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity {
     pub(super) trigger: Trigger,
     pub(super) current: Option<PlacementKey>,
     pub(super) next: Option<PlacementKey>,
 }
+
+state_key!(Identity { trigger, current, next });
 
 impl Identity {
     /// The lowest value in sort order.
@@ -266,11 +300,4 @@ impl Identity {
     pub(super) fn names(&self, key: PlacementKey) -> bool {
         self.current == Some(key) || self.next == Some(key)
     }
-}
-
-/// The last sent type 1 of an identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sent {
-    pub(super) run: i64,
-    pub(super) digest: u128,
 }

@@ -40,7 +40,6 @@ pub const GROUP: &str = "conformance";
 pub const PARTITIONS: i32 = 3;
 
 /// First stage: from lines to words.
-#[derive(Default)]
 pub struct Split {
     /// How often each line was seen.
     pub lines: Store<String, u32>,
@@ -48,12 +47,23 @@ pub struct Split {
 }
 
 /// Second stage: counts words.
-#[derive(Default)]
 pub struct Count {
     /// The words.
     pub words: Store<String, u64>,
     /// The words by length: a second store.
     pub by_length: Store<(u32, String), ()>,
+}
+
+impl Split {
+    fn new(outside: Arc<AtomicU32>) -> Self {
+        Self { lines: Store::new(0, "lines"), outside }
+    }
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self { words: Store::new(0, "words"), by_length: Store::new(1, "by_length") }
+    }
 }
 
 impl Processor for Split {
@@ -124,7 +134,7 @@ pub fn topology(outside: &Arc<AtomicU32>) -> Arc<Topology> {
         name: "split",
         inbox: &LINES,
         changelog: Some(&SPLIT_CHANGELOG),
-        processor: Box::new(move |_| Box::new(Split { outside: Arc::clone(&outside), ..Split::default() })),
+        processor: Box::new(move |_| Box::new(Split::new(Arc::clone(&outside)))),
     };
     let count = Stage {
         name: "count",

@@ -101,7 +101,7 @@ impl Worker {
             return Ok(Transaction::Aborted);
         }
         let started = Instant::now();
-        self.collect_changes()?;
+        self.collect_changes();
         let offsets: Vec<(TopicPartition, i64)> = self.tasks.iter().filter_map(Task::progress).collect();
         let begun = self.log.begin_commit(&mut self.output, &offsets);
         if self.abort_if_required(begun, Transaction::Open)? == Transaction::Aborted {
@@ -163,18 +163,11 @@ impl Worker {
         add(&self.metrics.commit_nanos, time.as_nanos() as u64);
     }
 
-    pub(super) fn collect_changes(&mut self) -> Result<(), WorkerError> {
+    pub(super) fn collect_changes(&mut self) {
         self.output.inherit(self.uncommitted.timestamp, Headers::default());
         for task in &mut self.tasks {
-            let stage = &self.topology.stages[task.stage];
-            let partition = task.inbox.partition;
-            task.write_changes(stage, &mut self.output).map_err(|error| WorkerError::State {
-                stage: stage.name,
-                partition,
-                error,
-            })?;
+            task.write_changes(&self.topology.stages[task.stage], &mut self.output);
         }
-        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ use crate::record::TimestampMillis;
 use crate::shutdown::Shutdown;
 use crate::snapshot::SnapshotConfig;
 use crate::stage::Topology;
-use crate::store::StateError;
+use crate::state::StateError;
 use crate::task::{Halt, Processed, Task};
 use crate::topic::TopicPartition;
 use commit::Transaction;
@@ -142,7 +142,7 @@ pub enum WorkerError {
         partition: i32,
         /// What is wrong.
         #[source]
-        error: StateError,
+        error: Box<StateError>,
     },
     /// Records of the changelog were deleted, and no snapshot covers them. Processing with the rest would give wrong
     /// outputs.

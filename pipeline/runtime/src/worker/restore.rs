@@ -164,7 +164,8 @@ impl Source<'_> {
             error => error.into(),
         })?;
         task.changed_since_snapshot |= entries > 0;
-        failed.map_or(Ok(entries), |error| Err(WorkerError::State { stage, partition, error }))
+        let Some(error) = failed.map(Box::new) else { return Ok(entries) };
+        Err(WorkerError::State { stage, partition, error })
     }
 }
 

@@ -7,9 +7,12 @@ use std::str::FromStr;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use tributary_runtime::StateKey;
+
 use super::office::Office;
 use crate::binary;
 use crate::records::esr::FileKind;
+use crate::types;
 use crate::types::basic_date::parse_date;
 
 /// A parsed file name. Sorts as files are taken in (D9): date, number, kind, office.
@@ -91,6 +94,26 @@ impl FileName {
 
     fn sort_key(&self) -> (Date, u64, FileKind, Office) {
         (self.date, self.number, self.kind, self.office)
+    }
+}
+
+/// The date in days since 1970, the number, the three letters of the kind, the office, and the count of digits.
+impl StateKey for FileName {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        types::Date::from_civil(self.date).write_key(out);
+        (self.number as u32).write_key(out);
+        out.extend_from_slice(self.kind.symbol().as_bytes());
+        self.office.write_key(out);
+        self.digits.write_key(out);
+    }
+
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        let date = types::Date::read_key(input)?.to_civil();
+        let number = u64::from(u32::read_key(input)?);
+        let (kind, rest) = input.split_first_chunk::<3>()?;
+        *input = rest;
+        let kind = FileKind::from_symbol(std::str::from_utf8(kind).ok()?)?;
+        Some(Self { date, number, kind, office: Office::read_key(input)?, digits: u8::read_key(input)? })
     }
 }
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use tributary_runtime::StateKey;
+
 use crate::binary;
 
 /// The interface code of a local office, three upper-case ASCII letters such as `EOE`.
@@ -36,6 +38,19 @@ impl Office {
 
     pub(crate) fn encode(self, out: &mut Vec<u8>) {
         binary::write_bytes(out, &self.0);
+    }
+}
+
+/// The three letters.
+impl StateKey for Office {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn read_key(input: &mut &[u8]) -> Option<Self> {
+        let (code, rest) = input.split_first_chunk::<3>()?;
+        *input = rest;
+        Self::from_bytes(code)
     }
 }
 
