@@ -6,21 +6,11 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
-use tributary_runtime::{LogError, TopicPartition};
+use tributary_runtime::LogError;
 
 /// librdkafka's name of an error, such as `BrokerTransportFailure`.
 fn kafka_code(error: &KafkaError) -> String {
     error.rdkafka_error_code().map_or_else(|| "none".to_owned(), |code| format!("{code:?}"))
-}
-
-/// The broker deleted records after the committed offset, perhaps before they were processed.
-pub(crate) fn unprocessed_records_deleted(partition: TopicPartition, committed: i64, first: i64) {
-    tracing::error!(
-        error_code = "records-deleted",
-        %partition, committed, first,
-        "the broker has deleted records that may not have been processed; continuing with the first remaining record; \
-         raise the topic's retention"
-    );
 }
 
 /// The consumer of a worker reports an error that librdkafka handles by itself.

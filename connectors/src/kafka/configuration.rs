@@ -126,7 +126,10 @@ impl KafkaConfiguration {
             let name = self.name(&format!("{group}.{}.{slot}", self.instance));
             self.default_for(&self.consumer, &mut config, "group.instance.id", name);
         }
-        config.set(STATISTICS, STATISTICS_MILLIS);
+        config
+            .set(STATISTICS, STATISTICS_MILLIS)
+            // A record that is gone before it was read stops its task. The client must not skip it.
+            .set("auto.offset.reset", "error");
         config
     }
 

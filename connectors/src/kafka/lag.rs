@@ -14,8 +14,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rustc_hash::FxHashMap;
 use tributary_runtime::{Lag, LogError, Topic};
 
@@ -112,8 +111,8 @@ impl KafkaLag {
     fn read(&self, clients: &Clients) -> Result<Reading, LogError> {
         let mut reading = Vec::new();
         for (group, consumer) in self.groups.iter().zip(&clients.consumers) {
-            let committed = self.committed(group, consumer)?;
-            reading.extend(committed.into_iter().map(|committed| (committed, 0)));
+            let committed = offsets::committed(consumer, &group.partitions, self.timeout)?;
+            reading.extend(committed.into_iter().map(|committed| (committed.unwrap_or_default(), 0)));
         }
         let partitions: Vec<BrokerPartition> = self.partitions().map(|(_, partition)| partition.clone()).collect();
         let ends = clients.reader.ends(&partitions)?;
@@ -123,27 +122,6 @@ impl KafkaLag {
             *end = now;
         }
         Ok(reading)
-    }
-
-    fn committed(&self, group: &Group, consumer: &BaseConsumer) -> Result<Vec<i64>, LogError> {
-        let what = "asking for committed offsets";
-        if group.partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let asked = offsets::list(
-            group.partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)),
-        )?;
-        let answer =
-            consumer.committed_offsets(asked, self.timeout).map_err(|error| log_error::from_call(what, &error))?;
-        let mut committed = Vec::with_capacity(group.partitions.len());
-        for element in answer.elements() {
-            element.error().map_err(|error| log_error::from_call(what, &error))?;
-            committed.push(match element.offset() {
-                Offset::Offset(offset) => offset,
-                _ => 0,
-            });
-        }
-        Ok(committed)
     }
 
     /// All partitions, each with the index of its group.

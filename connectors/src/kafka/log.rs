@@ -7,19 +7,20 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
-use tributary_runtime::{Headers, Log, LogError, Output, Poll, Record, Topic, TopicPartition};
+use tributary_runtime::{Headers, InboxOffsets, Log, LogError, Output, Poll, Record, Topic, TopicPartition};
 
 use super::assignment::Assignment;
 use super::committer::Committer;
 use super::configuration::KafkaConfiguration;
 use super::connect::connect;
+use super::inbox_start::InboxStart;
 use super::offsets::{self, BrokerPartition};
 use super::orphaned::OrphanWatch;
 use super::rebalance::{self, Decision, MemberConsumer, Rebalances};
 use super::renewable::Renewable;
 use super::restore::ChangelogReader;
 use super::transaction::Transactions;
-use super::{group, headers, log_error};
+use super::{group, headers, inbox_start, log_error};
 use crate::events;
 
 /// The consumer and the transactional producer of one worker.
@@ -111,16 +112,18 @@ impl KafkaLog {
     /// Accepts an assignment. The partitions are paused at their committed offsets.
     fn accept(&mut self, list: &TopicPartitionList) -> Result<Vec<TopicPartition>, LogError> {
         let partitions = self.assignment.partitions_of(list);
-        let starts = self.starting_offsets(&partitions)?;
-        let assigned = self.assignment.list(&starts)?;
+        let starts = self.starts(&partitions)?;
+        // Before the worker resumes a partition, it checks that the next record is there.
+        let offsets: Vec<_> = starts.iter().map(|start| (start.partition, Offset::Offset(start.next()))).collect();
+        let assigned = self.assignment.list(&offsets)?;
         self.orphans.answering(&self.consumer, &self.assignment, partitions.is_empty())?;
         rebalance::assign(&self.consumer, &assigned)
             .map_err(|error| log_error::from_call("accepting an assignment", &error))?;
         if assigned.count() > 0 {
             self.consumer.pause(&assigned).map_err(|error| log_error::from_call("pausing new partitions", &error))?;
         }
-        for (partition, offset) in starts {
-            self.assignment.insert(partition, rebalance::committed(offset).unwrap_or_default());
+        for start in &starts {
+            self.assignment.insert(start.partition, start.next());
         }
         self.orphans.assigned(&self.consumer, &self.assignment)?;
         // The client stopped fetching during the rebalance.
@@ -128,33 +131,15 @@ impl KafkaLog {
         Ok(partitions)
     }
 
-    /// The committed offset of each partition, or its first offset when nothing is committed.
-    fn starting_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Offset)>, LogError> {
-        let timeout = self.configuration.call_timeout();
-        let named: Vec<_> = partitions
-            .iter()
-            .map(|partition| (self.configuration.name(partition.topic), partition.partition))
-            .collect();
-        let first = offsets::first(&self.consumer, &named, timeout)?;
-        let asked =
-            offsets::list(named.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)))?;
-        if asked.count() == 0 {
-            return Ok(Vec::new());
-        }
-        let answer = self
-            .consumer
-            .committed_offsets(asked, timeout)
-            .map_err(|error| log_error::from_call("asking for committed offsets", &error))?;
-        let mut starts = Vec::with_capacity(partitions.len());
-        for ((element, partition), first) in answer.elements().iter().zip(partitions).zip(first) {
-            element.error().map_err(|error| log_error::from_call("asking for committed offsets", &error))?;
-            let committed = rebalance::committed(element.offset());
-            if let Some(committed) = committed.filter(|committed| *committed < first) {
-                events::unprocessed_records_deleted(*partition, committed, first);
-            }
-            starts.push((*partition, Offset::Offset(committed.unwrap_or(first).max(first))));
-        }
-        Ok(starts)
+    /// Where the group is in partitions, and their first offsets.
+    fn starts(&self, partitions: &[TopicPartition]) -> Result<Vec<InboxStart>, LogError> {
+        inbox_start::ask(&self.consumer, partitions, &self.named(partitions), self.configuration.call_timeout())
+    }
+
+    /// Partitions by their names on the broker.
+    fn named(&self, partitions: &[TopicPartition]) -> Vec<BrokerPartition> {
+        let named = |partition: &TopicPartition| (self.configuration.name(partition.topic), partition.partition);
+        partitions.iter().map(named).collect()
     }
 
     /// Stops the flow of partitions that have to be given up.
@@ -202,6 +187,9 @@ impl KafkaLog {
                 Code::FencedInstanceId => LogError::fenced(format!("{text}; {}", log_error::INSTANCE_NAME_TAKEN)),
                 _ => LogError::unavailable(text),
             });
+        }
+        if let Some(Code::AutoOffsetReset | Code::LogTruncation | Code::OffsetOutOfRange) = error.rdkafka_error_code() {
+            return Err(LogError::offset_out_of_range(format!("the consumer of group {}: {error}", self.group)));
         }
         match log_error::from_call("reading", error) {
             fatal @ LogError::Fatal(_) => Err(fatal),
@@ -334,6 +322,22 @@ impl Log for KafkaLog {
             Member::Waiting { held_by_others } => std::mem::take(held_by_others),
             Member::Joined | Member::Revoking { .. } => Vec::new(),
         })
+    }
+
+    fn inbox_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<InboxOffsets>, LogError> {
+        let starts = self.starts(partitions)?;
+        let named = self.named(partitions);
+        // Committed offsets are known. An open transaction must not hide the end that they are compared with.
+        let ends = self.changelogs.ask(|reader| reader.ends(&named))?;
+        let offsets = starts.iter().zip(ends);
+        Ok(offsets.map(|(at, end)| InboxOffsets { committed: at.committed, start: at.first, end }).collect())
+    }
+
+    fn pass_empty(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<Vec<i64>, LogError> {
+        let partitions: Vec<TopicPartition> = offsets.iter().map(|(partition, _)| *partition).collect();
+        let named = self.named(&partitions);
+        let asked: Vec<i64> = offsets.iter().map(|(_, offset)| *offset).collect();
+        self.changelogs.ask(|reader| reader.pass_empty(&named, &asked))
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {

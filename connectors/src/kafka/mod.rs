@@ -14,6 +14,7 @@ mod configuration;
 mod connect;
 mod group;
 mod headers;
+mod inbox_start;
 mod lag;
 mod log;
 mod log_error;

@@ -42,6 +42,28 @@ pub(super) fn end<C: ConsumerContext>(
     query(client, partitions, Offset::End, timeout)
 }
 
+/// The committed offset of each partition in the client's group; `None` where the group has none.
+pub(super) fn committed<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    partitions: &[BrokerPartition],
+    timeout: Duration,
+) -> Result<Vec<Option<i64>>, LogError> {
+    const WHAT: &str = "asking for committed offsets";
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked = list(partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)))?;
+    let answer = client.committed_offsets(asked, timeout).map_err(|error| log_error::from_call(WHAT, &error))?;
+    let offset = |element: &TopicPartitionListElem<'_>| {
+        element.error().map_err(|error| log_error::from_call(WHAT, &error))?;
+        Ok(match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        })
+    };
+    answer.elements().iter().map(offset).collect()
+}
+
 /// The offset that `which` stands for in each partition. A `ListOffsets` request takes logical offsets instead of a
 /// time.
 fn query<C: ConsumerContext>(

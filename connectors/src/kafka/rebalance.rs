@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::membership::Membership;
 use crate::events;
@@ -101,13 +101,5 @@ pub(super) fn unassign(consumer: &MemberConsumer, list: &TopicPartitionList) -> 
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Eager => consumer.unassign(),
         _ => consumer.incremental_unassign(list),
-    }
-}
-
-/// The committed offset in an element of a list, if there is one.
-pub(super) fn committed(offset: Offset) -> Option<i64> {
-    match offset {
-        Offset::Offset(offset) => Some(offset),
-        _ => None,
     }
 }

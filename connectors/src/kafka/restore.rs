@@ -175,6 +175,18 @@ impl ChangelogReader {
         count
     }
 
+    /// For each partition, its last stable offset if nothing can be read between the given offset and that one, else
+    /// the given offset.
+    pub(super) fn pass_empty(&self, partitions: &[BrokerPartition], offsets: &[i64]) -> Result<Vec<i64>, LogError> {
+        let ends = self.stable_ends(partitions)?;
+        let gaps = partitions.iter().zip(offsets).zip(&ends).filter(|((_, offset), end)| end > offset);
+        let gaps: Vec<_> = gaps.map(|((partition, offset), _)| (partition.clone(), *offset)).collect();
+        if gaps.is_empty() || self.count(&gaps, 1)? > 0 {
+            return Ok(offsets.to_vec());
+        }
+        Ok(offsets.iter().zip(ends).map(|(offset, end)| end.max(*offset)).collect())
+    }
+
     /// Counts until every assigned partition has reported its end. Each does so once.
     fn count_assigned(&self, what: &str, partitions: usize, most: u64) -> Result<u64, LogError> {
         let deadline = Instant::now() + self.timeout;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Message, Offset};
 use tributary_harness::{fresh_namespace, kafka};
 use tributary_runtime::conformance::{self, ConformanceTest, Killer, LogFactory, word_count};
@@ -124,14 +124,46 @@ impl LogFactory for Kafka {
         }
     }
 
-    fn truncate(&mut self, changelog: &'static Topic) -> bool {
-        let name = self.configuration.name(changelog.name);
-        // The broker deletes nothing from a topic that is only compacted.
-        alter(&self.configuration, std::slice::from_ref(&name), &[("cleanup.policy", "compact,delete")]);
+    fn truncate(&mut self, topic: &'static Topic) -> bool {
+        let name = self.configuration.name(topic.name);
+        if topic.role == Role::Changelog {
+            // The broker deletes nothing from a topic that is only compacted.
+            alter(&self.configuration, std::slice::from_ref(&name), &[("cleanup.policy", "compact,delete")]);
+        }
         let partitions = (0..word_count::PARTITIONS).map(|partition| (name.as_str(), partition, Offset::End));
         let deleted = offsets::list(partitions).unwrap();
         let answer = block_on(admin(&self.configuration).delete_records(&deleted, &AdminOptions::new())).unwrap();
         answer.elements().iter().for_each(|element| element.error().unwrap());
+        true
+    }
+
+    fn forget_offsets(&mut self, group: &str) -> bool {
+        let group = self.configuration.name(group);
+        let admin = admin(&self.configuration);
+        let deadline = Instant::now() + 3 * SESSION_TIMEOUT;
+        loop {
+            let answer = block_on(admin.delete_groups(&[&group], &AdminOptions::new())).unwrap();
+            match answer.into_iter().next().unwrap() {
+                Ok(_) => return true,
+                // A killed member stays in its group until its session times out.
+                Err((_, code)) => assert!(Instant::now() < deadline, "{group} cannot be deleted: {code}"),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn set_offsets(&mut self, group: &str, to: &[(TopicPartition, i64)]) -> bool {
+        let mut config = self.configuration.consumer(group);
+        let consumer: BaseConsumer = config.remove("group.instance.id").create().unwrap();
+        let named = |(at, offset): &(TopicPartition, i64)| (self.configuration.name(at.topic), at.partition, *offset);
+        let named: Vec<_> = to.iter().map(named).collect();
+        let list = named.iter().map(|(topic, number, to)| (topic.as_str(), *number, Offset::Offset(*to)));
+        let list = offsets::list(list).unwrap();
+        let deadline = Instant::now() + 3 * SESSION_TIMEOUT;
+        while let Err(error) = consumer.commit(&list, CommitMode::Sync) {
+            assert!(Instant::now() < deadline, "offsets of {group} cannot be set: {error}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
         true
     }
 

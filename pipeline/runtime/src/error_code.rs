@@ -31,6 +31,8 @@ codes! {
     STATE_INVALID = "state-invalid";
     /// State cannot be restored, because records of its changelog were deleted.
     STATE_LOST = "state-lost";
+    /// The offsets of an inbox do not fit the state of its stage, or its next record is gone.
+    OFFSETS_DO_NOT_FIT = "offsets-do-not-fit";
     /// A worker panicked.
     WORKER_PANICKED = "worker-panicked";
     /// A snapshot file could not be written, read or used.

@@ -80,6 +80,10 @@ pub(crate) fn snapshots_skipped(error: &LogError) {
     tracing::warn!(error_code = error.code(), "no snapshot was written, a restart will take longer: {error}");
 }
 
+pub(crate) fn empty_offsets_not_passed(error: &LogError) {
+    tracing::debug!(error_code = error.code(), "offsets without records are not passed: {error}");
+}
+
 pub(crate) fn warm_up_skipped(error: &LogError) {
     tracing::debug!(error_code = error.code(), "joining the group without reading state first: {error}");
 }

@@ -36,7 +36,7 @@ mod topic;
 mod worker;
 
 pub use atomic_file::{AtomicFile, create_folder_durably, remove_abandoned, remove_durably, write_atomically};
-pub use log::{EachRecord, Lag, Log, Poll, Producer, TopicFollower, TopicReader};
+pub use log::{EachRecord, InboxOffsets, Lag, Log, Poll, Producer, TopicFollower, TopicReader};
 pub use log_error::{LogError, Reason};
 pub use metrics::{Metrics, StageStatistics, WorkerStatistics};
 pub use output::{Mark, Output, OutputRecord};
@@ -49,6 +49,6 @@ pub use snapshot::{SnapshotConfig, SnapshotError};
 pub use stage::{Stage, Topology};
 pub use state::{Convert, Schemas, StateError, StateKey, StateSchema, StateValue};
 pub use store::{EachChange, StateStore, Store};
-pub use task::dead_letter_header;
+pub use task::{INPUT_OFFSET_KEY, dead_letter_header, input_offset};
 pub use topic::{Cleanup, Partitions, Role, Topic, TopicPartition};
-pub use worker::{CommitLimits, Step, Worker, WorkerConfig, WorkerError};
+pub use worker::{CommitLimits, OffsetFault, Step, Worker, WorkerConfig, WorkerError};

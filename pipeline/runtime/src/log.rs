@@ -19,6 +19,9 @@ use crate::topic::{Topic, TopicPartition};
 #[allow(clippy::missing_errors_doc, reason = "each kind of LogError says what has to happen next")]
 pub trait Log: Send {
     /// Waits up to `timeout` and calls `each` for at most `max_records` records, or returns one event.
+    ///
+    /// # Errors
+    /// [`LogError::OffsetOutOfRange`] when the next record of an inbox is not there any more.
     fn poll(
         &mut self,
         timeout: Duration,
@@ -34,6 +37,19 @@ pub trait Log: Send {
     /// # Errors
     /// [`LogError`] when the group cannot be asked.
     fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError>;
+
+    /// Where the group is in inbox partitions of this worker, and what they hold. In the order of `partitions`.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when the log cannot be asked now.
+    fn inbox_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<InboxOffsets>, LogError>;
+
+    /// For each inbox partition, the end of the partition if it holds no record between the given offset and its end,
+    /// else the given offset. Markers of transactions and aborted records have offsets too, but nobody ever reads them.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when the log cannot be asked now.
+    fn pass_empty(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<Vec<i64>, LogError>;
 
     /// Resumes newly assigned partitions, once their state is restored.
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError>;
@@ -139,6 +155,17 @@ pub trait Lag: Send + Sync {
     /// # Errors
     /// [`LogError`] when the log cannot be asked.
     fn lag(&self) -> Result<u64, LogError>;
+}
+
+/// Where a group is in an inbox partition, and what the partition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxOffsets {
+    /// The group's next offset to read; `None` when the group has none.
+    pub committed: Option<i64>,
+    /// The first offset that is still there.
+    pub start: i64,
+    /// The offset after the last record.
+    pub end: i64,
 }
 
 /// What a poll returned.

@@ -231,6 +231,7 @@ mod tests {
 
     use super::*;
     use crate::conformance::word_count::{self, Count, WORDS};
+    use crate::task::RestoredState;
     use crate::{Output, Record, TopicPartition};
 
     fn empty_task() -> Task {
@@ -266,7 +267,8 @@ mod tests {
         assert!(file.read(&mut empty_task()).unwrap().is_none());
         let (mut written, mut read) = (filled_task(), empty_task());
         file.write(&mut written, 77).unwrap();
-        assert_eq!(file.read(&mut read).unwrap(), Some((77, 6)));
+        assert_eq!(file.read(&mut read).unwrap(), Some((77, 7)));
+        assert_eq!(read.restored_state, RestoredState::UpTo(4));
         assert_eq!(words(&read), words(&written));
         assert_eq!(words(&read).len(), 3);
         assert_eq!(fs::read_dir(&config.folder).unwrap().count(), 1, "no temporary file is left");

@@ -31,6 +31,16 @@ pub mod dead_letter_header {
     pub const MESSAGE: &str = "__connect.errors.exception.message";
 }
 
+/// The first byte of the changelog key under which a task keeps the inbox offset up to which its state goes. The first
+/// byte of the other keys is the number of a store.
+pub const INPUT_OFFSET_KEY: u8 = 0xFD;
+
+/// The inbox offset in a changelog record, if it is one of the key [`INPUT_OFFSET_KEY`]: the next to process.
+pub fn input_offset(key: &[u8], value: Option<&[u8]>) -> Option<i64> {
+    let bytes = value.filter(|_| key == [INPUT_OFFSET_KEY])?;
+    Some(i64::from_be_bytes(bytes.try_into().ok()?))
+}
+
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Processed {
@@ -45,6 +55,17 @@ pub(crate) enum Processed {
 pub(crate) enum Halt {
     Retry(String),
     Stop(String),
+}
+
+/// What restored state says about the offsets of its inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RestoredState {
+    /// Nothing was processed yet, or without any effect.
+    Empty,
+    /// The next offset to process.
+    UpTo(i64),
+    /// It was written before states kept their offset.
+    OfUnknownOffset,
 }
 
 /// Called with the store's number, key and value of each entry.
@@ -64,6 +85,10 @@ pub(crate) struct Task {
     /// The next offset in the last commit that was begun.
     sealed: Option<i64>,
     committed: Option<i64>,
+    /// What the restored state says about the offsets of the inbox.
+    pub(crate) restored_state: RestoredState,
+    /// Whether a record of the open transaction caused output.
+    has_output: bool,
     pub(crate) restored: bool,
     /// When the last snapshot was written, or the task was restored.
     pub(crate) snapshot_at: Instant,
@@ -85,6 +110,8 @@ impl Task {
             next: None,
             sealed: None,
             committed: None,
+            restored_state: RestoredState::Empty,
+            has_output: false,
             restored: false,
             snapshot_at: Instant::now(),
             restored_to: 0,
@@ -107,8 +134,10 @@ impl Task {
         for store in self.processor.stores() {
             store.begin_record();
         }
+        let before = output.len();
         let result = self.processor.process(record, output);
         let Err(error) = result else {
+            self.has_output |= output.len() > before;
             self.next = Some(record.offset + 1);
             return Ok(Processed::Done);
         };
@@ -121,6 +150,7 @@ impl Task {
             ProcessError::Stop(text) => Err(Halt::Stop(text)),
             ProcessError::DeadLetter { code, text } => {
                 send_dead_letter(record, topology, self.stage, (code, &text), output);
+                self.has_output = true;
                 self.next = Some(record.offset + 1);
                 Ok(Processed::DeadLetter)
             }
@@ -147,11 +177,26 @@ impl Task {
         self.processor.stores().iter().any(|store| store.has_changes())
     }
 
+    /// Sets the next offset to process after a restore: the committed one, if there is one.
+    pub(crate) fn begin_at(&mut self, committed: Option<i64>) {
+        self.next = committed;
+        self.sealed = committed;
+        self.committed = committed;
+    }
+
+    /// Nothing is left to process before `offset`, because the inbox holds no record there. The next commit says so.
+    pub(crate) fn pass_to(&mut self, offset: i64) {
+        self.next = Some(offset);
+        self.has_output = true;
+    }
+
     /// Adds the open transaction's state changes to `output`, one record per changed key: the store's number and the
     /// entry's key, and the entry's value. A schema that is not in the changelog yet comes before the first value.
+    /// If the transaction has an effect, the inbox offset follows.
     pub(crate) fn write_changes(&mut self, stage: &Stage, output: &mut Output) {
         let Some(changelog) = stage.changelog else { return };
         let partition = self.inbox.partition;
+        let has_effect = self.has_output || self.has_changes();
         let mut key_bytes = Vec::new();
         for store in self.processor.stores() {
             if !store.has_changes() {
@@ -171,10 +216,15 @@ impl Task {
                 }
             });
         }
+        if let Some(next) = self.next.filter(|_| has_effect) {
+            let bytes = next.to_be_bytes();
+            output.send_to(changelog, partition, &[INPUT_OFFSET_KEY], |buffer| buffer.extend_from_slice(&bytes));
+        }
     }
 
     /// The commit has begun.
     pub(crate) fn seal(&mut self) {
+        self.has_output = false;
         for store in self.processor.stores() {
             self.changed_since_snapshot |= store.has_changes();
             store.seal();
@@ -196,6 +246,7 @@ impl Task {
             store.discard();
         }
         self.schemas.discard();
+        self.has_output = false;
         self.next = self.committed;
         self.sealed = self.committed;
     }
@@ -203,6 +254,7 @@ impl Task {
     pub(crate) fn clear(&mut self) {
         self.restored_to = 0;
         self.schemas.clear();
+        self.restored_state = RestoredState::Empty;
         for store in self.processor.stores() {
             store.clear();
         }
@@ -216,17 +268,31 @@ impl Task {
         if number == SCHEMA_ENTRY {
             return self.schemas.restore(rest, value);
         }
+        if key == [INPUT_OFFSET_KEY] {
+            self.restored_state = input_offset(key, value).map_or(RestoredState::OfUnknownOffset, RestoredState::UpTo);
+            return Ok(());
+        }
+        if self.restored_state == RestoredState::Empty {
+            self.restored_state = RestoredState::OfUnknownOffset;
+        }
         match self.processor.stores().into_iter().find(|store| store.number() == number) {
             Some(store) => store.restore(rest, value, &self.schemas),
             None => Err(StateError::UnknownStore { number, key: StateError::printable(rest) }),
         }
     }
 
-    /// Calls `each` with every entry: the store's number, key and value. Schemas come first. Between two transactions
-    /// these are the committed ones.
+    /// Calls `each` with every entry: the store's number, key and value. Schemas come first, then the inbox offset.
+    /// Between two transactions these are the committed ones.
     pub(crate) fn entries(&mut self, each: EachEntry<'_>) {
         for (key, value) in self.schemas.entries() {
             each(SCHEMA_ENTRY, &key, &value);
+        }
+        let restored = match self.restored_state {
+            RestoredState::UpTo(offset) => Some(offset),
+            RestoredState::Empty | RestoredState::OfUnknownOffset => None,
+        };
+        if let Some(offset) = self.committed.or(restored) {
+            each(INPUT_OFFSET_KEY, &[], &offset.to_be_bytes());
         }
         for store in self.processor.stores() {
             store.entries(&mut |key, value| each(store.number(), key, value));

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) state: PathBuf,
     /// Kafka; `None` for the embedded log.
     pub(crate) kafka: Option<KafkaSettings>,
+    /// The configuration file, for messages that name a command.
+    pub(crate) config: Option<PathBuf>,
     /// When commits of the embedded log reach the disk.
     pub(crate) fsync: FsyncKind,
     /// Partitions of the flows.
@@ -71,11 +73,27 @@ impl Settings {
             partitions: partitions(options.partitions.unwrap_or(process.log.partitions), kafka.is_some()),
             workers: workers(options.workers.unwrap_or(process.log.workers)),
             kafka,
+            config: None,
             give_up_after: Duration::from_secs(give_up_after),
             pause: Duration::from_secs(process.service.poll_seconds.max(1)),
             clock: Duration::from_secs(process.service.clock_seconds.max(1)),
             serves_views: false,
         })
+    }
+}
+
+impl Settings {
+    /// The command that resets offsets on Kafka, up to the group. `None` for the embedded log.
+    pub(crate) fn offsets_reset(&self) -> Option<String> {
+        let cluster = &self.kafka.as_ref()?.cluster;
+        let mut command = "tributary offsets reset".to_owned();
+        let config = self.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let options = [("config", &config), ("kafka", &cluster.bootstrap), ("namespace", &cluster.namespace)];
+        for (name, value) in options.into_iter().filter(|(_, value)| !value.is_empty()) {
+            let quote = if value.contains(char::is_whitespace) { "'" } else { "" };
+            command.push_str(&format!(" --{name} {quote}{value}{quote}"));
+        }
+        Some(command)
     }
 }
 

@@ -176,6 +176,29 @@ pub(super) fn try_step(worker: &mut Worker) -> Result<Step, WorkerError> {
     Ok(step)
 }
 
+/// Steps until the worker has restored all partitions of both stages.
+pub(super) fn step_until_restored(worker: &mut Worker) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut restored = 0;
+    while restored < 2 * PARTITIONS {
+        assert!(Instant::now() < deadline, "only {restored} partitions are restored");
+        step(worker);
+        restored = 0;
+        worker.inspect(&mut |_, _, _| restored += 1).expect("inspect");
+    }
+}
+
+/// Steps until the worker fails.
+pub(super) fn failure(worker: &mut Worker) -> WorkerError {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Err(error) = try_step(worker) {
+            return error;
+        }
+        assert!(Instant::now() < deadline, "the worker did not fail");
+    }
+}
+
 pub(super) fn as_text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

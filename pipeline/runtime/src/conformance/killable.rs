@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::{EachChange, Log, LogError, Output, Poll, Record, TopicPartition};
+use crate::{EachChange, InboxOffsets, Log, LogError, Output, Poll, Record, TopicPartition};
 
 /// Knows the opened logs by their ids and kills them.
 #[derive(Debug, Default)]
@@ -62,6 +62,14 @@ impl<L: Log> Log for Killable<L> {
 
     fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {
         self.log().held_by_others()
+    }
+
+    fn inbox_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<InboxOffsets>, LogError> {
+        self.log().inbox_offsets(partitions)
+    }
+
+    fn pass_empty(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<Vec<i64>, LogError> {
+        self.log().pass_empty(offsets)
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {

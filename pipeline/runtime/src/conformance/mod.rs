@@ -7,6 +7,7 @@
 mod following;
 mod harness;
 mod killable;
+mod offsets;
 mod recovery;
 mod simulated;
 mod transactions;
@@ -15,7 +16,7 @@ pub mod word_count;
 use std::path::PathBuf;
 
 use crate::memory::OwnedRecord;
-use crate::{Lag, Log, Producer, Topic};
+use crate::{Lag, Log, Producer, Topic, TopicPartition};
 
 pub use following::a_follower_reads_what_is_committed_once;
 pub use killable::Killer;
@@ -55,10 +56,21 @@ pub trait LogFactory {
     /// Compacts, where compaction can be requested.
     fn compact(&mut self);
 
-    /// Deletes all records that the partitions of a changelog hold now, as retention does. False where that is
-    /// impossible.
-    fn truncate(&mut self, changelog: &'static Topic) -> bool {
-        let _ = changelog;
+    /// Deletes all records that the partitions of a topic hold now, as retention does. False where that is impossible.
+    fn truncate(&mut self, topic: &'static Topic) -> bool {
+        let _ = topic;
+        false
+    }
+
+    /// Forgets the offsets of a group whose members were all killed. False where that is impossible.
+    fn forget_offsets(&mut self, group: &str) -> bool {
+        let _ = group;
+        false
+    }
+
+    /// Sets offsets of a group whose members were all killed. False where that is impossible.
+    fn set_offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) -> bool {
+        let _ = (group, offsets);
         false
     }
 
@@ -93,13 +105,28 @@ pub fn all() -> Vec<(&'static str, ConformanceTest)> {
         ("a_snapshot_outlives_a_truncated_changelog", recovery::a_snapshot_outlives_a_truncated_changelog),
         ("a_retried_record_is_processed_once", recovery::a_retried_record_is_processed_once),
         ("a_dead_letter_names_its_origin", recovery::a_dead_letter_names_its_origin),
+        (
+            "state_without_offsets_is_refused_until_they_are_those_of_the_state",
+            offsets::state_without_offsets_is_refused_until_they_are_those_of_the_state,
+        ),
+        ("a_snapshot_without_offsets_is_refused", offsets::a_snapshot_without_offsets_is_refused),
+        ("offsets_behind_the_state_are_refused", offsets::offsets_behind_the_state_are_refused),
+        ("offsets_after_the_end_are_refused", offsets::offsets_after_the_end_are_refused),
+        (
+            "records_that_were_deleted_before_they_were_read_are_refused",
+            offsets::records_that_were_deleted_before_they_were_read_are_refused,
+        ),
+        (
+            "records_that_were_deleted_after_they_were_read_change_nothing",
+            offsets::records_that_were_deleted_after_they_were_read_change_nothing,
+        ),
+        ("the_first_start_reads_what_is_left_of_an_inbox", offsets::the_first_start_reads_what_is_left_of_an_inbox),
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TopicPartition;
     use crate::memory::{Broker, BrokerConfig, MemoryLog};
 
     struct Memory {
@@ -146,10 +173,22 @@ mod tests {
             self.broker.compact();
         }
 
-        fn truncate(&mut self, changelog: &'static Topic) -> bool {
+        fn truncate(&mut self, topic: &'static Topic) -> bool {
             for partition in 0..word_count::PARTITIONS {
-                let at = TopicPartition { topic: changelog.name, partition };
+                let at = TopicPartition { topic: topic.name, partition };
                 self.broker.delete_records(at, i64::MAX).unwrap();
+            }
+            true
+        }
+
+        fn forget_offsets(&mut self, group: &str) -> bool {
+            self.broker.forget_offsets(group);
+            true
+        }
+
+        fn set_offsets(&mut self, group: &str, offsets: &[(TopicPartition, i64)]) -> bool {
+            for (inbox, offset) in offsets {
+                self.broker.load_offset(group, *inbox, *offset).unwrap();
             }
             true
         }

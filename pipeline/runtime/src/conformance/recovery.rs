@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::LogFactory;
-use super::harness::{Harness, PATIENCE, step, try_step};
+use super::harness::{Harness, PATIENCE, failure, step, try_step};
 use super::word_count::{COUNT_CHANGELOG, DEAD_LETTERS, GROUP, Outcome};
 use crate::{CommitLimits, SnapshotConfig, Step, Worker, WorkerError, dead_letter_header};
 
@@ -210,17 +210,6 @@ pub(super) fn a_snapshot_newer_than_the_changelog_is_not_used(factory: &mut dyn 
     harness.publish_many(1);
     harness.settle(&mut [&mut worker]);
     harness.check(&mut [&mut worker]);
-}
-
-/// Steps until the worker fails.
-fn failure(worker: &mut Worker) -> WorkerError {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Err(error) = try_step(worker) {
-            return error;
-        }
-        assert!(Instant::now() < deadline, "the worker did not fail");
-    }
 }
 
 pub(super) fn a_changelog_that_was_truncated_is_refused(factory: &mut dyn LogFactory) {

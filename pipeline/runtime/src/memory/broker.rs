@@ -349,7 +349,7 @@ impl Lag for MemoryLag {
         for (group, topic) in &self.inboxes {
             let number = state.topic_number(topic.name)?;
             for (partition, log) in state.topics[number].partitions.iter().enumerate() {
-                lag += log.count_from(state.committed_offset(group, (number, partition as i32)));
+                lag += log.count_from(state.next_offset(group, (number, partition as i32)));
             }
         }
         Ok(lag)

@@ -1,6 +1,7 @@
 //! The log of one worker: a member of a consumer group and a transactional producer over the shared broker.
 
 mod commit;
+mod inbox;
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use super::injection::Fault;
 use super::partition::Chunk;
 use super::state::State;
 use super::transaction::Transaction;
-use crate::log::{Log, Poll};
+use crate::log::{InboxOffsets, Log, Poll};
 use crate::log_error::LogError;
 use crate::output::Output;
 use crate::record::Record;
@@ -141,7 +142,7 @@ impl MemoryLog {
             }
             Change::Assigned(places) => {
                 for &place in &places {
-                    let position = state.committed_offset(&self.config.group, place);
+                    let position = state.next_offset(&self.config.group, place);
                     let partition = state.named(place);
                     self.readings.push(Reading { place, partition, position, paused: true });
                 }
@@ -227,7 +228,7 @@ impl MemoryLog {
 
     fn rewind(&mut self, state: &State) {
         for reading in &mut self.readings {
-            reading.position = state.committed_offset(&self.config.group, reading.place);
+            reading.position = state.next_offset(&self.config.group, reading.place);
         }
     }
 
@@ -268,6 +269,7 @@ impl Log for MemoryLog {
                 self.moment(&mut state, "partitions have come or go")?;
                 return Ok(event);
             }
+            self.check_next_records(&mut state)?;
             let slices = self.take_slices(&mut state, max_records);
             let now = Instant::now();
             if !slices.is_empty() {
@@ -294,6 +296,14 @@ impl Log for MemoryLog {
 
     fn held_by_others(&mut self) -> Result<Vec<TopicPartition>, LogError> {
         Ok(std::mem::take(&mut self.elsewhere))
+    }
+
+    fn inbox_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<InboxOffsets>, LogError> {
+        self.offsets_of(partitions)
+    }
+
+    fn pass_empty(&mut self, offsets: &[(TopicPartition, i64)]) -> Result<Vec<i64>, LogError> {
+        self.ends_of_empty(offsets)
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), LogError> {

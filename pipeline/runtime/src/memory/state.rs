@@ -92,8 +92,15 @@ impl State {
         self.next_number
     }
 
-    pub(super) fn committed_offset(&self, group: &str, place: PartitionIndex) -> i64 {
-        self.groups.get(group).and_then(|group| group.offsets.get(&place)).copied().unwrap_or(0)
+    /// The next offset that a group reads, if it has committed one.
+    pub(super) fn committed_offset(&self, group: &str, place: PartitionIndex) -> Option<i64> {
+        self.groups.get(group).and_then(|group| group.offsets.get(&place)).copied()
+    }
+
+    /// The next offset that a group reads: the committed one, or the first that is still there.
+    pub(super) fn next_offset(&self, group: &str, place: PartitionIndex) -> i64 {
+        let start = self.topics[place.0].partitions[place.1 as usize].start;
+        self.committed_offset(group, place).unwrap_or(start)
     }
 
     /// Changes a group; `change` also gets the number of partitions of each topic.

@@ -25,7 +25,14 @@ impl Broker {
     /// The next offset that a group reads.
     pub fn committed_offset(&self, group: &str, partition: TopicPartition) -> i64 {
         let state = self.0.lock();
-        state.place(partition).map_or(0, |place| state.committed_offset(group, place))
+        state.place(partition).map_or(0, |place| state.next_offset(group, place))
+    }
+
+    /// Forgets the offsets of a group, as Kafka does when the group has had no member for a week.
+    pub fn forget_offsets(&self, group: &str) {
+        if let Some(group) = self.0.lock().groups.get_mut(group) {
+            group.offsets.clear();
+        }
     }
 
     /// Keeps only the newest record of each key in compact topics and changelogs.

@@ -1,6 +1,8 @@
 //! The worker: one log, the tasks of several stages, and the one place that commits.
 
 mod commit;
+mod error;
+mod inbox;
 mod restore;
 mod retry;
 mod snapshots;
@@ -11,7 +13,6 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::error_code;
 use crate::events;
 use crate::log::{Log, Poll};
 use crate::log_error::LogError;
@@ -21,7 +22,6 @@ use crate::record::TimestampMillis;
 use crate::shutdown::Shutdown;
 use crate::snapshot::SnapshotConfig;
 use crate::stage::Topology;
-use crate::state::StateError;
 use crate::task::{Halt, Processed, Task};
 use crate::topic::TopicPartition;
 use commit::Transaction;
@@ -29,6 +29,9 @@ use restore::Restoring;
 use retry::Retry;
 use timer::RunTimer;
 use warm_up::WarmUp;
+
+pub use error::WorkerError;
+pub use inbox::OffsetFault;
 
 /// How much a transaction collects under load. It is committed at once when there is nothing to read.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +73,9 @@ pub struct WorkerConfig {
     /// it then stops only for a moment. The entries take memory until the worker's own partitions are restored. 0 reads
     /// none.
     pub warm_up_entries: u64,
+    /// The command that resets offsets of the log, with the options that name the log, for the message when they do not
+    /// fit the state. `None` for a log whose offsets cannot be reset.
+    pub offsets_reset: Option<String>,
 }
 
 impl Default for WorkerConfig {
@@ -83,6 +89,7 @@ impl Default for WorkerConfig {
             unavailable: Duration::from_secs(30),
             snapshots: None,
             warm_up_entries: 2_000_000,
+            offsets_reset: None,
         }
     }
 }
@@ -102,85 +109,6 @@ pub enum Step {
     Retry(Duration),
     /// The log did not answer; try again after this pause.
     Unavailable(Duration),
-}
-
-/// Why a worker ended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WorkerError {
-    /// The log failed.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// Another process uses the instance name of this one: the two have fenced each other again and again.
-    #[error(
-        "another process of this namespace runs with --instance {instance}: end it, or give this one a name of its own \
-         ({source})"
-    )]
-    InstanceTaken {
-        /// The name.
-        instance: String,
-        /// The last fencing.
-        source: LogError,
-    },
-    /// A processor asked to stop.
-    #[error("stage {stage} stopped at {origin} offset {offset}: {text}")]
-    Stopped {
-        /// The stage.
-        stage: &'static str,
-        /// The partition of the record.
-        origin: TopicPartition,
-        /// The offset of the record.
-        offset: i64,
-        /// The processor's reason.
-        text: String,
-    },
-    /// State could not be written or restored.
-    #[error("state of stage {stage}, partition {partition}: {error}")]
-    State {
-        /// The stage.
-        stage: &'static str,
-        /// The partition.
-        partition: i32,
-        /// What is wrong.
-        #[source]
-        error: Box<StateError>,
-    },
-    /// Records of the changelog were deleted, and no snapshot covers them. Processing with the rest would give wrong
-    /// outputs.
-    #[error(
-        "state of stage {stage}, partition {partition}, cannot be restored: {text}. Records were deleted, by retention or \
-         by hand; compaction does not do that. Restore the folder of snapshots or the topic from a backup, or load the \
-         data again into another namespace"
-    )]
-    Truncated {
-        /// The stage.
-        stage: &'static str,
-        /// The partition.
-        partition: i32,
-        /// What the changelog holds.
-        text: String,
-    },
-    /// A processor panicked.
-    #[error("a worker panicked: {0}")]
-    Panicked(String),
-}
-
-impl WorkerError {
-    /// The stable name of this kind of error; see [`error_code`].
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Log(error) => error.code(),
-            Self::InstanceTaken { .. } => error_code::INSTANCE_NAME_TAKEN,
-            Self::Stopped { .. } => error_code::STAGE_STOPPED,
-            Self::State { .. } => error_code::STATE_INVALID,
-            Self::Truncated { .. } => error_code::STATE_LOST,
-            Self::Panicked(_) => error_code::WORKER_PANICKED,
-        }
-    }
-
-    /// Whether a worker with a new log and restored tasks may continue from the last commit.
-    pub fn can_restart(&self) -> bool {
-        matches!(self, Self::Log(LogError::Abortable(_) | LogError::Unavailable(_) | LogError::Fenced(_)))
-    }
 }
 
 /// The transaction that still collects.
@@ -218,6 +146,8 @@ pub struct Worker {
     aborts: u32,
     unavailable_since: Option<Instant>,
     has_committed: bool,
+    /// When the worker last looked for offsets that hold no record, or started.
+    passed_at: Instant,
 }
 
 /// Why a poll ended early.
@@ -247,6 +177,7 @@ impl Worker {
             aborts: 0,
             unavailable_since: None,
             has_committed: false,
+            passed_at: Instant::now(),
         }
     }
 
@@ -270,6 +201,7 @@ impl Worker {
             Ok(polled) => polled,
             Err(LogError::Unavailable(text)) => return self.unavailable(&text),
             Err(LogError::Abortable(text)) => return self.roll_back(&text).map(|()| Step::Aborted),
+            Err(LogError::OffsetOutOfRange(text)) => return Err(self.records_not_found(&text)),
             Err(error) => return Err(error.into()),
         };
         self.unavailable_since = None;
@@ -321,6 +253,8 @@ impl Worker {
     /// # Errors
     /// [`WorkerError`], when the log fails.
     pub fn close(&mut self) -> Result<(), WorkerError> {
+        self.commit_or_abort()?;
+        self.pass_empty_offsets();
         self.commit_or_abort()?;
         let partitions: Vec<TopicPartition> = self.tasks.iter().map(|task| task.inbox).collect();
         self.write_snapshots(|_| true);
@@ -427,6 +361,10 @@ impl Worker {
             }
         }
         if self.committing.is_some() {
+            return Ok(Step::Processed(0));
+        }
+        if self.is_pass_due() {
+            self.pass_empty_offsets();
             return Ok(Step::Processed(0));
         }
         self.write_due_snapshot();

@@ -70,6 +70,7 @@ impl Worker {
 
     fn resume_restored(&mut self, restored: &[usize]) -> Result<(), WorkerError> {
         let inboxes: Vec<TopicPartition> = restored.iter().map(|number| self.tasks[*number].inbox).collect();
+        self.check_inboxes(restored)?;
         self.log.resume(&inboxes)?;
         for &number in restored {
             self.tasks[number].restored = true;

@@ -18,7 +18,8 @@ use crate::settings::Settings;
 /// Runs the named flows.
 pub(crate) fn execute(flows: Flows, options: &RunOptions, matches: &ArgMatches) -> Result<(), Failure> {
     let configuration = Configuration::load(flows, options.config.as_deref())?;
-    let settings = Settings::new(&configuration.process, &options.log, options.state.clone())?;
+    let mut settings = Settings::new(&configuration.process, &options.log, options.state.clone())?;
+    settings.config.clone_from(&options.config);
     let flows = flows_to_run(flows, options, matches, &configuration)?;
     let runtime = Runtime::start()?;
     let surroundings = Surroundings { settings, shutdown: runtime.shutdown(), tokio: runtime.handle() };

@@ -21,6 +21,7 @@ use tributary_schemas::Codec;
 
 use super::open_log::OpenLog;
 use super::views::{Views, remove_unkept};
+use super::worker_failure;
 use crate::events;
 use crate::settings::Settings;
 
@@ -361,7 +362,7 @@ impl Process for FlowProcess {
             ));
         }
         match self.groups().iter().find_map(|group| (group.error)()) {
-            Some(error) => Err(Failure::unfinished(error)),
+            Some(error) => Err(worker_failure(error)),
             None => Ok(()),
         }
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tributary_flow::declaration::{Declaration, Group};
 use tributary_flow::{ConfiguredFlow, Failure, Process, RunningFlow};
-use tributary_runtime::{Shutdown, SnapshotConfig, WorkerConfig, WorkerPool, remove_abandoned};
+use tributary_runtime::{Shutdown, SnapshotConfig, WorkerConfig, WorkerError, WorkerPool, remove_abandoned};
 
 pub(crate) use address::address_in;
 pub(crate) use flow_process::FlowProcess;
@@ -103,11 +103,16 @@ impl Started {
         process.end_views();
         let mut stopped = Ok(());
         for pool in pools {
-            stopped = stopped.and(sole(pool).stop().map_err(Failure::unfinished));
+            stopped = stopped.and(sole(pool).stop().map_err(worker_failure));
         }
         drop(flow);
         stopped
     }
+}
+
+/// The failure of a process whose worker has ended.
+fn worker_failure(error: WorkerError) -> Failure {
+    if error.is_refusal() { Failure::refused(error) } else { Failure::unfinished(error) }
 }
 
 /// The pool, once no other thread holds it. A check of its error holds it for a short time.
@@ -138,7 +143,8 @@ fn start_group(
         OpenLog::Kafka(_) => defaults.warm_up_entries / workers.max(1) as u64,
     };
     let (instance, snapshots) = (log.instance().to_owned(), Some(snapshots.clone()));
-    let config = WorkerConfig { instance, snapshots, warm_up_entries, ..defaults };
+    let offsets_reset = settings.offsets_reset();
+    let config = WorkerConfig { instance, snapshots, warm_up_entries, offsets_reset, ..defaults };
     let flow = Arc::clone(flow);
     let topology = group.topology(declaration.dead_letters, i32::from(settings.partitions), move |stage, partition| {
         flow.processor(stage, partition)
