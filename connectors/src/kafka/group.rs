@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::groups::GroupMemberInfo;
 use tributary_runtime::LogError;
 
 use super::log_error;
@@ -33,6 +34,16 @@ pub(super) fn members(consumer: &MemberConsumer, group: &str) -> Result<Option<V
         members.push(GroupMember { id: member.id().to_owned(), holds });
     }
     Ok(Some(members))
+}
+
+/// What identifies each member of a group to people: its client and its host. Empty when the group has no member.
+pub(super) fn names_of_members(consumer: &BaseConsumer, group: &str) -> Result<Vec<String>, LogError> {
+    let list = consumer
+        .fetch_group_list(Some(group), QUESTION_TIMEOUT)
+        .map_err(|error| log_error::from_call("asking for the members of the group", &error))?;
+    let Some(found) = list.groups().iter().find(|found| found.name() == group) else { return Ok(Vec::new()) };
+    let name = |member: &GroupMemberInfo| format!("{} at {}", member.client_id(), member.client_host());
+    Ok(found.members().iter().map(name).collect())
 }
 
 /// The partitions of all members of a group that this consumer has not joined. Nothing when the group knows a member

@@ -108,6 +108,13 @@ impl Transactions {
         Ok(())
     }
 
+    /// Adds records and offsets to the open transaction, and opens one if there is none.
+    pub(super) fn send_with_offsets(&mut self, output: &Output, offsets: InputOffsets) -> Result<(), LogError> {
+        self.begin()?;
+        self.send(output)?;
+        self.add_offsets(offsets)
+    }
+
     /// Adds records, and commits the open transaction, with the offsets if there are any.
     ///
     /// While the broker writes the markers of the previous commit, it refuses a new transaction. librdkafka repeats the

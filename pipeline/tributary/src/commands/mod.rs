@@ -2,5 +2,6 @@
 
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod offsets;
 pub(crate) mod run;
 pub(crate) mod topics;

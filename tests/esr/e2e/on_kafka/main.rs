@@ -4,6 +4,7 @@
 
 mod baseline;
 mod group;
+mod offsets;
 mod outage;
 mod several_processes;
 mod views;
