@@ -9,7 +9,8 @@ const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "doubl
 /// Types of fields that have no `Default`.
 const WITHOUT_DEFAULT: [&str; 3] = ["esr.FileName", "esr.Office", "tributary.Digest"];
 
-/// `avro/<namespace>/<name>.avsc`, or a file of `state`.
+/// `<namespace>/<name>.avsc` in a folder of the contract.
+#[derive(Debug, Clone)]
 pub(crate) struct SchemaFile {
     pub(crate) namespace: String,
     pub(crate) name: String,

@@ -104,7 +104,11 @@ pub fn unreleased(folder: &Path) -> Result<Vec<RecordType>, ReleaseError> {
 /// # Errors
 /// A sentence that says what does not fit.
 pub fn check_compatible(older: &str, newer: &str) -> Result<(), String> {
-    compatibility::check_full(&compatibility::parse(older)?, &compatibility::parse(newer)?)
+    let (_, problems) = compatibility::compare(older, newer)?;
+    match problems.first() {
+        Some(problem) => Err(format!("{problem}. {}", problem.instead)),
+        None => Ok(()),
+    }
 }
 
 /// Adds a version of every record that changed since its newest version, and returns the added versions.

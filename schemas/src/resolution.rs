@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
-use apache_avro::schema_compatibility::SchemaCompatibility;
 use apache_avro::writer::datum::GenericDatumWriter;
 
 use crate::compatibility;
@@ -63,7 +62,7 @@ impl WriterSchema {
         if writer.canonical_form() == reader.canonical_form() {
             return Ok(Self { record, resolver: None });
         }
-        SchemaCompatibility::can_read(&writer, reader).map_err(|e| unreadable(e.to_string()))?;
+        compatibility::can_read(&writer, reader).map_err(unreadable)?;
         let resolver = Resolver::new(writer, reader).map_err(unreadable)?;
         Ok(Self { record, resolver: Some(resolver) })
     }

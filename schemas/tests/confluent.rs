@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test states what must hold")]
 
+mod changes;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use tributary_schemas::records::esr::ExportRun;
 use tributary_schemas::records::tributary::Clock;
+use tributary_schemas::registry::{Compatibility, LevelChange};
 use tributary_schemas::{CodecBuilder, ConfluentRegistry, ConfluentSettings, RecordType, Registry, RegistryError};
 
 const SCHEMA: &str = r#"{"type":"record","name":"Sample","namespace":"test","fields":[{"name":"id","type":"long"}]}"#;
@@ -190,4 +193,43 @@ fn a_real_registry_serves_the_codec() {
     assert_eq!(codec.open(&clock).unwrap().read::<Clock>().unwrap().now, 5);
     let subject = format!("{namespace}b-tributary.Clock");
     registry.check_compatible(&subject, RecordType::TributaryClock.schema_json()).unwrap();
+}
+
+/// Registers `old` under a new subject of level `FULL_TRANSITIVE`, and asks whether `new` may follow.
+fn registry_accepts(url: &str, subject: &str, old: &str, new: &str) -> bool {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let levels = Compatibility::new(url, runtime.handle().clone()).unwrap();
+    levels.apply(&[LevelChange { subject: subject.to_owned(), from: String::new() }]).unwrap();
+    let registry = registry(url);
+    registry.register(subject, old).unwrap();
+    let answer = registry.check_compatible(subject, new);
+    let registered = registry.register(subject, new);
+    match (answer, registered) {
+        (Ok(()), Ok(_)) => true,
+        (_, Err(RegistryError::Incompatible { .. } | RegistryError::Refused { .. })) => false,
+        other => panic!("{subject}: the registry contradicts itself: {other:?}"),
+    }
+}
+
+#[test]
+fn a_real_registry_has_the_verdicts_of_our_check() {
+    let Some(url) = tributary_harness::registry() else { return };
+    let namespace = tributary_harness::fresh_namespace("schemas-check");
+    let before = changes::contract(&[]).records()[changes::RECORD].clone();
+    let mut wrong = Vec::new();
+    for (index, change) in changes::ALLOWED.iter().chain(changes::FORBIDDEN).enumerate() {
+        let after = changes::contract(change.edits).records()[changes::RECORD].clone();
+        let accepted = registry_accepts(&url, &format!("{namespace}.{index}"), &before, &after);
+        if accepted == changes::is_refused_by_avro(change) {
+            wrong.push(format!("{}: the registry accepts it: {accepted}", change.name));
+        }
+    }
+    for (index, (old, new, problems)) in changes::OF_OTHERS.iter().enumerate() {
+        let (old, new) = (changes::record_with(old), changes::record_with(new));
+        let accepted = registry_accepts(&url, &format!("{namespace}.other-{index}"), &old, &new);
+        if accepted != problems.is_empty() {
+            wrong.push(format!("{old} {new}: the registry accepts it: {accepted}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -84,6 +84,26 @@ impl fmt::Display for Date {
     }
 }
 
+/// Whether a field with this `tributary.type` takes only some values of the Avro type `avro`. An id takes every long, and
+/// a DPN every text. A type that this program does not know may take few.
+pub(crate) fn is_restricted(value_type: &str, avro: &str) -> bool {
+    matches!(avro, "int" | "string") && value_type != "tis.Dpn"
+}
+
+/// Whether a field with this `tributary.type` takes `value`.
+pub(crate) fn allows(value_type: &str, value: &serde_json::Value) -> bool {
+    let is_text = |fits: fn(&str) -> bool| value.as_str().is_some_and(fits);
+    match value_type {
+        "esr.NotificationType" => value
+            .as_i64()
+            .and_then(|number| i32::try_from(number).ok())
+            .is_some_and(|number| esr::NotificationType::try_from(number).is_ok()),
+        "esr.Office" => is_text(|text| text.parse::<esr::Office>().is_ok()),
+        "esr.FileName" => is_text(|text| text.parse::<esr::FileName>().is_ok()),
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
