@@ -14,13 +14,14 @@ pub struct CodecBuilder {
     registry: Arc<dyn Registry>,
     namespace: String,
     topics: Vec<TopicRecords>,
+    registers: bool,
     unknown: Option<RegistryError>,
 }
 
 impl CodecBuilder {
     /// A builder without topics.
     pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { registry, namespace: String::new(), topics: Vec::new(), unknown: None }
+        Self { registry, namespace: String::new(), topics: Vec::new(), registers: true, unknown: None }
     }
 
     /// The prefix that the log gives topic names. Subjects have it too.
@@ -28,6 +29,12 @@ impl CodecBuilder {
     pub fn namespace(mut self, namespace: &str) -> Self {
         namespace.clone_into(&mut self.namespace);
         self
+    }
+
+    /// Whether missing schemas are registered. If not, the codec looks them up and writes nothing to the registry.
+    #[must_use]
+    pub fn registers(self, registers: bool) -> Self {
+        Self { registers, ..self }
     }
 
     /// Adds a topic by name.
@@ -57,10 +64,11 @@ impl CodecBuilder {
         self
     }
 
-    /// Registers every schema that the registry lacks and builds the codec.
+    /// Registers every schema that the registry lacks, unless it may not, and builds the codec.
     ///
     /// # Errors
-    /// [`RegistryError`], for example when earlier versions forbid a schema.
+    /// [`RegistryError`], for example when earlier versions forbid a schema. [`RegistryError::NotRegistered`] when
+    /// schemas are missing and it may not register them.
     pub fn build(self) -> Result<Codec, RegistryError> {
         if let Some(unknown) = self.unknown {
             return Err(unknown);
@@ -73,8 +81,23 @@ impl CodecBuilder {
             .collect();
         let schemas: Vec<(String, &str)> =
             records.iter().map(|(subject, record)| (subject.clone(), record.schema_json())).collect();
-        let ids = self.registry.register_all(&schemas)?;
+        let ids = if self.registers { self.registry.register_all(&schemas)? } else { self.look_up(&schemas)? };
         let ids: Vec<(RecordType, u32)> = records.into_iter().map(|(_, record)| record).zip(ids).collect();
         Ok(Codec::new(self.registry, self.topics, &ids))
+    }
+    /// The ids of schemas that must be there.
+    fn look_up(&self, schemas: &[(String, &str)]) -> Result<Vec<u32>, RegistryError> {
+        let mut ids = Vec::with_capacity(schemas.len());
+        let mut missing = Vec::new();
+        for (subject, schema) in schemas {
+            match self.registry.lookup(subject, schema)? {
+                Some(id) => ids.push(id),
+                None => missing.push(subject.clone()),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(ids);
+        }
+        Err(RegistryError::NotRegistered { location: self.registry.location(), subjects: missing })
     }
 }

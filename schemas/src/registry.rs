@@ -12,9 +12,9 @@ mod local;
 use std::path::PathBuf;
 
 #[cfg(feature = "client")]
-pub use confluent::{ConfluentRegistry, ConfluentSettings};
+pub use confluent::{ConfluentRegistry, ConfluentSettings, RegisteredVersion};
 #[cfg(feature = "client")]
-pub use levels::{Compatibility, CompatibilityError, LevelChange};
+pub use levels::{Compatibility, CompatibilityError, LEVEL, LevelChange};
 pub use local::LocalRegistry;
 
 use crate::records::RecordType;
@@ -27,6 +27,12 @@ pub trait Registry: Send + Sync + std::fmt::Debug {
     /// [`RegistryError::Incompatible`] when earlier versions forbid it. Others when the registry refuses or does not
     /// answer.
     fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError>;
+
+    /// The id of `schema` under `subject`, or `None` when it is not registered there. Writes nothing.
+    ///
+    /// # Errors
+    /// When the registry refuses or does not answer.
+    fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError>;
 
     /// The schema with this id, or `None` when there is none.
     ///
@@ -101,6 +107,17 @@ pub enum RegistryError {
         /// What does not fit.
         reason: String,
     },
+    /// Schemas are not registered, and this process registers none.
+    #[error(
+        "the schema registry {location} lacks {}, and this process registers no schemas (kafka.register_schemas)",
+        listed(subjects)
+    )]
+    NotRegistered {
+        /// The URL of the registry.
+        location: String,
+        /// The subjects without today's schema.
+        subjects: Vec<String>,
+    },
     /// A topic names a record that the contract does not have.
     #[error("the topic {topic} declares the record {record}, which is not in schemas/avro")]
     NoSuchRecord {
@@ -125,6 +142,16 @@ pub enum RegistryError {
         /// What is wrong with it and what to do.
         reason: String,
     },
+}
+
+/// A few subjects by name, and the number of the others.
+fn listed(subjects: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = subjects.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match subjects.len().saturating_sub(SHOWN) {
+        0 => format!("the schema of {shown}"),
+        others => format!("the schemas of {shown} and {others} others"),
+    }
 }
 
 impl RegistryError {

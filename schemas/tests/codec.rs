@@ -46,6 +46,10 @@ impl Registry for TestRegistry {
         self.own.register(subject, schema)
     }
 
+    fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError> {
+        self.own.lookup(subject, schema)
+    }
+
     fn schema(&self, id: u32) -> Result<Option<RegisteredSchema>, RegistryError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if self.is_down.load(Ordering::Relaxed) {
@@ -332,4 +336,23 @@ proptest! {
         let codec = codec(&registry);
         let _ = codec.open(&value).unwrap().read::<ExportRun>();
     }
+}
+
+#[test]
+fn a_codec_that_registers_nothing_names_what_is_missing() {
+    let registry = TestRegistry::new();
+    let builder = || {
+        let registry: Arc<dyn Registry> = registry.clone();
+        CodecBuilder::new(registry)
+            .namespace("n.")
+            .topic(TOPIC, &[RecordType::EsrExportRun, RecordType::TributaryClock])
+    };
+    let error = builder().registers(false).build().unwrap_err();
+    let RegistryError::NotRegistered { subjects, .. } = &error else { panic!("{error}") };
+    assert_eq!(subjects, &[format!("n.{TOPIC}-esr.ExportRun"), format!("n.{TOPIC}-tributary.Clock")]);
+    assert!(error.to_string().contains("kafka.register_schemas"), "{error}");
+    // The failed start has registered nothing: the next one fails too.
+    assert!(builder().registers(false).build().is_err());
+    builder().build().unwrap();
+    builder().registers(false).build().unwrap();
 }

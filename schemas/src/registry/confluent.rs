@@ -5,10 +5,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use schema_registry_converter::async_impl::schema_registry::{
-    SrSettings, get_referenced_schema, get_schema_by_id, is_compatible_schema, post_schema,
+    SrSettings, get_all_versions, get_referenced_schema, get_schema_by_id, get_schema_by_subject_and_version,
+    is_compatible_schema, perform_sr_call, post_schema,
 };
 use schema_registry_converter::error::SRCError;
-use schema_registry_converter::schema_registry_common::{RegisteredReference, SchemaType, SuppliedSchema};
+use schema_registry_converter::schema_registry_common::{RegisteredReference, SchemaType, SrCall, SuppliedSchema};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{RegisteredSchema, Registry, RegistryError};
@@ -56,6 +57,15 @@ impl fmt::Debug for ConfluentSettings {
             .field("attempts", &self.attempts)
             .finish_non_exhaustive()
     }
+}
+
+/// A version of a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegisteredVersion {
+    /// The version, from 1.
+    pub version: u32,
+    /// The id of its schema.
+    pub id: u32,
 }
 
 /// A client of a Confluent-compatible registry.
@@ -112,6 +122,23 @@ impl ConfluentRegistry {
         let client = builder.set_timeout(settings.timeout).build().map_err(|e| refused(reason(&e)))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|e| refused(e.to_string()))?;
         Ok(Self { settings, client, runtime: Some(runtime) })
+    }
+
+    /// All versions of a subject; none for a subject that is not there.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when the registry refuses or does not answer.
+    pub fn versions(&self, subject: &str) -> Result<Vec<RegisteredVersion>, RegistryError> {
+        let action = format!("list the versions of {subject}");
+        let versions = self.call(&action, || get_all_versions(&self.client, subject.to_owned()))?.unwrap_or_default();
+        let mut registered = Vec::with_capacity(versions.len());
+        for version in versions {
+            let action = format!("give version {version} of {subject}");
+            let found =
+                self.call(&action, || get_schema_by_subject_and_version(&self.client, subject, Some(version)))?;
+            registered.extend(found.map(|schema| RegisteredVersion { version, id: schema.id }));
+        }
+        Ok(registered)
     }
 
     /// Calls until there is an answer or the attempts are used up. `None` is the answer "not found".
@@ -199,6 +226,17 @@ impl Registry for ConfluentRegistry {
                 Err(RegistryError::Incompatible { subject: subject.to_owned(), reason })
             }
             Err(error) => Err(error),
+        }
+    }
+
+    fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError> {
+        let action = format!("look {subject} up");
+        let body = serde_json::json!({ "schema": schema, "schemaType": "AVRO" }).to_string();
+        let found = self.call(&action, || perform_sr_call(&self.client, SrCall::PostForVersion(subject, &body)))?;
+        match found.map(|found| found.id) {
+            None => Ok(None),
+            Some(Some(id)) => Ok(Some(id)),
+            Some(None) => Err(self.refused(&action, "it answers without an id")),
         }
     }
 

@@ -8,7 +8,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 /// The compatibility level of every subject.
-pub(super) const LEVEL: &str = "FULL_TRANSITIVE";
+pub const LEVEL: &str = "FULL_TRANSITIVE";
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -106,8 +106,22 @@ impl Compatibility {
         Ok(())
     }
 
+    /// The level in effect for a subject: its own, or the registry's default.
+    ///
+    /// # Errors
+    /// [`CompatibilityError`] when the registry refuses or does not answer.
+    pub fn level_in_effect(&self, subject: &str) -> Result<String, CompatibilityError> {
+        match self.level(subject)? {
+            own if !own.is_empty() => Ok(own),
+            _ => self.level_at(format!("{}/config", self.url)),
+        }
+    }
+
     fn level(&self, subject: &str) -> Result<String, CompatibilityError> {
-        let url = self.config(subject);
+        self.level_at(self.config(subject))
+    }
+
+    fn level_at(&self, url: String) -> Result<String, CompatibilityError> {
         let (status, text) = self.answer(&url, self.client.get(&url))?;
         if status == StatusCode::NOT_FOUND {
             return Ok(String::new());

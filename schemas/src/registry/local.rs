@@ -82,6 +82,11 @@ impl Registry for LocalRegistry {
         self.change(|contents| contents.register(subject, schema))
     }
 
+    fn lookup(&self, subject: &str, schema: &str) -> Result<Option<u32>, RegistryError> {
+        let schema = parse(subject, schema)?;
+        Ok(self.read(|contents| contents.version(subject, &schema)))
+    }
+
     fn schema(&self, id: u32) -> Result<Option<RegisteredSchema>, RegistryError> {
         let json = self.read(|contents| contents.schema(id).map(Value::to_string));
         Ok(json.map(|json| RegisteredSchema { json, references: Vec::new() }))
@@ -203,6 +208,16 @@ mod tests {
             assert_eq!(registry.register_all(&list).unwrap(), [1, 2]);
             assert_eq!(registry.register("c-test.Sample", &one).unwrap(), 1);
         }
+    }
+
+    #[test]
+    fn looking_up_registers_nothing() {
+        let registry = LocalRegistry::in_memory();
+        assert_eq!(registry.lookup("x", &schema(ID)).unwrap(), None);
+        assert_eq!(registry.register("y", &schema(ID)).unwrap(), 1);
+        assert_eq!(registry.lookup("x", &schema(ID)).unwrap(), None);
+        assert_eq!(registry.lookup("y", &schema(ID)).unwrap(), Some(1));
+        assert_eq!(registry.lookup("y", &schema(NOTE)).unwrap(), None);
     }
 
     #[test]
