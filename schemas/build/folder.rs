@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::model::SchemaFile;
 
+/// What the namespaces of records of stores end with.
+pub(crate) const STATE_NAMESPACE: &str = ".state";
+
 /// The folder of the records of stores.
 const STATE: &str = "state";
 
@@ -41,18 +44,9 @@ pub(crate) fn schema_file(path: String, text: String) -> SchemaFile {
     let of = Path::new(&path);
     let folder = of.parent();
     let is_of_state = folder.and_then(Path::parent).is_some_and(|folder| folder.ends_with(STATE));
-    let suffix = if is_of_state { ".state" } else { "" };
+    let suffix = if is_of_state { STATE_NAMESPACE } else { "" };
     let namespace = format!("{}{suffix}", name(folder.and_then(Path::file_name)));
     SchemaFile { namespace, name: name(of.file_stem()), path, text }
-}
-
-/// The path of the file of a type, from the folder that holds [`FOLDERS`].
-pub(crate) fn path_of(namespace: &str, name: &str) -> PathBuf {
-    let (folder, namespace) = match namespace.strip_suffix(".state") {
-        Some(namespace) => (STATE, namespace),
-        None => (FOLDERS[0], namespace),
-    };
-    Path::new(folder).join(namespace).join(format!("{name}.avsc"))
 }
 
 /// What lies in `folder`, sorted by name.

@@ -193,10 +193,20 @@ impl Contract {
         let sibling = self.files.values().find(|file| file.namespace == namespace);
         let path = match sibling.and_then(|file| Path::new(&file.path).parent()) {
             Some(folder) => folder.join(format!("{name}.avsc")),
-            None => Path::new("schemas").join(folder::path_of(namespace, name)),
+            None => Path::new("schemas").join(path_of(namespace, name)),
         };
         (path.display().to_string(), 1)
     }
+}
+
+/// The path of the file of a type, from the folder that holds [`FOLDERS`].
+fn path_of(namespace: &str, name: &str) -> PathBuf {
+    let [of_topics, of_stores] = FOLDERS;
+    let (folder, namespace) = match namespace.strip_suffix(folder::STATE_NAMESPACE) {
+        Some(namespace) => (of_stores, namespace),
+        None => (of_topics, namespace),
+    };
+    Path::new(folder).join(namespace).join(format!("{name}.avsc"))
 }
 
 /// The schema files two folders below `path`.

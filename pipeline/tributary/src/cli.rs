@@ -1,11 +1,15 @@
 //! The command line: the commands of the program, with the options and commands that the flows add.
 
+mod schemas;
+
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use tributary_connectors::kafka::ResetTo;
 use tributary_flow::Flow;
+
+pub(crate) use schemas::{RegistriesOptions, SchemasCommand, SchemasOptions};
 
 use crate::flows::Flows;
 
@@ -86,6 +90,8 @@ pub(crate) enum Action {
     Topics(TopicsCommand),
     /// `offsets ...`
     Offsets(OffsetsCommand),
+    /// `schemas ...`
+    Schemas(SchemasCommand),
     /// `config ...`
     Config(ConfigCommand),
     /// A command that only one flow has.
@@ -108,6 +114,7 @@ fn typed(flows: Flows, matches: &ArgMatches) -> Result<Typed, clap::Error> {
         Some(("demo", options)) => demo(flows, options)?,
         Some(("topics", options)) => Action::Topics(TopicsCommand::from_arg_matches(options)?),
         Some(("offsets", options)) => Action::Offsets(OffsetsCommand::from_arg_matches(options)?),
+        Some(("schemas", options)) => Action::Schemas(SchemasCommand::from_arg_matches(options)?),
         Some(("config", options)) => Action::Config(ConfigCommand::from_arg_matches(options)?),
         Some((name, options)) => match flows.named(name) {
             Some(flow) => Action::OfFlow(flow, ServerOptions::from_arg_matches(options)?, options.clone()),
@@ -151,6 +158,7 @@ pub(crate) fn command(flows: Flows) -> Command {
                 .after_help(TOPICS_EXAMPLES)
                 .subcommand_required(true),
         )
+        .subcommand(schemas::command())
         .subcommand(
             OffsetsCommand::augment_subcommands(Command::new("offsets"))
                 .about("Decide where groups on Kafka continue in their inboxes")
@@ -304,6 +312,9 @@ pub(crate) struct KafkaOptions {
     /// Do not create missing topics
     #[arg(long, help_heading = "Kafka")]
     pub(crate) no_create_topics: bool,
+    /// Do not register missing schemas: only `tributary schemas apply` does
+    #[arg(long, help_heading = "Kafka")]
+    pub(crate) no_register_schemas: bool,
 }
 
 /// Options of the log.

@@ -94,6 +94,8 @@ pub(crate) struct KafkaTable {
     pub(crate) replication: u16,
     /// Whether missing topics are created at start.
     pub(crate) create_topics: bool,
+    /// Whether missing schemas are registered at start.
+    pub(crate) register_schemas: bool,
     /// librdkafka properties of all clients.
     pub(crate) client: BTreeMap<String, String>,
     /// librdkafka properties of consumers.

@@ -48,6 +48,7 @@ fn execute(flows: Flows, typed: &Typed) -> Result<(), Failure> {
         Action::Demo(flow, options, matches) => commands::demo::execute(flows, *flow, options, matches),
         Action::Topics(command) => commands::topics::execute(flows, command),
         Action::Offsets(command) => commands::offsets::execute(flows, command),
+        Action::Schemas(command) => commands::schemas::execute(flows, command),
         Action::Config(command) => commands::config::execute(flows, command),
         Action::OfFlow(flow, server, matches) => ask_service(*flow, server, matches),
     }

@@ -24,6 +24,8 @@ pub(crate) struct KafkaSettings {
     pub(crate) registry: String,
     /// Whether missing topics are created at start.
     pub(crate) create_topics: bool,
+    /// Whether missing schemas are registered at start.
+    pub(crate) register_schemas: bool,
     /// Replicas of new topics.
     pub(crate) replication: u16,
 }
@@ -134,7 +136,8 @@ pub(crate) fn kafka_settings(
     cluster.consumer.clone_from(&table.consumer);
     cluster.producer.clone_from(&table.producer);
     let create_topics = table.create_topics && !options.no_create_topics;
-    Ok(KafkaSettings { cluster, registry, create_topics, replication: table.replication })
+    let register_schemas = table.register_schemas && !options.no_register_schemas;
+    Ok(KafkaSettings { cluster, registry, create_topics, register_schemas, replication: table.replication })
 }
 
 /// The number of partitions of a flow. 0 means the log's default.

@@ -67,9 +67,14 @@ fn wrong_usage_ends_with_code_2() {
 
 #[test]
 fn help_tells_a_stranger_what_to_type() {
-    for arguments in
-        [&["--help"][..], &["run", "--help"], &["demo", "--help"], &["topics", "--help"], &["config", "--help"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["demo", "--help"],
+        &["topics", "--help"],
+        &["schemas", "--help"],
+        &["config", "--help"],
+    ] {
         let answer = tributary(arguments);
         assert_eq!(answer.code, 0);
         assert!(answer.stdout.contains("Examples:"), "{arguments:?}: {}", answer.stdout);

@@ -87,7 +87,7 @@ impl fmt::Display for Date {
 /// Whether a field with this `tributary.type` takes only some values of the Avro type `avro`. An id takes every long, and
 /// a DPN every text. A type that this program does not know may take few.
 pub(crate) fn is_restricted(value_type: &str, avro: &str) -> bool {
-    matches!(avro, "int" | "string") && value_type != "tis.Dpn"
+    matches!(avro, "int" | "string" | "bytes") && value_type != "tis.Dpn"
 }
 
 /// Whether a field with this `tributary.type` takes `value`.

@@ -4,4 +4,5 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod offsets;
 pub(crate) mod run;
+pub(crate) mod schemas;
 pub(crate) mod topics;

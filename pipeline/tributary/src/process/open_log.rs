@@ -69,9 +69,11 @@ impl OpenLog {
             Self::Kafka(kafka) => kafka.cluster.name(""),
             Self::Embedded(_) => String::new(),
         };
-        let builder = CodecBuilder::new(registry).namespace(&prefix).topics(topics(flows));
+        let registers = settings.kafka.as_ref().is_none_or(|kafka| kafka.register_schemas);
+        let builder = CodecBuilder::new(registry).namespace(&prefix).topics(topics(flows)).registers(registers);
         match builder.build() {
             Err(error) if error.is_transient() => Err(Failure::unfinished(error)),
+            Err(error @ RegistryError::NotRegistered { .. }) => Err(not_registered(&error, settings)),
             built => built.map_err(Failure::refused),
         }
     }
@@ -257,6 +259,18 @@ pub(crate) fn compare_compatibility(
         records.map(|(topic, record)| format!("{}-{record}", kafka.cluster.name(topic))).collect();
     let differences = compatibility.differences(&subjects).map_err(Failure::unfinished)?;
     Ok(Some((compatibility, differences)))
+}
+
+/// The missing schemas, with the line to type.
+fn not_registered(error: &RegistryError, settings: &Settings) -> Failure {
+    let mut line = "tributary schemas apply".to_owned();
+    if let Some(kafka) = &settings.kafka {
+        line = format!("{line} --registry {}", kafka.registry);
+        if !kafka.cluster.namespace.is_empty() {
+            line = format!("{line} --namespace {}", kafka.cluster.namespace);
+        }
+    }
+    Failure::refused(format!("{error}:\n  {line}"))
 }
 
 fn refused(error: RegistryError) -> Failure {
