@@ -62,6 +62,11 @@ impl RecordType {
     pub fn from_full_name(full_name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|record| record.full_name() == full_name)
     }
+
+    /// Whether it is a record of stores, which no topic for other programs holds: its namespace ends in `.state`.
+    pub fn is_state(self) -> bool {
+        self.full_name().rsplit('.').nth(1) == Some("state")
+    }
 }
 
 impl std::fmt::Display for RecordType {

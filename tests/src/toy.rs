@@ -25,6 +25,12 @@ static CHANGELOG: Topic = topic("toy.count-changelog", Cleanup::Compact, Role::C
 static DEAD_LETTERS: Topic =
     topic("toy.dead-letter", Cleanup::Delete(std::time::Duration::from_hours(24)), Role::Output);
 
+static CONTROL: Topic = Topic {
+    partitions: Partitions::Fixed(1),
+    records: &["tributary.NamespaceLevel", "tributary.GroupMember"],
+    ..topic("toy.control", Cleanup::Compact, Role::Output)
+};
+
 /// The flow as static data.
 pub static DECLARATION: Declaration = Declaration {
     name: "toy",
@@ -36,6 +42,7 @@ pub static DECLARATION: Declaration = Declaration {
     }],
     outputs: &[&COUNTS],
     dead_letters: &DEAD_LETTERS,
+    control: &CONTROL,
     leader: None,
     views: &[],
     defaults: "[toy]\n",

@@ -7,6 +7,9 @@ use rdkafka::ClientConfig;
 
 use super::broken_connections::BrokenConnections;
 
+/// What the client ids of this program start with. The name of the process follows.
+pub(super) const CLIENT_PREFIX: &str = "tributary-";
+
 /// How often a client reports its statistics.
 const STATISTICS: &str = "statistics.interval.ms";
 const STATISTICS_MILLIS: &str = "5000";
@@ -73,7 +76,7 @@ impl KafkaConfiguration {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.bootstrap)
-            .set("client.id", format!("tributary-{}", self.instance))
+            .set("client.id", format!("{CLIENT_PREFIX}{}", self.instance))
             .set("allow.auto.create.topics", "false")
             // The broker closes idle connections, which is not worth a line in the log.
             .set("log.connection.close", "false")

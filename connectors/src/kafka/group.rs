@@ -1,11 +1,14 @@
 //! The members of a group and their partitions, as the broker reports them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::groups::GroupMemberInfo;
+use rdkafka::groups::{GroupInfo, GroupMemberInfo};
 use tributary_runtime::LogError;
 
+use super::configuration::{CLIENT_PREFIX, KafkaConfiguration};
+use super::connect::connect;
 use super::log_error;
 use super::offsets::BrokerPartition;
 use super::rebalance::MemberConsumer;
@@ -44,6 +47,41 @@ pub(super) fn names_of_members(consumer: &BaseConsumer, group: &str) -> Result<V
     let Some(found) = list.groups().iter().find(|found| found.name() == group) else { return Ok(Vec::new()) };
     let name = |member: &GroupMemberInfo| format!("{} at {}", member.client_id(), member.client_host());
     Ok(found.members().iter().map(name).collect())
+}
+
+/// A member of a group, as it names itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedMember {
+    /// The name of its process, [`KafkaConfiguration::instance`]. `None` for a client that is not of this program, or
+    /// has a `client.id` of its own.
+    pub instance: Option<String>,
+    /// Its client and its host, for people.
+    pub name: String,
+}
+
+/// The members of these groups, each process once.
+///
+/// # Errors
+/// [`LogError`] when the broker does not answer.
+pub fn named_members(configuration: &KafkaConfiguration, groups: &[&str]) -> Result<BTreeSet<NamedMember>, LogError> {
+    let consumer: BaseConsumer = configuration
+        .base()
+        .create()
+        .map_err(|error| log_error::from_creation("the client that asks for members", &error))?;
+    connect(consumer.client());
+    let mut named = BTreeSet::new();
+    for group in groups {
+        let name = configuration.name(group);
+        let list = consumer
+            .fetch_group_list(Some(&name), QUESTION_TIMEOUT)
+            .map_err(|error| log_error::from_call("asking for the members of the group", &error))?;
+        let members = list.groups().iter().filter(|found| found.name() == name).flat_map(GroupInfo::members);
+        named.extend(members.map(|member| NamedMember {
+            instance: member.client_id().strip_prefix(CLIENT_PREFIX).map(str::to_owned),
+            name: format!("{} at {}", member.client_id(), member.client_host()),
+        }));
+    }
+    Ok(named)
 }
 
 /// The partitions of all members of a group that this consumer has not joined. Nothing when the group knows a member

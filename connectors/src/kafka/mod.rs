@@ -34,6 +34,7 @@ mod transaction;
 mod transaction_error;
 
 pub use configuration::KafkaConfiguration;
+pub use group::{NamedMember, named_members};
 pub use lag::KafkaLag;
 pub use log::KafkaLog;
 pub use offset_reset::{OffsetReset, PartitionReset, ResetInbox, ResetTo, StateOffset};

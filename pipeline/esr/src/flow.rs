@@ -26,6 +26,7 @@ pub static DECLARATION: Declaration = Declaration {
     groups: &[MAIN, WRITER],
     outputs: &[&topics::POSITION, &topics::POSITION_RECONCILED, &topics::BASELINE, &topics::VIEW],
     dead_letters: &topics::DEAD_LETTER,
+    control: &topics::CONTROL,
     leader: Some(&topics::INBOUND),
     views: views::ALL,
     defaults: DEFAULTS,
@@ -147,6 +148,6 @@ mod tests {
         let count = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!((names.len(), count), (27, 27));
+        assert_eq!((names.len(), count), (28, 28));
     }
 }

@@ -105,6 +105,14 @@ pub static BASELINE: Topic = Topic {
     role: Role::Output,
     records: &[],
 };
+/// The level of the namespace, under `level`, and the processes that have started in it, under `member/INSTANCE`.
+pub static CONTROL: Topic = Topic {
+    name: "esr.control",
+    partitions: Partitions::Fixed(1),
+    cleanup: Cleanup::Compact,
+    role: Role::Output,
+    records: &["tributary.NamespaceLevel", "tributary.GroupMember"],
+};
 /// Rows of the views, keyed by `file/NAME`, `alert/NUMBER` (the newest alert has the lowest number) and `office/CODE`.
 /// `clock` is the last time that the exporter of the partition has sent.
 pub static VIEW: Topic = output(

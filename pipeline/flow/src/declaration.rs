@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tributary_runtime::{Processor, Stage, Topic, Topology};
 
+use crate::levels::LEVELS;
+
 /// A flow as static data.
 #[derive(Debug)]
 pub struct Declaration {
@@ -18,6 +20,9 @@ pub struct Declaration {
     pub outputs: &'static [&'static Topic],
     /// The topic of records that can never be processed.
     pub dead_letters: &'static Topic,
+    /// The topic of the level of the namespace, with one partition, which keeps the newest record of each key. It holds
+    /// `tributary.NamespaceLevel` and `tributary.GroupMember`.
+    pub control: &'static Topic,
     /// The process that owns partition 0 of this topic runs the rounds. `None` for a flow without sources and clock.
     pub leader: Option<&'static Topic>,
     /// What can be asked of the flow in every process, over HTTP and on the command line.
@@ -93,7 +98,7 @@ impl Declaration {
     pub fn topics(&self) -> Vec<&'static Topic> {
         let inboxes = self.stages().map(|stage| stage.inbox);
         let changelogs = self.stages().filter_map(|stage| stage.changelog);
-        let outputs = self.outputs.iter().copied().chain([self.dead_letters]);
+        let outputs = self.outputs.iter().copied().chain([self.dead_letters, self.control]);
         inboxes.chain(outputs).chain(changelogs).collect()
     }
 
@@ -129,6 +134,6 @@ impl Group {
             Stage { name, inbox: stage.inbox, changelog: stage.changelog, processor: make }
         };
         let stages = self.stages.iter().map(stage).collect();
-        Topology { flow: self.name, stages, dead_letters, flow_partitions }
+        Topology { flow: self.name, stages, dead_letters, flow_partitions, levels: LEVELS }
     }
 }

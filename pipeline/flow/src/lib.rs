@@ -10,6 +10,7 @@ pub mod framed;
 #[cfg(feature = "edge")]
 pub mod http;
 pub mod key;
+mod levels;
 #[cfg(feature = "edge")]
 pub mod process;
 pub mod progress;
@@ -27,4 +28,5 @@ pub mod whole_file;
 pub use contract::{BatchRequest, ConfiguredFlow, Flow, Host, LogInWords, Round, RunningFlow, Site};
 pub use failure::{Failure, log_failure, print};
 #[cfg(feature = "edge")]
+pub use levels::LEVELS;
 pub use process::Process;

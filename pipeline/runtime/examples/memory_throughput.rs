@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use tributary_runtime::memory::{Broker, BrokerConfig, Retention};
 use tributary_runtime::{
-    Cleanup, Convert, Headers, Lag, Log, LogError, Output, Partitions, Poll, ProcessError, Processor, Producer, Record,
-    Role, Stage, StateSchema, StateStore, StateValue, Store, Topic, TopicPartition, Topology, WorkerConfig, WorkerPool,
+    Cleanup, Convert, Headers, Lag, Levels, Log, LogError, Output, Partitions, Poll, ProcessError, Processor, Producer,
+    Record, Role, Stage, StateSchema, StateStore, StateValue, Store, Topic, TopicPartition, Topology, WorkerConfig,
+    WorkerPool,
 };
 
 const PARTITIONS: i32 = 4;
@@ -142,7 +143,13 @@ fn workers() -> Result<(), Box<dyn std::error::Error>> {
             processor: Box::new(|_| Box::new(Keep(Store::new(0, "kept")))),
         },
     ];
-    let topology = Topology { flow: "throughput", stages, dead_letters: &DEAD_LETTERS, flow_partitions: PARTITIONS };
+    let topology = Topology {
+        flow: "throughput",
+        stages,
+        dead_letters: &DEAD_LETTERS,
+        flow_partitions: PARTITIONS,
+        levels: Levels::ONE,
+    };
     let broker = broker();
     fill(&broker)?;
     let started = Instant::now();

@@ -15,6 +15,7 @@ mod atomic_file;
 pub mod conformance;
 pub mod error_code;
 mod events;
+mod level;
 mod log;
 mod log_error;
 pub mod memory;
@@ -36,6 +37,7 @@ mod topic;
 mod worker;
 
 pub use atomic_file::{AtomicFile, create_folder_durably, remove_abandoned, remove_durably, write_atomically};
+pub use level::{LEVEL_HEADER, Level, Levels};
 pub use log::{EachRecord, InboxOffsets, Lag, Log, Poll, Producer, TopicFollower, TopicReader};
 pub use log_error::{LogError, Reason};
 pub use metrics::{Metrics, StageStatistics, WorkerStatistics};

@@ -1,5 +1,6 @@
 //! The output of processors: records collected in one buffer until the worker sends them to the log.
 
+use crate::level::Level;
 use crate::partitioner::partition_for_key;
 use crate::record::{Headers, TimestampMillis};
 use crate::topic::Topic;
@@ -8,6 +9,7 @@ use crate::topic::Topic;
 #[derive(Debug)]
 pub struct Output {
     flow_partitions: i32,
+    level: Level,
     timestamp: TimestampMillis,
     headers: std::ops::Range<usize>,
     bytes: Vec<u8>,
@@ -51,7 +53,18 @@ pub struct Mark {
 impl Output {
     /// An empty output for a flow with this many partitions.
     pub fn new(flow_partitions: i32) -> Self {
-        Self { flow_partitions, timestamp: 0, headers: 0..0, bytes: Vec::new(), entries: Vec::new() }
+        let level = Level::FIRST;
+        Self { flow_partitions, level, timestamp: 0, headers: 0..0, bytes: Vec::new(), entries: Vec::new() }
+    }
+
+    /// The level of the partition whose record is processed. What a release has added is used only from its level on.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Sets the level of the partition whose record is processed next.
+    pub fn set_level(&mut self, level: Level) {
+        self.level = level;
     }
 
     /// Sets the timestamp and headers that the following records inherit.

@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use crate::conformance::word_count::{self, Count, GROUP, INBOXES, LINES, PARTITIONS};
     use crate::memory::{Broker, BrokerConfig};
-    use crate::{Lag, Output, ProcessError, Processor, Producer, Record, Stage, StateStore};
+    use crate::{Lag, Levels, Output, ProcessError, Processor, Producer, Record, Stage, StateStore};
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -339,7 +339,8 @@ mod tests {
         let processor = Box::new(move |_| -> Box<dyn Processor> { Box::new(Broken(panics)) });
         let stages = vec![Stage { name: "broken", inbox: &LINES, changelog: None, processor }];
         let (flow, dead_letters) = (GROUP, &word_count::DEAD_LETTERS);
-        let topology = Arc::new(Topology { flow, stages, dead_letters, flow_partitions: PARTITIONS });
+        let topology =
+            Arc::new(Topology { flow, stages, dead_letters, flow_partitions: PARTITIONS, levels: Levels::ONE });
         let logs = broker.clone();
         let open = move |slot: usize| -> Result<Box<dyn Log>, LogError> {
             Ok(Box::new(logs.open(GROUP, &format!("worker-{slot}"), &[&LINES])?))

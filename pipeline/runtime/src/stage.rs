@@ -1,5 +1,6 @@
 //! Stages and topologies: which processor reads which inbox.
 
+use crate::level::Levels;
 use crate::processor::Processor;
 use crate::topic::Topic;
 
@@ -25,4 +26,6 @@ pub struct Topology {
     pub dead_letters: &'static Topic,
     /// Number of partitions of topics declared with [`crate::Partitions::Flow`].
     pub flow_partitions: i32,
+    /// The levels that this release can run.
+    pub levels: Levels,
 }

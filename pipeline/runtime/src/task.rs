@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::time::Instant;
 
+use crate::level::{LEVEL_ENTRY, TaskLevel};
 use crate::output::Output;
 use crate::processor::{ProcessError, Processor};
 use crate::record::{Headers, Record, append_header};
@@ -80,6 +81,7 @@ pub(crate) struct Task {
     processor: Box<dyn Processor>,
     /// The schemas in its changelog.
     schemas: Schemas,
+    level: TaskLevel,
     /// The next offset to process; unknown before the first record.
     next: Option<i64>,
     /// The next offset in the last commit that was begun.
@@ -107,6 +109,7 @@ impl Task {
             changelog: stage.changelog.map(|topic| TopicPartition { topic: topic.name, partition }),
             processor: (stage.processor)(partition),
             schemas: Schemas::default(),
+            level: TaskLevel::default(),
             next: None,
             sealed: None,
             committed: None,
@@ -129,7 +132,16 @@ impl Task {
         if self.next.is_some_and(|next| record.offset < next) {
             return Ok(Processed::Skipped);
         }
+        match self.level.take(record.headers, topology.levels) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.next = Some(record.offset + 1);
+                return Ok(Processed::Done);
+            }
+            Err(error) => return Err(Halt::Stop(error.to_string())),
+        }
         let mark = output.mark();
+        output.set_level(self.level.now());
         output.inherit(record.timestamp, record.headers);
         for store in self.processor.stores() {
             store.begin_record();
@@ -174,7 +186,7 @@ impl Task {
     }
 
     pub(crate) fn has_changes(&mut self) -> bool {
-        self.processor.stores().iter().any(|store| store.has_changes())
+        self.level.has_changed() || self.processor.stores().iter().any(|store| store.has_changes())
     }
 
     /// Sets the next offset to process after a restore: the committed one, if there is one.
@@ -197,6 +209,10 @@ impl Task {
         let Some(changelog) = stage.changelog else { return };
         let partition = self.inbox.partition;
         let has_effect = self.has_output || self.has_changes();
+        if self.level.has_changed() {
+            let level = self.level.now().to_string();
+            output.send_to(changelog, partition, &[LEVEL_ENTRY], |buffer| buffer.extend_from_slice(level.as_bytes()));
+        }
         let mut key_bytes = Vec::new();
         for store in self.processor.stores() {
             if !store.has_changes() {
@@ -230,6 +246,8 @@ impl Task {
             store.seal();
         }
         self.schemas.seal();
+        self.changed_since_snapshot |= self.level.has_changed();
+        self.level.seal();
         self.sealed = self.next;
     }
 
@@ -237,6 +255,7 @@ impl Task {
     pub(crate) fn settle(&mut self) {
         self.processor.stores().into_iter().for_each(StateStore::settle);
         self.schemas.settle();
+        self.level.settle();
         self.committed = self.sealed;
     }
 
@@ -247,6 +266,7 @@ impl Task {
         }
         self.schemas.discard();
         self.has_output = false;
+        self.level.discard();
         self.next = self.committed;
         self.sealed = self.committed;
     }
@@ -255,6 +275,7 @@ impl Task {
         self.restored_to = 0;
         self.schemas.clear();
         self.restored_state = RestoredState::Empty;
+        self.level = TaskLevel::default();
         for store in self.processor.stores() {
             store.clear();
         }
@@ -265,8 +286,10 @@ impl Task {
         let Some((&number, rest)) = key.split_first() else {
             return Err(StateError::Entry { key: String::new(), reason: "it has no key" });
         };
-        if number == SCHEMA_ENTRY {
-            return self.schemas.restore(rest, value);
+        match number {
+            SCHEMA_ENTRY => return self.schemas.restore(rest, value),
+            LEVEL_ENTRY => return self.level.restore(value),
+            _ => {}
         }
         if key == [INPUT_OFFSET_KEY] {
             self.restored_state = input_offset(key, value).map_or(RestoredState::OfUnknownOffset, RestoredState::UpTo);
@@ -281,11 +304,14 @@ impl Task {
         }
     }
 
-    /// Calls `each` with every entry: the store's number, key and value. Schemas come first, then the inbox offset.
-    /// Between two transactions these are the committed ones.
+    /// Calls `each` with every entry: the store's number, key and value. Schemas come first, then the level and the
+    /// inbox offset. Between two transactions these are the committed ones.
     pub(crate) fn entries(&mut self, each: EachEntry<'_>) {
         for (key, value) in self.schemas.entries() {
             each(SCHEMA_ENTRY, &key, &value);
+        }
+        if let Some(level) = self.level.entry() {
+            each(LEVEL_ENTRY, &[], level.as_bytes());
         }
         let restored = match self.restored_state {
             RestoredState::UpTo(offset) => Some(offset),

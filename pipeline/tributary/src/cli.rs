@@ -55,6 +55,11 @@ Examples:
 
 Exit codes: 0 done, 1 could not finish, 2 refused (the group has members, or an offset is not in the topic).";
 
+const UPGRADE_EXAMPLES: &str = "\
+Examples:
+  tributary upgrade status --log kafka --kafka localhost:9092 --registry http://localhost:8081
+  tributary upgrade finalize --log kafka --kafka localhost:9092 --registry http://localhost:8081";
+
 /// Integrations as exactly-once streams.
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -92,6 +97,10 @@ pub(crate) enum Action {
     Offsets(OffsetsCommand),
     /// `schemas ...`
     Schemas(SchemasCommand),
+    /// `upgrade ...`
+    Upgrade(Box<UpgradeCommand>),
+    /// `version`
+    Version(VersionOptions),
     /// `config ...`
     Config(ConfigCommand),
     /// A command that only one flow has.
@@ -115,6 +124,8 @@ fn typed(flows: Flows, matches: &ArgMatches) -> Result<Typed, clap::Error> {
         Some(("topics", options)) => Action::Topics(TopicsCommand::from_arg_matches(options)?),
         Some(("offsets", options)) => Action::Offsets(OffsetsCommand::from_arg_matches(options)?),
         Some(("schemas", options)) => Action::Schemas(SchemasCommand::from_arg_matches(options)?),
+        Some(("upgrade", options)) => Action::Upgrade(Box::new(UpgradeCommand::from_arg_matches(options)?)),
+        Some(("version", options)) => Action::Version(VersionOptions::from_arg_matches(options)?),
         Some(("config", options)) => Action::Config(ConfigCommand::from_arg_matches(options)?),
         Some((name, options)) => match flows.named(name) {
             Some(flow) => Action::OfFlow(flow, ServerOptions::from_arg_matches(options)?, options.clone()),
@@ -164,6 +175,16 @@ pub(crate) fn command(flows: Flows) -> Command {
                 .about("Decide where groups on Kafka continue in their inboxes")
                 .after_help(OFFSETS_EXAMPLES)
                 .subcommand_required(true),
+        )
+        .subcommand(
+            UpgradeCommand::augment_subcommands(Command::new("upgrade"))
+                .about("Show or raise the level of the namespace, after all processes have a newer release")
+                .after_help(UPGRADE_EXAMPLES)
+                .subcommand_required(true),
+        )
+        .subcommand(
+            VersionOptions::augment_args(Command::new("version"))
+                .about("Show the release, and with --output json the levels and schemas that it knows"),
         )
         .subcommand(
             ConfigCommand::augment_subcommands(Command::new("config"))
@@ -261,6 +282,47 @@ fn reset_to(text: &str) -> Result<ResetTo, String> {
             _ => Err("it must be state, earliest, latest or an offset".to_owned()),
         },
     }
+}
+
+/// `upgrade ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum UpgradeCommand {
+    /// Show the level of the namespace, the processes in it, and what blocks the next level
+    Status(UpgradeOptions),
+    /// Raise the namespace to a level; releases that cannot run it cannot come back
+    Finalize {
+        /// Level [default: the newest of this release]
+        #[arg(long, value_name = "NUMBER")]
+        level: Option<u32>,
+        /// Options of the log.
+        #[command(flatten)]
+        options: UpgradeOptions,
+    },
+}
+
+/// Options of `upgrade`.
+#[derive(Debug, Args)]
+pub(crate) struct UpgradeOptions {
+    /// Folder of the embedded log; no service may use it
+    #[arg(long, value_name = "DIR", default_value = "tributary-state")]
+    pub(crate) state: PathBuf,
+    /// Configuration file that overrides built-in settings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Options of the log.
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+    /// Form of the output
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) output: OutputForm,
+}
+
+/// Options of `version`.
+#[derive(Debug, Args)]
+pub(crate) struct VersionOptions {
+    /// Form of the output
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(crate) output: OutputForm,
 }
 
 /// `config ...`

@@ -49,6 +49,8 @@ fn execute(flows: Flows, typed: &Typed) -> Result<(), Failure> {
         Action::Topics(command) => commands::topics::execute(flows, command),
         Action::Offsets(command) => commands::offsets::execute(flows, command),
         Action::Schemas(command) => commands::schemas::execute(flows, command),
+        Action::Upgrade(command) => commands::upgrade::execute(flows, command),
+        Action::Version(options) => commands::version::execute(options.output),
         Action::Config(command) => commands::config::execute(flows, command),
         Action::OfFlow(flow, server, matches) => ask_service(*flow, server, matches),
     }

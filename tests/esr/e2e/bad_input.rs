@@ -199,7 +199,7 @@ fn a_state_folder_in_use_of_a_newer_version_or_damaged_is_refused() {
     world.once(DAY_1, &[]).document();
     let format = world.path("state/format.json");
     let good = fs::read_to_string(&format).unwrap();
-    fs::write(&format, good.replace("\"format\":1", "\"format\":99").replace("\"format\": 1", "\"format\": 99"))
+    fs::write(&format, good.replace("\"format\":2", "\"format\":99").replace("\"format\": 2", "\"format\": 99"))
         .unwrap();
     let answer = world.once(DAY_1, &[]);
     assert_eq!(answer.code, 2, "{answer:?}");

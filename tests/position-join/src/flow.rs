@@ -1,6 +1,6 @@
 //! Which stage reads which inbox.
 
-use tributary_runtime::{Stage, Topic, Topology};
+use tributary_runtime::{Levels, Stage, Topic, Topology};
 
 use crate::layout::{Placement, Position};
 use crate::message::Side;
@@ -40,5 +40,5 @@ pub fn topology(flow_partitions: i32) -> Topology {
             processor: Box::new(|_| Box::<Pairing>::default()),
         },
     ];
-    Topology { flow: FLOW, stages, dead_letters: &DEAD_LETTERS, flow_partitions }
+    Topology { flow: FLOW, stages, dead_letters: &DEAD_LETTERS, flow_partitions, levels: Levels::ONE }
 }

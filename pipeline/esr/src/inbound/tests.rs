@@ -32,7 +32,8 @@ fn whole(name: &str, lines: &[&str]) -> Vec<u8> {
 }
 
 fn hash(content: &[u8]) -> String {
-    Sha256::digest(content).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let hash = Sha256::digest(content);
+    format!("{:032x}", u128::from_be_bytes(hash[..16].try_into().unwrap()))
 }
 
 fn arrived(name: &str, content: &[u8]) -> FileArrived {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::{Cleanup, Output, Partitions, ProcessError, Processor, Record, Role, Stage, StateStore, Store};
-use crate::{Topic, Topology};
+use crate::{Levels, Topic, Topology};
 
 const WEEK: Cleanup = Cleanup::Delete(Duration::from_hours(7 * 24));
 
@@ -143,7 +143,7 @@ pub fn topology(outside: &Arc<AtomicU32>) -> Arc<Topology> {
         processor: Box::new(|_| Box::new(Count::default())),
     };
     let (stages, dead_letters) = (vec![split, count], &DEAD_LETTERS);
-    Arc::new(Topology { flow: GROUP, stages, dead_letters, flow_partitions: PARTITIONS })
+    Arc::new(Topology { flow: GROUP, stages, dead_letters, flow_partitions: PARTITIONS, levels: Levels::ONE })
 }
 
 /// The results, actual or expected: states, the full sequence of counts by word, and dead letters.

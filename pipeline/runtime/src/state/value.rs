@@ -67,7 +67,7 @@ impl<V: StateValue> StateValue for Box<V> {
 }
 
 /// Values for tests, which need no contract.
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "faults"))]
 mod of_tests {
     use super::{Convert, StateSchema, StateValue};
 

@@ -180,7 +180,7 @@ mod tests {
     use crate::conformance::word_count::{COUNTS, DEAD_LETTERS, LINES, TOPICS};
     use crate::memory::{Broker, BrokerConfig};
     use crate::worker::{CommitLimits, Step, WorkerConfig};
-    use crate::{Metrics, Output, ProcessError, Processor, Producer, Record, Stage, StateStore, Topology};
+    use crate::{Levels, Metrics, Output, ProcessError, Processor, Producer, Record, Stage, StateStore, Topology};
 
     /// Sends a record for each record that is not empty.
     struct Echo;
@@ -202,7 +202,8 @@ mod tests {
     fn worker(limits: CommitLimits, value: &[u8]) -> (Worker, Arc<Metrics>) {
         let processor = Box::new(|_| -> Box<dyn Processor> { Box::new(Echo) });
         let stages = vec![Stage { name: "echo", inbox: &LINES, changelog: None, processor }];
-        let topology = Topology { flow: "echo", stages, dead_letters: &DEAD_LETTERS, flow_partitions: 1 };
+        let topology =
+            Topology { flow: "echo", stages, dead_letters: &DEAD_LETTERS, flow_partitions: 1, levels: Levels::ONE };
         let broker = Broker::new(BrokerConfig::like_kafka());
         broker.create_topics(&TOPICS, 1);
         let mut output = Output::new(1);

@@ -6,3 +6,5 @@ pub(crate) mod offsets;
 pub(crate) mod run;
 pub(crate) mod schemas;
 pub(crate) mod topics;
+pub(crate) mod upgrade;
+pub(crate) mod version;

@@ -141,7 +141,7 @@ fn label(name: &str, value: &str) -> LabelPair {
 
 #[cfg(test)]
 mod tests {
-    use tributary_runtime::{Cleanup, Partitions, Role, Stage, Topic, Topology};
+    use tributary_runtime::{Cleanup, Levels, Partitions, Role, Stage, Topic, Topology};
 
     use super::*;
 
@@ -155,7 +155,7 @@ mod tests {
 
     fn topology() -> Topology {
         let stage = Stage { name: "join", inbox: &INBOX, changelog: None, processor: Box::new(|_| unreachable!()) };
-        Topology { flow: "toy", stages: vec![stage], dead_letters: &INBOX, flow_partitions: 1 }
+        Topology { flow: "toy", stages: vec![stage], dead_letters: &INBOX, flow_partitions: 1, levels: Levels::ONE }
     }
 
     #[test]

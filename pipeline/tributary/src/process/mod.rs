@@ -3,6 +3,7 @@
 mod address;
 mod flow_process;
 mod host;
+mod namespace_level;
 mod open_log;
 mod service;
 mod starting;
@@ -19,12 +20,12 @@ use tributary_runtime::{Shutdown, SnapshotConfig, WorkerConfig, WorkerError, Wor
 pub(crate) use address::address_in;
 pub(crate) use flow_process::FlowProcess;
 pub(crate) use host::ProcessHost;
-pub(crate) use open_log::{compare_compatibility, compare_topics};
+pub(crate) use namespace_level::{Control, ControlTopic, RELEASE};
+pub(crate) use open_log::{OpenLog, compare_compatibility, compare_topics};
 pub(crate) use service::Service;
 pub(crate) use status::Status;
 
 use flow_process::RunningGroup;
-use open_log::OpenLog;
 
 use crate::events;
 use crate::settings::Settings;
@@ -64,6 +65,8 @@ pub(crate) fn start(surroundings: &Surroundings, flows: &[FlowToRun]) -> Result<
     let (shutdown, tokio) = (&surroundings.shutdown, &surroundings.tokio);
     let mut started = Vec::new();
     for flow in flows {
+        let flow_partitions = i32::from(settings.partitions);
+        ControlTopic { log: &log, codec: &codec, flow: flow.declaration, flow_partitions }.enter(log.instance())?;
         let process = FlowProcess::new(flow.declaration, settings, log.clone(), codec.clone(), shutdown, tokio)?;
         started.push(Started::start(flow, Arc::new(process), &log, settings)?);
     }

@@ -1,10 +1,13 @@
 //! Opens the configured log. Registry, workers, producers and lag depend on the kind of log.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tributary_connectors::embedded::{EmbeddedLog, Fsync, GroupInboxes, StateFolder};
-use tributary_connectors::kafka::{KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, TopicPlan};
+use tributary_connectors::kafka::{
+    KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, NamedMember, TopicPlan, named_members,
+};
 use tributary_flow::declaration::Declaration;
 use tributary_flow::{Failure, log_failure};
 use tributary_runtime::{EachChange, Lag, Log, LogError, Producer, Topic, TopicFollower, TopicReader};
@@ -31,8 +34,9 @@ pub(crate) enum OpenLog {
 /// An open log on Kafka.
 pub(crate) struct OpenKafka {
     cluster: KafkaConfiguration,
-    /// Locks the state folder. It holds only what makes a restart faster, but no other process may use it.
-    _folder: StateFolder,
+    /// Locks the state folder. It holds only what makes a restart faster, but no other process may use it. `None` for a
+    /// command that does not use it.
+    _folder: Option<StateFolder>,
 }
 
 impl OpenLog {
@@ -46,9 +50,35 @@ impl OpenLog {
             Some(kafka) => {
                 let folder = StateFolder::open(&settings.state).map_err(Failure::refused)?;
                 check_topics(kafka, flows, settings.partitions)?;
-                Ok(Self::Kafka(Arc::new(OpenKafka { cluster: kafka.cluster.clone(), _folder: folder })))
+                Ok(Self::Kafka(Arc::new(OpenKafka { cluster: kafka.cluster.clone(), _folder: Some(folder) })))
             }
             None => open_embedded(settings, flows),
+        }
+    }
+
+    /// Opens the log for a command that works beside the processes of the namespace. It creates no topics. The embedded
+    /// log must not be in use.
+    ///
+    /// # Errors
+    /// As [`OpenLog::open`].
+    pub(crate) fn open_beside(settings: &Settings, flows: &[&'static Declaration]) -> Result<Self, Failure> {
+        match &settings.kafka {
+            Some(kafka) => Ok(Self::Kafka(Arc::new(OpenKafka { cluster: kafka.cluster.clone(), _folder: None }))),
+            None => open_embedded(settings, flows),
+        }
+    }
+
+    /// The members of the groups of a flow now. Nobody on the embedded log, which only this process has.
+    ///
+    /// # Errors
+    /// The error of the log.
+    pub(crate) fn members(&self, flow: &Declaration) -> Result<BTreeSet<NamedMember>, LogError> {
+        match self {
+            Self::Embedded(_) => Ok(BTreeSet::new()),
+            Self::Kafka(kafka) => {
+                let groups: Vec<&str> = flow.groups.iter().map(|group| group.name).collect();
+                named_members(&kafka.cluster, &groups)
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod group;
 mod offsets;
 mod outage;
 mod several_processes;
+mod upgrade;
 mod views;
 mod waiting;
 #[path = "../world/mod.rs"]

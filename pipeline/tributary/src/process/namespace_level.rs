@@ -1,0 +1,189 @@
+//! The level of the namespace on the control topic of a flow, and the processes that run it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tributary_flow::declaration::Declaration;
+use tributary_flow::{Failure, LEVELS, framed, log_failure};
+use tributary_runtime::{
+    Headers, LEVEL_HEADER, Level, LogError, Output, Producer, Role, Topic, TopicPartition, append_header,
+};
+use tributary_schemas::records::tributary::{GroupMember, NamespaceLevel};
+use tributary_schemas::{Codec, RecordType};
+
+use super::open_log::OpenLog;
+
+/// This release.
+pub(crate) const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+/// The producer that writes the control topic. Whoever has it is alone.
+const PRODUCER: &str = "level";
+
+const LEVEL_KEY: &[u8] = b"level";
+
+const MEMBER_KEY: &str = "member/";
+
+/// How often another process may take the producer away before this one gives up.
+const ATTEMPTS: u32 = 10;
+
+/// The pause after another process has taken the producer away.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What stands on the control topic.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Control {
+    /// The level. `None` in a namespace in which no process has started yet.
+    pub(crate) level: Option<NamespaceLevel>,
+    /// The newest start of each process, by instance.
+    pub(crate) members: BTreeMap<String, GroupMember>,
+}
+
+/// The control topic of one flow.
+pub(crate) struct ControlTopic<'a> {
+    pub(crate) log: &'a OpenLog,
+    pub(crate) codec: &'a Codec,
+    pub(crate) flow: &'static Declaration,
+    pub(crate) flow_partitions: i32,
+}
+
+impl ControlTopic<'_> {
+    /// Reads the topic.
+    ///
+    /// # Errors
+    /// [`Failure`] when the log does not answer, or a record is not one of Tributary.
+    pub(crate) fn read(&self) -> Result<Control, Failure> {
+        let follower = self.log.follower(self.flow.name).map_err(log_failure)?;
+        let partition = TopicPartition { topic: self.flow.control.name, partition: 0 };
+        let (mut control, mut foreign) = (Control::default(), None);
+        let read = follower.read_from(partition, 0, &mut |record| {
+            if let Err(error) = self.take(record.key, record.value, &mut control) {
+                foreign.get_or_insert(format!("the record at offset {} of {partition}: {error}", record.offset));
+            }
+            Ok(())
+        });
+        read.map_err(log_failure)?;
+        foreign.map_or(Ok(control), |text| Err(Failure::refused(text)))
+    }
+
+    fn take(&self, key: &[u8], value: Option<&[u8]>, control: &mut Control) -> Result<(), String> {
+        let Some(value) = value else {
+            if let Some(instance) = key.strip_prefix(MEMBER_KEY.as_bytes()) {
+                control.members.remove(&*String::from_utf8_lossy(instance));
+            }
+            return Ok(());
+        };
+        let framed = self.codec.open(value).map_err(|error| error.to_string())?;
+        match framed.record_type() {
+            RecordType::TributaryNamespaceLevel => {
+                control.level = Some(framed.read().map_err(|error| error.to_string())?);
+            }
+            RecordType::TributaryGroupMember => {
+                let member: GroupMember = framed.read().map_err(|error| error.to_string())?;
+                control.members.insert(member.instance.clone(), member);
+            }
+            other => return Err(format!("it holds {other}, which does not belong there")),
+        }
+        Ok(())
+    }
+
+    /// A process of this release starts: a new namespace gets the newest level, and the process says what it can run.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when this release cannot run the level of the namespace.
+    pub(crate) fn enter(&self, instance: &str) -> Result<(), Failure> {
+        self.exclusively(|producer| {
+            let control = self.read()?;
+            let mut output = Output::new(self.flow_partitions);
+            match &control.level {
+                Some(found) => check(found)?,
+                None => self.raise(LEVELS.max, &mut output),
+            }
+            let member = GroupMember {
+                instance: instance.to_owned(),
+                release: RELEASE.to_owned(),
+                lowest_level: LEVELS.min.0 as i32,
+                highest_level: LEVELS.max.0 as i32,
+            };
+            if !instance.is_empty() && control.members.get(instance) != Some(&member) {
+                let key = format!("{MEMBER_KEY}{instance}");
+                framed::send(self.codec, &mut output, self.flow.control, key.as_bytes(), &member);
+            }
+            Ok(if output.is_empty() { Ok(()) } else { producer.publish(&output) })
+        })
+    }
+
+    /// Raises the namespace to `level`, in one transaction: the control topic, and every partition of every inbox.
+    /// `may_raise` sees the control topic while no other process can write it.
+    ///
+    /// # Errors
+    /// That of `may_raise`. [`Failure::Unfinished`] when the log is not available.
+    pub(crate) fn finalize(
+        &self,
+        level: Level,
+        may_raise: impl Fn(&Control) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.exclusively(|producer| {
+            may_raise(&self.read()?)?;
+            let mut output = Output::new(self.flow_partitions);
+            self.raise(level, &mut output);
+            Ok(producer.publish(&output))
+        })
+    }
+
+    /// Does `work` with the producer of the control topic. Another process may take it away: then once more.
+    fn exclusively(
+        &self,
+        work: impl Fn(&mut dyn Producer) -> Result<Result<(), LogError>, Failure>,
+    ) -> Result<(), Failure> {
+        let mut attempt = 1;
+        loop {
+            let mut producer = self.log.producer(self.flow.name, PRODUCER).map_err(log_failure)?;
+            match work(&mut *producer)? {
+                Err(LogError::Fenced(_)) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
+                done => return done.map_err(log_failure),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// The records that raise the level. In an inbox it is a tombstone with a header, so that programs that read the
+    /// topic need no schema for it. A task without it is at the first level.
+    fn raise(&self, level: Level, output: &mut Output) {
+        let record = NamespaceLevel { level: level.0 as i32, release: RELEASE.to_owned() };
+        framed::send(self.codec, output, self.flow.control, LEVEL_KEY, &record);
+        if level == Level::FIRST {
+            return;
+        }
+        let mut headers = Vec::new();
+        append_header(&mut headers, LEVEL_HEADER, level.to_string().as_bytes());
+        output.set_headers(Headers::from_bytes(&headers));
+        for inbox in self.inboxes() {
+            for partition in 0..inbox.partition_count(self.flow_partitions) {
+                output.tombstone_to(inbox, partition, LEVEL_HEADER.as_bytes());
+            }
+        }
+    }
+
+    fn inboxes(&self) -> impl Iterator<Item = &'static Topic> {
+        self.flow.stages().map(|stage| stage.inbox).filter(|inbox| inbox.role == Role::Inbox)
+    }
+}
+
+/// Refuses a level that this release cannot run.
+fn check(found: &NamespaceLevel) -> Result<(), Failure> {
+    let level = Level(found.level.unsigned_abs());
+    if LEVELS.contains(level) {
+        return Ok(());
+    }
+    let (min, max) = (LEVELS.min, LEVELS.max);
+    let advice = if level > max {
+        format!("start release {} or a later one", found.release)
+    } else {
+        format!("start a release that still runs level {level}, and then `tributary upgrade finalize`")
+    };
+    Err(Failure::refused(format!(
+        "the namespace is at level {level}, raised by release {}, and this release ({RELEASE}) runs the levels {min} to \
+         {max}: {advice}",
+        found.release
+    )))
+}
