@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 pub mod comparison;
+pub mod golden_days;
 pub mod process;
 pub mod scenario_run;
 pub mod simulated_exchange;
