@@ -421,8 +421,7 @@ impl Log for KafkaLog {
     fn end_offset(&mut self, changelog: TopicPartition) -> Result<i64, LogError> {
         // Between two transactions of its only writer, the partition holds no uncommitted record.
         let partition = (self.configuration.name(changelog.topic), changelog.partition);
-        let ends = self.changelogs.ask(|reader| reader.ends(std::slice::from_ref(&partition)))?;
-        ends.first().copied().ok_or_else(|| LogError::unavailable(format!("no end offset of {changelog}")))
+        self.changelogs.ask(|reader| reader.settled_end(&partition))
     }
 }
 

@@ -20,6 +20,9 @@ use super::log_error;
 use super::offsets::{self, BrokerPartition};
 use crate::events;
 
+/// How long the end of a partition may wait for the marker of the last transaction.
+const MARKER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Receives key and value of a changelog record.
 type Each<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
 
@@ -69,6 +72,20 @@ impl ChangelogReader {
     /// The last stable offset of each partition: the start of the first open transaction, or the end.
     pub(super) fn stable_ends(&self, partitions: &[BrokerPartition]) -> Result<Vec<i64>, LogError> {
         offsets::end(&self.committed, partitions, self.timeout)
+    }
+
+    /// The end of a partition between two transactions of its only writer. The broker confirms a commit before it has
+    /// written the marker of the transaction, so this waits a moment for the marker.
+    pub(super) fn settled_end(&self, partition: &BrokerPartition) -> Result<i64, LogError> {
+        let asked = std::slice::from_ref(partition);
+        let deadline = Instant::now() + MARKER_PATIENCE;
+        loop {
+            let end = only(&self.ends(asked)?);
+            if only(&self.stable_ends(asked)?) == end || Instant::now() > deadline {
+                return Ok(end);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Reads the committed records of a partition from `from` to its end. See [`tributary_runtime::Log::restore`].

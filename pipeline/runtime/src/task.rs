@@ -240,6 +240,7 @@ impl Task {
 
     /// The commit has begun.
     pub(crate) fn seal(&mut self) {
+        self.changed_since_snapshot |= self.has_output;
         self.has_output = false;
         for store in self.processor.stores() {
             self.changed_since_snapshot |= store.has_changes();
