@@ -52,6 +52,12 @@ impl ServiceCommand {
         command
     }
 
+    /// The same with another program: another release.
+    #[must_use]
+    pub fn with_program(&self, program: &Path) -> Self {
+        Self { program: program.to_owned(), ..self.clone() }
+    }
+
     /// The service, as the driver starts it.
     pub fn service(&self) -> Program {
         let service = self.clone();

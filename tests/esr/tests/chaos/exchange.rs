@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::civil::DateTime;
 use jiff::{Timestamp, ToSpan};
-use tributary_connectors::kafka::KafkaProducer;
+use tributary_connectors::kafka::{KafkaConfiguration, KafkaProducer};
 use tributary_esr::flow::DECLARATION;
 use tributary_esr::format::Office;
 use tributary_esr::topics;
@@ -63,8 +63,8 @@ const FAULTS: [Fault; 19] = [
 
 /// What the scenarios have met.
 #[derive(Debug, Default)]
-struct Figures {
-    scenarios: u64,
+pub(crate) struct Figures {
+    pub(crate) scenarios: u64,
     inputs: usize,
     files: usize,
     rows: usize,
@@ -77,13 +77,14 @@ struct Figures {
 }
 
 /// One scenario at work, in a namespace of its own.
-struct Exchange {
+pub(crate) struct Exchange {
     place: String,
+    pub(crate) configuration: KafkaConfiguration,
     offices: Vec<Office>,
-    folders: Folders,
+    pub(crate) folders: Folders,
     // Dropped in this order: the reader of the outbox, its writers, the outbox.
     files: OutboxWatcher,
-    driver: Driver,
+    pub(crate) driver: Driver,
     outbox: SmallDisk,
     watcher: Watcher,
     codec: Codec,
@@ -96,7 +97,7 @@ struct Exchange {
 
 impl Exchange {
     /// Starts the services on folders that hold the first batch.
-    fn start(seed: u64, services: &Services, first: &Batch, plan: Plan, deadline: Instant) -> Self {
+    pub(crate) fn start(seed: u64, services: &Services, first: &Batch, plan: Plan, deadline: Instant) -> Self {
         let offices = scenario::offices(seed);
         let site = Subject::of_flow(&DECLARATION, PARTITIONS).set_up(services);
         let registry = Arc::new(ConfluentRegistry::connect(ConfluentSettings::new(&services.registry)).unwrap());
@@ -106,6 +107,7 @@ impl Exchange {
         folders.put(first);
         Self {
             place: format!("seed {seed}"),
+            configuration: site.configuration.clone(),
             files: OutboxWatcher::start(&outbox),
             watcher: site.watch(&WATCHED),
             driver: site.drive(seed, plan, folders.service(), Some(&outbox)),
@@ -126,7 +128,7 @@ impl Exchange {
     }
 
     /// The inputs of a batch, taken in while faults happen. The first ones exist before the services start.
-    fn take_in(&mut self, mut batch: Option<&Batch>) {
+    pub(crate) fn take_in(&mut self, mut batch: Option<&Batch>) {
         let said = self.driver.processes.log().len();
         for _ in 0..FAULTS_OF_INPUT {
             if self.has_faults() {
@@ -146,7 +148,7 @@ impl Exchange {
     }
 
     /// Waits, without faults, until the folders are taken in.
-    fn wait_for_calm(&mut self, said_before: usize) {
+    pub(crate) fn wait_for_calm(&mut self, said_before: usize) {
         let deadline = Instant::now() + CALM_LIMIT;
         let (mut said, mut since) = (0, Instant::now());
         while since.elapsed() < CALM {
@@ -162,7 +164,7 @@ impl Exchange {
     }
 
     /// The runs of a batch, each while faults happen.
-    fn export(&mut self, now: Timestamp) {
+    pub(crate) fn export(&mut self, now: Timestamp) {
         for kind in [FileKind::App, FileKind::Dnc] {
             let request =
                 RunRequested { now: now.as_millisecond(), kind, offices: self.offices.clone(), include_late: false };
@@ -182,7 +184,7 @@ impl Exchange {
     }
 
     /// Compares the outbox with what the oracle says of all batches so far.
-    fn check(&mut self, batch: &Batch) {
+    pub(crate) fn check(&mut self, batch: &Batch) {
         self.expected.extend(without_times(&comparable(&self.oracle.run(batch).files)));
         let found = without_times(&comparable(&self.files.files()));
         if let Some(text) = difference(&self.expected, &found) {
@@ -193,7 +195,7 @@ impl Exchange {
     }
 
     /// Ends the services; a batch then finds every applicant record as the oracle has it. Adds to the statistics.
-    fn finish(mut self, last: Timestamp, figures: &mut Figures) -> Plan {
+    pub(crate) fn finish(mut self, last: Timestamp, figures: &mut Figures) -> Plan {
         self.driver.finish();
         let batch = without_inputs(last, 1 + LATER_DAYS[LATER_DAYS.len() - 1]);
         let summary = self.folders.batch(&batch.now.to_string());
@@ -238,13 +240,13 @@ fn check_numbers(files: &BTreeMap<String, String>) {
 }
 
 /// A run this number of days later, without input since.
-fn without_inputs(now: Timestamp, days: i64) -> Batch {
+pub(crate) fn without_inputs(now: Timestamp, days: i64) -> Batch {
     let now = now.checked_add((days * 24).hours()).unwrap();
     Batch { now, files: Vec::new(), snapshot: Snapshot::default() }
 }
 
 /// Now, but not shortly before midnight: all inputs of a scenario come on one day.
-fn start_of_scenario() -> Timestamp {
+pub(crate) fn start_of_scenario() -> Timestamp {
     let london = || -> DateTime { Timestamp::now().in_tz("Europe/London").unwrap().datetime() };
     while (london() + 15.minutes()).date() != london().date() {
         std::thread::sleep(Duration::from_secs(10));

@@ -1,8 +1,9 @@
 //! The folders of an exchange, which several services share, and how the services start.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use tributary_esr_oracle::Batch;
@@ -18,9 +19,24 @@ esr.schedule.notifications = "00:00"
 service.clock_seconds = 1
 "#;
 
+/// The program of which processes start: that of one release or of another.
+#[derive(Clone)]
+pub struct Release(Arc<Mutex<PathBuf>>);
+
+impl Release {
+    pub fn program(&self) -> PathBuf {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn choose(&self, program: &Path) {
+        program.clone_into(&mut self.0.lock().unwrap());
+    }
+}
+
 pub struct Folders {
     folder: TempDir,
     command: ServiceCommand,
+    release: Release,
     /// Snapshots laid out so far.
     snapshots: usize,
 }
@@ -40,7 +56,7 @@ impl Folders {
         let flags: Vec<String> = flags.concat().into_iter().map(str::to_owned).collect();
         let program = program().unwrap_or_else(|text| panic!("{text}"));
         let command = ServiceCommand::new(site, &program, CONFIGURATION, &flags);
-        Self { folder, command, snapshots: 0 }
+        Self { folder, command, release: Release(Arc::new(Mutex::new(program))), snapshots: 0 }
     }
 
     /// Adds the files of the batch to the inbox, and replaces the snapshot as a whole.
@@ -57,14 +73,28 @@ impl Folders {
         replace_link(folder, &path("tis"));
     }
 
-    /// The service.
+    /// The service, of the release that is chosen when it starts.
     pub fn service(&self) -> Program {
-        self.command.service()
+        let (command, release) = (self.command.clone(), self.release.clone());
+        Box::new(move |state, instance| command.with_program(&release.program()).command(state, instance))
+    }
+
+    /// The release of processes that start from now on.
+    pub fn release(&self) -> Release {
+        self.release.clone()
+    }
+
+    /// A batch of another release, beside the services; it should be refused.
+    pub fn with_release(&self, program: &Path) -> Output {
+        let command = self.command.with_program(program);
+        let mut command = command.command(&self.folder.path().join("state-of-other"), "other");
+        command.args(["--once", "--output", "json", "--now", "2040-01-01T00:00:00Z"]).output().unwrap()
     }
 
     /// A batch once all services have ended; its summary.
     pub fn batch(&self, now: &str) -> serde_json::Value {
-        let mut command: Command = self.command.command(&self.folder.path().join("state-of-batch"), "batch");
+        let command = self.command.with_program(&self.release.program());
+        let mut command: Command = command.command(&self.folder.path().join("state-of-batch"), "batch");
         command.args(["--once", "--output", "json", "--records", "--now", now]);
         let answer = command.output().unwrap();
         assert!(answer.status.success(), "{answer:?}");

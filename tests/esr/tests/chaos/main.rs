@@ -6,3 +6,4 @@
 mod exchange;
 mod folders;
 mod outbox;
+mod rolling;
