@@ -72,6 +72,16 @@ pub fn subject(topic: &str, record: RecordType) -> String {
     format!("{topic}-{}", record.full_name())
 }
 
+/// One or more URLs, separated by commas, as messages show them: without user and password.
+pub fn without_credentials(urls: &str) -> String {
+    let shown = |url: &str| {
+        let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + "://".len()));
+        let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+        format!("{scheme}{rest}")
+    };
+    urls.split(',').map(shown).collect::<Vec<_>>().join(",")
+}
+
 /// Why a registry could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
@@ -158,5 +168,23 @@ impl RegistryError {
     /// Whether a retry may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_user_and_password() {
+        for (url, shown) in [
+            ("http://u:secret@host:8081/apis", "http://host:8081/apis"),
+            ("http://u:se@cret@a,https://b", "http://a,https://b"),
+            ("http://host", "http://host"),
+            ("u:secret@host", "host"),
+            ("", ""),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
     }
 }

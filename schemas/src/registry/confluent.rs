@@ -12,7 +12,7 @@ use schema_registry_converter::error::SRCError;
 use schema_registry_converter::schema_registry_common::{RegisteredReference, SchemaType, SrCall, SuppliedSchema};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::{RegisteredSchema, Registry, RegistryError};
+use super::{RegisteredSchema, Registry, RegistryError, without_credentials};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const MOST_REFERENCES: usize = 100;
@@ -52,7 +52,7 @@ impl fmt::Debug for ConfluentSettings {
     /// Leaves the credentials out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConfluentSettings")
-            .field("urls", &self.urls)
+            .field("urls", &shown(&self.urls))
             .field("timeout", &self.timeout)
             .field("attempts", &self.attempts)
             .finish_non_exhaustive()
@@ -98,7 +98,7 @@ impl ConfluentRegistry {
     /// [`RegistryError::Refused`] when the settings are not usable.
     pub fn connect(settings: ConfluentSettings) -> Result<Self, RegistryError> {
         let refused = |reason: String| RegistryError::Refused {
-            location: settings.urls.join(", "),
+            location: shown(&settings.urls),
             action: "connect".to_owned(),
             reason,
         };
@@ -107,7 +107,7 @@ impl ConfluentRegistry {
         };
         if let Some(url) = settings.urls.iter().find(|url| !url.starts_with("http://") && !url.starts_with("https://"))
         {
-            return Err(refused(format!("{url:?} is not an http:// or https:// URL")));
+            return Err(refused(format!("{:?} is not an http:// or https:// URL", without_credentials(url))));
         }
         let mut builder = SrSettings::new_builder(first.clone());
         for url in others {
@@ -261,8 +261,13 @@ impl Registry for ConfluentRegistry {
     }
 
     fn location(&self) -> String {
-        self.settings.urls.join(", ")
+        shown(&self.settings.urls)
     }
+}
+
+/// The URLs, for messages.
+fn shown(urls: &[String]) -> String {
+    urls.iter().map(|url| without_credentials(url)).collect::<Vec<_>>().join(", ")
 }
 
 fn supplied(schema: &str) -> SuppliedSchema {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
+use super::without_credentials;
+
 /// The compatibility level of every subject.
 pub const LEVEL: &str = "FULL_TRANSITIVE";
 
@@ -100,7 +102,7 @@ impl Compatibility {
             let request = self.client.put(&url).header("content-type", "application/vnd.schemaregistry.v1+json");
             let (status, text) = self.answer(&url, request.body(body))?;
             if !status.is_success() {
-                return Err(CompatibilityError::Refused { url, status, text });
+                return Err(CompatibilityError::Refused { url: without_credentials(&url), status, text });
             }
         }
         Ok(())
@@ -113,21 +115,21 @@ impl Compatibility {
     pub fn level_in_effect(&self, subject: &str) -> Result<String, CompatibilityError> {
         match self.level(subject)? {
             own if !own.is_empty() => Ok(own),
-            _ => self.level_at(format!("{}/config", self.url)),
+            _ => self.level_at(&format!("{}/config", self.url)),
         }
     }
 
     fn level(&self, subject: &str) -> Result<String, CompatibilityError> {
-        self.level_at(self.config(subject))
+        self.level_at(&self.config(subject))
     }
 
-    fn level_at(&self, url: String) -> Result<String, CompatibilityError> {
-        let (status, text) = self.answer(&url, self.client.get(&url))?;
+    fn level_at(&self, url: &str) -> Result<String, CompatibilityError> {
+        let (status, text) = self.answer(url, self.client.get(url))?;
         if status == StatusCode::NOT_FOUND {
             return Ok(String::new());
         }
         if !status.is_success() {
-            return Err(CompatibilityError::Refused { url, status, text });
+            return Err(CompatibilityError::Refused { url: without_credentials(url), status, text });
         }
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         Ok(answer["compatibilityLevel"].as_str().unwrap_or_default().to_owned())
@@ -138,7 +140,7 @@ impl Compatibility {
             let response = request.send().await?;
             Ok((response.status(), response.text().await?))
         });
-        answer.map_err(|error| CompatibilityError::NoAnswer { url: url.to_owned(), error })
+        answer.map_err(|error| CompatibilityError::NoAnswer { url: without_credentials(url), error })
     }
 
     fn config(&self, subject: &str) -> String {

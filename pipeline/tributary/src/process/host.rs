@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tributary_flow::declaration::Declaration;
 use tributary_flow::statistics::Statistics;
 use tributary_flow::{ConfiguredFlow, Failure, Host, LogInWords, Process as _, RunningFlow};
+use tributary_schemas::registry::without_credentials;
 
 use super::starting::start_patiently;
 use super::{FlowToRun, Surroundings};
@@ -46,7 +47,8 @@ impl Host for ProcessHost<'_> {
             let description = "embedded, in the folder `state`".to_owned();
             return LogInWords { description, options: String::new() };
         };
-        let (bootstrap, registry, namespace) = (&kafka.cluster.bootstrap, &kafka.registry, &kafka.cluster.namespace);
+        let (bootstrap, namespace) = (&kafka.cluster.bootstrap, &kafka.cluster.namespace);
+        let registry = without_credentials(&kafka.registry);
         LogInWords {
             description: format!("Kafka at {bootstrap}, names start with {}", kafka.cluster.name("")),
             options: format!(

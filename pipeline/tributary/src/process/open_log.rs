@@ -11,7 +11,7 @@ use tributary_connectors::kafka::{
 use tributary_flow::declaration::Declaration;
 use tributary_flow::{Failure, log_failure};
 use tributary_runtime::{EachChange, Lag, Log, LogError, Producer, Topic, TopicFollower, TopicReader};
-use tributary_schemas::registry::{Compatibility, LevelChange};
+use tributary_schemas::registry::{Compatibility, LevelChange, without_credentials};
 use tributary_schemas::{
     Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings, LocalRegistry, Registry, RegistryError,
 };
@@ -295,7 +295,7 @@ pub(crate) fn compare_compatibility(
 fn not_registered(error: &RegistryError, settings: &Settings) -> Failure {
     let mut line = "tributary schemas apply".to_owned();
     if let Some(kafka) = &settings.kafka {
-        line = format!("{line} --registry {}", kafka.registry);
+        line = format!("{line} --registry {}", without_credentials(&kafka.registry));
         if !kafka.cluster.namespace.is_empty() {
             line = format!("{line} --namespace {}", kafka.cluster.namespace);
         }

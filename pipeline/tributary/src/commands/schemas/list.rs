@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tributary_flow::{Failure, table};
-use tributary_schemas::registry::LEVEL;
+use tributary_schemas::registry::{LEVEL, without_credentials};
 
 use super::registries::Client;
 use super::{Site, Subject};
@@ -87,6 +87,7 @@ fn text(records: &[Listed], registry: Option<&str>) -> String {
             vec![one.subject.clone(), versions, one.level.clone()]
         };
         let rows: Vec<Vec<String>> = records.iter().flat_map(|record| &record.registry).flatten().map(row).collect();
+        let url = without_credentials(url);
         lines.extend([String::new(), format!("in {url}, which needs the level {LEVEL}:")]);
         lines.extend(table::lines(&["subject", "versions", "level"], &rows, 3));
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tributary_flow::{Failure, print};
-use tributary_schemas::registry::{Compatibility, LEVEL, LevelChange, RegisteredVersion};
+use tributary_schemas::registry::{Compatibility, LEVEL, LevelChange, RegisteredVersion, without_credentials};
 use tributary_schemas::{ConfluentRegistry, ConfluentSettings, Registry, RegistryError};
 
 use super::{Site, check};
@@ -64,7 +64,12 @@ pub(super) fn execute(site: &Site, options: &RegistriesOptions, action: Action) 
         return Err(Failure::refused(format!("nothing was changed: {}", check::summary(&report))));
     }
     let runtime = Runtime::start()?;
-    let outcomes: Vec<Outcome> = urls.iter().map(|url| in_registry(site, url, action, &runtime.handle())).collect();
+    // A wrong URL is refused before the first registry is called.
+    let clients: Vec<Client> =
+        urls.iter().map(|url| Client::new(url, runtime.handle())).collect::<Result<_, Failure>>()?;
+    let outcomes: Vec<Outcome> =
+        urls.iter().zip(&clients).map(|(url, client)| in_registry(site, url, client, action)).collect();
+    drop(clients);
     runtime.end();
     match site.form {
         OutputForm::Text => outcomes.iter().try_for_each(|outcome| print(&outcome.text(action)))?,
@@ -80,18 +85,21 @@ pub(super) fn execute(site: &Site, options: &RegistriesOptions, action: Action) 
 }
 
 /// One registry. That it does not answer is an outcome: the others are independent of it.
-fn in_registry(site: &Site, url: &str, action: Action, tokio: &Handle) -> Outcome {
-    let mut outcome = Outcome { registry: url.to_owned(), error: None, subjects: Vec::new(), applied: false };
-    let worked = Client::new(url, tokio.clone()).and_then(|client| {
-        outcome.subjects = plan(site, &client)?;
-        if action == Action::Apply && outcome.conflicts() == 0 {
-            apply(site, &client, &outcome.subjects)?;
-            outcome.applied = true;
-        }
-        Ok(())
-    });
-    outcome.error = worked.err().map(|failure| failure.to_string());
+fn in_registry(site: &Site, url: &str, client: &Client, action: Action) -> Outcome {
+    let registry = without_credentials(url);
+    let mut outcome = Outcome { registry, error: None, subjects: Vec::new(), applied: false };
+    outcome.error = work(site, client, action, &mut outcome).err().map(|failure| failure.to_string());
     outcome
+}
+
+/// Plans, and applies the plan if nothing conflicts.
+fn work(site: &Site, client: &Client, action: Action, outcome: &mut Outcome) -> Result<(), Failure> {
+    outcome.subjects = plan(site, client)?;
+    if action == Action::Apply && outcome.conflicts() == 0 {
+        apply(site, client, &outcome.subjects)?;
+        outcome.applied = true;
+    }
+    Ok(())
 }
 
 /// The subjects whose level or schema differs.
