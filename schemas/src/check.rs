@@ -52,7 +52,7 @@ pub struct SubjectVerdict {
 /// Why a check is not possible.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// A schema is not Avro.
+    /// An older schema is not Avro, or a schema is not JSON.
     #[error("{record} cannot be compared with {against}: {reason}")]
     Schema {
         /// The record.
@@ -67,7 +67,7 @@ pub enum CheckError {
 /// Compares `new` with all versions in `older`, which is called `name`: its records and its released versions.
 ///
 /// # Errors
-/// [`CheckError`] when a schema is not Avro.
+/// [`CheckError`] when an older schema is not Avro.
 pub fn check(new: &Contract, older: &Contract, name: &str) -> Result<Report, CheckError> {
     let versions = versions(older, name);
     let mut records = Vec::new();
@@ -94,18 +94,22 @@ struct Older<'a> {
 /// The older versions by record, the oldest first.
 fn versions<'a>(older: &'a Contract, name: &str) -> BTreeMap<&'a str, Vec<Older<'a>>> {
     let mut versions: BTreeMap<&str, Vec<Older<'_>>> = BTreeMap::new();
-    let only_released = older.records().is_empty();
     for version in older.released() {
-        let label = match (only_released, name) {
-            (true, "released") => format!("released {}", version.version),
-            _ => format!("{name} released {}", version.version),
-        };
+        let label = released_label(older, name, version.version);
         versions.entry(&version.record).or_default().push(Older { label, schema: &version.schema });
     }
     for (record, schema) in older.records() {
         versions.entry(record).or_default().push(Older { label: name.to_owned(), schema });
     }
     versions
+}
+
+/// The name of a released version: `released 1`, `git:v1 released 1`.
+fn released_label(older: &Contract, name: &str, version: u32) -> String {
+    match (older.records().is_empty(), name) {
+        (true, "released") => format!("released {version}"),
+        _ => format!("{name} released {version}"),
+    }
 }
 
 fn of_record(
@@ -196,8 +200,8 @@ fn removed(new: &Contract, older: &Contract, record: &str, against: &str) -> Rec
 /// Released versions that are not what they were.
 fn edited(new: &Contract, older: &Contract, name: &str) -> Vec<RecordVerdict> {
     let mut edited = Vec::new();
-    // A folder without released versions has none to compare.
-    if new.released().is_empty() {
+    // Some contracts come without their released versions.
+    if !new.should_have_released() {
         return edited;
     }
     for version in older.released() {
@@ -205,14 +209,14 @@ fn edited(new: &Contract, older: &Contract, name: &str) -> Vec<RecordVerdict> {
         let json = |text: &str| compatibility::json(text).ok();
         let why = match now {
             Some(now) if json(&now.schema) == json(&version.schema) => continue,
-            Some(_) => "is not what it was when it was released",
-            None => "was released and is gone",
+            Some(_) => format!("has another version {} of {} than was released", version.version, version.record),
+            None => format!("misses version {} of {}, which was released", version.version, version.record),
         };
         let problem = Problem {
             field: String::new(),
             rule: Rule::ReleasedVersionEdited,
             reader: Reader::New,
-            why: format!("version {} of {} {why}", version.version, version.record),
+            why,
             instead: "Restore the file. Change the schema in its own file, and add a version with release-schemas."
                 .to_owned(),
         };
@@ -220,7 +224,7 @@ fn edited(new: &Contract, older: &Contract, name: &str) -> Vec<RecordVerdict> {
             record: version.record.clone(),
             file: now.map_or_else(|| version.path.clone(), |now| now.path.clone()),
             line: 1,
-            against: Some(format!("{name} released {}", version.version)),
+            against: Some(released_label(older, name, version.version)),
             verdict: Verdict::Incompatible,
             problems: vec![problem],
         });

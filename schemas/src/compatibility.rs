@@ -5,13 +5,13 @@
 //! `FULL`, with a few rules of Tributary's own on top ([`Rule::is_of_avro`]).
 
 mod changes;
-mod default;
 mod instead;
 mod named;
 mod primitives;
 mod problem;
 mod records;
 mod walk;
+mod within;
 
 use apache_avro::Schema;
 use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
@@ -47,15 +47,15 @@ impl std::fmt::Display for Verdict {
 /// Compares two versions of a schema, given as JSON that needs no other schema.
 ///
 /// # Errors
-/// A sentence that says why one of the two is not an Avro schema.
+/// A sentence that says why one of the two is not JSON, or the old one is not an Avro schema.
 pub fn compare(old: &str, new: &str) -> Result<(Verdict, Vec<Problem>), String> {
     let (verdict, found) = find(&json(old)?, &json(new)?)?;
     Ok((verdict, found.into_iter().map(|found| found.problem).collect()))
 }
 
-/// The problems within one schema: defaults that do not fit.
+/// The problems within one schema: wrong defaults, ambiguous aliases, and what is not Avro.
 pub(crate) fn problems_within(schema: &Value) -> Vec<Found> {
-    default::check(schema)
+    within::check(schema)
 }
 
 /// Compares two versions of a schema.

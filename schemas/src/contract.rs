@@ -50,6 +50,8 @@ pub struct Contract {
     /// Self-contained schemas by full name of the record.
     records: BTreeMap<String, String>,
     released: Vec<ReleasedSchema>,
+    /// Whether it is a folder with [`FOLDERS`], which has its released versions beside them.
+    is_root: bool,
 }
 
 /// Why a contract cannot be used.
@@ -115,7 +117,7 @@ impl Contract {
                 }
                 let released = root.join(RELEASED_FOLDER);
                 let released = if released.is_dir() { files_below(&released)? } else { Vec::new() };
-                Self::of(types, released)?
+                Self { is_root: true, ..Self::of(types, released)? }
             }
             None => Self::of_some_folder(path)?,
         };
@@ -153,7 +155,7 @@ impl Contract {
         let files = types.into_iter().map(|file| (format!("{}.{}", file.namespace, file.name), file)).collect();
         let mut released = released.into_iter().map(released_schema).collect::<Result<Vec<_>, _>>()?;
         released.sort_by(|a, b| (&a.record, a.version).cmp(&(&b.record, b.version)));
-        Ok(Self { files, records, released })
+        Ok(Self { files, records, released, is_root: false })
     }
 
     /// Only the released versions.
@@ -175,6 +177,11 @@ impl Contract {
     /// The released versions of a record.
     pub fn versions(&self, record: &str) -> impl Iterator<Item = &ReleasedSchema> {
         self.released.iter().filter(move |version| version.record == record)
+    }
+
+    /// Whether it should have released versions: none means that all were removed.
+    pub(crate) fn should_have_released(&self) -> bool {
+        self.is_root || !self.released.is_empty()
     }
 
     /// Whether the schema of a record differs from its newest released version.

@@ -58,8 +58,15 @@ fn every_rule_of_a_change_has_a_planted_one() {
         .flat_map(|change| change.problems.iter().map(|(_, rule, ..)| *rule))
         .chain(OF_OTHERS.iter().flat_map(|(_, _, problems)| problems.iter().map(|(rule, _)| *rule)))
         .collect();
-    // These are about whole contracts, and have tests of their own. `not-readable` stands for what nobody foresaw.
-    let others = [Rule::RecordRemoved, Rule::ReleasedVersionEdited, Rule::NamespaceChanged, Rule::NotReadable];
+    // These have tests of their own: most are about whole contracts. `not-readable` stands for what nobody foresaw.
+    let others = [
+        Rule::AliasOfAnotherField,
+        Rule::NotAvro,
+        Rule::RecordRemoved,
+        Rule::ReleasedVersionEdited,
+        Rule::NamespaceChanged,
+        Rule::NotReadable,
+    ];
     for rule in Rule::ALL {
         assert!(planted.contains(rule) || others.contains(rule), "{rule}");
     }
@@ -115,6 +122,56 @@ fn the_way_that_an_objection_names_works() {
         report(FORBIDDEN.iter().find(|change| change.name == "a rename with an alias and defaults").unwrap().edits);
     let problem = with_default.records.iter().flat_map(|entry| &entry.problems).next().unwrap();
     assert!(problem.instead.ends_with("Release 3: remove `count`."), "{}", problem.instead);
+}
+
+#[test]
+fn a_default_that_an_objection_names_is_avro() {
+    let without = r#"{"type":"record","name":"Sample","namespace":"test","fields":[]}"#;
+    let advice = |of_type: &str| compare(without, &record_with(of_type)).unwrap().1.remove(0).instead;
+    let optional = advice(r#"["null","string"]"#);
+    assert!(optional.starts_with("Add \"default\": null to `field`."), "{optional}");
+    let of_array = r#"{"type":"array","items":"string"}"#;
+    for of_type in [r#""long""#, of_array, r#"["string","null"]"#, r#"["int","string"]"#] {
+        let advice = advice(of_type);
+        let (_, named) = advice.split_once("\"type\": ").unwrap();
+        let (named, _) = named.split_once(", \"default\": null").unwrap();
+        let with_default = record_with(&format!(r#"{named},"default":null"#));
+        assert_eq!(compare(without, &with_default), Ok((Verdict::Compatible, Vec::new())), "{advice}");
+    }
+}
+
+#[test]
+fn another_type_of_an_optional_field_stays_optional() {
+    let (_, problems) = compare(&record_with(r#"["null","int"]"#), &record_with(r#"["null","long"]"#)).unwrap();
+    assert!(problems[0].instead.contains("of the type optional long with a default"), "{problems:?}");
+}
+
+#[test]
+fn a_record_that_is_not_avro_is_objected_to_even_without_an_older_version() {
+    let (id, bad) = (r#"{"name":"id","type":"int"}"#, r#"{"name":"bad-name","type":"int"}"#);
+    for (fields, line) in [(format!("{id},\n{bad}"), 3), (format!("{id},\n{id}"), 2)] {
+        let head = r#"{"type":"record","name":"R","namespace":"test","doc":"d","fields":["#;
+        let text = format!("{head}\n{fields}]}}");
+        let file = SourceFile { path: "test/R.avsc".to_owned(), text };
+        let report = check(&Contract::of(vec![file], Vec::new()).unwrap(), &Contract::default(), "before").unwrap();
+        assert!(!report.compatible, "{report:#?}");
+        let [entry] = report.records.as_slice() else { panic!("{report:#?}") };
+        assert_eq!((entry.problems[0].rule, entry.file.as_str(), entry.line), (Rule::NotAvro, "test/R.avsc", line));
+        assert_eq!(entry.against, None);
+    }
+}
+
+#[test]
+fn an_alias_that_is_another_field_is_objected_to_in_any_order() {
+    const TITLE: &str = r#"{"name": "title", "type": "string"},"#;
+    const HEADING: &str = r#"{"name": "heading", "type": "string", "default": "", "aliases": ["title"]},"#;
+    for both in [format!("{TITLE} {HEADING}"), format!("{HEADING} {TITLE}")] {
+        let report = report(&[("Sample", TITLE, both.as_str())]);
+        let entry = report.records.iter().find(|entry| entry.record == RECORD).unwrap();
+        let found: Vec<_> = entry.problems.iter().map(|problem| (problem.field.as_str(), problem.rule)).collect();
+        assert_eq!(found, [("heading", Rule::AliasOfAnotherField)]);
+        assert_eq!((entry.file.as_str(), entry.line), ("test/Sample.avsc", 10));
+    }
 }
 
 #[test]

@@ -159,6 +159,43 @@ fn what_cannot_be_compared_is_refused() {
     assert!(unnamed.code == 2 && unnamed.stderr.contains("--registry URL"), "{unnamed:?}");
 }
 
+#[test]
+fn a_wrong_url_is_refused_before_any_registry_is_called() {
+    for action in ["plan", "apply"] {
+        for wrong in ["nonsense", "ftp://user:secret@host"] {
+            let refused = schemas(&[action, "--registry", "http://127.0.0.1:1", "--registry", wrong]);
+            assert!(refused.code == 2 && refused.stderr.contains("is not an http://"), "{refused:?}");
+            assert!(refused.stdout.is_empty() && !refused.stderr.contains("secret"), "{refused:?}");
+        }
+    }
+}
+
+#[test]
+fn the_password_of_a_registry_is_not_shown() {
+    let url = "http://user:secret@127.0.0.1:1";
+    for arguments in [&["plan"][..], &["plan", "--output", "json"], &["list"], &["check", "--against", "released"]] {
+        let answer = schemas(&[arguments, &["--registry", url]].concat());
+        let shown = format!("{}{}", answer.stdout, answer.stderr);
+        assert!(shown.contains("http://127.0.0.1:1") && !shown.contains("secret"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_folder_that_lost_all_its_released_versions_is_objected_to() {
+    let folder = copied_contract();
+    let root = folder.path().join("schemas");
+    fs::remove_dir_all(root.join("released")).unwrap();
+    let checked = schemas(&["check", root.to_str().unwrap(), "--against", "released", "--output", "json"]);
+    assert_eq!(checked.code, 1, "{checked:?}");
+    let report = json(&checked);
+    let records = report["records"].as_array().unwrap();
+    let gone = |entry: &&Value| entry["record"] == "tributary.Clock" && entry["verdict"] == "incompatible";
+    let clock = records.iter().find(gone).unwrap();
+    assert_eq!(clock["against"], "released 1");
+    assert_eq!(clock["problems"][0]["rule"], "released-version-edited");
+    assert_eq!(clock["problems"][0]["why"], "misses version 1 of tributary.Clock, which was released");
+}
+
 fn git(folder: &Path, arguments: &[&str]) {
     let mut git = Command::new("git");
     git.current_dir(folder).args(["-c", "user.name=Test", "-c", "user.email=test@example.org"]).args(arguments);
@@ -181,6 +218,8 @@ fn a_revision_of_a_repository_is_compared() {
     git(root, &["tag", "v1"]);
     let same = check_in(root, &["schemas", "--against", "git:v1"]);
     assert_eq!(same.code, 0, "{same:?}");
+    let count = same.stdout.split(' ').next().unwrap();
+    assert!(same.stdout.contains(&format!("git:v1: {count} the same, 0 compatible")), "{}", same.stdout);
     // From a folder below, too: the paths are those of the repository.
     assert_eq!(check_in(&root.join("schemas"), &[".", "--against", "git:v1"]).code, 0);
     edit(&folder, CLOCK, "\"long\"", "\"int\"");

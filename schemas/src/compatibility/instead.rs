@@ -1,5 +1,7 @@
 //! Ways that work, for changes that do not.
 
+use serde_json::Value;
+
 /// A field that takes the part of another one, over three releases.
 pub(super) fn replacement(old: &str, new: &str, new_type: &str, has_old_default: bool) -> String {
     in_three_releases(old, [new, new], new_type, has_old_default)
@@ -26,10 +28,17 @@ fn in_three_releases(old: &str, new: [&str; 2], new_type: &str, has_old_default:
 }
 
 /// A default for a new field.
-pub(super) fn default(field: &str, type_in_words: &str) -> String {
+pub(super) fn default(field: &str, field_type: &Value) -> String {
+    let branches = field_type.as_array().map_or_else(|| vec![field_type.clone()], Clone::clone);
+    if branches.first().is_some_and(|first| first == "null") {
+        return format!("Add \"default\": null to `{field}`. Readers take null as not known.");
+    }
+    // A union within a union is not Avro, so null joins the branches.
+    let others = branches.into_iter().filter(|branch| branch != "null");
+    let optional: Value = std::iter::once(Value::from("null")).chain(others).collect();
     format!(
-        "Give `{field}` a default that stands for \"not known\": \"type\": [\"null\", {type_in_words:?}], \
-         \"default\": null. Readers take null as not known."
+        "Give `{field}` a default that stands for \"not known\": \"type\": {optional}, \"default\": null. Readers take \
+         null as not known."
     )
 }
 

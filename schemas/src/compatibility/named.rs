@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The named types that a schema defines, by full name.
 #[derive(Debug, Default)]
@@ -70,6 +70,11 @@ impl<'a> Definitions<'a> {
         let mut definitions = Self::default();
         definitions.collect(root, "");
         definitions
+    }
+
+    /// All of them, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Definition<'a>> {
+        self.0.values()
     }
 
     fn collect(&mut self, json: &'a Value, namespace: &str) {
@@ -207,6 +212,17 @@ impl<'a> Definitions<'a> {
                 }
             },
             Kind::Unknown => "something that is not Avro".to_owned(),
+        }
+    }
+
+    /// The type as a schema file has it: other named types by their names.
+    pub(super) fn in_json(&self, schema: &Schema<'a>) -> Value {
+        match self.kind(schema) {
+            Kind::Primitive { .. } | Kind::Unknown => schema.json.clone(),
+            Kind::Array(items) => json!({ "type": "array", "items": self.in_json(&items) }),
+            Kind::Map(values) => json!({ "type": "map", "values": self.in_json(&values) }),
+            Kind::Union(branches) => branches.iter().map(|branch| self.in_json(branch)).collect(),
+            Kind::Enum(named) | Kind::Fixed(named) | Kind::Record(named) => Value::String(named.full_name),
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn compare<'a>(walk: &mut Walk<'a>, old: &Schema<'a>, new: &Schema<'a
 }
 
 fn names<'a>(walk: &mut Walk<'a>, (was, old): (&str, &Schema<'a>), (is, new): (&str, &Schema<'a>), at: &At) {
-    let way = instead::another_field(at.name(), is, at.has_old_default);
+    let way = instead::another_field(at.name(), &at.type_in_words, at.has_old_default);
     match (can_read(was, is), can_read(is, was)) {
         (false, false) => walk.changed(old, new, at),
         (true, true) => {
@@ -58,7 +58,7 @@ fn names<'a>(walk: &mut Walk<'a>, (was, old): (&str, &Schema<'a>), (is, new): (&
 
 fn logical<'a>(walk: &mut Walk<'a>, old: &Schema<'a>, new: &Schema<'a>, at: &At) {
     let (was, is) = (walk.old.in_words(old), walk.new.in_words(new));
-    let way = instead::another_field(at.name(), &is, at.has_old_default);
+    let way = instead::another_field(at.name(), &at.type_in_words, at.has_old_default);
     let why = |read: &str, written: &str| format!("takes {written} for {read}: the same bytes, another meaning");
     walk.add(at, Rule::LogicalTypeChanged, Reader::New, why(&is, &was), way.clone());
     walk.add(at, Rule::LogicalTypeChanged, Reader::Old, why(&was, &is), way);
@@ -72,8 +72,8 @@ fn values(walk: &mut Walk<'_>, avro: &str, old: Option<&str>, new: Option<&str>,
     }
     let any = format!("any {avro}");
     let way = |of: &Option<String>| {
-        let of_type =
-            of.as_ref().map_or_else(|| avro.to_owned(), |of| format!("{avro} with \"tributary.type\": {of:?}"));
+        let with_values = of.as_ref().map(|of| format!(" with \"tributary.type\": {of:?}")).unwrap_or_default();
+        let of_type = format!("{}{with_values}", at.type_in_words);
         instead::another_field(at.name(), &of_type, at.has_old_default)
     };
     if let Some(of) = &is {

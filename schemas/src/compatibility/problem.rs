@@ -106,8 +106,12 @@ rules! {
     ValuesNarrowed = "values-narrowed",
     /// A field allows more values than before, by its `tributary.type`.
     ValuesWidened = "values-widened",
+    /// A field has another field of the same record as its alias.
+    AliasOfAnotherField = "alias-of-another-field",
     /// A default is not a value of its field.
     DefaultDoesNotFit = "default-does-not-fit",
+    /// A schema is not Avro.
+    NotAvro = "not-avro",
     /// A record is no longer part of the contract.
     RecordRemoved = "record-removed",
     /// A released version was edited or removed.
@@ -127,6 +131,7 @@ impl Rule {
                 | Self::NamespaceChanged
                 | Self::ValuesNarrowed
                 | Self::ValuesWidened
+                | Self::AliasOfAnotherField
                 | Self::RecordRemoved
                 | Self::ReleasedVersionEdited
         )

@@ -12,23 +12,26 @@ pub(super) fn compare<'a>(walk: &mut Walk<'a>, old: &Definition<'a>, new: &Defin
     let mut added: Vec<&Field<'a>> = is.iter().filter(|field| !has(&was, field.name)).collect();
     for field in &is {
         if let Some(before) = was.iter().find(|before| before.name == field.name) {
-            let inner = at_field(at, new, field.name, Some(before));
+            let inner = at_field(at, new, field.name, Some(before), walk.new.in_words(&field.schema));
             walk.schemas(&before.schema, &field.schema, &inner);
         }
     }
     for (before, field) in renamed(walk, &removed, &added) {
-        rename(walk, before, field, &at_field(at, new, field.name, Some(before)));
+        let inner = at_field(at, new, field.name, Some(before), walk.new.in_words(&field.schema));
+        rename(walk, before, field, &inner);
         removed.retain(|other| other.name != before.name);
         added.retain(|other| other.name != field.name);
     }
     for field in added.into_iter().filter(|field| field.default.is_none()) {
         let why = "has no default for it, and old records do not hold it".to_owned();
-        let way = instead::default(field.name, &walk.new.in_words(&field.schema));
-        walk.add(&at_field(at, new, field.name, None), Rule::FieldAddedWithoutDefault, Reader::New, why, way);
+        let way = instead::default(field.name, &walk.new.in_json(&field.schema));
+        let inner = at_field(at, new, field.name, None, walk.new.in_words(&field.schema));
+        walk.add(&inner, Rule::FieldAddedWithoutDefault, Reader::New, why, way);
     }
     for field in removed.into_iter().filter(|field| field.default.is_none()) {
         let why = "has no default for it, and new records do not hold it".to_owned();
-        let inner = At { place: place(new, ""), ..at_field(at, new, field.name, Some(field)) };
+        let type_in_words = walk.old.in_words(&field.schema);
+        let inner = At { place: place(new, ""), ..at_field(at, new, field.name, Some(field), type_in_words) };
         let way = instead::keep_field(field.name);
         walk.add(&inner, Rule::FieldRemovedWithoutDefault, Reader::Old, why, way);
     }
@@ -59,9 +62,8 @@ fn renamed<'f, 'a>(
 }
 
 fn rename<'a>(walk: &mut Walk<'a>, before: &Field<'a>, field: &Field<'a>, at: &At) {
-    let type_in_words = walk.new.in_words(&field.schema);
     let (was, is) = (before.name, field.name);
-    let way = instead::replacement(was, &format!("`{is}`"), &type_in_words, before.default.is_some());
+    let way = instead::replacement(was, &format!("`{is}`"), &at.type_in_words, before.default.is_some());
     let has_alias = field.aliases().contains(&was);
     if has_alias {
         walk.schemas(&before.schema, &field.schema, at);
@@ -97,11 +99,12 @@ fn place(record: &Definition<'_>, field: &str) -> Place {
     Place { named: record.full_name.clone(), part: field.to_owned() }
 }
 
-fn at_field(at: &At, record: &Definition<'_>, name: &str, before: Option<&Field<'_>>) -> At {
+fn at_field(at: &At, record: &Definition<'_>, name: &str, before: Option<&Field<'_>>, type_in_words: String) -> At {
     At {
         path: super::inner_path(&at.path, name),
         place: place(record, name),
         field: name.to_owned(),
         has_old_default: before.is_some_and(|before| before.default.is_some()),
+        type_in_words,
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct At {
     /// The innermost field, and whether the old version has a default for it.
     pub(super) field: String,
     pub(super) has_old_default: bool,
+    /// The whole type of this field in the new version, or of the schema.
+    pub(super) type_in_words: String,
 }
 
 /// The problems of two versions of a schema.
@@ -35,8 +37,10 @@ pub(super) fn problems(old: &Value, new: &Value) -> Vec<Found> {
     let mut walk =
         Walk { old: Definitions::of(old), new: Definitions::of(new), open: BTreeSet::new(), found: Vec::new() };
     let place = Place { named: super::full_name(new).unwrap_or_default(), part: String::new() };
-    let at = At { path: String::new(), place, field: String::new(), has_old_default: false };
-    walk.schemas(&Schema::root(old), &Schema::root(new), &at);
+    let (old, new) = (Schema::root(old), Schema::root(new));
+    let type_in_words = walk.new.in_words(&new);
+    let at = At { path: String::new(), place, field: String::new(), has_old_default: false, type_in_words };
+    walk.schemas(&old, &new, &at);
     walk.found
 }
 
@@ -74,7 +78,7 @@ impl<'a> Walk<'a> {
     /// A type that has nothing to do with the old one: no reader can take it.
     pub(super) fn changed(&mut self, old: &Schema<'a>, new: &Schema<'a>, at: &At) {
         let (was, is) = (self.old.in_words(old), self.new.in_words(new));
-        let way = instead::another_field(at.name(), &is, at.has_old_default);
+        let way = instead::another_field(at.name(), &at.type_in_words, at.has_old_default);
         self.add(at, Rule::TypeChanged, Reader::New, format!("reads {is}, and old records hold {was}"), way.clone());
         self.add(at, Rule::TypeChanged, Reader::Old, format!("reads {was}, and new records hold {is}"), way);
     }

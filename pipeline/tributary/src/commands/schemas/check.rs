@@ -1,13 +1,13 @@
 //! `tributary schemas check`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tributary_flow::Failure;
 use tributary_schemas::check::{Report, SubjectVerdict, check};
 use tributary_schemas::compatibility::{Problem, Verdict};
 use tributary_schemas::contract::Contract;
-use tributary_schemas::registry::LEVEL;
+use tributary_schemas::registry::{LEVEL, without_credentials};
 
 use super::registries::Client;
 use super::{Site, counted, revision};
@@ -90,14 +90,19 @@ fn of_subject(client: &Client, subject: &str, schema: &str) -> Result<SubjectVer
 /// The report for people: each problem once, with all records that have it.
 pub(super) fn text(report: &Report, against: &str, registry: Option<&str>) -> String {
     let mut text = problems(report);
-    let count = |verdict| report.records.iter().filter(|record| record.verdict == verdict).count();
-    let records: BTreeSet<&str> = report.records.iter().map(|record| record.record.as_str()).collect();
+    // A record has the worst of its verdicts.
+    let mut records: BTreeMap<&str, Verdict> = BTreeMap::new();
+    for entry in &report.records {
+        let worst = records.entry(&entry.record).or_insert(entry.verdict);
+        *worst = entry.verdict.max(*worst);
+    }
+    let count = |verdict| records.values().filter(|of_record| **of_record == verdict).count();
     text.push_str(&format!(
-        "{} against {against}: {} the same, {} compatible, {}\n",
+        "{} against {against}: {} the same, {} compatible, {} with objections\n",
         counted(records.len(), "record"),
         count(Verdict::Same),
         count(Verdict::Compatible),
-        counted(count(Verdict::Incompatible), "objection"),
+        count(Verdict::Incompatible),
     ));
     if let Some(url) = registry {
         text.push_str(&subjects(report, url));
@@ -147,6 +152,7 @@ fn subjects(report: &Report, url: &str) -> String {
         ));
     }
     let same = report.registry.iter().filter(|subject| subject.verdict == "same").count();
+    let url = without_credentials(url);
     format!("{} in {url}: {same} the same\n{text}", counted(report.registry.len(), "subject"))
 }
 
