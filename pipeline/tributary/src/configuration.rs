@@ -8,6 +8,7 @@ use tributary_flow::configuration::{
     ConfigurationError, ConfigurationFile, Override, Source, nearest, read, top_level_keys,
 };
 use tributary_flow::{Failure, Flow};
+use tributary_schemas::registry::without_credentials;
 
 use crate::cli::LogKind;
 use crate::flows::Flows;
@@ -146,6 +147,7 @@ impl Configuration {
     /// [`Failure::Refused`] when a flow's table is wrong.
     pub(crate) fn to_toml(&self) -> Result<String, Failure> {
         let mut process = self.process.clone();
+        process.kafka.registry = without_credentials(&process.kafka.registry);
         for properties in [&mut process.kafka.client, &mut process.kafka.consumer, &mut process.kafka.producer] {
             for (key, value) in properties.iter_mut() {
                 if is_secret(key) {
@@ -226,6 +228,12 @@ mod tests {
         let shown = configuration.to_toml().unwrap();
         assert!(shown.contains("max_rows_per_post = 3"), "{shown}");
         assert!(shown.contains("\"sasl.password\" = \"(not shown)\""));
+    }
+
+    #[test]
+    fn the_password_of_the_registry_is_not_shown() {
+        let shown = load("[kafka]\nregistry = \"http://user:secret@host\"\n").unwrap().to_toml().unwrap();
+        assert!(shown.contains("registry = \"http://host\"") && !shown.contains("secret"), "{shown}");
     }
 
     #[test]
