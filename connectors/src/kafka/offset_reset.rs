@@ -119,7 +119,7 @@ impl OffsetReset {
         &self.members
     }
 
-    /// Sets the offsets, group by group. A group is changed whole or not at all.
+    /// Sets the offsets, group by group, once no group has a member. A group is changed whole or not at all.
     ///
     /// # Errors
     /// [`LogError::Fatal`] when an offset cannot be set or a group has members: then nothing of it was changed. Other
@@ -129,13 +129,20 @@ impl OffsetReset {
             let (topic, number) = (partition.of.inbox.name, partition.partition);
             return Err(LogError::fatal(format!("nothing was changed: {topic}-{number}: {reason}")));
         }
+        for (group, _) in self.members.iter().filter(|(group, _)| !self.targets_of(group).is_empty()) {
+            GroupClient::open(&self.configuration, group)?.refuse_members()?;
+        }
         self.members.iter().try_for_each(|(group, _)| self.apply_to(group))
     }
 
-    fn apply_to(&self, group: &'static str) -> Result<(), LogError> {
+    /// The partitions of a group whose offset is to be set.
+    fn targets_of(&self, group: &str) -> Vec<(&PartitionReset, i64)> {
         let of_group = self.partitions.iter().filter(|partition| partition.of.group == group);
-        let targets: Vec<_> =
-            of_group.filter_map(|partition| Some((partition, *partition.target.as_ref().ok()?.as_ref()?))).collect();
+        of_group.filter_map(|partition| Some((partition, *partition.target.as_ref().ok()?.as_ref()?))).collect()
+    }
+
+    fn apply_to(&self, group: &'static str) -> Result<(), LogError> {
+        let targets = self.targets_of(group);
         if targets.is_empty() {
             return Ok(());
         }
@@ -143,7 +150,8 @@ impl OffsetReset {
         client.refuse_members()?;
         let mut states = Output::new(1);
         for (partition, target) in &targets {
-            if let Some(changelog) = partition.of.changelog.filter(|_| partition.state != StateOffset::UpTo(*target)) {
+            // A snapshot may know a later offset than the changelog, so the changelog says it again.
+            if let Some(changelog) = partition.of.changelog {
                 let bytes = target.to_be_bytes();
                 let number = partition.partition;
                 states.send_to(changelog, number, &[INPUT_OFFSET_KEY], |buffer| buffer.extend_from_slice(&bytes));

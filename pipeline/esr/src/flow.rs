@@ -122,6 +122,8 @@ impl Processors {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::harness;
 
@@ -140,6 +142,27 @@ mod tests {
         for stage in DECLARATION.stages() {
             processors.processor(stage.name, 0);
         }
+    }
+
+    /// Numbers and records stand in changelogs, so a line may come, and none may change or go.
+    #[test]
+    fn stores_keep_their_numbers_and_records() {
+        let processors = Processors::new(harness::context(), Arc::new(Nowhere));
+        let mut found = String::new();
+        for stage in DECLARATION.stages() {
+            let mut processor = processors.processor(stage.name, 0);
+            let mut stores = processor.stores();
+            stores.sort_by_key(|store| store.number());
+            for store in &stores {
+                let record = store.schema().map_or("none", |schema| schema.name);
+                writeln!(found, "{} {} {} {record}", stage.name, store.number(), store.name()).unwrap();
+            }
+            stores.dedup_by_key(|store| store.number());
+            let count = processors.processor(stage.name, 0).stores().len();
+            assert_eq!(stores.len(), count, "two stores of {} have the same number", stage.name);
+            assert!(stores.iter().all(|store| store.number() < 240), "numbers from 240 are those of the runtime");
+        }
+        assert_eq!(found, include_str!("stores.txt"));
     }
 
     #[test]

@@ -32,9 +32,9 @@ stored!(ScheduleState as esr_state::ScheduleState);
 
 impl From<&ScheduleState> for esr_state::ScheduleState {
     fn from(state: &ScheduleState) -> Self {
-        let number = |(kind, number): (&FileKind, &u64)| LastNumber { kind: *kind, number: *number as i64 };
-        let run = |(key, now): (&RunKey, &i64)| LastRun { kind: key.kind, office: key.office, now: *now };
-        let by_clock = |(kind, date): (&FileKind, &Date)| LastRunByClock { kind: *kind, date: *date };
+        let number = |(kind, number): (&FileKind, &u64)| LastNumber { kind: kind.to_string(), number: *number as i64 };
+        let run = |(key, now): (&RunKey, &i64)| LastRun { kind: key.kind.to_string(), office: key.office, now: *now };
+        let by_clock = |(kind, date): (&FileKind, &Date)| LastRunByClock { kind: kind.to_string(), date: *date };
         Self {
             run: state.run,
             numbers: state.numbers.iter().map(number).collect(),
@@ -46,17 +46,31 @@ impl From<&ScheduleState> for esr_state::ScheduleState {
     }
 }
 
-impl From<esr_state::ScheduleState> for ScheduleState {
-    fn from(record: esr_state::ScheduleState) -> Self {
-        let key = |run: &LastRun| RunKey { kind: run.kind, office: run.office };
-        Self {
-            run: record.run,
-            numbers: record.numbers.iter().map(|last| (last.kind, last.number.unsigned_abs())).collect(),
-            last_runs: record.last_runs.iter().map(|run| (key(run), run.now)).collect(),
-            last_now: record.last_now,
-            last_tick: record.last_tick,
-            last_by_clock: record.last_by_clock.iter().map(|last| (last.kind, last.date)).collect(),
+/// A text that is not the type of a file.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not the type of a file that this release knows")]
+pub struct UnknownKind(String);
+
+fn kind(text: String) -> Result<FileKind, UnknownKind> {
+    FileKind::from_symbol(&text).ok_or(UnknownKind(text))
+}
+
+impl TryFrom<esr_state::ScheduleState> for ScheduleState {
+    type Error = UnknownKind;
+
+    fn try_from(record: esr_state::ScheduleState) -> Result<Self, UnknownKind> {
+        let mut state =
+            Self { run: record.run, last_now: record.last_now, last_tick: record.last_tick, ..Self::default() };
+        for LastNumber { kind: text, number } in record.numbers {
+            state.numbers.insert(kind(text)?, number.unsigned_abs());
         }
+        for LastRun { kind: text, office, now } in record.last_runs {
+            state.last_runs.insert(RunKey { kind: kind(text)?, office }, now);
+        }
+        for LastRunByClock { kind: text, date } in record.last_by_clock {
+            state.last_by_clock.insert(kind(text)?, date);
+        }
+        Ok(state)
     }
 }
 

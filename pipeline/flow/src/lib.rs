@@ -27,6 +27,6 @@ pub mod whole_file;
 #[cfg(feature = "edge")]
 pub use contract::{BatchRequest, ConfiguredFlow, Flow, Host, LogInWords, Round, RunningFlow, Site};
 pub use failure::{Failure, log_failure, print};
-#[cfg(feature = "edge")]
 pub use levels::LEVELS;
+#[cfg(feature = "edge")]
 pub use process::Process;

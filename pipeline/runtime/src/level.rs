@@ -6,10 +6,12 @@
 
 use std::fmt;
 
-use crate::record::Headers;
-use crate::state::StateError;
+use crate::record::Record;
+use crate::state::{RELEASE, StateError};
 
-/// Header of the record that sets the level of a partition: the number as text.
+/// Key and header of the record that sets the level of a partition. The header holds the number as text. The record has
+/// no value, so programs that read the topic need no schema for it. A record with another key, or with a value, is no
+/// such record, whatever its headers are.
 pub const LEVEL_HEADER: &str = "tributary.level";
 
 /// The first byte of the key of the level in a changelog, and the whole key. The number follows in the value, as text.
@@ -61,17 +63,20 @@ pub(crate) struct TaskLevel {
     committed: Level,
 }
 
-/// A record that sets a level, but not one that this release can run.
+/// A partition whose level this release cannot run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LevelError {
     #[error(
-        "the namespace is at level {level}, and release {} runs the levels {min} to {max}: start the release that raised \
-         the level, or a later one",
-        env!("CARGO_PKG_VERSION")
+        "the partition is at level {level}, and release {RELEASE} runs levels up to {max}: start the release that raised \
+         the level, or a later one"
     )]
-    OutOfRange { level: Level, min: Level, max: Level },
-    #[error("the header {LEVEL_HEADER} is not a level")]
-    NotALevel,
+    TooHigh { level: Level, max: Level },
+    #[error(
+        "the partition is at level {level}, and release {RELEASE} runs levels from {min} on: let a release that runs level \
+         {level} read what came before the level was raised, or type `tributary upgrade finalize` again if it has missed \
+         that record"
+    )]
+    TooLow { level: Level, min: Level },
 }
 
 impl Default for TaskLevel {
@@ -86,14 +91,26 @@ impl TaskLevel {
     }
 
     /// Takes the level of a record, if it sets one. Returns whether it does.
-    pub(crate) fn take(&mut self, headers: Headers<'_>, levels: Levels) -> Result<bool, LevelError> {
-        let Some(text) = headers.get(LEVEL_HEADER) else { return Ok(false) };
-        let level = Level::parse(text).ok_or(LevelError::NotALevel)?;
-        if level > self.now && !levels.contains(level) {
-            return Err(LevelError::OutOfRange { level, min: levels.min, max: levels.max });
-        }
+    pub(crate) fn take(&mut self, record: &Record<'_>) -> bool {
+        let is_level = record.key == LEVEL_HEADER.as_bytes() && record.value.is_none();
+        let Some(level) = record.headers.get(LEVEL_HEADER).filter(|_| is_level).and_then(Level::parse) else {
+            return false;
+        };
         self.now = self.now.max(level);
-        Ok(true)
+        true
+    }
+
+    /// Whether this release may process records at this level. It is asked before every record, because the level may
+    /// also come from the changelog, or have missed this task.
+    pub(crate) fn check(self, levels: Levels) -> Result<(), LevelError> {
+        let level = self.now;
+        if level > levels.max {
+            return Err(LevelError::TooHigh { level, max: levels.max });
+        }
+        if level < levels.min {
+            return Err(LevelError::TooLow { level, min: levels.min });
+        }
+        Ok(())
     }
 
     /// Whether the open transaction has raised the level.
@@ -135,7 +152,7 @@ mod tests {
     use crate::conformance::word_count::{COUNT_CHANGELOG, COUNTS, DEAD_LETTERS, LINES, TOPICS};
     use crate::memory::{Broker, BrokerConfig};
     use crate::{
-        Metrics, Output, ProcessError, Processor, Producer, Record, SnapshotConfig, Stage, StateStore, Step, Topology,
+        Headers, Metrics, Output, ProcessError, Processor, Producer, SnapshotConfig, Stage, StateStore, Step, Topology,
         Worker, WorkerConfig, WorkerError, append_header,
     };
 
@@ -231,19 +248,49 @@ mod tests {
         let error = settle(&mut worker(&broker, 2, None)).unwrap_err();
         assert!(!error.can_restart());
         let text = error.to_string();
-        assert!(text.contains("at level 3") && text.contains("runs the levels 1 to 2"), "{text}");
+        assert!(text.contains("at level 3") && text.contains("runs levels up to 2"), "{text}");
         assert!(answers(&broker).is_empty());
         settle(&mut worker(&broker, 3, None)).unwrap();
         assert_eq!(answers(&broker), ["a 3"]);
     }
 
     #[test]
+    fn only_a_tombstone_with_its_key_sets_the_level() {
+        let broker = broker();
+        publish(&broker, "other", Some("2"));
+        let mut output = Output::new(1);
+        let mut headers = Vec::new();
+        append_header(&mut headers, LEVEL_HEADER, b"2");
+        output.set_headers(Headers::from_bytes(&headers));
+        output.send(&LINES, LEVEL_HEADER.as_bytes(), |buffer| buffer.push(1));
+        broker.producer("lines").publish(&output).unwrap();
+        publish(&broker, LEVEL_HEADER, Some("two"));
+        settle(&mut worker(&broker, 2, None)).unwrap();
+        assert_eq!(answers(&broker), ["other 1", "tributary.level 1", "tributary.level 1"]);
+    }
+
+    #[test]
+    fn a_task_of_a_later_level_is_not_processed_by_an_earlier_release() {
+        let broker = broker();
+        publish(&broker, LEVEL_HEADER, Some("2"));
+        let mut later = worker(&broker, 2, None);
+        settle(&mut later).unwrap();
+        later.close().unwrap();
+        publish(&broker, "a", None);
+        let error = settle(&mut worker(&broker, 1, None)).unwrap_err().to_string();
+        assert!(error.contains("at level 2") && error.contains("runs levels up to 1"), "{error}");
+        assert!(answers(&broker).is_empty());
+    }
+
+    #[test]
     fn an_aborted_transaction_does_not_raise_the_level() {
-        let levels = Levels { min: Level::FIRST, max: Level(5) };
         let mut headers = Vec::new();
         append_header(&mut headers, LEVEL_HEADER, b"4");
         let mut level = TaskLevel::default();
-        assert_eq!(level.take(Headers::from_bytes(&headers), levels), Ok(true));
+        let origin = crate::TopicPartition { topic: LINES.name, partition: 0 };
+        let headers = Headers::from_bytes(&headers);
+        let record = Record { origin, offset: 0, timestamp: 0, key: LEVEL_HEADER.as_bytes(), value: None, headers };
+        assert!(level.take(&record));
         assert!(level.now() == Level(4) && level.has_changed());
         level.seal();
         assert!(!level.has_changed());

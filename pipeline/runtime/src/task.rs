@@ -132,13 +132,12 @@ impl Task {
         if self.next.is_some_and(|next| record.offset < next) {
             return Ok(Processed::Skipped);
         }
-        match self.level.take(record.headers, topology.levels) {
-            Ok(false) => {}
-            Ok(true) => {
-                self.next = Some(record.offset + 1);
-                return Ok(Processed::Done);
-            }
-            Err(error) => return Err(Halt::Stop(error.to_string())),
+        if self.level.take(record) {
+            self.next = Some(record.offset + 1);
+            return Ok(Processed::Done);
+        }
+        if let Err(error) = self.level.check(topology.levels) {
+            return Err(Halt::Stop(error.to_string()));
         }
         let mark = output.mark();
         output.set_level(self.level.now());

@@ -12,6 +12,8 @@ pub mod http;
 mod process;
 mod runtime;
 mod settings;
+#[cfg(test)]
+mod surface;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

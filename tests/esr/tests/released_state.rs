@@ -23,7 +23,8 @@ fn folder() -> PathBuf {
 fn released() -> Vec<PathBuf> {
     let entries = fs::read_dir(folder()).into_iter().flatten();
     let mut archives: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    archives.sort();
+    let number = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().split('.').next()?.parse::<u32>().ok();
+    archives.sort_by_key(number);
     archives
 }
 

@@ -17,7 +17,10 @@ pub enum StateError {
         key: String,
     },
     /// A key that has not the layout of its store.
-    #[error("the key {key} is not a key of the store {store}: it is damaged. Restore the state from a backup")]
+    #[error(
+        "the key {key} is not a key of the store {store}: it is damaged, or was written before state had schemas. Restore \
+         the state from a backup, or start with new state"
+    )]
     Key {
         /// The store.
         store: &'static str,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use tributary_connectors::kafka::{OffsetReset, PartitionReset, ResetInbox, StateOffset};
+use tributary_connectors::kafka::{OffsetReset, PartitionReset, ResetInbox, ResetTo, StateOffset};
 use tributary_flow::{Failure, Flow, log_failure, print, table};
 
 use crate::cli::{LogKind, OffsetsCommand, OutputForm, ResetOptions};
@@ -29,11 +29,16 @@ pub(crate) fn execute(flows: Flows, command: &OffsetsCommand) -> Result<(), Fail
     }
     let kafka = settings::kafka_settings(&options.kafka, &configuration.process.kafka, Registry::NotNeeded)?;
     let inboxes = inboxes(flows, options, &kafka.cluster.name(""))?;
+    if matches!(options.to, ResetTo::Offset(_)) && (inboxes.len() > 1 || options.partition.is_none()) {
+        let text = "an offset is that of one partition: name it with --topic and --partition (and --group, if several \
+                    groups read the topic)";
+        return Err(Failure::refused(text));
+    }
     let plan = OffsetReset::plan(&kafka.cluster, &inboxes, options.partition, options.to).map_err(log_failure)?;
     let refused = plan.partitions().iter().any(|partition| partition.target.is_err());
     let applied = if options.yes && !refused { Some(plan.apply().map_err(log_failure)) } else { None };
     print(&match options.output {
-        OutputForm::Text => text(&plan, matches!(applied, Some(Ok(())))),
+        OutputForm::Text => text(&plan, outcome(options.yes, refused, applied.as_ref())),
         OutputForm::Json => document(&plan, matches!(applied, Some(Ok(()))))?,
     })?;
     if refused {
@@ -66,7 +71,7 @@ fn inboxes(flows: Flows, options: &ResetOptions, prefix: &str) -> Result<Vec<Res
     Ok(named)
 }
 
-fn text(plan: &OffsetReset, is_applied: bool) -> String {
+fn text(plan: &OffsetReset, outcome: &str) -> String {
     let rows: Vec<Vec<String>> = plan.partitions().iter().map(row).collect();
     let mut text = table::lines(&HEADING, &rows, 2).join("\n");
     text.push('\n');
@@ -79,8 +84,19 @@ fn text(plan: &OffsetReset, is_applied: bool) -> String {
     for (group, members) in plan.members().iter().filter(|(_, members)| !members.is_empty()) {
         let _ = writeln!(text, "group {group} has members, so it cannot be changed now: {}", members.join(", "));
     }
-    text.push_str(if is_applied { "applied\n" } else { "nothing was changed; add --yes to apply\n" });
+    text.push_str(outcome);
     text
+}
+
+/// What became of the plan, as its last line.
+fn outcome(is_confirmed: bool, is_refused: bool, applied: Option<&Result<(), Failure>>) -> &'static str {
+    match applied {
+        Some(Ok(())) => "applied\n",
+        // The error that follows says what was changed.
+        Some(Err(_)) => "not finished\n",
+        None if is_refused || is_confirmed => "nothing was changed\n",
+        None => "nothing was changed; add --yes to apply\n",
+    }
 }
 
 fn row(partition: &PartitionReset) -> Vec<String> {

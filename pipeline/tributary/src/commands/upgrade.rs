@@ -23,7 +23,7 @@ pub(crate) fn execute(flows: Flows, command: &UpgradeCommand) -> Result<(), Fail
     let settings = Settings::new(&configuration.process, &options.log, options.state.clone())?;
     let declarations: Vec<&'static Declaration> = flows.iter().map(Flow::declaration).collect();
     let log = OpenLog::open_beside(&settings, &declarations)?;
-    let codec = log.codec(&settings, &declarations)?;
+    let codec = log.codec_of_control(&settings, &declarations)?;
     let flow_partitions = i32::from(settings.partitions);
     let topics: Vec<ControlTopic<'_>> =
         declarations.iter().map(|flow| ControlTopic { log: &log, codec: &codec, flow, flow_partitions }).collect();
@@ -56,24 +56,21 @@ fn finalize(topics: &[ControlTopic<'_>], level: Level) -> Result<(), Failure> {
                 topic.flow.control.name
             )));
         };
-        if now == level {
-            continue;
-        }
         topic.finalize(level, |control| may_raise(control, &members(topic)?, level))?;
-        raised = true;
+        raised |= now != level;
     }
     let what = if raised { "is" } else { "was already" };
     print(&format!("the namespace {what} at level {level}\n"))
 }
 
-/// Refuses a level below that of the namespace, and one that a member cannot run.
-fn may_raise(control: &Control, members: &BTreeSet<NamedMember>, level: Level) -> Result<(), Failure> {
+/// Refuses a level below that of the namespace, and one that a member cannot run. Returns the names of the members.
+fn may_raise(control: &Control, members: &BTreeSet<NamedMember>, level: Level) -> Result<BTreeSet<String>, Failure> {
     if let Some(now) = level_of(control).filter(|now| *now > level) {
         return Err(Failure::refused(format!("the namespace is at level {now}, and a level never falls")));
     }
     let blocked = blocked_by(control, members, level);
     if blocked.is_empty() {
-        return Ok(());
+        return Ok(members.iter().filter_map(|member| member.instance.clone()).collect());
     }
     Err(Failure::refused(format!(
         "nothing was changed, the namespace cannot be raised to level {level}: {}",
@@ -197,7 +194,8 @@ mod tests {
     #[test]
     fn a_level_that_every_member_runs_may_be_raised() {
         let control = control(1, &[("a", 1, 2), ("b", 1, 3), ("gone", 1, 1)]);
-        assert_eq!(may_raise(&control, &live(&[Some("a"), Some("b")]), Level(2)).ok(), Some(()));
+        let members = may_raise(&control, &live(&[Some("a"), Some("b")]), Level(2)).unwrap();
+        assert!(members.iter().eq(["a", "b"]), "{members:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The level of the namespace on the control topic of a flow, and the processes that run it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tributary_flow::declaration::Declaration;
@@ -9,7 +9,7 @@ use tributary_runtime::{
     Headers, LEVEL_HEADER, Level, LogError, Output, Producer, Role, Topic, TopicPartition, append_header,
 };
 use tributary_schemas::records::tributary::{GroupMember, NamespaceLevel};
-use tributary_schemas::{Codec, RecordType};
+use tributary_schemas::{Codec, DecodeError};
 
 use super::open_log::OpenLog;
 
@@ -24,7 +24,7 @@ const LEVEL_KEY: &[u8] = b"level";
 const MEMBER_KEY: &str = "member/";
 
 /// How often another process may take the producer away before this one gives up.
-const ATTEMPTS: u32 = 10;
+const ATTEMPTS: u32 = 30;
 
 /// The pause after another process has taken the producer away.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -54,34 +54,30 @@ impl ControlTopic<'_> {
     pub(crate) fn read(&self) -> Result<Control, Failure> {
         let follower = self.log.follower(self.flow.name).map_err(log_failure)?;
         let partition = TopicPartition { topic: self.flow.control.name, partition: 0 };
-        let (mut control, mut foreign) = (Control::default(), None);
+        let (mut control, mut unreadable) = (Control::default(), None);
         let read = follower.read_from(partition, 0, &mut |record| {
             if let Err(error) = self.take(record.key, record.value, &mut control) {
-                foreign.get_or_insert(format!("the record at offset {} of {partition}: {error}", record.offset));
+                unreadable.get_or_insert((record.offset, error));
             }
             Ok(())
         });
         read.map_err(log_failure)?;
-        foreign.map_or(Ok(control), |text| Err(Failure::refused(text)))
+        let Some((offset, error)) = unreadable else { return Ok(control) };
+        let text = format!("the record at offset {offset} of {partition} cannot be read: {error}");
+        Err(if error.is_transient() { Failure::unfinished(text) } else { Failure::refused(text) })
     }
 
-    fn take(&self, key: &[u8], value: Option<&[u8]>, control: &mut Control) -> Result<(), String> {
-        let Some(value) = value else {
-            if let Some(instance) = key.strip_prefix(MEMBER_KEY.as_bytes()) {
-                control.members.remove(&*String::from_utf8_lossy(instance));
+    /// Applies a record. Other keys belong to later releases.
+    fn take(&self, key: &[u8], value: Option<&[u8]>, control: &mut Control) -> Result<(), DecodeError> {
+        if key == LEVEL_KEY {
+            control.level = value.map(|value| self.codec.open(value)?.read()).transpose()?;
+        }
+        if let Some(instance) = key.strip_prefix(MEMBER_KEY.as_bytes()) {
+            let instance = String::from_utf8_lossy(instance).into_owned();
+            match value {
+                Some(value) => drop(control.members.insert(instance, self.codec.open(value)?.read()?)),
+                None => drop(control.members.remove(&instance)),
             }
-            return Ok(());
-        };
-        let framed = self.codec.open(value).map_err(|error| error.to_string())?;
-        match framed.record_type() {
-            RecordType::TributaryNamespaceLevel => {
-                control.level = Some(framed.read().map_err(|error| error.to_string())?);
-            }
-            RecordType::TributaryGroupMember => {
-                let member: GroupMember = framed.read().map_err(|error| error.to_string())?;
-                control.members.insert(member.instance.clone(), member);
-            }
-            other => return Err(format!("it holds {other}, which does not belong there")),
         }
         Ok(())
     }
@@ -91,40 +87,57 @@ impl ControlTopic<'_> {
     /// # Errors
     /// [`Failure::Refused`] when this release cannot run the level of the namespace.
     pub(crate) fn enter(&self, instance: &str) -> Result<(), Failure> {
+        // Most starts have nothing to write, and must not disturb each other.
+        if self.entry_of(instance)?.is_empty() {
+            return Ok(());
+        }
         self.exclusively(|producer| {
-            let control = self.read()?;
-            let mut output = Output::new(self.flow_partitions);
-            match &control.level {
-                Some(found) => check(found)?,
-                None => self.raise(LEVELS.max, &mut output),
-            }
-            let member = GroupMember {
-                instance: instance.to_owned(),
-                release: RELEASE.to_owned(),
-                lowest_level: LEVELS.min.0 as i32,
-                highest_level: LEVELS.max.0 as i32,
-            };
-            if !instance.is_empty() && control.members.get(instance) != Some(&member) {
-                let key = format!("{MEMBER_KEY}{instance}");
-                framed::send(self.codec, &mut output, self.flow.control, key.as_bytes(), &member);
-            }
+            let output = self.entry_of(instance)?;
             Ok(if output.is_empty() { Ok(()) } else { producer.publish(&output) })
         })
     }
 
+    /// What a process has to write before it starts.
+    fn entry_of(&self, instance: &str) -> Result<Output, Failure> {
+        let control = self.read()?;
+        let mut output = Output::new(self.flow_partitions);
+        match &control.level {
+            Some(found) => check(found)?,
+            None => self.raise(LEVELS.max, &mut output),
+        }
+        let member = GroupMember {
+            instance: instance.to_owned(),
+            release: RELEASE.to_owned(),
+            lowest_level: LEVELS.min.0 as i32,
+            highest_level: LEVELS.max.0 as i32,
+        };
+        if !instance.is_empty() && control.members.get(instance) != Some(&member) {
+            framed::send(self.codec, &mut output, self.flow.control, &member_key(instance), &member);
+        }
+        Ok(output)
+    }
+
     /// Raises the namespace to `level`, in one transaction: the control topic, and every partition of every inbox.
-    /// `may_raise` sees the control topic while no other process can write it.
+    /// `may_raise` sees the control topic while no other process can write it, and returns the names of the processes
+    /// that are there. Others are forgotten.
+    ///
+    /// A level that is reached already is sent again: an inbox may have lost the record to retention, or a reset of
+    /// offsets may have passed it.
     ///
     /// # Errors
     /// That of `may_raise`. [`Failure::Unfinished`] when the log is not available.
     pub(crate) fn finalize(
         &self,
         level: Level,
-        may_raise: impl Fn(&Control) -> Result<(), Failure>,
+        may_raise: impl Fn(&Control) -> Result<BTreeSet<String>, Failure>,
     ) -> Result<(), Failure> {
         self.exclusively(|producer| {
-            may_raise(&self.read()?)?;
+            let control = self.read()?;
+            let there = may_raise(&control)?;
             let mut output = Output::new(self.flow_partitions);
+            for instance in control.members.keys().filter(|instance| !there.contains(*instance)) {
+                output.tombstone(self.flow.control, &member_key(instance));
+            }
             self.raise(level, &mut output);
             Ok(producer.publish(&output))
         })
@@ -135,11 +148,16 @@ impl ControlTopic<'_> {
         &self,
         work: impl Fn(&mut dyn Producer) -> Result<Result<(), LogError>, Failure>,
     ) -> Result<(), Failure> {
+        // Processes that start at once must not meet again and again.
+        let pause = PAUSE + Duration::from_millis(u64::from(std::process::id()) % PAUSE.as_millis() as u64);
         let mut attempt = 1;
         loop {
-            let mut producer = self.log.producer(self.flow.name, PRODUCER).map_err(log_failure)?;
-            match work(&mut *producer)? {
-                Err(LogError::Fenced(_)) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
+            let done = match self.log.producer(self.flow.name, PRODUCER) {
+                Ok(mut producer) => work(&mut *producer)?,
+                Err(error) => Err(error),
+            };
+            match done {
+                Err(LogError::Fenced(_)) if attempt < ATTEMPTS => std::thread::sleep(pause),
                 done => return done.map_err(log_failure),
             }
             attempt += 1;
@@ -167,6 +185,10 @@ impl ControlTopic<'_> {
     fn inboxes(&self) -> impl Iterator<Item = &'static Topic> {
         self.flow.stages().map(|stage| stage.inbox).filter(|inbox| inbox.role == Role::Inbox)
     }
+}
+
+fn member_key(instance: &str) -> Vec<u8> {
+    format!("{MEMBER_KEY}{instance}").into_bytes()
 }
 
 /// Refuses a level that this release cannot run.

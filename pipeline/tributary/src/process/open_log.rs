@@ -56,16 +56,24 @@ impl OpenLog {
         }
     }
 
-    /// Opens the log for a command that works beside the processes of the namespace. It creates no topics. The embedded
-    /// log must not be in use.
+    /// Opens the log for a command that works beside the processes of the namespace. It creates nothing: on Kafka the
+    /// topics must be as the flows need them, and the embedded log must be there and not in use.
     ///
     /// # Errors
     /// As [`OpenLog::open`].
     pub(crate) fn open_beside(settings: &Settings, flows: &[&'static Declaration]) -> Result<Self, Failure> {
-        match &settings.kafka {
-            Some(kafka) => Ok(Self::Kafka(Arc::new(OpenKafka { cluster: kafka.cluster.clone(), _folder: None }))),
-            None => open_embedded(settings, flows),
+        let Some(kafka) = &settings.kafka else {
+            if !settings.state.is_dir() {
+                let folder = settings.state.display();
+                return Err(Failure::refused(format!("there is no state folder {folder}: name it with --state")));
+            }
+            return open_embedded(settings, flows);
+        };
+        let plan = compare_topics(kafka, flows, settings.partitions)?;
+        if !plan.changes().is_empty() {
+            return Err(topics_differ(&plan));
         }
+        Ok(Self::Kafka(Arc::new(OpenKafka { cluster: kafka.cluster.clone(), _folder: None })))
     }
 
     /// The members of the groups of a flow now. Nobody on the embedded log, which only this process has.
@@ -87,6 +95,22 @@ impl OpenLog {
     /// # Errors
     /// [`Failure`] when the registry cannot be used.
     pub(crate) fn codec(&self, settings: &Settings, flows: &[&'static Declaration]) -> Result<Codec, Failure> {
+        self.codec_for(settings, topics(flows))
+    }
+
+    /// A codec for the control topics alone. A command that looks must not register the schemas of its release.
+    ///
+    /// # Errors
+    /// [`Failure`] when the registry cannot be used.
+    pub(crate) fn codec_of_control(
+        &self,
+        settings: &Settings,
+        flows: &[&'static Declaration],
+    ) -> Result<Codec, Failure> {
+        self.codec_for(settings, flows.iter().map(|flow| flow.control).collect())
+    }
+
+    fn codec_for(&self, settings: &Settings, topics: Vec<&'static Topic>) -> Result<Codec, Failure> {
         let registry: Arc<dyn Registry> = match &settings.kafka {
             None => Arc::new(LocalRegistry::open(settings.state.join(SCHEMAS_FILE)).map_err(refused)?),
             Some(kafka) => {
@@ -100,7 +124,7 @@ impl OpenLog {
             Self::Embedded(_) => String::new(),
         };
         let registers = settings.kafka.as_ref().is_none_or(|kafka| kafka.register_schemas);
-        let builder = CodecBuilder::new(registry).namespace(&prefix).topics(topics(flows)).registers(registers);
+        let builder = CodecBuilder::new(registry).namespace(&prefix).topics(topics).registers(registers);
         match builder.build() {
             Err(error) if error.is_transient() => Err(Failure::unfinished(error)),
             Err(error @ RegistryError::NotRegistered { .. }) => Err(not_registered(&error, settings)),
@@ -249,11 +273,14 @@ fn check_topics(kafka: &KafkaSettings, flows: &[&'static Declaration], partition
         return Ok(());
     }
     if !kafka.create_topics {
-        let changes: Vec<String> = plan.changes().iter().map(ToString::to_string).collect();
-        let text = format!("topics are missing or differ; run `tributary topics apply`:\n{}", changes.join("\n"));
-        return Err(Failure::refused(text));
+        return Err(topics_differ(&plan));
     }
     plan.apply().map_err(log_failure)
+}
+
+fn topics_differ(plan: &TopicPlan) -> Failure {
+    let changes: Vec<String> = plan.changes().iter().map(ToString::to_string).collect();
+    Failure::refused(format!("topics are missing or differ; run `tributary topics apply`:\n{}", changes.join("\n")))
 }
 
 /// Compares the topics of the flows with those of the cluster.

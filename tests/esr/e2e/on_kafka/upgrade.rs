@@ -18,7 +18,7 @@ use crate::world::{Answer, DAY_1, World, answer};
 
 fn upgrade(services: &Services, namespace: &str, arguments: &[&str]) -> Answer {
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_tributary"));
-    program.arg("upgrade").args(arguments).args(["--log", "kafka", "--kafka", &services.kafka]);
+    program.arg("upgrade").args(arguments).args(["--log", "kafka", "--partitions", "4", "--kafka", &services.kafka]);
     answer(program.args(["--registry", &services.registry, "--namespace", namespace]))
 }
 
@@ -47,7 +47,7 @@ fn status_names_the_level_and_the_members_and_a_foreign_member_blocks_the_next_l
     let mut world = World::small();
     let namespace = join_namespace(&mut world, &services, "");
     let no_topics = upgrade(&services, &namespace, &["status"]);
-    assert!(no_topics.code == 1 && no_topics.stderr.contains("`tributary topics apply`"), "{no_topics:?}");
+    assert!(no_topics.code == 2 && no_topics.stderr.contains("`tributary topics apply`"), "{no_topics:?}");
     let mut topics = std::process::Command::new(env!("CARGO_BIN_EXE_tributary"));
     topics.args(["topics", "apply", "--kafka", &services.kafka, "--namespace", &namespace, "--partitions", "4"]);
     assert_eq!(answer(&mut topics).code, 0);
@@ -64,6 +64,11 @@ fn status_names_the_level_and_the_members_and_a_foreign_member_blocks_the_next_l
     assert_eq!((&alone["level"], &alone["blocked_by"]), (&json!(1), &json!([])));
     let already = upgrade(&services, &namespace, &["finalize"]);
     assert_eq!((already.code, already.stdout.as_str()), (0, "the namespace was already at level 1\n"));
+    // With another number, some partitions would never learn of the level.
+    let mut wrong = std::process::Command::new(env!("CARGO_BIN_EXE_tributary"));
+    wrong.args(["upgrade", "finalize", "--log", "kafka", "--partitions", "8", "--kafka", &services.kafka]);
+    let wrong = answer(wrong.args(["--registry", &services.registry, "--namespace", &namespace]));
+    assert!(wrong.code == 2 && wrong.stderr.contains("topics are missing or differ"), "{wrong:?}");
     let unknown = upgrade(&services, &namespace, &["finalize", "--level", "7"]);
     assert_eq!(unknown.code, 2, "{unknown:?}");
     assert!(unknown.stderr.contains("runs the levels 1 to 1, not 7"), "{}", unknown.stderr);
