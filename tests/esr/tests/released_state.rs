@@ -1,4 +1,4 @@
-//! The state of every released level is read for ever: the folder that a release left after the first of the golden
+//! The state of every release stays readable: the folder that a release left after the first of the golden
 //! days lies in `tests/esr/state`, and the second day must come out as ever, from the changelogs and from the snapshots.
 //!
 //! `TRIBUTARY_STATE=write` adds the folder of this program under the next number, when what it writes has changed. A
