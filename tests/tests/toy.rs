@@ -49,7 +49,7 @@ fn seen(simulation: &Simulation) -> BTreeMap<String, u64> {
 #[test]
 fn topics_follow_from_the_declaration() {
     let names: Vec<&str> = DECLARATION.topics().iter().map(|topic| topic.name).collect();
-    assert_eq!(names, ["toy.words", "toy.counts", "toy.dead-letter", "toy.count-changelog"]);
+    assert_eq!(names, ["toy.words", "toy.counts", "toy.dead-letter", "toy.control", "toy.count-changelog"]);
 }
 
 #[test]
