@@ -67,14 +67,14 @@ pub(crate) struct TaskLevel {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LevelError {
     #[error(
-        "the partition is at level {level}, and release {RELEASE} runs levels up to {max}: start the release that raised \
-         the level, or a later one"
+        "the partition is at level {level}, and release {RELEASE} runs levels up to {max}: start the release that \
+         raised the level, or a later one"
     )]
     TooHigh { level: Level, max: Level },
     #[error(
-        "the partition is at level {level}, and release {RELEASE} runs levels from {min} on: let a release that runs level \
-         {level} read what came before the level was raised, or type `tributary upgrade finalize` again if it has missed \
-         that record"
+        "the partition is at level {level}, and release {RELEASE} runs levels from {min} on: let a release that runs \
+         level {level} read what came before the level was raised, or type `tributary upgrade finalize` again if it has \
+         missed that record"
     )]
     TooLow { level: Level, min: Level },
 }
@@ -92,10 +92,11 @@ impl TaskLevel {
 
     /// Takes the level of a record, if it sets one. Returns whether it does.
     pub(crate) fn take(&mut self, record: &Record<'_>) -> bool {
-        let is_level = record.key == LEVEL_HEADER.as_bytes() && record.value.is_none();
-        let Some(level) = record.headers.get(LEVEL_HEADER).filter(|_| is_level).and_then(Level::parse) else {
+        // Every record comes here, so the headers are searched only for the right key.
+        if record.key != LEVEL_HEADER.as_bytes() || record.value.is_some() {
             return false;
-        };
+        }
+        let Some(level) = record.headers.get(LEVEL_HEADER).and_then(Level::parse) else { return false };
         self.now = self.now.max(level);
         true
     }
