@@ -53,8 +53,8 @@ pub enum StateFolderError {
     },
     /// A program from before the first release wrote the folder.
     #[error(
-        "the state folder {} was written by Tributary {program} in format {found}, before state had schemas: move it away \
-         and start with an empty folder, which takes in all files and snapshots again as a new baseline",
+        "the state folder {} was written by Tributary {program} in format {found}, before state had schemas: move it \
+         away and start with an empty folder, which takes in all files and snapshots again as a new baseline",
         folder.display()
     )]
     OlderVersion {

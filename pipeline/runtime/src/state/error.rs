@@ -7,8 +7,8 @@ use crate::error_code;
 pub enum StateError {
     /// An entry of a store that the stage does not have.
     #[error(
-        "the entry with the key {key} is of the store number {number}, which this stage does not have: it is damaged, or \
-         of a newer release. Start the release that wrote it"
+        "the entry with the key {key} is of the store number {number}, which this stage does not have: it is damaged, \
+         or of a newer release. Start the release that wrote it"
     )]
     UnknownStore {
         /// The number of the store.
@@ -18,8 +18,8 @@ pub enum StateError {
     },
     /// A key that has not the layout of its store.
     #[error(
-        "the key {key} is not a key of the store {store}: it is damaged, or was written before state had schemas. Restore \
-         the state from a backup, or start with new state"
+        "the key {key} is not a key of the store {store}: it is damaged, or was written before state had schemas. \
+         Restore the state from a backup, or start with new state"
     )]
     Key {
         /// The store.
@@ -29,8 +29,9 @@ pub enum StateError {
     },
     /// A value whose schema is not in the changelog.
     #[error(
-        "the value of the key {key} of the store {store} has the schema {fingerprint:016x}, which is not in the changelog: \
-         it is damaged, or was written before state had schemas. Restore the state from a backup, or start with new state"
+        "the value of the key {key} of the store {store} has the schema {fingerprint:016x}, which is not in the \
+         changelog: it is damaged, or was written before state had schemas. Restore the state from a backup, or start \
+         with new state"
     )]
     NoSchema {
         /// The store.
@@ -42,8 +43,8 @@ pub enum StateError {
     },
     /// A value under a schema that today's schema cannot read.
     #[error(
-        "the value of the key {key} of the store {store} was written by release {release} with a schema that this release \
-         ({reader}) cannot read: {reason}. Start release {release}"
+        "the value of the key {key} of the store {store} was written by release {release} with a schema that this \
+         release ({reader}) cannot read: {reason}. Start release {release}"
     )]
     Unreadable {
         /// The store.

@@ -74,8 +74,11 @@ mod of_tests {
     macro_rules! number {
         ($($number:ty, $fingerprint:literal;)+) => {$(
             impl StateValue for $number {
-                const SCHEMA: Option<StateSchema> =
-                    Some(StateSchema { fingerprint: $fingerprint, name: stringify!($number), text: stringify!($number) });
+                const SCHEMA: Option<StateSchema> = Some(StateSchema {
+                    fingerprint: $fingerprint,
+                    name: stringify!($number),
+                    text: stringify!($number),
+                });
 
                 fn write(&self, out: &mut Vec<u8>) {
                     out.extend_from_slice(&self.to_be_bytes());

@@ -49,8 +49,8 @@ pub enum WorkerError {
     /// Records of the changelog were deleted, and no snapshot covers them. Processing with the rest would give wrong
     /// outputs.
     #[error(
-        "state of stage {stage}, partition {partition}, cannot be restored: {text}. Records were deleted, by retention or \
-         by hand; compaction does not do that. Restore the folder of snapshots or the topic from a backup, or load the \
+        "state of stage {stage}, partition {partition}, cannot be restored: {text}. Records were deleted, by retention \
+         or by hand; compaction does not do that. Restore the folder of snapshots or the topic from a backup, or load the \
          data again into another namespace"
     )]
     Truncated {
