@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::groups::{GroupInfo, GroupMemberInfo};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::groups::{GroupInfo, GroupList, GroupMemberInfo};
 use tributary_runtime::LogError;
 
 use super::configuration::{CLIENT_PREFIX, KafkaConfiguration};
@@ -25,9 +25,7 @@ pub(super) struct GroupMember {
 
 /// The members of a group; `None` when the group does not exist or is in a rebalance.
 pub(super) fn members(consumer: &MemberConsumer, group: &str) -> Result<Option<Vec<GroupMember>>, LogError> {
-    let list = consumer
-        .fetch_group_list(Some(group), QUESTION_TIMEOUT)
-        .map_err(|error| log_error::from_call("asking for the members of the group", &error))?;
+    let list = described(consumer, group)?;
     let Some(found) = list.groups().iter().find(|found| found.name() == group && found.state() == "Stable") else {
         return Ok(None);
     };
@@ -39,16 +37,6 @@ pub(super) fn members(consumer: &MemberConsumer, group: &str) -> Result<Option<V
     Ok(Some(members))
 }
 
-/// What identifies each member of a group to people: its client and its host. Empty when the group has no member.
-pub(super) fn names_of_members(consumer: &BaseConsumer, group: &str) -> Result<Vec<String>, LogError> {
-    let list = consumer
-        .fetch_group_list(Some(group), QUESTION_TIMEOUT)
-        .map_err(|error| log_error::from_call("asking for the members of the group", &error))?;
-    let Some(found) = list.groups().iter().find(|found| found.name() == group) else { return Ok(Vec::new()) };
-    let name = |member: &GroupMemberInfo| format!("{} at {}", member.client_id(), member.client_host());
-    Ok(found.members().iter().map(name).collect())
-}
-
 /// A member of a group, as it names itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NamedMember {
@@ -57,6 +45,23 @@ pub struct NamedMember {
     pub instance: Option<String>,
     /// Its client and its host, for people.
     pub name: String,
+}
+
+/// What the broker says about a group. Nothing if it does not exist.
+fn described<C: ConsumerContext, D: Consumer<C>>(consumer: &D, group: &str) -> Result<GroupList, LogError> {
+    let list = consumer.fetch_group_list(Some(group), QUESTION_TIMEOUT);
+    list.map_err(|error| log_error::from_call("asking for the members of the group", &error))
+}
+
+/// The members of a group, by its name on the broker, whether it is in a rebalance or not.
+pub(super) fn named_members_of(consumer: &BaseConsumer, group: &str) -> Result<Vec<NamedMember>, LogError> {
+    let list = described(consumer, group)?;
+    let members = list.groups().iter().filter(|found| found.name() == group).flat_map(GroupInfo::members);
+    let named = |member: &GroupMemberInfo| NamedMember {
+        instance: member.client_id().strip_prefix(CLIENT_PREFIX).map(str::to_owned),
+        name: format!("{} at {}", member.client_id(), member.client_host()),
+    };
+    Ok(members.map(named).collect())
 }
 
 /// The members of these groups, each process once.
@@ -71,15 +76,7 @@ pub fn named_members(configuration: &KafkaConfiguration, groups: &[&str]) -> Res
     connect(consumer.client());
     let mut named = BTreeSet::new();
     for group in groups {
-        let name = configuration.name(group);
-        let list = consumer
-            .fetch_group_list(Some(&name), QUESTION_TIMEOUT)
-            .map_err(|error| log_error::from_call("asking for the members of the group", &error))?;
-        let members = list.groups().iter().filter(|found| found.name() == name).flat_map(GroupInfo::members);
-        named.extend(members.map(|member| NamedMember {
-            instance: member.client_id().strip_prefix(CLIENT_PREFIX).map(str::to_owned),
-            name: format!("{} at {}", member.client_id(), member.client_host()),
-        }));
+        named.extend(named_members_of(&consumer, &configuration.name(group))?);
     }
     Ok(named)
 }

@@ -240,7 +240,8 @@ impl GroupClient {
     }
 
     fn members(&self) -> Result<Vec<String>, LogError> {
-        group::names_of_members(&self.consumer, &self.name)
+        let members = group::named_members_of(&self.consumer, &self.name)?;
+        Ok(members.into_iter().map(|member| member.name).collect())
     }
 
     fn refuse_members(&self) -> Result<(), LogError> {

@@ -60,18 +60,13 @@ impl fmt::Display for FoldedDpn {
     }
 }
 
-/// Four bytes for the length, then the text.
 impl StateKey for FoldedDpn {
     fn write_key(&self, out: &mut Vec<u8>) {
-        (self.0.len() as u32).write_key(out);
-        out.extend_from_slice(self.as_bytes());
+        self.0.write_key(out);
     }
 
     fn read_key(input: &mut &[u8]) -> Option<Self> {
-        let length = u32::read_key(input)? as usize;
-        let (text, rest) = input.split_at_checked(length)?;
-        *input = rest;
-        Some(Self(Arc::from(std::str::from_utf8(text).ok()?)))
+        StateKey::read_key(input).map(Self)
     }
 }
 

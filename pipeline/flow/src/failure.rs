@@ -92,6 +92,15 @@ pub fn log_failure(error: LogError) -> Failure {
     }
 }
 
+/// A document as the text that a command prints.
+///
+/// # Errors
+/// [`Failure::Unfinished`] when it cannot be written as JSON.
+#[cfg(feature = "edge")]
+pub fn json_text(document: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(document).map(|text| text + "\n").map_err(Failure::unfinished)
+}
+
 /// Prints data on standard output. If the reader has closed the pipe, that is not an error.
 ///
 /// # Errors

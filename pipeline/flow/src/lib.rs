@@ -26,6 +26,8 @@ pub mod whole_file;
 
 #[cfg(feature = "edge")]
 pub use contract::{BatchRequest, ConfiguredFlow, Flow, Host, LogInWords, Round, RunningFlow, Site};
+#[cfg(feature = "edge")]
+pub use failure::json_text;
 pub use failure::{Failure, log_failure, print};
 pub use levels::LEVELS;
 #[cfg(feature = "edge")]

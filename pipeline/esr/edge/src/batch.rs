@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tributary_esr::schedule::Schedule;
-use tributary_flow::{BatchRequest, Failure};
+use tributary_flow::{BatchRequest, Failure, json_text};
 use tributary_schemas::records::esr::{FileKind, RunRequested};
 
 use crate::continuation::Continuation;
@@ -20,11 +20,7 @@ use crate::text;
 /// As [`run`], and when the summary cannot be printed. The same command then prints it again.
 pub(crate) fn run_and_print(exchange: &Exchange, request: &BatchRequest<'_>) -> Result<(), Failure> {
     let summary = run(exchange, request.now, request.progress)?;
-    let text = if request.as_json {
-        serde_json::to_string_pretty(&summary).map_err(Failure::unfinished)? + "\n"
-    } else {
-        text::summary(&summary)
-    };
+    let text = if request.as_json { json_text(&summary)? } else { text::summary(&summary) };
     (request.print)(&text)?;
     finish(exchange)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tributary_esr::views;
 use tributary_flow::declaration::View;
 use tributary_flow::service_client::ServiceClient;
-use tributary_flow::{Failure, Site, print, table};
+use tributary_flow::{Failure, Site, json_text, print, table};
 
 /// A command that lists a view.
 struct Listing {
@@ -76,7 +76,7 @@ pub(crate) fn run(command: &str, options: &ArgMatches, site: &Site) -> Result<()
     let answer = ServiceClient::of(site)?.list(&format!("/esr/{command}"), most)?;
     if site.as_json {
         let document = json!({ "as_of": answer.as_of, "items": answer.items });
-        return print(&(serde_json::to_string_pretty(&document).map_err(Failure::unfinished)? + "\n"));
+        return print(&json_text(&document)?);
     }
     let heading: Vec<&str> = listing.columns.iter().map(|(heading, _)| *heading).collect();
     let rows: Vec<Vec<String>> = answer.items.iter().map(|item| row(listing, item)).collect();

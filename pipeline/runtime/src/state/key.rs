@@ -1,5 +1,7 @@
 //! Keys of stores. Their bytes have a fixed layout: integers big-endian, texts with their length before them.
 
+use std::sync::Arc;
+
 /// A key of a store. Its layout never changes: a key of another layout is the key of another store.
 pub trait StateKey: Ord + Clone + Send + 'static {
     /// Appends the key.
@@ -60,19 +62,25 @@ impl StateKey for () {
 }
 
 /// Four bytes for the length, then the text.
-impl StateKey for String {
-    fn write_key(&self, out: &mut Vec<u8>) {
-        (self.len() as u32).write_key(out);
-        out.extend_from_slice(self.as_bytes());
-    }
+macro_rules! text {
+    ($($text:ty),+) => {$(
+        impl StateKey for $text {
+            fn write_key(&self, out: &mut Vec<u8>) {
+                (self.len() as u32).write_key(out);
+                out.extend_from_slice(self.as_bytes());
+            }
 
-    fn read_key(input: &mut &[u8]) -> Option<Self> {
-        let length = u32::read_key(input)? as usize;
-        let (text, rest) = input.split_at_checked(length)?;
-        *input = rest;
-        std::str::from_utf8(text).ok().map(str::to_owned)
-    }
+            fn read_key(input: &mut &[u8]) -> Option<Self> {
+                let length = u32::read_key(input)? as usize;
+                let (text, rest) = input.split_at_checked(length)?;
+                *input = rest;
+                std::str::from_utf8(text).ok().map(Self::from)
+            }
+        }
+    )+};
 }
+
+text!(String, Arc<str>);
 
 /// 0 for none. 1, and then the key.
 impl<K: StateKey> StateKey for Option<K> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use tributary_connectors::kafka::{OffsetReset, PartitionReset, ResetInbox, ResetTo, StateOffset};
-use tributary_flow::{Failure, Flow, log_failure, print, table};
+use tributary_flow::{Failure, Flow, json_text, log_failure, print, table};
 
 use crate::cli::{LogKind, OffsetsCommand, OutputForm, ResetOptions};
 use crate::configuration::Configuration;
@@ -126,9 +126,7 @@ fn document(plan: &OffsetReset, is_applied: bool) -> Result<String, Failure> {
     let members: Vec<Value> =
         plan.members().iter().map(|(group, members)| json!({"group": group, "members": members})).collect();
     let document = json!({"applied": is_applied, "groups": members, "partitions": partitions});
-    let text = serde_json::to_string_pretty(&document)
-        .map_err(|error| Failure::unfinished(format!("cannot print the plan: {error}")))?;
-    Ok(text + "\n")
+    json_text(&document)
 }
 
 fn partition_document(partition: &PartitionReset) -> Value {

@@ -7,7 +7,7 @@ mod revision;
 mod versions;
 
 use serde::Serialize;
-use tributary_flow::{Failure, Flow, print};
+use tributary_flow::{Failure, Flow, json_text, print};
 use tributary_schemas::contract::Contract;
 
 use crate::cli::{OutputForm, SchemasCommand, SchemasOptions};
@@ -74,10 +74,7 @@ impl Site {
     fn show(&self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         match self.form {
             OutputForm::Text => print(&text()),
-            OutputForm::Json => {
-                let json = serde_json::to_string_pretty(document).map_err(Failure::refused)?;
-                print(&format!("{json}\n"))
-            }
+            OutputForm::Json => print(&json_text(document)?),
         }
     }
 }

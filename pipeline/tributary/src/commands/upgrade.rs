@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 use tributary_connectors::kafka::NamedMember;
 use tributary_flow::declaration::Declaration;
-use tributary_flow::{Failure, Flow, LEVELS, log_failure, print, table};
+use tributary_flow::{Failure, Flow, LEVELS, json_text, log_failure, print, table};
 use tributary_runtime::Level;
 use tributary_schemas::records::tributary::GroupMember;
 
@@ -50,7 +50,7 @@ fn finalize(topics: &[ControlTopic<'_>], level: Level) -> Result<(), Failure> {
     let mut raised = false;
     for topic in topics {
         let control = topic.read()?;
-        let Some(now) = level_of(&control) else {
+        let Some(now) = control.level() else {
             return Err(Failure::refused(format!(
                 "no process has started in this namespace yet: {} names no level",
                 topic.flow.control.name
@@ -65,7 +65,7 @@ fn finalize(topics: &[ControlTopic<'_>], level: Level) -> Result<(), Failure> {
 
 /// Refuses a level below that of the namespace, and one that a member cannot run. Returns the names of the members.
 fn may_raise(control: &Control, members: &BTreeSet<NamedMember>, level: Level) -> Result<BTreeSet<String>, Failure> {
-    if let Some(now) = level_of(control).filter(|now| *now > level) {
+    if let Some(now) = control.level().filter(|now| *now > level) {
         return Err(Failure::refused(format!("the namespace is at level {now}, and a level never falls")));
     }
     let blocked = blocked_by(control, members, level);
@@ -80,10 +80,6 @@ fn may_raise(control: &Control, members: &BTreeSet<NamedMember>, level: Level) -
 
 fn members(topic: &ControlTopic<'_>) -> Result<BTreeSet<NamedMember>, Failure> {
     topic.log.members(topic.flow).map_err(log_failure)
-}
-
-fn level_of(control: &Control) -> Option<Level> {
-    control.level.as_ref().map(|found| Level(found.level.unsigned_abs()))
 }
 
 /// Why the namespace cannot be raised to `level`: one text for each member that cannot run it.
@@ -116,7 +112,7 @@ impl Status {
         let mut status = Self { level: None, available, members: Vec::new(), blocked_by: Vec::new() };
         for topic in topics {
             let (control, members) = (topic.read()?, members(topic)?);
-            let level = level_of(&control);
+            let level = control.level();
             status.level = status.level.map_or(level, |lowest| Some(level.map_or(lowest, |level| level.min(lowest))));
             status.blocked_by.extend(blocked_by(&control, &members, available));
             let instances: BTreeSet<&String> = members.iter().filter_map(|member| member.instance.as_ref()).collect();
@@ -161,9 +157,7 @@ impl Status {
             "members": self.members.iter().map(member).collect::<Vec<_>>(),
             "blocked_by": self.blocked_by,
         });
-        let text = serde_json::to_string_pretty(&document)
-            .map_err(|error| Failure::unfinished(format!("cannot print the status: {error}")))?;
-        Ok(text + "\n")
+        json_text(&document)
     }
 }
 
@@ -180,7 +174,7 @@ mod tests {
             (instance.clone(), GroupMember { instance, release: "0.9.0".to_owned(), lowest_level, highest_level })
         };
         let level = NamespaceLevel { level, release: "0.9.0".to_owned() };
-        Control { level: Some(level), members: members.iter().map(member).collect() }
+        Control { raised: Some(level), members: members.iter().map(member).collect() }
     }
 
     fn live(instances: &[Option<&str>]) -> BTreeSet<NamedMember> {

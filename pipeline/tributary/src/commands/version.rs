@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use tributary_flow::{Failure, LEVELS, print};
+use tributary_flow::{Failure, LEVELS, json_text, print};
 use tributary_schemas::{AvroRecord, RecordType, RecordVisitor};
 
 use crate::cli::OutputForm;
@@ -28,9 +28,7 @@ fn document() -> Result<String, Failure> {
         "schemas": fingerprints(false),
         "state": fingerprints(true),
     });
-    let text = serde_json::to_string_pretty(&document)
-        .map_err(|error| Failure::unfinished(format!("cannot print the version: {error}")))?;
-    Ok(text + "\n")
+    json_text(&document)
 }
 
 /// The fingerprint of a record's schema: CRC-64-AVRO of its canonical form.

@@ -32,10 +32,21 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// What stands on the control topic.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Control {
-    /// The level. `None` in a namespace in which no process has started yet.
-    pub(crate) level: Option<NamespaceLevel>,
+    /// The level, and who raised it. `None` in a namespace in which no process has started yet.
+    pub(crate) raised: Option<NamespaceLevel>,
     /// The newest start of each process, by instance.
     pub(crate) members: BTreeMap<String, GroupMember>,
+}
+
+impl Control {
+    /// The level of the namespace, if a process has started in it.
+    pub(crate) fn level(&self) -> Option<Level> {
+        self.raised.as_ref().map(level_of)
+    }
+}
+
+fn level_of(raised: &NamespaceLevel) -> Level {
+    Level(raised.level.unsigned_abs())
 }
 
 /// The control topic of one flow.
@@ -70,7 +81,7 @@ impl ControlTopic<'_> {
     /// Applies a record. Other keys belong to later releases.
     fn take(&self, key: &[u8], value: Option<&[u8]>, control: &mut Control) -> Result<(), DecodeError> {
         if key == LEVEL_KEY {
-            control.level = value.map(|value| self.codec.open(value)?.read()).transpose()?;
+            control.raised = value.map(|value| self.codec.open(value)?.read()).transpose()?;
         }
         if let Some(instance) = key.strip_prefix(MEMBER_KEY.as_bytes()) {
             let instance = String::from_utf8_lossy(instance).into_owned();
@@ -101,7 +112,7 @@ impl ControlTopic<'_> {
     fn entry_of(&self, instance: &str) -> Result<Output, Failure> {
         let control = self.read()?;
         let mut output = Output::new(self.flow_partitions);
-        match &control.level {
+        match &control.raised {
             Some(found) => check(found)?,
             None => self.raise(LEVELS.max, &mut output),
         }
@@ -193,7 +204,7 @@ fn member_key(instance: &str) -> Vec<u8> {
 
 /// Refuses a level that this release cannot run.
 fn check(found: &NamespaceLevel) -> Result<(), Failure> {
-    let level = Level(found.level.unsigned_abs());
+    let level = level_of(found);
     if LEVELS.contains(level) {
         return Ok(());
     }
