@@ -26,15 +26,13 @@ pub(crate) fn write_long(out: &mut Vec<u8>, value: i64) {
         out.push(rest as u8);
         return;
     }
-    let mut bytes = [0; MAX_VARINT_BYTES];
-    let mut length = 0;
+    // Pushes cost less than a copy of a few bytes, which is a call.
+    out.reserve(MAX_VARINT_BYTES);
     while rest >= 0x80 {
-        bytes[length] = rest as u8 | 0x80;
+        out.push(rest as u8 | 0x80);
         rest >>= 7;
-        length += 1;
     }
-    bytes[length] = rest as u8;
-    out.extend_from_slice(&bytes[..=length]);
+    out.push(rest as u8);
 }
 
 pub(crate) fn write_double(out: &mut Vec<u8>, value: f64) {

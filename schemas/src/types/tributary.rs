@@ -54,7 +54,7 @@ pub struct Columns {
 impl Columns {
     /// No columns yet, in this version of the form.
     pub fn new(version: u8) -> Self {
-        Self { version, bytes: Vec::with_capacity(512) }
+        Self { version, bytes: Vec::with_capacity(1024) }
     }
 
     /// Adds a text. An empty text counts as absent, and an absent column leaves no trace: a column that is added later,
@@ -105,6 +105,7 @@ impl Columns {
 
     /// Name and value, each with its length, so that no two lists of columns have the same bytes.
     fn column(mut self, name: &str, value: &[u8]) -> Self {
+        self.bytes.reserve(name.len() + value.len() + 8);
         for part in [name.as_bytes(), value] {
             self.bytes.extend_from_slice(&(part.len() as u32).to_be_bytes());
             self.bytes.extend_from_slice(part);
