@@ -116,9 +116,13 @@ impl Member {
         self.child.try_wait().unwrap().is_none()
     }
 
+    pub fn send(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
     /// Sends a signal; the exit code, if there is one.
     pub fn end(&mut self, name: &str) -> Option<i32> {
-        signal(self.child.id(), name);
+        self.send(name);
         self.exit_code()
     }
 

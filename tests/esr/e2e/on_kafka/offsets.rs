@@ -137,12 +137,9 @@ fn offsets_that_expired_are_refused_and_after_a_reset_to_the_state_nothing_comes
     assert_eq!(files, expected);
 }
 
-#[test]
-fn records_that_were_deleted_before_they_were_read_are_refused_until_somebody_decides() {
-    let Some(services) = Services::found() else { return };
-    let (world, namespace) = world_in_namespace(&services);
-    world.once(DAY_1, &[]).document();
-    let cluster = KafkaConfiguration::new(&services.kafka, &namespace, "another");
+/// Another program writes a record to each inbox of the posts, and all that these hold is deleted.
+fn lose_records_of_posts(services: &Services, namespace: &str) {
+    let cluster = KafkaConfiguration::new(&services.kafka, namespace, "another");
     let mut output = Output::new(4);
     for partition in 0..4 {
         output.send_to(&topics::POST, partition, b"lost", |buffer| buffer.push(0));
@@ -151,7 +148,15 @@ fn records_that_were_deleted_before_they_were_read_are_refused_until_somebody_de
     let mut deleted = TopicPartitionList::new();
     let name = cluster.name(topics::POST.name);
     (0..4).for_each(|partition| deleted.add_partition_offset(&name, partition, Offset::End).unwrap());
-    block_on(admin(&services).delete_records(&deleted, &AdminOptions::new())).unwrap();
+    block_on(admin(services).delete_records(&deleted, &AdminOptions::new())).unwrap();
+}
+
+#[test]
+fn records_that_were_deleted_before_they_were_read_are_refused_until_somebody_decides() {
+    let Some(services) = Services::found() else { return };
+    let (world, namespace) = world_in_namespace(&services);
+    world.once(DAY_1, &[]).document();
+    lose_records_of_posts(&services, &namespace);
 
     let refused = world.once(DAY_2, &[]);
     assert_eq!(refused.code, 2, "{refused:?}");
@@ -169,6 +174,25 @@ fn records_that_were_deleted_before_they_were_read_are_refused_until_somebody_de
     let decided = without_members(&of_topic);
     assert_eq!(decided.code, 0, "{decided:?}");
     world.once(DAY_2, &[]).document();
+}
+
+#[test]
+fn a_service_whose_next_records_are_deleted_while_it_runs_ends_and_names_them() {
+    let Some(services) = Services::found() else { return };
+    let (world, namespace) = world_in_namespace(&services);
+    let mut service = Member::start(&world, "service", "a");
+    service.wait_to_log("snapshot taken in");
+    // It sleeps for less than its session. Its last requests to the broker are answered before the records come.
+    service.send("STOP");
+    std::thread::sleep(Duration::from_secs(1));
+    lose_records_of_posts(&services, &namespace);
+    service.send("CONT");
+    assert_eq!(service.exit_code(), Some(2), "{}", service.logged());
+    assert!(service.has_logged("offsets-do-not-fit"), "{}", service.logged());
+    assert!(service.has_logged("were deleted before they were read"), "{}", service.logged());
+    let answer = without_members(&for_all_partitions(&command_in(&service.logged())));
+    assert_eq!(answer.code, 0, "{answer:?}");
+    world.once(DAY_1, &[]).document();
 }
 
 #[test]
