@@ -60,13 +60,13 @@ pub fn remove_abandoned(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
-    for entry in entries {
+    let remove_one = |entry: io::Result<fs::DirEntry>| {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(is_temporary) && is_unlocked(&entry.path()) {
-            remove(&entry.path())?;
-        }
-    }
-    Ok(())
+        let is_temporary = entry.file_name().to_str().is_some_and(is_temporary) && entry.file_type()?.is_file();
+        if is_temporary && is_unlocked(&entry.path()) { remove(&entry.path()) } else { Ok(()) }
+    };
+    // One that cannot be removed does not keep the others.
+    entries.map(remove_one).fold(Ok(()), Result::and)
 }
 
 /// A file that is being written, for content that should not be in memory at once. It appears at its place with
