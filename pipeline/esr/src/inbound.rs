@@ -67,6 +67,10 @@ impl Inbound {
             }
         };
         let mut entry = LedgerEntry::of(arrived);
+        if let Some(bytes) = arrived.padding {
+            let text = format!("{bytes} bytes of padding after the trailer (NUL or ^Z) are left out");
+            self.context.alert(output, Severity::Info, "file-padded", &name.to_string(), text);
+        }
         let suspect = envelope(arrived).check(&name, &self.context.inbound_layouts).err();
         let park = self.context.settings.configuration.inbound.suspect == crate::configuration::SuspectPolicy::Park;
         match suspect {
@@ -90,6 +94,12 @@ impl Inbound {
             // The delivery of this file was interrupted and starts again. Its chunks continue where they stopped.
             return;
         }
+        if entry.has_only_moved(arrived) {
+            // It was moved, or its rights were changed: nobody has sent it again (D109).
+            entry.see(arrived);
+            self.ledger.put(name, entry);
+            return;
+        }
         let (status, note) = if entry.status == LedgerStatus::Parked {
             (FileStatus::Ignored, "the same file is parked already: accept or refuse it")
         } else if entry.sha256 == arrived.sha256 {
@@ -102,8 +112,7 @@ impl Inbound {
             self.context.alert(output, Severity::Error, "file-name-used-up", &name.to_string(), text);
         }
         self.event(name, status, note, output);
-        entry.size = arrived.size;
-        entry.modified = arrived.modified;
+        entry.see(arrived);
         self.ledger.put(name, entry);
     }
 
@@ -345,7 +354,8 @@ fn envelope(arrived: &FileArrived) -> Envelope<'_> {
     let lines = u64::from(arrived.lines.unsigned_abs());
     let first = (lines > 0).then(|| line(1, arrived.first_line.as_slice()));
     let last = (lines > 0).then(|| line(lines, arrived.last_line.as_slice()));
-    Envelope::new(first, last, lines)
+    let misplaced = arrived.misplaced_line.map(|line| u64::from(line.unsigned_abs()));
+    Envelope { first, last, non_blank: lines, misplaced }
 }
 
 /// An event about a file, without counts and without a note.

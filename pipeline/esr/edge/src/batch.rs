@@ -4,14 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tributary_connectors::files::FileError;
 use tributary_esr::schedule::Schedule;
 use tributary_flow::{BatchRequest, Failure, json_text};
 use tributary_schemas::records::esr::{FileKind, RunRequested};
 
 use crate::continuation::Continuation;
 use crate::exchange::Exchange;
+use crate::inbox_folder::{self, InboxFolder, Sent};
 use crate::sources::{SnapshotFailure, Sources, decide};
-use crate::summary::{self, Summary};
+use crate::summary::{self, Noted, Summary};
 use crate::text;
 
 /// Runs a batch and prints its summary.
@@ -58,16 +60,17 @@ impl Batch<'_> {
         exchange.settle()?;
         self.refuse_going_back()?;
         let begun = Continuation::begin(exchange, self.now, next_event)?;
-        let mut sources = Sources::new(&exchange.configured, &*exchange.process);
-        let mut warnings = Vec::new();
+        let mut inbox = InboxFolder::new(&exchange.configured);
+        let sources = Sources::new(&exchange.configured, &*exchange.process);
+        let mut noted = Noted::default();
         self.decide()?;
-        self.take_files(&mut sources, &mut warnings)?;
-        self.take_snapshot(&sources, &mut warnings)?;
+        self.take_files(&mut inbox, &mut noted)?;
+        self.take_snapshot(&sources, &mut noted.warnings)?;
         self.export(FileKind::App, begun)?;
         self.export(FileKind::Dnc, begun)?;
-        sources.archive(exchange)?;
+        self.archive(&inbox, &mut noted.warnings)?;
         self.step("collecting the summary");
-        summary::collect(exchange, self.now, begun.first_event, warnings)
+        summary::collect(exchange, self.now, begun.first_event, noted)
     }
 
     /// Reports a step that has no parts.
@@ -99,18 +102,46 @@ impl Batch<'_> {
         self.exchange.settle()
     }
 
-    fn take_files(&self, sources: &mut Sources, warnings: &mut Vec<String>) -> Result<(), Failure> {
-        let found = sources.look(self.exchange, &sources.inbox_entries()?, &HashMap::new())?;
-        warnings.extend(found.left);
-        let total = found.files.len();
-        for (number, file) in found.files.iter().enumerate() {
+    /// Takes in what is new in the inbox. Parked files are compared by their content (D109).
+    fn take_files(&self, inbox: &mut InboxFolder, noted: &mut Noted) -> Result<(), Failure> {
+        let listing = inbox.list().map_err(Failure::unfinished)?;
+        let look = inbox.look(self.exchange, &listing, &mut HashMap::new())?;
+        noted.warnings.extend(look.left);
+        noted.warnings.extend(look.failed.into_iter().map(|(_, text)| text));
+        let mut files = [look.files, look.undecided].concat();
+        files.sort_by_key(|file| file.name);
+        let known = inbox_folder::known(self.exchange, files.iter().copied())?;
+        let total = files.len();
+        for (number, file) in files.iter().enumerate() {
             (self.progress)("taking in files", &format!("taking in file {} of {total}", number + 1));
             self.exchange.process.check()?;
-            if !sources.send_file(file, self.millis(), self.exchange)? {
-                warnings.push(format!("{} changed while it was read and is left for the next run", file.name));
-            }
+            noted.warnings.push(match inbox.send(file, known.get(&file.name), self.millis(), self.exchange)? {
+                Sent::TakenIn | Sent::Known => continue,
+                Sent::Changing => format!("{} changed while it was read and is left for the next run", file.name),
+                Sent::Failed(error) => {
+                    if matches!(error, FileError::TooLarge { .. }) {
+                        noted.refused.push(file.name);
+                    }
+                    inbox_folder::left(&error)
+                }
+            });
         }
         self.exchange.settle()
+    }
+
+    /// Archives processed files. What cannot be moved is in the ledger and is moved by a later run.
+    fn archive(&self, inbox: &InboxFolder, warnings: &mut Vec<String>) -> Result<(), Failure> {
+        if !inbox.archives() {
+            return Ok(());
+        }
+        match inbox.list() {
+            Ok(listing) => {
+                let failed = inbox.archive(self.exchange, &listing)?;
+                warnings.extend(failed.into_iter().map(|(_, text)| text));
+            }
+            Err(error) => warnings.push(format!("processed files are not moved into the archive: {error}")),
+        }
+        Ok(())
     }
 
     fn take_snapshot(&self, sources: &Sources, warnings: &mut Vec<String>) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use tributary_connectors::tis::LoadReport;
+use tributary_connectors::trouble::{Change, Report};
 use tributary_esr::report::Event;
 use tributary_schemas::records::tributary::Severity;
 
@@ -21,6 +22,15 @@ pub(crate) fn file_left(reason: &dyn Display) {
 
 pub(crate) fn file_taken_in(file: &dyn Display, bytes: u64) {
     tracing::info!(%file, bytes, "taken in");
+}
+
+/// A trouble of the inbox or of one of its entries begins, changes, lasts or ends.
+pub(crate) fn inbox_trouble(report: &Report) {
+    if report.change == Change::Ended {
+        tracing::info!("inbox: {report}");
+    } else {
+        tracing::error!("inbox: {report}");
+    }
 }
 
 pub(crate) fn snapshot_taken_in(report: &LoadReport) {
@@ -45,6 +55,9 @@ pub(crate) fn reported(event: &Event) {
         ),
         Event::Alert(alert) if alert.severity == Severity::Error => {
             tracing::error!(code = alert.code, subject = alert.subject, "{}", alert.text);
+        }
+        Event::Alert(alert) if alert.severity == Severity::Info => {
+            tracing::info!(code = alert.code, subject = alert.subject, "{}", alert.text);
         }
         Event::Alert(alert) => tracing::warn!(code = alert.code, subject = alert.subject, "{}", alert.text),
     }

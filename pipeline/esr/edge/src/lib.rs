@@ -8,6 +8,8 @@ mod continuation;
 mod demo;
 mod events;
 mod exchange;
+mod inbox_folder;
+mod intake;
 mod options;
 mod outbox;
 mod rounds;

@@ -3,12 +3,10 @@
 //! Several processes of one namespace share the work on Kafka. The process that owns the partition of arrived files
 //! runs the rounds.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use tributary_connectors::files::{FileEntry, Settling};
 use tributary_esr::format::FileName;
-use tributary_esr::inbox::Fingerprint;
 use tributary_esr::report::Report;
 use tributary_flow::{Failure, Process, Round};
 use tributary_schemas::records::esr::Decision;
@@ -17,16 +15,14 @@ use tributary_schemas::records::tributary::Clock;
 use crate::configured::Configured;
 use crate::events;
 use crate::exchange::Exchange;
+use crate::intake::Intake;
 use crate::sources::{SnapshotFailure, Sources, decide};
 use crate::summary;
 
 /// What the rounds of one process remember.
 pub(crate) struct Rounds {
+    intake: Intake,
     sources: Sources,
-    /// Files that were sent. They are not sent again before the ledger knows them.
-    sent: HashMap<FileName, Fingerprint>,
-    /// Which files are complete (D10).
-    inbox_settling: Settling,
     snapshot_settling: Settling,
     /// The snapshot files at the last load.
     snapshot_taken: Option<Vec<FileEntry>>,
@@ -41,9 +37,8 @@ impl Rounds {
         let settle_seconds = configured.settings.configuration.inbound.settle_seconds;
         let settle_time = Duration::from_secs(u64::from(settle_seconds));
         Self {
+            intake: Intake::new(configured),
             sources: Sources::new(configured, process),
-            sent: HashMap::new(),
-            inbox_settling: Settling::new(settle_time),
             snapshot_settling: Settling::new(settle_time),
             snapshot_taken: None,
             decisions: configured.decisions.clone(),
@@ -57,14 +52,14 @@ impl Rounds {
     /// [`Failure::Unfinished`] for a failure that the next round may fix.
     pub(crate) fn run(&mut self, exchange: &Exchange, round: Round) -> Result<(), Failure> {
         if round.is_first {
-            self.sent.clear();
+            self.intake.begin();
             self.snapshot_taken = None;
             events::rounds_are_here();
         }
         let now = round.now.as_millisecond();
         let parts = [
             self.decide(exchange, now),
-            self.take_files(exchange, now),
+            self.intake.round(exchange, now),
             self.take_snapshot(exchange, now),
             if round.is_clock_due { exchange.publish_schedule(now, &Clock { now }) } else { Ok(()) },
         ];
@@ -86,27 +81,6 @@ impl Rounds {
             }
         }
         Ok(())
-    }
-
-    /// Sends files that have settled. A later file in the order (D9) waits for the earlier ones.
-    fn take_files(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
-        let entries = self.sources.inbox_entries()?;
-        let settled = self.inbox_settling.settled(&entries, Instant::now());
-        let found = self.sources.look(exchange, &entries, &self.sent)?;
-        for left in found.left {
-            events::file_left(&left);
-        }
-        for file in found.files {
-            let name = file.name.to_string();
-            if !settled.iter().any(|entry| entry.name == name) {
-                return Ok(());
-            }
-            if self.sources.send_file(&file, now, exchange)? {
-                events::file_taken_in(&file.name, file.size);
-                self.sent.insert(file.name, Fingerprint { size: file.size, modified: file.modified });
-            }
-        }
-        self.sources.archive(exchange)
     }
 
     /// Loads the snapshot after its files have changed and settled.

@@ -46,6 +46,10 @@ fn arrived(name: &str, content: &[u8]) -> FileArrived {
         lines: lines.len() as i32,
         first_line: lines.first().map(|line| line.to_vec()).unwrap_or_default(),
         last_line: lines.last().map(|line| line.to_vec()).unwrap_or_default(),
+        inode: Some(7),
+        changed: Some(1),
+        misplaced_line: None,
+        padding: None,
     }
 }
 

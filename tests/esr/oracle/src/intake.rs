@@ -102,6 +102,16 @@ impl Oracle {
             let status = self.take_in_file(&name, content, clock, outcome);
             outcome.inbound.push(InboundFile { name: name.name, status: status.name().to_owned() });
         }
+        self.name_parked(outcome);
+    }
+
+    /// D109: a parked file is named at each run until it is decided about, also when it comes again.
+    fn name_parked(&self, outcome: &mut Outcome) {
+        for (name, _) in self.intake.files.iter().filter(|(_, (_, status))| *status == Status::Parked) {
+            let parked = InboundFile { name: name.clone(), status: Status::Parked.name().to_owned() };
+            outcome.inbound.retain(|file| file.name != *name);
+            outcome.inbound.push(parked);
+        }
     }
 
     fn take_in_file(&mut self, name: &FileName, content: &[u8], clock: &Clock, outcome: &mut Outcome) -> Status {
@@ -288,9 +298,15 @@ fn numeric(text: &str, digits: usize) -> Option<u64> {
     text.parse().ok()
 }
 
-/// The lines that are not blank, with their numbers.
+/// The lines that are not blank, with their numbers. Padding after a trailer is no line (D110).
 fn lines_of(content: &[u8]) -> Vec<(usize, Vec<u8>)> {
-    content
+    let mut end = content.len();
+    while end > 0 && b"\0\x1A \t\r\n".contains(&content[end - 1]) {
+        end -= 1;
+    }
+    let last_line = content[..end].split(|byte| *byte == b'\n').next_back().unwrap_or_default();
+    let padded = last_line.starts_with(b"TRL,");
+    (if padded { &content[..end] } else { content })
         .split(|byte| *byte == b'\n')
         .enumerate()
         .map(|(index, line)| (index + 1, line.strip_suffix(b"\r").unwrap_or(line).to_owned()))
@@ -298,7 +314,7 @@ fn lines_of(content: &[u8]) -> Vec<(usize, Vec<u8>)> {
         .collect()
 }
 
-/// D10: header that disagrees with the name, no header or trailer, wrong count.
+/// D10: header that disagrees with the name, no header or trailer, wrong count. D110: a header or trailer elsewhere.
 fn is_suspect(name: &FileName, lines: &[(usize, Vec<u8>)]) -> bool {
     let fields =
         |line: Option<&(usize, Vec<u8>)>| line.and_then(|(_, bytes)| split(&read_line(bytes).text)).unwrap_or_default();
@@ -312,4 +328,5 @@ fn is_suspect(name: &FileName, lines: &[(usize, Vec<u8>)]) -> bool {
         || field(&header, 4) != name.office
         || field(&trailer, 1) != "TRL"
         || numeric(&field(&trailer, 2), 15) != Some(lines.len() as u64)
+        || lines[1..lines.len() - 1].iter().any(|(_, line)| line.starts_with(b"HDR,") || line.starts_with(b"TRL,"))
 }

@@ -1,6 +1,8 @@
 //! Which files are taken in, parked, ignored, refused (D9-D11).
 
-use tributary_schemas::records::esr::{Decision, FileChunk, FileDecision, FileEnd, PositionLine, ReconciliationLine};
+use tributary_schemas::records::esr::{
+    Decision, FileArrived, FileChunk, FileDecision, FileEnd, PositionLine, ReconciliationLine,
+};
 use tributary_schemas::records::tributary::{FileClose, FileStatus, Severity};
 
 use super::{
@@ -118,6 +120,32 @@ fn d11_other_content_under_a_processed_name_is_refused_with_an_alert() {
     assert_eq!(sent.len(), 2, "no line is sent, and no second RTC");
     assert_eq!(status(&inbound, RMC), LedgerStatus::Processed);
     assert_eq!(statuses_of_next(&mut inbound, &whole(RMC, &[POS])), [FileStatus::Ignored], "the first file counts");
+}
+
+#[test]
+fn d109_a_file_that_only_moved_is_the_one_that_was_taken_in() {
+    let mut inbound = inbound();
+    let content = whole(RMC, &[POS]);
+    take_in(&mut inbound, RMC, &content);
+    let moved = FileArrived { inode: Some(8), changed: Some(2), ..arrived(RMC, &content) };
+    assert_eq!(inbound.give("", &moved).len(), 0, "nobody sent it again");
+    let entry = inbound.processor.ledger().next().unwrap().1;
+    assert_eq!((entry.print().inode, entry.print().changed), (Some(8), Some(2)));
+    let touched = FileArrived { modified: 2, ..moved };
+    let sent = inbound.give("", &touched);
+    assert_eq!(statuses(&inbound, &sent), [FileStatus::Ignored]);
+}
+
+#[test]
+fn d110_a_header_or_trailer_in_the_middle_parks_a_file_and_padding_is_noted() {
+    let mut inbound = inbound();
+    let content = whole(RMC, &[POS]);
+    let sent = inbound.give("", &FileArrived { misplaced_line: Some(2), ..arrived(RMC, &content) });
+    assert_eq!(statuses(&inbound, &sent), [FileStatus::Parked]);
+    let other = whole(RMC, &[POS, POR]);
+    let sent = inbound.give("", &FileArrived { padding: Some(3), ..arrived(RMC, &other) });
+    assert_eq!(alerts(&inbound, &sent), [(Severity::Info, "file-padded".to_owned())]);
+    assert_eq!(status(&inbound, RMC), LedgerStatus::Receiving);
 }
 
 #[test]

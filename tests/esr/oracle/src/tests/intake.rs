@@ -115,8 +115,22 @@ fn d10_a_suspect_file_is_parked_and_its_name_can_be_used_again() {
     let parked = run(&mut oracle, DAY_1, vec![(name.clone(), bad.into_bytes())], Snapshot::default());
     assert_eq!((status(&parked), parked.offices["EOE"].live), (vec!["parked"], 0));
     assert!(!parked.files.keys().any(|name| name.contains("RTC")));
+    assert_eq!(status(&run(&mut oracle, DAY_2, vec![], Snapshot::default())), ["parked"], "D109: until it is decided");
     let replaced = run(&mut oracle, DAY_2, vec![(name, good)], Snapshot::default());
     assert_eq!((status(&replaced), replaced.offices["EOE"].live), (vec!["processed"], 1));
+}
+
+#[test]
+fn d110_a_trailer_in_the_middle_parks_a_file_and_padding_after_the_last_one_does_not() {
+    let mut oracle = oracle();
+    let two_in_one = rmc(1, &[pos(1, "C", A), "TRL,3".to_owned(), pos(2, "C", A)]);
+    let (name, mut padded) = rmc(2, &[pos(3, "C", A)]);
+    padded.extend_from_slice(b"\x1A");
+    let outcome = run(&mut oracle, DAY_1, vec![two_in_one, (name, padded)], Snapshot::default());
+    let statuses: Vec<(&str, &str)> =
+        outcome.inbound.iter().map(|file| (&file.name[20..28], file.status.as_str())).collect();
+    assert_eq!(statuses, [("00000002", "processed"), ("00000001", "parked")]);
+    assert_eq!(outcome.offices["EOE"].live, 1);
 }
 
 #[test]
