@@ -5,4 +5,5 @@ mod events;
 pub mod files;
 pub mod kafka;
 pub mod tis;
+pub mod trouble;
 pub mod views;
