@@ -5,5 +5,6 @@ mod events;
 pub mod files;
 pub mod kafka;
 pub mod tis;
-pub mod trouble;
 pub mod views;
+
+pub use tributary_runtime::trouble;

@@ -34,6 +34,7 @@ mod state;
 mod store;
 mod task;
 mod topic;
+pub mod trouble;
 mod worker;
 
 pub use atomic_file::{AtomicFile, create_folder_durably, remove_abandoned, remove_durably, write_atomically};

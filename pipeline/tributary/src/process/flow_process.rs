@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tributary_connectors::trouble::Troubles;
 use tributary_flow::declaration::{Declaration, View, Workers};
 use tributary_flow::http::{Page, Problem};
 use tributary_flow::process::{Visit, view_not_kept};
@@ -50,6 +51,7 @@ pub(crate) struct FlowProcess {
     lag: Box<dyn Lag>,
     /// The producer of the rounds. On Kafka, only one of all processes has it: the one that runs the rounds.
     producer: Mutex<Option<Box<dyn Producer>>>,
+    publishing_troubles: Mutex<Troubles>,
     /// The workers, once they have started.
     groups: OnceLock<Vec<RunningGroup>>,
     /// The views, in a process that serves requests.
@@ -100,6 +102,7 @@ impl FlowProcess {
             flow_partitions,
             give_up_after: settings.give_up_after,
             producer: Mutex::new(None),
+            publishing_troubles: Mutex::default(),
             groups: OnceLock::new(),
             demands_all: AtomicBool::new(false),
             readiness: Mutex::new(Err("the workers are not started".to_owned())),
@@ -242,6 +245,16 @@ impl FlowProcess {
         ))
     }
 
+    /// Reports what has changed about failures to publish.
+    fn note_publishing(&self, error: Option<&LogError>) {
+        let mut troubles = self.publishing_troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = match error {
+            Some(error) => troubles.note(ROUNDS, error.to_string(), Instant::now()),
+            None => troubles.end(ROUNDS, Instant::now()),
+        };
+        report.iter().for_each(events::publishing_trouble);
+    }
+
     fn commits(&self) -> u64 {
         self.groups().iter().map(|group| group.metrics.workers().commits).sum()
     }
@@ -283,14 +296,17 @@ impl Process for FlowProcess {
                     .producer(self.declaration.name, ROUNDS)
                     .and_then(|opened| producer.insert(opened).publish(output)),
             };
-            let Err(error) = result else { return Ok(()) };
+            let Err(error) = result else {
+                self.note_publishing(None);
+                return Ok(());
+            };
             *producer = None;
             let is_over = self.shutdown.is_triggered() || Instant::now() > deadline;
             // If fenced, another process has taken over. Fencing it in turn would be wrong.
             if is_over || matches!(error, LogError::Fatal(_) | LogError::Fenced(_)) {
                 return Err(error);
             }
-            events::publishing_failed(&error);
+            self.note_publishing(Some(&error));
             self.shutdown.wait(PUBLISH_PAUSE);
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tributary_connectors::trouble::Troubles;
 use tributary_flow::{Failure, Process, Round};
 
 use super::address::NotedAddress;
@@ -33,6 +34,8 @@ struct Rounds {
     /// Whether this process runs them.
     are_here: bool,
     clock_sent: Option<Instant>,
+    /// Failures that last, by the part of the round.
+    troubles: Troubles,
 }
 
 impl Service {
@@ -85,7 +88,8 @@ impl Service {
             flow.process.wait_until_ready()?;
             flow.flow.ready()?;
         }
-        let mut rounds: Vec<Rounds> = flows.iter().map(|_| Rounds { are_here: false, clock_sent: None }).collect();
+        let mut rounds: Vec<Rounds> =
+            flows.iter().map(|_| Rounds { are_here: false, clock_sent: None, troubles: Troubles::new() }).collect();
         let mut announced = false;
         while !shutdown.is_triggered() {
             for (flow, rounds) in flows.iter().zip(&mut rounds) {
@@ -114,10 +118,10 @@ impl Service {
     fn round(&self, flow: &Started, rounds: &mut Rounds) -> Result<(), Failure> {
         match self.take_rounds(flow, rounds) {
             Ok(None) => {}
-            Ok(Some(round)) => lasting(flow, flow.flow.round(round))?,
-            Err(failure) => return lasting(flow, Err(failure)),
+            Ok(Some(round)) => rounds.note("round", flow, flow.flow.round(round))?,
+            Err(failure) => return rounds.note("round", flow, Err(failure)),
         }
-        lasting(flow, flow.flow.report())
+        rounds.note("report", flow, flow.flow.report())
     }
 
     /// Whether this process runs the rounds now. A process that takes over first makes sure that the previous one can
@@ -150,16 +154,23 @@ impl Service {
     }
 }
 
-/// Logs a failure that a retry may fix. The service continues and retries in the next round.
-fn lasting(flow: &Started, result: Result<(), Failure>) -> Result<(), Failure> {
-    match result {
-        Err(Failure::Unfinished(reason)) if !flow.process.shutdown().is_triggered() => {
-            flow.process.check()?;
-            events::round_failed(flow.process.declaration().name, &reason);
-            Ok(())
+impl Rounds {
+    /// Reports a failure that a retry may fix, once. The service continues and retries in the next round.
+    fn note(&mut self, part: &str, flow: &Started, result: Result<(), Failure>) -> Result<(), Failure> {
+        let name = flow.process.declaration().name;
+        let report = match result {
+            Err(Failure::Unfinished(_)) if flow.process.shutdown().is_triggered() => return Ok(()),
+            Err(Failure::Unfinished(reason)) => {
+                flow.process.check()?;
+                self.troubles.note(part, reason.to_string(), Instant::now())
+            }
+            Err(refused) => return Err(refused),
+            Ok(()) => self.troubles.end(part, Instant::now()),
+        };
+        if let Some(report) = report {
+            events::round_trouble(name, &report);
         }
-        Err(Failure::Unfinished(_)) => Ok(()),
-        other => other,
+        Ok(())
     }
 }
 
