@@ -3,6 +3,7 @@
 pub mod embedded;
 mod events;
 pub mod files;
+mod hex;
 pub mod kafka;
 pub mod tis;
 pub mod views;

@@ -3,12 +3,15 @@
 //! This module does not decide which files belong to a flow, nor what they contain.
 
 mod folder;
+mod regular;
 mod settling;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 pub use folder::Folder;
+pub(crate) use regular::in_words;
+pub use regular::open_regular;
 pub use settling::Settling;
 
 /// A file in a listing.

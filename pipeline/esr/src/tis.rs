@@ -66,7 +66,7 @@ impl Processor for TisPosts {
         let id = PostId(key::decimal_id(record)?);
         let is_baseline = enter(&self.context, record, output);
         match read::<Post>(&self.context, record)? {
-            Some(post) => self.changed(&Post { id, ..post }, is_baseline, output),
+            Some(post) => self.changed(&of_key(post, id.0, |post| post.id.0)?, is_baseline, output),
             None => self.removed(id, output),
         }
         Ok(())
@@ -147,7 +147,9 @@ impl Processor for TisPlacements {
         let id = PlacementId(key::decimal_id(record)?);
         let is_baseline = enter(&self.context, record, output);
         match read::<Placement>(&self.context, record)? {
-            Some(placement) => self.changed(Placement { id, ..placement }, is_baseline, output),
+            Some(placement) => {
+                self.changed(of_key(placement, id.0, |placement| placement.id.0)?, is_baseline, output);
+            }
             None => self.removed(id, output),
         }
         Ok(())
@@ -189,7 +191,7 @@ impl Processor for TisPeople {
             }
             return Ok(());
         };
-        let person = Person { id, ..person };
+        let person = of_key(person, id.0, |person| person.id.0)?;
         let known = KnownPerson { digest: person_digest(&person) };
         if self.known.get(&id) != Some(&known) {
             self.known.put(id, known);
@@ -210,6 +212,17 @@ fn enter(context: &Context, record: &Record<'_>, output: &mut Output) -> bool {
         output.inherit(context.baseline.time(), record.headers);
     }
     context.baseline.holds(record)
+}
+
+/// The object, whose id must be that of its key (D113). Otherwise a later record or a tombstone would change another
+/// object than the one that its producer means.
+fn of_key<R>(object: R, key: i64, id: impl Fn(&R) -> i64) -> Result<R, ProcessError> {
+    let id = id(&object);
+    if id == key {
+        return Ok(object);
+    }
+    let text = format!("the key is {key}, and the value is the object {id}: send it again with its id as key");
+    Err(ProcessError::dead_letter("key-of-another-object", text))
 }
 
 /// The value as `R`. `None` for a tombstone.

@@ -122,8 +122,14 @@ impl Trainee {
         })
     }
 
+    /// Sends the placement to its number. Without a number it matches nothing (D113), but it still is one of the other
+    /// placements of its trainee.
     fn send(&self, source: &TraineePlacement, others: &[OtherPlacement], output: &mut Output) {
         let placement = &source.placement;
+        let dpn = FoldedDpn::of(&placement.dpn);
+        if dpn.is_empty() {
+            return;
+        }
         let person = self.people.get(&placement.trainee_id);
         let record = PlacementAtPost {
             placement_id: placement.id,
@@ -150,7 +156,6 @@ impl Trainee {
                 framed
             }),
         };
-        let dpn = FoldedDpn::of(&placement.dpn);
         self.context.send(output, &topics::POST, dpn.as_bytes(), &record);
     }
 
@@ -162,6 +167,9 @@ impl Trainee {
         sent_before: Vec<SentBefore>,
         output: &mut Output,
     ) {
+        if dpn.is_empty() {
+            return;
+        }
         let gone = PlacementGone { placement_id, trainee_id, sent_before };
         self.context.send(output, &topics::POST, dpn.as_bytes(), &gone);
     }

@@ -72,18 +72,31 @@ fn another_status_of_a_post_is_told_at_its_number() {
 }
 
 #[test]
-fn placements_and_people_go_to_the_trainee_and_the_key_says_who_they_are() {
+fn placements_and_people_go_to_the_trainee() {
     let mut placements = stage(TisPlacements::new);
-    let sent = placements.give("6", &placement(9));
+    let sent = placements.give("5", &placement(9));
     let (key, arrived) = placements.only::<TraineePlacement>(&sent, &topics::TRAINEE);
-    assert_eq!((key, arrived.placement.id), (key_of(9), PlacementId(6)));
-    let sent = placements.give("6", &Placement { date_to: Some(date("2027-01-01")), ..placement(9) });
+    assert_eq!((key, arrived.placement.id), (key_of(9), PlacementId(5)));
+    let sent = placements.give("5", &Placement { date_to: Some(date("2027-01-01")), ..placement(9) });
     let (_, changed) = placements.only::<TraineePlacement>(&sent, &topics::TRAINEE);
     assert_eq!(changed.placement.date_to, Some(date("2027-01-01")));
     let mut people = stage(TisPeople::new);
-    let sent = people.give("8", &person());
+    let sent = people.give("9", &person());
     let (key, arrived) = people.only::<Person>(&sent, &topics::TRAINEE);
-    assert_eq!((key, arrived.id), (key_of(8), PersonId(8)));
+    assert_eq!((key, arrived.id), (key_of(9), PersonId(9)));
+}
+
+#[test]
+fn d113_an_object_under_the_key_of_another_is_a_dead_letter_and_changes_neither() {
+    let mut posts = stage(TisPosts::new);
+    posts.give("2", &Post { id: PostId(2), ..post("EOE/2") });
+    assert_eq!(posts.dead_letter("2", &post("EOE/1")), "key-of-another-object");
+    assert_eq!(posts.give("2", &Post { id: PostId(2), ..post("EOE/2") }).len(), 0, "it is as it was");
+    let mut placements = stage(TisPlacements::new);
+    assert_eq!(placements.dead_letter("6", &placement(9)), "key-of-another-object");
+    let mut people = stage(TisPeople::new);
+    assert_eq!(people.dead_letter("8", &person()), "key-of-another-object");
+    assert_eq!((placements.processor.ids().count(), people.processor.ids().count()), (0, 0));
 }
 
 #[test]
@@ -93,14 +106,14 @@ fn d1_the_header_makes_objects_of_the_baseline() {
     let sent = posts.give("1", &post("EOE/1"));
     assert!(posts.only::<PostAtNumber>(&sent, &topics::POST).1.baseline);
     posts.header(None);
-    let sent = posts.give("2", &post("EOE/2"));
+    let sent = posts.give("2", &Post { id: PostId(2), ..post("EOE/2") });
     assert!(!posts.only::<PostAtNumber>(&sent, &topics::POST).1.baseline);
     let mut placements = stage(TisPlacements::new);
     placements.header(Some(BASELINE_HEADER));
     let sent = placements.give("5", &placement(9));
     assert!(placements.only::<TraineePlacement>(&sent, &topics::TRAINEE).1.baseline);
     placements.header(None);
-    let sent = placements.give("6", &placement(9));
+    let sent = placements.give("6", &Placement { id: PlacementId(6), ..placement(9) });
     assert!(!placements.only::<TraineePlacement>(&sent, &topics::TRAINEE).1.baseline);
 }
 
@@ -156,7 +169,7 @@ fn d2_what_comes_back_after_its_deletion_is_new() {
 #[test]
 fn d2_the_ids_held_are_those_with_which_a_snapshot_is_compared() {
     let mut placements = stage(TisPlacements::new);
-    placements.give("6", &placement(9));
+    placements.give("6", &Placement { id: PlacementId(6), ..placement(9) });
     placements.give("5", &placement(9));
     assert_eq!(placements.processor.ids().collect::<Vec<_>>(), [5, 6]);
 }

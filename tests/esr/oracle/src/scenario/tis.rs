@@ -374,6 +374,8 @@ fn move_post(random: &mut Random, placement: &mut Value, post: Option<(u64, Stri
     };
     let part = random.between(0, 5);
     if part != 0 {
+        // Without a number it matches nothing (D113).
+        let number = if random.one_in(8) { " ".to_owned() } else { number };
         placement["nationalPostNumber"] = json!(number);
     }
     if part != 1 {
@@ -385,10 +387,39 @@ fn file(random: &mut Random, objects: &BTreeMap<u64, Value>, first: bool) -> Opt
     if !first && random.one_in(14) {
         return None;
     }
+    // An export that has gone wrong: it deletes nothing (D112).
+    if !first && random.one_in(20) {
+        return Some(String::new());
+    }
     let mut lines: Vec<String> = objects.values().map(Value::to_string).collect();
+    if random.one_in(5) {
+        lines = objects.values().map(|object| with_decimal_ids(object).to_string()).collect();
+    }
     if random.one_in(10) && !lines.is_empty() {
         let at = random.index(lines.len());
         "{\"id\": 12, \"nationalPostNumber\": ".clone_into(&mut lines[at]);
     }
+    if !first && random.one_in(6) {
+        contradict(random, objects, &mut lines);
+    }
     Some(lines.join("\n") + "\n")
+}
+
+/// Ids as `1.0` (D113).
+fn with_decimal_ids(object: &Value) -> Value {
+    let mut object = object.clone();
+    for name in ["id", "traineeId", "postId"] {
+        if let Some(id) = object.get(name).and_then(Value::as_u64) {
+            object[name] = json!(id as f64);
+        }
+    }
+    object
+}
+
+/// Puts a line with the id of an object and the content of another before the others. The last line counts (D113).
+fn contradict(random: &mut Random, objects: &BTreeMap<u64, Value>, lines: &mut Vec<String>) {
+    let (Some(id), Some(other)) = (any_key(random, objects), any_key(random, objects)) else { return };
+    let mut line = objects[&other].clone();
+    line["id"] = json!(id);
+    lines.insert(0, line.to_string());
 }
