@@ -4,8 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use tributary_runtime::write_atomically;
-
+use super::once::{Once, write_once};
 use super::{FileEntry, FileError, FileStore};
 
 const ARCHIVE: &str = "archive";
@@ -93,7 +92,10 @@ impl FileStore for Folder {
     fn write(&self, name: &str, content: &[u8]) -> Result<(), FileError> {
         let place = self.place(name)?;
         fs::create_dir_all(&self.path).map_err(|source| failed("create", &self.path, source))?;
-        write_atomically(&place, content).map_err(|source| failed("write", &place, source))
+        match write_once(&place, content).map_err(|source| failed("write", &place, source))? {
+            Once::Written => Ok(()),
+            Once::InTheWay { found, offered } => Err(FileError::InTheWay { path: place, found, offered }),
+        }
     }
 
     fn archive(&self, name: &str) -> Result<(), FileError> {
@@ -125,7 +127,6 @@ mod tests {
     fn d54_a_written_file_is_whole_and_nothing_else_is_left() {
         let parent = tempfile::tempdir().unwrap();
         let folder = Folder::new(parent.path().join("out/box"));
-        folder.write("b.DAT", b"first").unwrap();
         folder.write("b.DAT", b"second").unwrap();
         folder.write("a.DAT", b"").unwrap();
         let entries = folder.list().unwrap();

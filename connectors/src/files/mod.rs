@@ -3,6 +3,7 @@
 //! This module does not decide which files belong to a flow, nor what they contain.
 
 mod folder;
+mod once;
 mod regular;
 mod settling;
 
@@ -39,10 +40,12 @@ pub trait FileStore: Send + Sync {
     /// [`FileError`] when the file cannot be read.
     fn read(&self, name: &str) -> Result<Vec<u8>, FileError>;
 
-    /// Writes a file whole or not at all. It replaces one of the same name.
+    /// Writes a file whole or not at all. A file of this name with the same bytes is the file, already written. One with
+    /// other bytes is never replaced (D63).
     ///
     /// # Errors
-    /// [`FileError`] when it cannot be written. Then nobody sees any part of it.
+    /// [`FileError`] when it cannot be written. Then nobody sees any part of it. [`FileError::InTheWay`] when something
+    /// else has its name.
     fn write(&self, name: &str, content: &[u8]) -> Result<(), FileError>;
 
     /// Moves a file to the archive (D11). If the archive has one of this name, it keeps both.
@@ -66,6 +69,21 @@ pub enum FileError {
         source: std::io::Error,
         /// What the reader of the message should do.
         advice: &'static str,
+    },
+    /// Something else has the name of a file that is to be written.
+    #[error(
+        "{} is not written, because {found}, and the file to be written has {offered}. What is there was not \
+         replaced. If its receiver has fetched it, move it away: the new file then follows by itself. If it comes from \
+         another state folder, stop, and name that one with --state",
+        path.display()
+    )]
+    InTheWay {
+        /// The path of the file.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+        /// What was to be written.
+        offered: String,
     },
     /// A name that would lead out of the folder or hide the file.
     #[error("`{0}` is not the name of a file: it must not be empty, start with a dot or hold a slash")]

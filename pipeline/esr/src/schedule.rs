@@ -9,7 +9,7 @@ use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunRequested};
 use tributary_schemas::records::esr_state::{self, LastNumber, LastRun, LastRunByClock};
-use tributary_schemas::records::tributary::{Clock, Severity};
+use tributary_schemas::records::tributary::{Clock, FileRetry, Severity};
 use tributary_schemas::{Date, RecordType, stored};
 
 use crate::context::{Context, london_date, london_time};
@@ -85,12 +85,29 @@ struct RunKey {
 pub struct Schedule {
     context: Context,
     state: Store<(), ScheduleState>,
+    /// Files that the writer could not write, because another file has their name. Each is sent to the writer with the
+    /// next time, and comes back if it still is not written (D63).
+    retries: Store<String, FileRetry>,
 }
 
 impl Schedule {
     /// Creates a task with empty state.
     pub fn new(context: Context) -> Self {
-        Self { context, state: Store::new(0, "state") }
+        Self { context, state: Store::new(0, "state"), retries: Store::new(1, "retries") }
+    }
+
+    /// The files that wait for a retry.
+    pub fn retries(&self) -> impl Iterator<Item = &str> {
+        self.retries.iter().map(|(name, _)| name.as_str())
+    }
+
+    fn send_retries(&mut self, output: &mut Output) {
+        let names: Vec<String> = self.retries().map(str::to_owned).collect();
+        for file_name in names {
+            let retry = FileRetry { file_name };
+            self.context.send(output, &topics::WRITER, retry.file_name.as_bytes(), &retry);
+            self.retries.delete(retry.file_name);
+        }
     }
 
     /// The time of the last run, in milliseconds since 1970. An earlier run is refused (D36).
@@ -218,6 +235,11 @@ impl Processor for Schedule {
                 self.clock(&mut state, clock.now, output)?;
                 // Each exporter sends its counts to the view at this time.
                 output.broadcast(&topics::EXPORTS, views::CLOCK, |buffer| self.context.write(&clock, buffer));
+                self.send_retries(output);
+            }
+            RecordType::TributaryFileRetry => {
+                let retry = framed.read::<FileRetry>()?;
+                self.retries.put(retry.file_name.clone(), retry);
             }
             RecordType::EsrRunRequested => self.run(&mut state, &framed.read()?, output)?,
             _ => return Err(unexpected(&framed)),
@@ -229,7 +251,7 @@ impl Processor for Schedule {
     }
 
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {
-        vec![&mut self.state]
+        vec![&mut self.state, &mut self.retries]
     }
 }
 

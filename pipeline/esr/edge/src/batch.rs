@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tributary_esr::schedule::Schedule;
-use tributary_flow::{BatchRequest, Failure, json_text};
+use tributary_esr::topics;
+use tributary_flow::{BatchRequest, Failure, json_text, table};
 use tributary_schemas::records::esr::{FileKind, RunRequested};
+use tributary_schemas::records::tributary::FileRetry;
 
 use crate::continuation::Continuation;
+use crate::events;
 use crate::exchange::Exchange;
+use crate::new_state;
 use crate::sources::{SnapshotFailure, Sources, decide};
 use crate::summary::{self, Summary};
 use crate::text;
@@ -22,7 +26,23 @@ pub(crate) fn run_and_print(exchange: &Exchange, request: &BatchRequest<'_>) -> 
     let summary = run(exchange, request.now, request.progress)?;
     let text = if request.as_json { json_text(&summary)? } else { text::summary(&summary) };
     (request.print)(&text)?;
+    // While files are not written, the batch is not finished: the same command tries them again.
+    refuse_not_written(exchange)?;
     finish(exchange)
+}
+
+/// Fails if something else has the name of a file of this exchange (D63).
+fn refuse_not_written(exchange: &Exchange) -> Result<(), Failure> {
+    let names = exchange.outbox.not_written();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let files = table::counted(names.len() as u64, "file is", "files are");
+    Err(Failure::unfinished(format!(
+        "{files} not written, because something else has the name in the outbox: {}; the warnings of the summary say \
+         what to do. The same command then writes what is missing",
+        names.join(", ")
+    )))
 }
 
 /// Runs a batch as of `now`, or continues one that was interrupted. `progress` receives the current step. After the
@@ -57,9 +77,10 @@ impl Batch<'_> {
         // The work that an interrupted batch has left comes first.
         exchange.settle()?;
         self.refuse_going_back()?;
+        let mut warnings = self.warn_of_new_state()?;
         let begun = Continuation::begin(exchange, self.now, next_event)?;
         let mut sources = Sources::new(&exchange.configured, &*exchange.process);
-        let mut warnings = Vec::new();
+        self.retry_files()?;
         self.decide()?;
         self.take_files(&mut sources, &mut warnings)?;
         self.take_snapshot(&sources, &mut warnings)?;
@@ -77,6 +98,25 @@ impl Batch<'_> {
 
     fn millis(&self) -> i64 {
         self.now.as_millisecond()
+    }
+
+    /// Warns if the state is new and others have written files before (D114): at once, and in the summary.
+    fn warn_of_new_state(&self) -> Result<Vec<String>, Failure> {
+        let warning = new_state::warning(self.exchange)?;
+        if let Some(warning) = &warning {
+            events::state_is_new(warning);
+        }
+        Ok(warning.into_iter().collect())
+    }
+
+    /// Tries again to write files whose names something else had (D63).
+    fn retry_files(&self) -> Result<(), Failure> {
+        let waiting = |schedule: &Schedule| schedule.retries().map(str::to_owned).collect::<Vec<_>>();
+        for file_name in self.exchange.process.inspect(waiting)?.into_iter().flatten() {
+            let retry = FileRetry { file_name };
+            self.exchange.publish_record(&topics::WRITER, retry.file_name.as_bytes(), self.millis(), &retry)?;
+        }
+        self.exchange.settle()
     }
 
     /// Refuses a time before the last run (D36).

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use tributary_connectors::files::{FileEntry, FileStore, Folder};
-use tributary_connectors::tis::snapshot::{SnapshotError, TisSnapshot};
+use tributary_connectors::tis::snapshot::{Listing, SnapshotError, TisSnapshot};
 use tributary_connectors::tis::{Deletions, Held, KnownLines, Load, LoadError, LoadReport, Topics};
 use tributary_esr::baseline::BASELINE_HEADER;
 use tributary_esr::configuration::{After, SnapshotContent};
@@ -134,10 +134,11 @@ impl Sources {
         exchange: &Exchange,
     ) -> Result<LoadReport, SnapshotFailure> {
         let snapshot = TisSnapshot::open(&self.snapshot_folder)?;
-        if snapshot.is_empty() {
-            return Ok(LoadReport::default());
-        }
         let held = held(exchange)?;
+        let deletions = deletions(&exchange.context.settings.configuration.snapshot);
+        if snapshot.is_empty() {
+            return Ok(LoadReport::of_no_snapshot(&held, &deletions));
+        }
         let baseline = held.is_empty() || self.is_baseline_being_loaded(exchange)?;
         if baseline {
             // An interrupted load continues as baseline.
@@ -151,7 +152,7 @@ impl Sources {
             known: &known,
             codec: &exchange.context.codec,
             topics: TOPICS,
-            deletions: deletions(&exchange.context.settings.configuration.snapshot),
+            deletions,
             flow_partitions: exchange.process.flow_partitions(),
             header: baseline.then_some(BASELINE_HEADER),
             now,
@@ -204,12 +205,15 @@ impl Sources {
         self.inbox_store.list().map_err(Failure::unfinished)
     }
 
-    /// The listing of the snapshot folder.
+    /// What the snapshot folder holds of a snapshot.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when it cannot be read.
-    pub(crate) fn snapshot_files(&self) -> Result<Vec<FileEntry>, Failure> {
-        Folder::new(&self.snapshot_folder).list().map_err(Failure::unfinished)
+    /// [`Failure::Unfinished`] when the folder cannot be read.
+    pub(crate) fn snapshot_listing(&self) -> Result<Listing, Failure> {
+        let folder = &self.snapshot_folder;
+        Listing::of(folder).map_err(|error| {
+            Failure::unfinished(format!("cannot list {}: {error}; check that it is there", folder.display()))
+        })
     }
 }
 
