@@ -2,6 +2,7 @@
 //! keeps the ledger of files (D10-D12), and writes the confirmation (RTC) after every position partition has answered.
 
 mod ledger;
+mod order;
 mod splitting;
 
 use tributary_flow::framed::unexpected;
@@ -57,6 +58,9 @@ impl Inbound {
     fn arrived(&mut self, arrived: &FileArrived, output: &mut Output) {
         let name = arrived.file_name;
         let known = self.ledger.get(&name).cloned();
+        if known.is_none() {
+            self.check_number(name, output);
+        }
         let accepted = match known {
             None => false,
             Some(entry) if entry.status == LedgerStatus::Parked && entry.sha256 != arrived.sha256 => false,
@@ -66,7 +70,7 @@ impl Inbound {
                 return;
             }
         };
-        let mut entry = LedgerEntry::of(arrived);
+        let mut entry = LedgerEntry { accepted, ..LedgerEntry::of(arrived) };
         let suspect = envelope(arrived).check(&name, &self.context.inbound_layouts).err();
         let park = self.context.settings.configuration.inbound.suspect == crate::configuration::SuspectPolicy::Park;
         match suspect {
@@ -189,8 +193,11 @@ impl Inbound {
     fn position_done(&mut self, done: &PositionFileDone, now: i64, output: &mut Output) -> Result<(), ProcessError> {
         let name = done.file_name;
         let Some(mut entry) = self.ledger.get(&name).cloned() else { return Ok(()) };
-        if entry.status != LedgerStatus::Confirming || !entry.answered.insert(done.partition) {
+        if entry.status != LedgerStatus::Confirming || entry.answered.contains(&done.partition) {
             return Ok(());
+        }
+        if !done.more {
+            entry.answered.insert(done.partition);
         }
         for verdict in &done.verdicts {
             if !verdict.accepted {
@@ -201,7 +208,7 @@ impl Inbound {
         entry.unnamed += done.unnamed;
         let room = 20_usize.saturating_sub(entry.unnamed_examples.len());
         entry.unnamed_examples.extend(done.unnamed_examples.iter().take(room));
-        if entry.answered.len() as i32 == done.partitions {
+        if !done.more && entry.answered.len() as i32 == done.partitions {
             self.finish(name, &mut entry, now, output)?;
         }
         self.ledger.put(name, entry);
@@ -228,6 +235,7 @@ impl Inbound {
             );
             self.context.alert(output, Severity::Warning, "positions-not-named", &name.to_string(), text);
         }
+        self.report_overtaken(name, output);
         self.confirm(name, entry, now, output)
     }
 
@@ -332,6 +340,7 @@ impl Inbound {
                 accepted: first.accepted && verdict.accepted,
                 severity: first.severity.max(verdict.severity),
                 text: format!("{}; {}", first.text, verdict.text),
+                overtaken_by: first.overtaken_by.or(verdict.overtaken_by),
                 ..if verdict.severity > first.severity { verdict } else { first.clone() }
             },
         };

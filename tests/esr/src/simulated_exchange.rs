@@ -5,7 +5,7 @@ mod stale;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use clap::{Arg, ArgAction, Command};
 use serde_json::Value;
@@ -17,11 +17,11 @@ use tributary_esr::topics;
 use tributary_esr_edge::Esr;
 use tributary_esr_oracle::Batch;
 use tributary_flow::configuration::ConfigurationFile;
-use tributary_flow::{BatchRequest, Flow, Process};
+use tributary_flow::{BatchRequest, ConfiguredFlow, Flow, Process};
 use tributary_runtime::{Headers, Output, Producer as _};
 use tributary_schemas::records::tributary::Clock;
 
-use crate::process::{outbox_files, put_batch};
+use crate::process::{decision_flags, outbox_files, put_batch};
 use tributary_tests::simulated_process::{Simulation, Trouble, memory_folder};
 
 /// The file in which a process keeps what was in the last snapshot.
@@ -31,6 +31,8 @@ const KNOWN_LINES: &str = "snapshot-lines";
 pub struct SimulatedExchange {
     simulation: Simulation,
     folder: TempDir,
+    /// The command line of a batch, without decisions.
+    command_line: Vec<String>,
     /// Every file ever seen in the outbox.
     seen: BTreeMap<String, String>,
 }
@@ -43,14 +45,12 @@ impl SimulatedExchange {
         for name in ["inbox", "tis"] {
             fs::create_dir(path(name)).unwrap();
         }
-        let once = Arg::new("once").long("once").action(ArgAction::SetTrue);
         let (inbox, tis, outbox, offices) = (path("inbox"), path("tis"), path("outbox"), offices.join(","));
         let typed = ["run", "--once", "--records", "--inbox", &inbox, "--tis", &tis, "--outbox", &outbox];
-        let options = Esr.run_options(Command::new("run").arg(once));
-        let options = options.get_matches_from(typed.into_iter().chain(["--offices", &offices]));
-        let configured = Esr.configure(&ConfigurationFile::read(None).unwrap(), &options).unwrap();
-        let simulation = Simulation::open(seed, &DECLARATION, &*configured, trouble);
-        Self { simulation, folder, seen: BTreeMap::new() }
+        let typed = typed.into_iter().chain(["--offices", &offices]);
+        let command_line: Vec<String> = typed.map(str::to_owned).collect();
+        let simulation = Simulation::open(seed, &DECLARATION, &*configured(&command_line), trouble);
+        Self { simulation, folder, command_line, seen: BTreeMap::new() }
     }
 
     /// Writes each step of the run to standard error.
@@ -75,7 +75,14 @@ impl SimulatedExchange {
                 Ok(())
             },
         };
-        self.simulation.flow.batch(&request).unwrap();
+        if batch.decisions.is_empty() {
+            self.simulation.flow.batch(&request).unwrap();
+        } else {
+            // A batch with other arguments on the same state; the workers stay those of the simulation.
+            let command_line = [self.command_line.clone(), decision_flags(batch)].concat();
+            let process = Arc::clone(&self.simulation.process) as Arc<dyn Process>;
+            configured(&command_line).open(process).unwrap().batch(&request).unwrap();
+        }
         let summary = summary.into_inner().unwrap();
         serde_json::from_str(&summary).unwrap()
     }
@@ -140,6 +147,13 @@ impl SimulatedExchange {
         }
         text.concat()
     }
+}
+
+/// The exchange as this command line configures it.
+fn configured(command_line: &[String]) -> Arc<dyn ConfiguredFlow> {
+    let once = Arg::new("once").long("once").action(ArgAction::SetTrue);
+    let options = Esr.run_options(Command::new("run").arg(once)).get_matches_from(command_line);
+    Esr.configure(&ConfigurationFile::read(None).unwrap(), &options).unwrap()
 }
 
 fn reported(report: &Report) -> String {

@@ -1,7 +1,8 @@
-//! Files from ESR and their confirmations, by rule (3.4, D3, D4, D8-D12, D51, D53).
+//! Files from ESR and their confirmations, by rule (3.4, D3, D4, D8-D12, D51, D53, D93, D94).
 
 mod confirmations;
 mod ledger;
+mod order;
 
 use sha2::{Digest, Sha256};
 use tributary_schemas::records::esr::{FileArrived, FileChunk, LineVerdict, PositionFileDone};

@@ -8,7 +8,7 @@ use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use crate::applicant::ApplicantKey;
-use crate::format::Office;
+use crate::format::{FileName, Office};
 
 pub(super) use tributary_schemas::records::esr_state::PositionDescription as Description;
 
@@ -64,6 +64,11 @@ impl StoredPosition {
     /// Whether it can be paired: it is not deleted, and it has a DPN.
     pub fn is_live(&self) -> bool {
         !self.deleted && !self.dpn.is_empty()
+    }
+
+    /// The file of its facts, if that file is newer than `file` (D93).
+    pub(super) fn overtakes(&self, file: FileName) -> Option<FileName> {
+        self.facts_file.filter(|facts| file.is_older_than(facts))
     }
 
     /// Whether it is paired with a post.

@@ -40,6 +40,17 @@ pub struct Batch {
     pub files: Vec<(String, Vec<u8>)>,
     /// What the TIS snapshot folder holds.
     pub snapshot: Snapshot,
+    /// What an operator decides about parked files before the inbox is read, by name.
+    pub decisions: Vec<(String, Decision)>,
+}
+
+/// A decision about a parked file (D10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The file is taken in although it is suspect.
+    Accept,
+    /// The file is not taken in.
+    Refuse,
 }
 
 /// The texts of the snapshot files; `None` means that the file is absent.
@@ -60,6 +71,8 @@ pub struct Outcome {
     pub files: BTreeMap<String, String>,
     /// What became of each inbound file of this batch, in the order of intake.
     pub inbound: Vec<InboundFile>,
+    /// Warnings about the order of inbound files, by name.
+    pub disorder: BTreeSet<(String, Disorder)>,
     /// Every applicant record that is known after the run, sorted.
     pub records: Vec<ApplicantState>,
     /// Counts by office.
@@ -73,6 +86,21 @@ pub struct InboundFile {
     pub name: String,
     /// `processed`, `parked`, `refused` or `ignored`.
     pub status: String,
+}
+
+/// Why an inbound file is out of order (D93, D94).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Disorder {
+    /// Numbers before it are missing.
+    Missing,
+    /// Its neighbour has the same number.
+    Repeated,
+    /// A newer file of its office and type came before it.
+    Late,
+    /// Its number is lower than that of the file before it.
+    GoesBack,
+    /// Lines of it were overtaken by a newer file.
+    Overtaken,
 }
 
 /// An applicant record as it stands after a run.
@@ -196,7 +224,7 @@ impl Oracle {
         self.run += 1;
         let clock = Clock::new(batch.now);
         let mut outcome = Outcome::default();
-        self.take_in(&batch.files, &clock, &mut outcome);
+        self.take_in(batch, &clock, &mut outcome);
         self.load(&batch.snapshot, clock.today);
         self.note_moved_posts();
         for office in self.offices.clone() {

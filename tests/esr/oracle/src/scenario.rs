@@ -3,6 +3,7 @@
 //!
 //! The same seed yields the same batches. What the batches must lead to is not decided here.
 
+mod delivery;
 mod positions;
 mod random;
 mod tis;
@@ -11,6 +12,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use crate::scenario::delivery::Delivery;
 use crate::scenario::positions::Inbox;
 use crate::scenario::random::Random;
 use crate::scenario::tis::Tis;
@@ -26,12 +28,18 @@ pub fn offices(seed: u64) -> Vec<&'static str> {
     if seed.is_multiple_of(3) { vec!["EOE", "KSS", "LDN"] } else { vec!["EOE", "LDN"] }
 }
 
-/// A sequence of 2 to 5 batches.
+/// A sequence of 2 to 5 batches. Files may come late, and an operator decides about parked ones.
 pub fn scenario(seed: u64) -> Vec<Batch> {
-    batches(seed, first_moment, next_moment)
+    let mut batches = batches(seed, first_moment, next_moment);
+    let mut delivery = Delivery::new(seed);
+    for batch in &mut batches {
+        delivery.deliver(batch);
+    }
+    batches
 }
 
 /// The same for a process that lives in real time: all that arrives does so on the day of `start`, a minute apart.
+/// Nothing comes late, and nobody decides.
 pub fn scenario_of_one_day(seed: u64, start: Timestamp) -> Vec<Batch> {
     batches(seed, |_| start, |_, now| now.saturating_add(1.minute()).unwrap_or(now))
 }
@@ -58,7 +66,7 @@ fn batches(
             tis.change(&mut random, &inbox.position_ids(), today);
         }
         let snapshot = if late_start { Snapshot::default() } else { tis.snapshot(&mut random, index == 0) };
-        batches.push(Batch { now, files, snapshot });
+        batches.push(Batch { now, files, snapshot, decisions: Vec::new() });
     }
     batches
 }
@@ -140,6 +148,12 @@ mod tests {
                 for record in outcome.records {
                     *seen.entry(record.status).or_default() += 1;
                 }
+                for (_, disorder) in outcome.disorder {
+                    *seen.entry(format!("{disorder:?}")).or_default() += 1;
+                }
+                for (_, decision) in &batch.decisions {
+                    *seen.entry(format!("{decision:?}")).or_default() += 1;
+                }
                 for file in outcome.inbound {
                     *seen.entry(file.status).or_default() += 1;
                 }
@@ -174,6 +188,9 @@ mod tests {
         ];
         for trigger in triggers {
             assert!(seen.get(trigger).is_some_and(|count| *count > 25), "{trigger}: {seen:?}");
+        }
+        for disorder in ["Missing", "Repeated", "Late", "GoesBack", "Overtaken", "Accept", "Refuse"] {
+            assert!(seen.get(disorder).is_some_and(|count| *count > 10), "{disorder}: {seen:?}");
         }
         for status in ["processed", "parked", "refused", "ignored"] {
             assert!(seen.get(status).is_some_and(|count| *count > 10), "{status}: {seen:?}");

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use serde_json::Value;
 
+use crate::intake::FileName;
+
 /// Identity of a placement inside a post: placement and trainee (D27).
 pub(crate) type PlacementKey = (u64, u64);
 
@@ -34,6 +36,8 @@ pub(crate) struct Position {
     pub(crate) dpn: String,
     pub(crate) number: String,
     pub(crate) deleted: bool,
+    /// The file that says all this (D93).
+    pub(crate) file: FileName,
     pub(crate) arrival: Arrival,
 }
 

@@ -53,6 +53,8 @@ fn d10_a_parked_file_that_is_accepted_is_taken_in_when_it_comes_again() {
     assert_eq!(inbound.read::<PositionLine>(&sent).len(), 1);
     assert_eq!(statuses(&inbound, &sent), [FileStatus::Processed]);
     assert_eq!(confirmation(&inbound, &sent)[1], r#"RTC,SUMMARY,"POS",,,"","","","",1,1"#);
+    let (_, entry) = inbound.processor.ledger().next().unwrap();
+    assert!(entry.accepted, "a batch that was interrupted and decides again finds the decision done");
 }
 
 #[test]
