@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tributary_runtime::LogError;
+use tributary_runtime::{LogError, TimestampMillis};
 
 use super::Fsync;
 use super::stored_log::StoredLog;
@@ -70,6 +70,12 @@ impl Drop for Upkeep {
     }
 }
 
+/// The time of the machine's clock, in milliseconds since 1970.
+pub(super) fn now_millis() -> TimestampMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 struct Turns {
     synced: u64,
     sequence: u64,
@@ -97,7 +103,7 @@ impl Turns {
         log.compact_where_worthwhile(now - self.changed < IDLE_AFTER)?;
         if now - self.expired > EXPIRY_INTERVAL {
             self.expired = now;
-            log.drop_expired()?;
+            log.drop_expired(now_millis())?;
         }
         Ok(())
     }
