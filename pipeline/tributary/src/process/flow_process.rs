@@ -55,6 +55,7 @@ pub(crate) struct FlowProcess {
     /// The views, in a process that serves requests.
     views: Option<Views>,
     demands_all: AtomicBool,
+    has_published: AtomicBool,
     readiness: Mutex<Result<(), String>>,
 }
 
@@ -102,6 +103,7 @@ impl FlowProcess {
             producer: Mutex::new(None),
             groups: OnceLock::new(),
             demands_all: AtomicBool::new(false),
+            has_published: AtomicBool::new(false),
             readiness: Mutex::new(Err("the workers are not started".to_owned())),
         })
     }
@@ -216,6 +218,11 @@ impl FlowProcess {
         self.lag.lag()
     }
 
+    /// Whether this process has published or committed anything.
+    pub(super) fn has_changed(&self) -> bool {
+        self.has_published.load(Ordering::Relaxed) || self.commits() > 0
+    }
+
     fn lock_producer(&self) -> std::sync::MutexGuard<'_, Option<Box<dyn Producer>>> {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -275,6 +282,8 @@ impl Process for FlowProcess {
     fn publish(&self, output: &Output) -> Result<(), LogError> {
         let deadline = Instant::now() + self.give_up_after;
         let mut producer = self.lock_producer();
+        // A failed attempt may have published, too.
+        self.has_published.store(true, Ordering::Relaxed);
         loop {
             let result = match &mut *producer {
                 Some(producer) => producer.publish(output),
@@ -362,7 +371,7 @@ impl Process for FlowProcess {
             ));
         }
         match self.groups().iter().find_map(|group| (group.error)()) {
-            Some(error) => Err(worker_failure(error)),
+            Some(error) => Err(worker_failure(error, self.has_changed())),
             None => Ok(()),
         }
     }
