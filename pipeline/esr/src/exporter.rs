@@ -20,12 +20,20 @@ use tributary_schemas::{Date, RecordType};
 use crate::context::{Context, london_date};
 use crate::format::{FileName, Office};
 use crate::outgoing::RunTimes;
+use crate::service_time::UNDATED_HEADER;
 
 use office_counts::OfficeCounts;
 
 pub use state::{ApplicantState, Status};
 
 pub use crate::applicant::ApplicantKey;
+
+/// In place of the date of a record whose time was not believed: 9999-12-31. The next run puts its own date there
+/// (D104).
+const UNDATED: Date = Date(2_932_896);
+
+/// Days around a run in which the dates of records that the run sees for the first time are believed (D104).
+const BELIEVED_DAYS: std::ops::RangeInclusive<i32> = -400..=1;
 
 /// A record that waits for its window. Sorts by office and start, the order in which runs choose records (D25).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +117,11 @@ impl Exporter {
         self.applicants.iter()
     }
 
+    /// The last time that this partition has shown, in milliseconds since 1970.
+    pub fn shown_at(&self) -> Option<i64> {
+        self.office_counts.shown_at.get(&()).map(|clock| clock.now)
+    }
+
     fn run(&mut self, run: ExportRun, output: &mut Output) -> Result<(), ProcessError> {
         let times = RunTimes::new(run.now, run.previous_run)?;
         if run.kind == FileKind::App {
@@ -121,6 +134,14 @@ impl Exporter {
     }
 }
 
+/// The date of a record (D20). [`UNDATED`] if its time was not believed.
+fn date_of(record: &Record<'_>) -> Result<Date, ProcessError> {
+    if record.headers.get(UNDATED_HEADER).is_some() {
+        return Ok(UNDATED);
+    }
+    london_date(record.timestamp)
+}
+
 impl Processor for Exporter {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         if record.value.is_none() {
@@ -128,7 +149,7 @@ impl Processor for Exporter {
         }
         let framed = self.context.open(record)?;
         match framed.record_type() {
-            RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, london_date(record.timestamp)?),
+            RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, date_of(record)?),
             RecordType::EsrNotification => self.keep_row(framed.read()?),
             RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output)?,
             RecordType::EsrExportRun => self.run(framed.read()?, output)?,

@@ -5,16 +5,16 @@ mod ledger;
 mod splitting;
 
 use tributary_flow::framed::unexpected;
-use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::RecordType;
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store, TimestampMillis};
 use tributary_schemas::records::esr::{
     Decision, FileArrived, FileChunk, FileDecision, FileEnd, FileKind, LineVerdict, PositionFileDone,
 };
 use tributary_schemas::records::esr_state::{ConfirmedFile, LastConfirmation};
 use tributary_schemas::records::tributary::{FileEvent, FileStatus, RecordCount, RejectedLine, Severity};
+use tributary_schemas::{Date, RecordType};
 
-use crate::context::Context;
-use crate::format::{Envelope, FileName, Line, LineKey, Office, rtc};
+use crate::context::{Context, london_date};
+use crate::format::{Envelope, FileName, Line, LineKey, Office, Suspect, rtc};
 use crate::outgoing::{OutgoingFile, RunTimes};
 use crate::{topics, views};
 
@@ -22,6 +22,9 @@ pub use ledger::{Counts, LedgerEntry, LedgerStatus};
 
 /// Most rejected lines that an event names. The others are in the RTC and in the dead letters.
 const NAMED_LINES: usize = 1_000;
+
+/// The date of a file may be this number of days after its arrival.
+const FARTHEST_DAYS: i32 = 400;
 
 const CONFIRMATION_HELD: &str = "the RTC of another file has the same name (D12)";
 const REFUSED_BY_OPERATOR: &str = "refused by an operator";
@@ -54,7 +57,7 @@ impl Inbound {
         self.ledger.iter().map(|(name, entry)| (*name, entry))
     }
 
-    fn arrived(&mut self, arrived: &FileArrived, output: &mut Output) {
+    fn arrived(&mut self, arrived: &FileArrived, now: TimestampMillis, output: &mut Output) {
         let name = arrived.file_name;
         let known = self.ledger.get(&name).cloned();
         let accepted = match known {
@@ -68,6 +71,7 @@ impl Inbound {
         };
         let mut entry = LedgerEntry::of(arrived);
         let suspect = envelope(arrived).check(&name, &self.context.inbound_layouts).err();
+        let suspect = suspect.or_else(|| dated_ahead(name, now));
         let park = self.context.settings.configuration.inbound.suspect == crate::configuration::SuspectPolicy::Park;
         match suspect {
             Some(suspect) if park && !accepted => {
@@ -307,7 +311,9 @@ impl Inbound {
         output: &mut Output,
     ) -> Result<(), ProcessError> {
         let name = name.with_kind(FileKind::Rtc);
-        let times = RunTimes::new(now, self.last_confirmation.get(&name.office).map(|last| last.time))?;
+        // A confirmation that a wrong clock has dated after now is no previous run (D103).
+        let previous = self.last_confirmation.get(&name.office).map(|last| last.time).filter(|last| *last <= now);
+        let times = RunTimes::new(now, previous)?;
         let mut file = OutgoingFile::start(&self.context, name, times, output);
         for row in rows {
             file.row(row, output);
@@ -337,6 +343,13 @@ impl Inbound {
         };
         self.verdicts.put(key, joined);
     }
+}
+
+/// A file whose name is dated more than 400 days after its arrival (D105). Later files would count as older than it.
+fn dated_ahead(name: FileName, now: TimestampMillis) -> Option<Suspect> {
+    let arrival = london_date(now).ok()?;
+    let is_ahead = Date::from_civil(name.date).0 > arrival.plus_days(FARTHEST_DAYS).0;
+    is_ahead.then(|| Suspect { reason: format!("its date is more than {FARTHEST_DAYS} days after {arrival}") })
 }
 
 /// The envelope of a file, from the first and the last line in the record of its arrival.
@@ -376,7 +389,7 @@ impl Processor for Inbound {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
         match framed.record_type() {
-            RecordType::EsrFileArrived => self.arrived(&framed.read()?, output),
+            RecordType::EsrFileArrived => self.arrived(&framed.read()?, record.timestamp, output),
             RecordType::EsrFileChunk => self.chunk(&framed.read()?, record, output),
             RecordType::EsrFileDecision => self.decided(&framed.read()?, record.timestamp, output)?,
             RecordType::EsrPositionFileDone => self.position_done(&framed.read()?, record.timestamp, output)?,

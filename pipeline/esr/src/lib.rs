@@ -22,6 +22,7 @@ pub mod position;
 pub mod post;
 pub mod report;
 pub mod schedule;
+pub mod service_time;
 pub mod tis;
 pub mod topics;
 pub mod trainee;

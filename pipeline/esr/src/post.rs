@@ -7,6 +7,7 @@
 mod cut;
 mod notices;
 mod partners;
+mod repair;
 mod rows;
 mod state;
 
@@ -355,8 +356,11 @@ impl Processor for PostStage {
             self.cut(&framed.read()?, output);
             return Ok(());
         }
-        let dpn = &dpn_of(record)?;
         let today = london_date(record.timestamp)?;
+        if framed.record_type() == RecordType::EsrRunsForgotten {
+            return self.repair(&framed.read()?, today, output);
+        }
+        let dpn = &dpn_of(record)?;
         match framed.record_type() {
             RecordType::EsrPostAtNumber => self.post_arrived(dpn, &framed.read()?, output),
             RecordType::EsrPostGone => self.post_gone(dpn, &framed.read()?, output),

@@ -69,10 +69,16 @@ pub static POST: Topic = inbox(
         "esr.PositionUnsubscribed",
         "esr.PlacementExported",
         "esr.NotificationCut",
+        "esr.RunsForgotten",
     ],
 );
-/// Requests for export runs, and the time. It has one partition, because one task gives out the file numbers.
-pub static SCHEDULE: Topic = inbox("esr.schedule", Partitions::Fixed(1), &["tributary.Clock", "esr.RunRequested"]);
+/// Requests for export runs, what operators change, and the time. It has one partition, because one task gives out the
+/// file numbers.
+pub static SCHEDULE: Topic = inbox(
+    "esr.schedule",
+    Partitions::Fixed(1),
+    &["tributary.Clock", "esr.RunRequested", "esr.RunsForgotten", "esr.CounterSet"],
+);
 /// Applicant records, notifications and runs, partitioned by office: the inbox of the exporters.
 pub static EXPORTS: Topic = entities(
     "esr.exports",

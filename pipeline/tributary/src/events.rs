@@ -30,6 +30,14 @@ pub(crate) fn rounds_are_elsewhere(flow: &str) {
     tracing::info!(flow, "another process runs the rounds now");
 }
 
+pub(crate) fn clock_in_doubt(reason: &str) {
+    tracing::error!("{reason}");
+}
+
+pub(crate) fn clock_believed(why: &str) {
+    tracing::warn!("{why}");
+}
+
 pub(crate) fn round_failed(flow: &str, reason: &dyn Display) {
     tracing::error!(flow, "will be retried: {reason}");
 }

@@ -18,7 +18,9 @@ use tributary_esr_edge::Esr;
 use tributary_esr_oracle::Batch;
 use tributary_flow::configuration::ConfigurationFile;
 use tributary_flow::{BatchRequest, Flow, Process};
-use tributary_runtime::{Headers, Output, Producer as _};
+use tributary_runtime::{Headers, Output, Producer as _, Topic};
+use tributary_schemas::AvroRecord;
+use tributary_schemas::records::esr::{FileKind, RunRequested, RunsForgotten};
 use tributary_schemas::records::tributary::Clock;
 
 use crate::process::{outbox_files, put_batch};
@@ -33,6 +35,8 @@ pub struct SimulatedExchange {
     folder: TempDir,
     /// Every file ever seen in the outbox.
     seen: BTreeMap<String, String>,
+    /// The time of the last batch.
+    last: Option<jiff::Timestamp>,
 }
 
 impl SimulatedExchange {
@@ -50,7 +54,7 @@ impl SimulatedExchange {
         let options = options.get_matches_from(typed.into_iter().chain(["--offices", &offices]));
         let configured = Esr.configure(&ConfigurationFile::read(None).unwrap(), &options).unwrap();
         let simulation = Simulation::open(seed, &DECLARATION, &*configured, trouble);
-        Self { simulation, folder, seen: BTreeMap::new() }
+        Self { simulation, folder, seen: BTreeMap::new(), last: None }
     }
 
     /// Writes each step of the run to standard error.
@@ -61,6 +65,11 @@ impl SimulatedExchange {
     /// One batch, as `run --once` does it; its summary.
     pub fn run(&mut self, batch: &Batch) -> Value {
         put_batch(self.folder.path(), batch);
+        if let Some(last) = self.last.replace(batch.now)
+            && self.simulation.process.chance(0.3)
+        {
+            self.err_and_forget(last);
+        }
         let known_lines = self.simulation.process.state().join(KNOWN_LINES);
         if self.simulation.process.chance(0.5) && known_lines.exists() {
             fs::remove_file(known_lines).unwrap();
@@ -80,6 +89,32 @@ impl SimulatedExchange {
         serde_json::from_str(&summary).unwrap()
     }
 
+    /// A run of a wrong clock, decades ahead and without offices, and the operator who has it forgotten, with the
+    /// machine's clock somewhere else (D103). The next batch must be as if nothing had happened.
+    fn err_and_forget(&self, last: jiff::Timestamp) {
+        let ahead = jiff::SignedDuration::from_hours(24 * 365 * 30);
+        let wrong =
+            RunRequested { now: (last + ahead).as_millisecond(), kind: FileKind::App, ..RunRequested::default() };
+        self.publish(&topics::SCHEDULE, &wrong, last);
+        let forgotten =
+            RunsForgotten { after: last.as_millisecond(), now: last.as_millisecond(), by: "simulation".to_owned() };
+        self.publish(&topics::SCHEDULE, &forgotten, last);
+    }
+
+    /// Publishes a record to every partition of a topic. Not through the process: it may deliver what is published in
+    /// another order, and later.
+    fn publish<R: AvroRecord>(&self, topic: &'static Topic, record: &R, at: jiff::Timestamp) {
+        let process: &dyn Process = &*self.simulation.process;
+        let mut output = Output::new(process.flow_partitions());
+        output.inherit(at.as_millisecond(), Headers::default());
+        let mut value = Vec::new();
+        process.codec().encode(record, &mut value).unwrap();
+        output.broadcast(topic, b"", |buffer| buffer.extend_from_slice(&value));
+        let broker = self.simulation.process.broker();
+        let mut tries = (0..1_000).map(|_| broker.producer("operator").publish(&output));
+        assert!(tries.any(|published| published.is_ok()), "a record of {} cannot be published", topic.name);
+    }
+
     /// The files written so far. One that was there before must be there with the same bytes.
     pub fn files(&mut self) -> BTreeMap<String, String> {
         let files = outbox_files(&self.folder.path().join("outbox"));
@@ -93,20 +128,13 @@ impl SimulatedExchange {
     /// How the views differ from what the stages hold, after a batch with this summary. Faults end before.
     pub fn difference_of_views(&self, summary: &Value) -> Option<String> {
         let process: &dyn Process = &*self.simulation.process;
-        let now = summary["now"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
-        let mut output = Output::new(process.flow_partitions());
-        output.inherit(now, Headers::default());
+        let now = summary["now"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
         // The exporters show their counts when the clock ticks; the schedule must not start a run.
-        let mut value = Vec::new();
-        process.codec().encode(&Clock { now }, &mut value).unwrap();
-        output.broadcast(&topics::EXPORTS, b"clock", |buffer| buffer.extend_from_slice(&value));
-        // Not through the process: it may deliver what is published in another order, and later.
-        let broker = self.simulation.process.broker();
-        let mut tries = (0..1_000).map(|_| broker.producer("clock").publish(&output));
-        assert!(tries.any(|published| published.is_ok()), "the clock cannot be published");
+        let clock = Clock { now: now.as_millisecond(), ..Clock::default() };
+        self.publish(&topics::EXPORTS, &clock, now);
         process.settle(&|| None).unwrap();
         // Markers of commits that are still on their way arrive.
-        broker.stop_faults();
+        self.simulation.process.broker().stop_faults();
         shown::difference(&self.simulation, self.seen.keys().cloned(), summary)
     }
 

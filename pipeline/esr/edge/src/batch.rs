@@ -51,6 +51,7 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn run(&self) -> Result<Summary, Failure> {
         let exchange = self.exchange;
+        exchange.context.time.set(self.millis());
         exchange.process.wait_until_ready()?;
         exchange.process.demand_all_partitions();
         let next_event = summary::next_event(exchange)?;
@@ -86,7 +87,8 @@ impl Batch<'_> {
         let Some(last) = last.filter(|last| self.millis() < *last) else { return Ok(()) };
         let last = Timestamp::from_millisecond(last).map_or_else(|_| last.to_string(), |last| last.to_string());
         let text = format!(
-            "--now {} lies before the last run, which was as of {last}: give that time or a later one (D36)",
+            "--now {} lies before the last run, which was as of {last}: give that time or a later one (D36). If the \
+             clock of that run was wrong, `tributary esr forget-runs --after TIME` makes it count no more (D103)",
             self.now
         );
         Err(Failure::refused(text))

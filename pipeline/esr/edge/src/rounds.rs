@@ -12,9 +12,9 @@ use tributary_esr::inbox::Fingerprint;
 use tributary_esr::report::Report;
 use tributary_flow::{Failure, Process, Round};
 use tributary_schemas::records::esr::Decision;
-use tributary_schemas::records::tributary::Clock;
 
 use crate::configured::Configured;
+use crate::due::DueWork;
 use crate::events;
 use crate::exchange::Exchange;
 use crate::sources::{SnapshotFailure, Sources, decide};
@@ -34,6 +34,7 @@ pub(crate) struct Rounds {
     decisions: Vec<(FileName, Decision)>,
     /// The number of the next event to report. `None` while another process has the report.
     next_event: Option<i64>,
+    due_work: DueWork,
 }
 
 impl Rounds {
@@ -48,6 +49,7 @@ impl Rounds {
             snapshot_taken: None,
             decisions: configured.decisions.clone(),
             next_event: None,
+            due_work: DueWork::default(),
         }
     }
 
@@ -55,18 +57,24 @@ impl Rounds {
     ///
     /// # Errors
     /// [`Failure::Unfinished`] for a failure that the next round may fix.
-    pub(crate) fn run(&mut self, exchange: &Exchange, round: Round) -> Result<(), Failure> {
+    pub(crate) fn run(&mut self, exchange: &Exchange, round: &Round) -> Result<(), Failure> {
         if round.is_first {
             self.sent.clear();
             self.snapshot_taken = None;
             events::rounds_are_here();
         }
-        let now = round.now.as_millisecond();
+        self.due_work.tell_doubt(exchange, &round.clock)?;
+        if round.clock.doubt.as_ref().is_some_and(|doubt| doubt.since_start) {
+            // No right time is known, so nothing gets one.
+            return Ok(());
+        }
+        let now = round.clock.now.as_millisecond();
         let parts = [
             self.decide(exchange, now),
             self.take_files(exchange, now),
             self.take_snapshot(exchange, now),
-            if round.is_clock_due { exchange.publish_schedule(now, &Clock { now }) } else { Ok(()) },
+            // A run that waits for input goes as soon as it is taken in.
+            if round.is_clock_due || self.due_work.hurries() { self.publish_clock(exchange, round) } else { Ok(()) },
         ];
         // A failure of one part does not stop the others: the clock continues if files cannot be read.
         parts.into_iter().collect()
@@ -124,6 +132,29 @@ impl Rounds {
         // An unusable snapshot is read again only after it has changed.
         self.snapshot_taken = Some(present);
         Ok(())
+    }
+
+    fn publish_clock(&mut self, exchange: &Exchange, round: &Round) -> Result<(), Failure> {
+        let waits_for = self.known_input(exchange);
+        self.due_work.publish_clock(exchange, &round.clock, waits_for)
+    }
+
+    /// The names of what lies in the folders and is not taken in yet (D95). What cannot be listed counts, too.
+    fn known_input(&mut self, exchange: &Exchange) -> Vec<String> {
+        let found = self.sources.inbox_entries().and_then(|entries| self.sources.look(exchange, &entries, &self.sent));
+        let mut names: Vec<String> = match found {
+            Ok(found) => {
+                found.left.iter().for_each(|left| events::file_left(left));
+                found.files.iter().map(|file| file.name.to_string()).collect()
+            }
+            Err(failure) => vec![format!("the inbox ({failure})")],
+        };
+        match self.sources.snapshot_files() {
+            Ok(present) if self.snapshot_taken.as_ref() == Some(&present) => {}
+            Ok(_) => names.push("the snapshot of TIS".to_owned()),
+            Err(failure) => names.push(format!("the snapshot of TIS ({failure})")),
+        }
+        names
     }
 
     /// Starts the report with the next event.

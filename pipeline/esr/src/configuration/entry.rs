@@ -54,6 +54,10 @@ fn in_range<'de, D: Deserializer<'de>>(deserializer: D, low: u64, high: u64) -> 
     Err(serde::de::Error::custom(format!("expected a number from {low} to {high}, found {number}")))
 }
 
+pub(super) fn seconds_of_a_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    in_range(deserializer, 0, 86_400).map(|number| number as u32)
+}
+
 pub(super) fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     in_range(deserializer, 0, 366).map(|number| number as u32)
 }

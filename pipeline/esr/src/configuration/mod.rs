@@ -215,6 +215,9 @@ pub struct ScheduleSettings {
     pub applicants: RunTime,
     /// When notifications are exported.
     pub notifications: RunTime,
+    /// Seconds that a due run waits, beyond the settling time, for input that is known to be there.
+    #[serde(deserialize_with = "entry::seconds_of_a_day")]
+    pub wait_seconds: u32,
 }
 
 impl ScheduleSettings {

@@ -11,7 +11,7 @@ use tributary_schemas::types::esr::{FileNameError, PositionId};
 use tributary_schemas::types::tis::{Dpn, PlacementId};
 
 use super::state::{ApplicantState, Status, missing_field};
-use super::{ApplicantKey, ExportedRow, Exporter, PendingKey, WaitingKey, rows};
+use super::{ApplicantKey, BELIEVED_DAYS, ExportedRow, Exporter, PendingKey, WaitingKey, rows};
 use crate::applicant::ApplicantKeyError;
 use crate::digests::applicant_digest;
 use crate::dpn::FoldedDpn;
@@ -100,6 +100,7 @@ impl Exporter {
     /// Does a run of one office: chooses the rows and sends the file (A5, A10-A12, D24, D25).
     pub(super) fn export_applicants(&mut self, run: &ExportRun, times: RunTimes, output: &mut Output) {
         self.forget_ended(run);
+        self.date_records(run);
         self.believe_tis(run, output);
         let chosen = self.choose(run, output);
         let context = self.context.clone();
@@ -135,6 +136,21 @@ impl Exporter {
             self.touched_of(run.office).filter(|key| self.applicants.get(*key).is_some_and(ended)).cloned().collect();
         for key in ended {
             self.withdraw(&key);
+        }
+    }
+
+    /// Gives new versions whose date cannot be right the date of the run (D104).
+    fn date_records(&mut self, run: &ExportRun) {
+        let odd = |state: &ApplicantState| !BELIEVED_DAYS.contains(&(state.effective_date.0 - run.today.0));
+        let is_new = |state: &ApplicantState| state.at_run.as_ref().is_none_or(|before| before.digest != state.digest);
+        let odd: Vec<(ApplicantKey, ApplicantState)> = self
+            .touched_of(run.office)
+            .filter_map(|key| Some((key, self.applicants.get(key).filter(|state| is_new(state) && odd(state))?)))
+            .map(|(key, state)| (key.clone(), state.clone()))
+            .collect();
+        for (key, mut state) in odd {
+            state.effective_date = run.today;
+            self.applicants.put(key, state);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::harness::{Harness, date, millis, office, stage};
 
 mod notifications;
 mod reconciliation;
+mod repair;
 
 const DPN: &str = "EOE/RGT01/300/STR/001";
 const TODAY: &str = "2026-11-20";

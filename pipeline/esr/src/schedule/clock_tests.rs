@@ -8,7 +8,7 @@ use crate::harness::{office, stage};
 
 fn tick(schedule: &mut Harness<Schedule>, now: &str) -> Vec<(FileKind, i64)> {
     schedule.at(now);
-    schedule.give("clock", &Clock { now: millis(now) });
+    schedule.give("clock", &Clock { now: millis(now), ..Clock::default() });
     schedule
         .take::<ExportRun>()
         .iter()

@@ -6,6 +6,7 @@ use super::Schedule;
 use crate::harness::{Harness, millis, office, stage};
 
 mod clock_tests;
+mod wrong_clock_tests;
 
 fn run(schedule: &mut Harness<Schedule>, now: &str, kind: FileKind) -> Vec<i64> {
     let offices = vec![office("EOE"), office("LDN")];

@@ -11,7 +11,7 @@ use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::{TisPeople, TisPlacements, TisPosts};
 use crate::baseline::BASELINE_HEADER;
-use crate::harness::{Sent, date, stage};
+use crate::harness::{Harness, NOW, Sent, date, millis, stage};
 use crate::topics;
 
 fn post(dpn: &str) -> Post {
@@ -226,4 +226,35 @@ fn a_record_of_another_type_or_with_a_key_that_is_no_id_is_a_dead_letter() {
     assert_eq!(posts.dead_letter("one", &post("EOE/1")), "key-not-an-id");
     let error = posts.try_give("1", &person()).err();
     assert!(matches!(error, Some(ProcessError::DeadLetter { .. })));
+}
+
+#[test]
+fn d104_a_record_time_that_cannot_be_is_named_once_of_each_kind_and_the_time_of_the_service_counts() {
+    let mut placements = stage(|context| {
+        context.time.set(millis(NOW));
+        TisPlacements::new(context)
+    });
+    let mut changed = placement(9);
+    let mut at = |time: i64, changes: &mut Harness<TisPlacements>| {
+        changed.date_from = changed.date_from.plus_days(1);
+        changes.now = time;
+        let sent = changes.give("5", &changed);
+        let alerts = changes.read::<Alert>(&sent).len();
+        let arrived = sent.iter().find(|sent| sent.topic == topics::TRAINEE.name).unwrap();
+        (alerts, arrived.header("undated").is_some())
+    };
+    let day = 24 * 60 * 60 * 1000;
+    for (time, expected) in [
+        (millis(NOW), (0, false)),
+        (millis(NOW) + day, (0, false)),
+        (millis(NOW) - 400 * day, (0, false)),
+        (0, (1, true)),
+        (1, (0, true)),
+        (millis("2099-01-01T00:00:00Z"), (1, true)),
+        (millis(NOW) * 1000, (0, true)),
+        (i64::MAX, (0, true)),
+        (i64::MIN, (0, true)),
+    ] {
+        assert_eq!(at(time, &mut placements), expected, "{time}");
+    }
 }

@@ -175,3 +175,17 @@ fn chunks_of_other_content_are_not_taken_in() {
     assert_eq!(inbound.give("", &other).len(), 0);
     assert_eq!(status(&inbound, RMC), LedgerStatus::Receiving);
 }
+
+#[test]
+fn d105_a_file_dated_more_than_400_days_ahead_is_parked_until_it_is_accepted() {
+    let mut inbound = inbound();
+    for (name, expected) in [
+        ("DE_EOE_RMC_20271225_00000018.DAT", LedgerStatus::Receiving),
+        ("DE_EOE_RMC_20271226_00000019.DAT", LedgerStatus::Parked),
+        ("DE_EOE_RMC_99991231_00000020.DAT", LedgerStatus::Parked),
+        ("DE_EOE_RMC_20000101_00000021.DAT", LedgerStatus::Receiving),
+    ] {
+        inbound.give("", &arrived(name, &whole(name, &[POS])));
+        assert_eq!(status(&inbound, name), expected, "{name}");
+    }
+}
