@@ -2,6 +2,7 @@
 //! DNC files. One transaction decides about the content of a file. The writer stage writes the file.
 
 mod applicants;
+mod left_blank;
 mod notifications;
 mod office_counts;
 mod rows;
@@ -111,6 +112,7 @@ impl Exporter {
 
     fn run(&mut self, run: ExportRun, output: &mut Output) -> Result<(), ProcessError> {
         let times = RunTimes::new(run.now, run.previous_run)?;
+        check(&run)?;
         if run.kind == FileKind::App {
             self.export_applicants(&run, times, output);
             return Ok(());
@@ -119,6 +121,20 @@ impl Exporter {
         self.open_runs.put(OpenRunKey { run: id, office: run.office }, run);
         self.export_notifications(id, output)
     }
+}
+
+/// Refuses a run of a type of file that no run writes, and one whose file belongs to another run.
+fn check(run: &ExportRun) -> Result<(), ProcessError> {
+    let ExportRun { kind, office, file_name, .. } = run;
+    if !matches!(kind, FileKind::App | FileKind::Dnc) {
+        let text = format!("{kind} files are not written in runs: ask for APP or DNC");
+        return Err(ProcessError::dead_letter("kind-without-runs", text));
+    }
+    if (file_name.kind, file_name.office) != (*kind, *office) {
+        let text = format!("a run of {kind} of {office} cannot write {file_name}: ask for a new run");
+        return Err(ProcessError::dead_letter("file-of-another-run", text));
+    }
+    Ok(())
 }
 
 impl Processor for Exporter {
@@ -130,7 +146,9 @@ impl Processor for Exporter {
         match framed.record_type() {
             RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, london_date(record.timestamp)?),
             RecordType::EsrNotification => self.keep_row(framed.read()?),
-            RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output)?,
+            RecordType::EsrNotificationCutDone => {
+                self.cut_done(&framed.read::<NotificationCutDone>()?, london_date(record.timestamp)?, output)?;
+            }
             RecordType::EsrExportRun => self.run(framed.read()?, output)?,
             RecordType::TributaryClock => {
                 self.office_counts.show(&framed.read()?, &self.applicants, &self.context, output);

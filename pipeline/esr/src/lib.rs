@@ -18,6 +18,7 @@ mod harness;
 pub mod inbound;
 pub mod inbox;
 mod outgoing;
+mod person;
 pub mod position;
 pub mod post;
 pub mod report;

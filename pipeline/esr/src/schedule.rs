@@ -23,7 +23,6 @@ pub struct ScheduleState {
     numbers: BTreeMap<FileKind, u64>,
     last_runs: BTreeMap<RunKey, i64>,
     last_now: Option<i64>,
-    last_tick: Option<Date>,
     /// London date of the last run by the clock.
     last_by_clock: BTreeMap<FileKind, Date>,
 }
@@ -40,7 +39,6 @@ impl From<&ScheduleState> for esr_state::ScheduleState {
             numbers: state.numbers.iter().map(number).collect(),
             last_runs: state.last_runs.iter().map(run).collect(),
             last_now: state.last_now,
-            last_tick: state.last_tick,
             last_by_clock: state.last_by_clock.iter().map(by_clock).collect(),
         }
     }
@@ -59,8 +57,7 @@ impl TryFrom<esr_state::ScheduleState> for ScheduleState {
     type Error = UnknownKind;
 
     fn try_from(record: esr_state::ScheduleState) -> Result<Self, UnknownKind> {
-        let mut state =
-            Self { run: record.run, last_now: record.last_now, last_tick: record.last_tick, ..Self::default() };
+        let mut state = Self { run: record.run, last_now: record.last_now, ..Self::default() };
         for LastNumber { kind: text, number } in record.numbers {
             state.numbers.insert(kind(text)?, number.unsigned_abs());
         }
@@ -138,6 +135,7 @@ impl Schedule {
         state.run += 1;
         state.last_now = Some(request.now);
         let today = Date::from_civil(time.date());
+        let mut first_ticks = Vec::new();
         for office in request.offices.iter().copied() {
             let number = state.next_number(&self.context, request.kind);
             let Some(name) = FileName::new(office, request.kind, today.to_civil(), number) else {
@@ -146,6 +144,7 @@ impl Schedule {
                 continue;
             };
             let previous_run = state.last_runs.insert(RunKey { kind: request.kind, office }, request.now);
+            first_ticks.push((office, first_tick(previous_run, today)?));
             let export_run = ExportRun {
                 run: state.run,
                 kind: request.kind,
@@ -161,21 +160,17 @@ impl Schedule {
             self.context.send_export(output, office, &key, &export_run);
         }
         if request.kind == FileKind::Dnc {
-            self.cut(state, request, today, output);
+            let (offices, first_ticks): (Vec<Office>, Vec<Date>) = first_ticks.into_iter().unzip();
+            let first = first_ticks.iter().copied().min().unwrap_or(today);
+            let ticks = (first.0..=today.0).map(Date).collect();
+            let cut = NotificationCut { run: state.run, now: request.now, today, ticks, offices, first_ticks };
+            self.send_cut(&cut, output);
         }
         Ok(())
     }
 
-    fn cut(&self, state: &mut ScheduleState, request: &RunRequested, today: Date, output: &mut Output) {
-        let cut = NotificationCut {
-            run: state.run,
-            now: request.now,
-            today,
-            ticks: ticks(state.last_tick, today),
-            offices: request.offices.clone(),
-        };
-        state.last_tick = Some(today);
-        output.broadcast(&topics::POST, b"run", |buffer| self.context.write(&cut, buffer));
+    fn send_cut(&self, cut: &NotificationCut, output: &mut Output) {
+        output.broadcast(&topics::POST, b"run", |buffer| self.context.write(cut, buffer));
     }
 }
 
@@ -188,13 +183,14 @@ fn check_kind(kind: FileKind) -> Result<(), ProcessError> {
     Err(ProcessError::dead_letter("kind-without-runs", text))
 }
 
-/// One day tick for each date since the last run, in order. A second run on a day ticks again (D36).
-fn ticks(last: Option<Date>, today: Date) -> Vec<Date> {
-    let first = match last {
-        Some(last) if last < today => last.plus_days(1),
-        _ => today,
-    };
-    (first.0..=today.0).map(Date).collect()
+/// The first date whose day tick is due for an office: the one after its last run. A second run on a day ticks again
+/// (D36, D118).
+///
+/// # Errors
+/// As [`london_date`].
+fn first_tick(last_run: Option<i64>, today: Date) -> Result<Date, ProcessError> {
+    let last = last_run.map(london_date).transpose()?;
+    Ok(last.filter(|last| *last < today).map_or(today, |last| last.plus_days(1)))
 }
 
 impl ScheduleState {
@@ -238,10 +234,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn d36_one_tick_for_each_missed_date() {
-        assert_eq!(ticks(None, Date(10)), [Date(10)]);
-        assert_eq!(ticks(Some(Date(10)), Date(10)), [Date(10)]);
-        assert_eq!(ticks(Some(Date(7)), Date(10)), [Date(8), Date(9), Date(10)]);
+    fn d36_d118_ticks_begin_after_the_last_run_of_the_office() {
+        let day = |day: i64| day * 86_400_000;
+        assert_eq!(first_tick(None, Date(10)).unwrap(), Date(10));
+        assert_eq!(first_tick(Some(day(10)), Date(10)).unwrap(), Date(10));
+        assert_eq!(first_tick(Some(day(7)), Date(10)).unwrap(), Date(8));
     }
 }
 

@@ -11,7 +11,7 @@ use tributary_schemas::records::esr::{
 use tributary_schemas::records::esr_state::{KnownPerson, KnownPlacement, KnownPost, RememberedExport};
 use tributary_schemas::records::tis::{Person, Placement, Post};
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
-use tributary_schemas::{AvroRecord, RecordType};
+use tributary_schemas::{AvroRecord, Date, RecordType};
 
 use crate::context::Context;
 use crate::digests::{person_digest, placement_digest};
@@ -147,7 +147,12 @@ impl Processor for TisPlacements {
         let id = PlacementId(key::decimal_id(record)?);
         let is_baseline = enter(&self.context, record, output);
         match read::<Placement>(&self.context, record)? {
-            Some(placement) => self.changed(Placement { id, ..placement }, is_baseline, output),
+            Some(placement) => {
+                let Placement { date_from, date_to, .. } = placement;
+                check_dates(&[("dateFrom", Some(date_from)), ("dateTo", date_to)])?;
+                let placement = Placement { id, date_to: date_to.and_then(end), ..placement };
+                self.changed(placement, is_baseline, output);
+            }
             None => self.removed(id, output),
         }
         Ok(())
@@ -189,7 +194,13 @@ impl Processor for TisPeople {
             }
             return Ok(());
         };
-        let person = Person { id, ..person };
+        check_dates(&[
+            ("dateOfBirth", person.date_of_birth),
+            ("gmcEndDate", person.gmc_end_date),
+            ("gdcEndDate", person.gdc_end_date),
+        ])?;
+        let (gmc_end_date, gdc_end_date) = (person.gmc_end_date.and_then(end), person.gdc_end_date.and_then(end));
+        let person = Person { id, gmc_end_date, gdc_end_date, ..person };
         let known = KnownPerson { digest: person_digest(&person) };
         if self.known.get(&id) != Some(&known) {
             self.known.put(id, known);
@@ -210,6 +221,22 @@ fn enter(context: &Context, record: &Record<'_>, output: &mut Output) -> bool {
         output.inherit(context.baseline.time(), record.headers);
     }
     context.baseline.holds(record)
+}
+
+/// An end. 9999-12-31 stands for no end (D15, D115).
+fn end(date: Date) -> Option<Date> {
+    Some(date).filter(|date| *date != Date::LAST)
+}
+
+/// Refuses dates that no file can name: their years have other than four digits.
+fn check_dates(dates: &[(&str, Option<Date>)]) -> Result<(), ProcessError> {
+    for (field, date) in dates {
+        if date.is_some_and(|date| !(Date::FIRST..=Date::LAST).contains(&date)) {
+            let text = format!("{field} lies outside the years 0000 to 9999: correct it at its source");
+            return Err(ProcessError::dead_letter("date-out-of-range", text));
+        }
+    }
+    Ok(())
 }
 
 /// The value as `R`. `None` for a tombstone.

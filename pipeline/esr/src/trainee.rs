@@ -149,6 +149,7 @@ impl Trainee {
                 self.context.write(person, &mut framed);
                 framed
             }),
+            gdc_number: known_number(person.and_then(|person| person.gdc_number.as_deref())),
         };
         let dpn = FoldedDpn::of(&placement.dpn);
         self.context.send(output, &topics::POST, dpn.as_bytes(), &record);

@@ -45,6 +45,7 @@ fn batch(now: &str, file: (&str, &str), placements: String) -> Batch {
             placements: Some(placements),
             people: Some(PEOPLE.to_owned()),
         },
+        offices: Vec::new(),
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Exchange {
     program: PathBuf,
     folder: TempDir,
     flags: Vec<String>,
+    /// The offices that the exchange serves.
+    all_offices: String,
+    /// The offices of the next run.
+    offices: String,
     /// Every file ever seen in the outbox.
     seen: BTreeMap<String, String>,
 }
@@ -55,9 +59,9 @@ impl Exchange {
         for name in ["inbox", "tis"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let mut flags = vec!["--offices".to_owned(), offices.join(",")];
-        flags.extend_from_slice(more);
-        Self { program, folder, flags, seen: BTreeMap::new() }
+        let offices = offices.join(",");
+        let flags = more.to_vec();
+        Self { program, folder, flags, all_offices: offices.clone(), offices, seen: BTreeMap::new() }
     }
 
     /// A file or folder of the exchange.
@@ -65,9 +69,10 @@ impl Exchange {
         self.folder.path().join(name)
     }
 
-    /// Adds the files of the batch to the inbox and lays out its snapshot, and no other.
-    pub fn put(&self, batch: &Batch) {
+    /// Adds the files of the batch to the inbox and lays out its snapshot, and no other. The next run is of its offices.
+    pub fn put(&mut self, batch: &Batch) {
         put_batch(self.folder.path(), batch);
+        self.offices = if batch.offices.is_empty() { self.all_offices.clone() } else { batch.offices.join(",") };
     }
 
     /// `tributary run --once` as of `now`, ready to be started.
@@ -78,6 +83,7 @@ impl Exchange {
             command.arg(format!("--{folder}")).arg(self.path(folder));
         }
         command.args(["--once", "--output", "json", "--records", "--now", now]).args(&self.flags);
+        command.args(["--offices", &self.offices]);
         command.env_remove("TRIBUTARY_LOG_LEVEL").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

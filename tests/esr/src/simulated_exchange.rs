@@ -5,7 +5,8 @@ mod stale;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Mutex;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use clap::{Arg, ArgAction, Command};
 use serde_json::Value;
@@ -17,7 +18,7 @@ use tributary_esr::topics;
 use tributary_esr_edge::Esr;
 use tributary_esr_oracle::Batch;
 use tributary_flow::configuration::ConfigurationFile;
-use tributary_flow::{BatchRequest, Flow, Process};
+use tributary_flow::{BatchRequest, ConfiguredFlow, Flow, Process, RunningFlow};
 use tributary_runtime::{Headers, Output, Producer as _};
 use tributary_schemas::records::tributary::Clock;
 
@@ -30,6 +31,10 @@ const KNOWN_LINES: &str = "snapshot-lines";
 /// The exchange, its log and its folders.
 pub struct SimulatedExchange {
     simulation: Simulation,
+    /// The offices that it serves.
+    offices: String,
+    /// The flow as it is for runs of some offices only (D118).
+    of_offices: BTreeMap<String, Arc<dyn RunningFlow>>,
     folder: TempDir,
     /// Every file ever seen in the outbox.
     seen: BTreeMap<String, String>,
@@ -39,18 +44,25 @@ impl SimulatedExchange {
     /// An exchange that serves `offices`.
     pub fn new(seed: u64, offices: &[&str], trouble: Trouble) -> Self {
         let folder = memory_folder();
-        let path = |name: &str| folder.path().join(name).display().to_string();
         for name in ["inbox", "tis"] {
-            fs::create_dir(path(name)).unwrap();
+            fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let once = Arg::new("once").long("once").action(ArgAction::SetTrue);
-        let (inbox, tis, outbox, offices) = (path("inbox"), path("tis"), path("outbox"), offices.join(","));
-        let typed = ["run", "--once", "--records", "--inbox", &inbox, "--tis", &tis, "--outbox", &outbox];
-        let options = Esr.run_options(Command::new("run").arg(once));
-        let options = options.get_matches_from(typed.into_iter().chain(["--offices", &offices]));
-        let configured = Esr.configure(&ConfigurationFile::read(None).unwrap(), &options).unwrap();
-        let simulation = Simulation::open(seed, &DECLARATION, &*configured, trouble);
-        Self { simulation, folder, seen: BTreeMap::new() }
+        let offices = offices.join(",");
+        let simulation = Simulation::open(seed, &DECLARATION, &*configured(folder.path(), &offices), trouble);
+        Self { simulation, offices, of_offices: BTreeMap::new(), folder, seen: BTreeMap::new() }
+    }
+
+    /// The flow for a run of the offices of a batch.
+    fn flow_of(&mut self, batch: &Batch) -> Arc<dyn RunningFlow> {
+        let offices = batch.offices.join(",");
+        if offices.is_empty() || offices == self.offices {
+            return Arc::clone(&self.simulation.flow);
+        }
+        let open = || {
+            let process = Arc::clone(&self.simulation.process) as Arc<dyn Process>;
+            configured(self.folder.path(), &offices).open(process).unwrap()
+        };
+        Arc::clone(self.of_offices.entry(offices.clone()).or_insert_with(open))
     }
 
     /// Writes each step of the run to standard error.
@@ -75,7 +87,7 @@ impl SimulatedExchange {
                 Ok(())
             },
         };
-        self.simulation.flow.batch(&request).unwrap();
+        self.flow_of(batch).batch(&request).unwrap();
         let summary = summary.into_inner().unwrap();
         serde_json::from_str(&summary).unwrap()
     }
@@ -140,6 +152,17 @@ impl SimulatedExchange {
         }
         text.concat()
     }
+}
+
+/// The exchange with its folders below `folder`, for these offices.
+fn configured(folder: &Path, offices: &str) -> Arc<dyn ConfiguredFlow> {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let once = Arg::new("once").long("once").action(ArgAction::SetTrue);
+    let (inbox, tis, outbox) = (path("inbox"), path("tis"), path("outbox"));
+    let typed = ["run", "--once", "--records", "--inbox", &inbox, "--tis", &tis, "--outbox", &outbox];
+    let options = Esr.run_options(Command::new("run").arg(once));
+    let options = options.get_matches_from(typed.into_iter().chain(["--offices", offices]));
+    Esr.configure(&ConfigurationFile::read(None).unwrap(), &options).unwrap()
 }
 
 fn reported(report: &Report) -> String {

@@ -8,7 +8,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::thread;
 
-use tributary_esr_oracle::{Oracle, scenario};
+use tributary_esr_oracle::{Batch, Oracle, scenario};
 use tributary_esr_tests::comparison::{comparable, difference};
 use tributary_esr_tests::simulated_exchange::SimulatedExchange;
 use tributary_esr_tests::summary;
@@ -29,6 +29,10 @@ fn seeds(count: u64) -> Vec<u64> {
 
 /// Runs the scenario of a seed and compares after each batch.
 fn check(seed: u64, trouble: Trouble) -> Result<SimulatedExchange, String> {
+    check_batches(seed, &scenario::scenario(seed), trouble)
+}
+
+fn check_batches(seed: u64, batches: &[Batch], trouble: Trouble) -> Result<SimulatedExchange, String> {
     let offices = scenario::offices(seed);
     let mut oracle = Oracle::new(&offices);
     let mut flow = SimulatedExchange::new(seed, &offices, trouble);
@@ -36,7 +40,7 @@ fn check(seed: u64, trouble: Trouble) -> Result<SimulatedExchange, String> {
         flow.trace();
     }
     let (mut expected_files, mut last) = (BTreeMap::new(), None);
-    for (at, batch) in scenario::scenario(seed).iter().enumerate() {
+    for (at, batch) in batches.iter().enumerate() {
         let expected = oracle.run(batch);
         let found = flow.run(batch);
         expected_files.extend(comparable(&expected.files));
@@ -89,6 +93,14 @@ fn faults(seed: u64) -> Trouble {
 #[test]
 fn the_flow_writes_what_the_oracle_says() {
     check_all(200, |_| Trouble::default(), |_| ());
+}
+
+#[test]
+#[ignore = "about three seeds in a hundred differ: a second change beside the run of some offices, or a corrected number"]
+fn d118_the_flow_writes_what_the_oracle_says_in_runs_of_some_offices() {
+    let check = |seed| check_batches(seed, &scenario::scenario_of_some_offices(seed), Trouble::default()).err();
+    let failures: Vec<String> = seeds(200).into_iter().filter_map(check).collect();
+    assert!(failures.is_empty(), "{} seeds fail\n{}", failures.len(), failures[0]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Changes in TIS, and the stages that receive them, by rule (D1, D2, D14, D27).
 
 use tributary_runtime::ProcessError;
+use tributary_schemas::Date;
 use tributary_schemas::records::esr::{
     PersonRemoved, PostAtNumber, PostGone, TraineePlacement, TraineePlacementRemoved,
 };
@@ -226,4 +227,29 @@ fn a_record_of_another_type_or_with_a_key_that_is_no_id_is_a_dead_letter() {
     assert_eq!(posts.dead_letter("one", &post("EOE/1")), "key-not-an-id");
     let error = posts.try_give("1", &person()).err();
     assert!(matches!(error, Some(ProcessError::DeadLetter { .. })));
+}
+
+#[test]
+fn d115_the_last_date_as_an_end_is_no_end_and_dates_that_no_file_can_name_are_dead_letters() {
+    let mut placements = stage(TisPlacements::new);
+    let endless = Placement { date_to: Some(date("9999-12-31")), ..placement(9) };
+    let sent = placements.give("5", &endless);
+    assert_eq!(placements.read::<TraineePlacement>(&sent)[0].placement.date_to, None);
+    assert_eq!(placements.give("5", &placement(9)).len(), 0, "it is the same placement");
+    let last = Placement { date_from: date("9999-12-31"), date_to: Some(date("9999-12-30")), ..placement(9) };
+    let sent = placements.give("5", &last);
+    let read = placements.read::<TraineePlacement>(&sent).remove(0).placement;
+    assert_eq!((read.date_from, read.date_to), (last.date_from, last.date_to), "no other date changes");
+    for days in [Date::FIRST.0 - 1, Date::LAST.0 + 1, i32::MIN, i32::MAX] {
+        let outside = Placement { date_from: Date(days), ..placement(9) };
+        assert_eq!(placements.dead_letter("5", &outside), "date-out-of-range");
+        let mut people = stage(TisPeople::new);
+        let outside = Person { date_of_birth: Some(Date(days)), ..person() };
+        assert_eq!(people.dead_letter("9", &outside), "date-out-of-range");
+    }
+    let mut people = stage(TisPeople::new);
+    let (born, end) = (Some(date("9999-12-31")), Some(date("9999-12-31")));
+    let sent = people.give("9", &Person { date_of_birth: born, gmc_end_date: end, gdc_end_date: end, ..person() });
+    let read = people.read::<Person>(&sent).remove(0);
+    assert_eq!((read.date_of_birth, read.gmc_end_date, read.gdc_end_date), (born, None, None));
 }

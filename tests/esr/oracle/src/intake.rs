@@ -95,7 +95,7 @@ impl Oracle {
         let mut names: Vec<(FileName, &Vec<u8>)> = files
             .iter()
             .filter_map(|(name, content)| Some((FileName::parse(name)?, content)))
-            .filter(|(name, _)| self.offices.contains(&name.office))
+            .filter(|(name, _)| self.serving.contains(&name.office))
             .collect();
         names.sort();
         for (name, content) in names {

@@ -22,6 +22,11 @@ pub(crate) fn date(text: &str) -> Option<Date> {
     text.trim().parse().ok()
 }
 
+/// The last date of the calendar is no end (D97).
+pub(crate) fn end(date: Date) -> Option<Date> {
+    (date != Date::MAX).then_some(date)
+}
+
 /// What one file says.
 struct Loaded<T> {
     objects: BTreeMap<u64, T>,
@@ -85,7 +90,7 @@ fn placement(value: &Value) -> Option<(u64, Placement)> {
     let end = match value.get("dateTo") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) if text.trim().is_empty() => None,
-        Some(other) => Some(date(other.as_str()?)?),
+        Some(other) => end(date(other.as_str()?)?),
     };
     let kind = text(value, "placementType");
     let placement = Placement {

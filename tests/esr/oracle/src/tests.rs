@@ -3,6 +3,7 @@
 mod applicants;
 mod intake;
 mod notifications;
+mod persons_and_offices;
 
 use serde_json::{Value, json};
 
@@ -88,8 +89,13 @@ fn oracle() -> Oracle {
     Oracle::new(&["EOE", "LDN"])
 }
 
+/// A run of one office alone.
+fn run_of(oracle: &mut Oracle, office: &str, now: &str, snapshot: Snapshot) -> Outcome {
+    oracle.run(&Batch { now: now.parse().unwrap(), files: Vec::new(), snapshot, offices: vec![office.to_owned()] })
+}
+
 fn run(oracle: &mut Oracle, now: &str, files: Vec<File>, snapshot: Snapshot) -> Outcome {
-    oracle.run(&Batch { now: now.parse().unwrap(), files, snapshot })
+    oracle.run(&Batch { now: now.parse().unwrap(), files, snapshot, offices: Vec::new() })
 }
 
 /// Lines of the file of a type and office, without header and trailer.

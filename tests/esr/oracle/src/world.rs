@@ -137,8 +137,14 @@ impl World {
         self.placements
             .values()
             .filter(|placement| placement.counted && placement.dpn == dpn)
-            .filter(|placement| placement.post.is_none_or(|id| id == post.id))
+            .filter(|placement| placement.post.is_none_or(|id| id == post.id || !self.has_number(id, dpn)))
             .collect()
+    }
+
+    /// Whether a post has this number. A placement that names a post with another number belongs where its own number
+    /// says (D13).
+    fn has_number(&self, post: u64, dpn: &str) -> bool {
+        self.posts.get(&post).is_some_and(|post| post.dpn == dpn)
     }
 
     /// The effective placements that are approved.
