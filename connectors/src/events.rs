@@ -2,11 +2,11 @@
 //!
 //! An event about an error has its `error_code`: that of the runtime, that of librdkafka, or a name given here.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use tributary_runtime::LogError;
+use tributary_runtime::trouble::{Change, Report};
 
 /// librdkafka's name of an error, such as `BrokerTransportFailure`.
 fn kafka_code(error: &KafkaError) -> String {
@@ -14,8 +14,13 @@ fn kafka_code(error: &KafkaError) -> String {
 }
 
 /// The consumer of a worker reports an error that librdkafka handles by itself.
-pub(crate) fn consumer_reported_error(group: &str, error: &LogError) {
-    tracing::warn!(error_code = error.code(), group, %error, "the consumer reports an error and continues");
+pub(crate) fn consumer_reported_error(group: &str, error: &LogError, report: &Report) {
+    let error_code = error.code();
+    tracing::warn!(error_code, group, "the consumer reports an error and continues: {report}");
+}
+
+pub(crate) fn consumer_is_quiet(group: &str, report: &Report) {
+    tracing::info!(group, "the consumer reports no error: {report}");
 }
 
 /// The brokers of resumed partitions were asked for offsets, to wake their connections, and did not answer.
@@ -93,17 +98,24 @@ pub(crate) fn orphans_redistributed(group: &str, partitions: usize) {
 }
 
 /// After a failed write, the database of the state folder could not be opened again.
-pub(crate) fn state_folder_not_reopened(error: &dyn Display) {
-    tracing::warn!(
-        error_code = "state-folder-not-reopened",
-        %error,
-        "the state folder could not be opened again after a failed write"
-    );
+pub(crate) fn state_folder_trouble(report: &Report) {
+    let error_code = "state-folder-not-reopened";
+    match report.change {
+        Change::Ended => tracing::info!(error_code, "the state folder is open: {report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!(error_code, "the state folder could not be opened again after a failed write: {report}");
+        }
+    }
 }
 
 /// Syncing, compacting or expiring stored records failed. It is retried.
-pub(crate) fn upkeep_failed(error: &LogError) {
-    tracing::warn!(error_code = error.code(), %error, "upkeep of the state folder failed and will be retried");
+pub(crate) fn upkeep_trouble(report: &Report) {
+    match report.change {
+        Change::Ended => tracing::info!("upkeep of the state folder succeeds: {report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!("upkeep of the state folder failed and will be retried: {report}");
+        }
+    }
 }
 
 /// The last sync before the end failed.

@@ -3,6 +3,9 @@
 pub mod embedded;
 mod events;
 pub mod files;
+mod hex;
 pub mod kafka;
 pub mod tis;
 pub mod views;
+
+pub use tributary_runtime::trouble;

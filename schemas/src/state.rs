@@ -194,11 +194,14 @@ mod tests {
             let dates = &mut schema["fields"][0]["type"][1]["fields"];
             dates.as_array_mut().unwrap().insert(0, json!({"name": "reason", "type": "string", "default": ""}));
         });
-        let written =
-            body(&newer, json!({"exported": {"reason": "late", "from": 20_000, "to": null}, "withdrawn": true}));
+        let written = body(
+            &newer,
+            json!({"exported": {"reason": "late", "from": 20_000, "to": null, "fileName": "", "gmcNumber": "",
+                  "gdcNumber": ""}, "withdrawn": true, "gmcNumber": "", "gdcNumber": ""}),
+        );
         let read = Pair::read(&Pair::convert(&newer).unwrap()(&written).unwrap()).unwrap();
-        let exported = esr_state::ExportedDates { from: crate::Date(20_000), to: None };
-        assert_eq!(read, Pair { exported: Some(exported), withdrawn: true });
+        let exported = esr_state::ExportedDates { from: crate::Date(20_000), ..esr_state::ExportedDates::default() };
+        assert_eq!(read, Pair { exported: Some(exported), withdrawn: true, ..Pair::default() });
     }
 
     #[test]

@@ -189,7 +189,7 @@ fn a_real_registry_serves_the_codec() {
     assert!(registry.schema(id).unwrap().is_some());
     assert_eq!(registry.schema(987_654_321).unwrap(), None);
     let mut clock = Vec::new();
-    other.encode(&Clock { now: 5 }, &mut clock).unwrap();
+    other.encode(&Clock { now: 5, ..Clock::default() }, &mut clock).unwrap();
     assert_eq!(codec.open(&clock).unwrap().read::<Clock>().unwrap().now, 5);
     let subject = format!("{namespace}b-tributary.Clock");
     registry.check_compatible(&subject, RecordType::TributaryClock.schema_json()).unwrap();

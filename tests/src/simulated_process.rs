@@ -28,7 +28,8 @@ use workers::Workers;
 pub struct Trouble {
     /// Crashes, aborts, rebalances and the like.
     pub faults: Option<Faults>,
-    /// The sources' records come in pieces and in any order that keeps the order of files.
+    /// The sources' records come in pieces and in any order that keeps the order of files, and some objects have a
+    /// record time that cannot be.
     pub scattered: bool,
 }
 

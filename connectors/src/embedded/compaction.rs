@@ -90,8 +90,9 @@ impl StoredLog {
     }
 
     /// Removes the batches of topics with a retention time in which all records are older than that. The age is counted
-    /// from the newest record of the partition.
-    pub(super) fn drop_expired(&self) -> Result<(), LogError> {
+    /// from the newest record of the partition, or from `now` if that is earlier: one record with a time far ahead must
+    /// not delete the others, nor may a clock that is far ahead of the records.
+    pub(super) fn drop_expired(&self, now: TimestampMillis) -> Result<(), LogError> {
         for (number, stored) in self.topics.iter().enumerate() {
             let Cleanup::Delete(retention) = stored.topic.cleanup else { continue };
             if stored.topic.role != Role::Output {
@@ -100,7 +101,7 @@ impl StoredLog {
             let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
             let newest: Vec<i64> = self.lock()[number].iter().map(|partition| partition.entry.newest).collect();
             for (partition, newest) in (0..).zip(newest) {
-                let limit = newest.saturating_sub(retention);
+                let limit = newest.min(now).saturating_sub(retention);
                 let mut changes = Vec::new();
                 self.each_batch(stored.id, partition, 0, &mut |first, bytes| {
                     if Records::new(bytes).all(|record| record.timestamp < limit) {

@@ -9,10 +9,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use tributary_runtime::LogError;
+use tributary_runtime::trouble::Troubles;
 
 use super::folder::{StateFolder, StateFolderError};
 use crate::events;
@@ -26,6 +27,8 @@ const CACHE_BYTES: u64 = 32 << 20;
 const BATCH_MEMTABLE_BYTES: u64 = 32 << 20;
 const REOPEN_ATTEMPTS: u32 = 20;
 const REOPEN_PAUSE: Duration = Duration::from_millis(100);
+/// The subject of troubles with opening the database again.
+const REOPENING: &str = "reopening";
 /// A change waits while at least this many memtables are waiting to be written.
 const WAITING_MEMTABLES: usize = 3;
 const MEMTABLE_PAUSE: Duration = Duration::from_millis(2);
@@ -72,6 +75,7 @@ struct Writer {
     /// The number of a failed change of which it is not known yet whether it is stored.
     in_doubt: Option<u64>,
     is_closed: bool,
+    troubles: Troubles,
 }
 
 impl Database {
@@ -99,7 +103,7 @@ impl Database {
         if sequence < known {
             return Err(folder.damaged(format!("it ends at change {sequence}, but change {known} had been stored")));
         }
-        let writer = Mutex::new(Writer { sequence, in_doubt: None, is_closed: false });
+        let writer = Mutex::new(Writer { sequence, in_doubt: None, is_closed: false, troubles: Troubles::new() });
         let durability = if sync_each { PersistMode::SyncData } else { PersistMode::Buffer };
         let on_disk = AtomicU64::new(known);
         Ok(Self { path, synced, opened: RwLock::new(Some(opened)), on_disk, durability, writer })
@@ -116,12 +120,14 @@ impl Database {
         };
         let Err(error) = result else {
             writer.sequence = sequence;
+            writer.troubles.end(REOPENING, Instant::now()).iter().for_each(events::state_folder_trouble);
             return Ok(());
         };
         writer.in_doubt = Some(sequence);
         *self.opened.write().unwrap_or_else(PoisonError::into_inner) = None;
         if let Err(again) = self.reopen() {
-            events::state_folder_not_reopened(&describe(&again));
+            let report = writer.troubles.note(REOPENING, describe(&again), Instant::now());
+            report.iter().for_each(events::state_folder_trouble);
             return Err(self.unavailable(error));
         }
         // The database can be read again, so the outcome is certain.

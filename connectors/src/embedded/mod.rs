@@ -90,7 +90,7 @@ impl EmbeddedLog {
         let folder = StateFolder::open(path)?;
         let database = Database::open(&folder, fsync == Fsync::Always)?;
         let stored = Arc::new(StoredLog::open(database, topics, flow_partitions, readers)?);
-        stored.drop_expired()?;
+        stored.drop_expired(upkeep::now_millis())?;
         let config = BrokerConfig::embedded(Retention::Unread);
         let broker = Broker::durable(config, Box::new(Shared(Arc::clone(&stored))));
         broker.create_topics(topics, flow_partitions);

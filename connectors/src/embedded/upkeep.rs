@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tributary_runtime::LogError;
+use tributary_runtime::trouble::Troubles;
+use tributary_runtime::{LogError, TimestampMillis};
 
 use super::Fsync;
 use super::stored_log::StoredLog;
@@ -15,6 +16,8 @@ use crate::events;
 const TURN: Duration = Duration::from_millis(200);
 /// The log counts as idle after this time without a commit.
 const IDLE_AFTER: Duration = Duration::from_secs(2);
+/// The subject of troubles with upkeep.
+const UPKEEP: &str = "upkeep";
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 
 /// Runs until it is dropped. Then it syncs everything to the disk.
@@ -34,17 +37,13 @@ impl Upkeep {
         let log = Arc::clone(&stored);
         let run = move || {
             let mut state = Turns::new(&log);
-            let mut is_failing = false;
+            let mut troubles = Troubles::new();
             while stopped.recv_timeout(turn) == Err(RecvTimeoutError::Timeout) {
-                match state.turn(&log) {
-                    Ok(()) => is_failing = false,
-                    // Logged once, not five times a second.
-                    Err(error) if !is_failing => {
-                        is_failing = true;
-                        events::upkeep_failed(&error);
-                    }
-                    Err(_) => {}
-                }
+                let report = match state.turn(&log) {
+                    Ok(()) => troubles.end(UPKEEP, Instant::now()),
+                    Err(error) => troubles.note(UPKEEP, error.to_string(), Instant::now()),
+                };
+                report.iter().for_each(events::upkeep_trouble);
             }
             if let Err(error) = log.database.close() {
                 events::last_commits_not_synced(&error);
@@ -68,6 +67,12 @@ impl Drop for Upkeep {
             events::upkeep_panicked();
         }
     }
+}
+
+/// The time of the machine's clock, in milliseconds since 1970.
+pub(super) fn now_millis() -> TimestampMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 struct Turns {
@@ -97,7 +102,7 @@ impl Turns {
         log.compact_where_worthwhile(now - self.changed < IDLE_AFTER)?;
         if now - self.expired > EXPIRY_INTERVAL {
             self.expired = now;
-            log.drop_expired()?;
+            log.drop_expired(now_millis())?;
         }
         Ok(())
     }

@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tributary_runtime::{Headers, InboxOffsets, Log, LogError, Output, Poll, Record, Topic, TopicPartition};
 
@@ -13,6 +11,7 @@ use super::assignment::Assignment;
 use super::committer::Committer;
 use super::configuration::KafkaConfiguration;
 use super::connect::connect;
+use super::consumer_errors::ConsumerErrors;
 use super::inbox_start::InboxStart;
 use super::offsets::{self, BrokerPartition};
 use super::orphaned::OrphanWatch;
@@ -31,6 +30,7 @@ pub struct KafkaLog {
     assignment: Assignment,
     member: Member,
     orphans: OrphanWatch,
+    errors: ConsumerErrors,
     /// Partitions that flow again, and for which the client may not fetch yet.
     resumed: Vec<BrokerPartition>,
     changelogs: Renewable<ChangelogReader>,
@@ -89,6 +89,7 @@ impl KafkaLog {
             assignment,
             member,
             orphans: OrphanWatch::NotJoined,
+            errors: ConsumerErrors::default(),
             resumed: Vec::new(),
             changelogs,
             configuration: configuration.clone(),
@@ -179,27 +180,6 @@ impl KafkaLog {
         Ok(partitions)
     }
 
-    /// What an error event of the consumer means. librdkafka handles most of them by itself.
-    fn consumer_error(&self, error: &KafkaError) -> Result<(), LogError> {
-        if let Some((code, text)) = self.consumer.client().fatal_error() {
-            let text = format!("the consumer of group {}: {text}", self.group);
-            return Err(match code {
-                Code::FencedInstanceId => LogError::fenced(format!("{text}; {}", log_error::INSTANCE_NAME_TAKEN)),
-                _ => LogError::unavailable(text),
-            });
-        }
-        if let Some(Code::AutoOffsetReset | Code::LogTruncation | Code::OffsetOutOfRange) = error.rdkafka_error_code() {
-            return Err(LogError::offset_out_of_range(format!("the consumer of group {}: {error}", self.group)));
-        }
-        match log_error::from_call("reading", error) {
-            fatal @ LogError::Fatal(_) => Err(fatal),
-            passing => {
-                events::consumer_reported_error(&self.group, &passing);
-                Ok(())
-            }
-        }
-    }
-
     /// The member in whose name offsets are committed, in the current generation of the group.
     ///
     /// A member whose session has expired forgets its member id. While a group is empty, the broker accepts offsets
@@ -284,6 +264,7 @@ impl Log for KafkaLog {
             return Ok(event);
         }
         self.wake_connections();
+        self.errors.look(&self.group);
         self.orphans.look(&self.consumer, &self.assignment, || self.configuration.name(&self.group))?;
         let mut count = 0;
         let mut wait = timeout;
@@ -294,7 +275,7 @@ impl Log for KafkaLog {
                     wait = Duration::ZERO;
                 }
                 Some(Err(error)) => {
-                    self.consumer_error(&error)?;
+                    self.errors.take(&self.consumer, &self.group, &error)?;
                     break;
                 }
                 None => break,

@@ -12,6 +12,7 @@ mod call_thread;
 mod committer;
 mod configuration;
 mod connect;
+mod consumer_errors;
 mod group;
 mod headers;
 mod inbox_start;

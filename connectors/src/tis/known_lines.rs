@@ -6,6 +6,7 @@
 //! never lists a line whose object is not in the topics.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -69,7 +70,7 @@ impl KnownLines {
         write_atomically(path, &content)
     }
 
-    fn id(&self, kind: Kind, hash: u128) -> Option<i64> {
+    pub(super) fn id(&self, kind: Kind, hash: u128) -> Option<i64> {
         self.0.get(&(kind, hash)).copied()
     }
 }
@@ -122,6 +123,21 @@ impl Seen {
             self.repeated.insert(id);
         }
         self.lines.push((key, id));
+    }
+
+    /// Ids with lines of different content, each with the key of its last line, which counts.
+    pub(super) fn contradicted(&self) -> BTreeMap<i64, (Kind, u128)> {
+        let mut contradicted = BTreeMap::new();
+        if self.repeated.is_empty() {
+            return contradicted;
+        }
+        let mut first: FxHashMap<i64, (Kind, u128)> = FxHashMap::default();
+        for (key, id) in self.lines.iter().filter(|(_, id)| self.repeated.contains(id)) {
+            if first.entry(*id).or_insert(*key) != key || contradicted.contains_key(id) {
+                contradicted.insert(*id, *key);
+            }
+        }
+        contradicted
     }
 
     pub(super) fn remember(self, known: &mut KnownLines) {

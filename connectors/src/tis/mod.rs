@@ -5,8 +5,10 @@
 
 mod known_lines;
 mod record;
+mod report;
 pub mod snapshot;
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::ScopedJoinHandle;
 
@@ -18,6 +20,7 @@ use known_lines::{Comparison, Seen};
 use snapshot::{Kind, KindReport, SnapshotError, TisSnapshot};
 
 pub use known_lines::KnownLines;
+pub use report::{Absent, LoadReport};
 
 /// The kinds in the order in which they are published.
 const ORDER: [Kind; 3] = [Kind::People, Kind::Posts, Kind::Placements];
@@ -63,6 +66,11 @@ pub struct Deletions {
 }
 
 impl Deletions {
+    /// A full snapshot that names no object of a held kind deletes none of them.
+    fn absent(&self, kind: Kind, held: usize, has_file: bool) -> Option<Absent> {
+        (self.from_full_snapshots && held > 0).then_some(Absent { kind, held, has_file })
+    }
+
     fn are_refused(&self, deleted: usize, held: usize) -> bool {
         let share = deleted as u128 * 100 > held as u128 * u128::from(self.refuse_percent);
         share && deleted as u64 > self.refuse_count
@@ -114,39 +122,6 @@ pub struct Load<'a> {
     pub known: &'a KnownLines,
 }
 
-/// The result of a load.
-#[derive(Debug, Default)]
-pub struct LoadReport {
-    /// The result of each file.
-    pub files: Vec<(Kind, KindReport)>,
-    /// The number of objects deleted because the snapshot no longer names them.
-    pub deleted: Vec<(Kind, u64)>,
-    /// Why the whole snapshot was refused.
-    pub refused: Option<String>,
-    /// The lines that the next snapshot may skip, once all of this one is on the disk.
-    pub known: KnownLines,
-}
-
-impl LoadReport {
-    /// What the operator should know.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.refused.clone().into_iter().collect();
-        for (kind, report) in &self.files {
-            warnings.extend(report.bad_lines.iter().map(|bad| format!("snapshot: {bad}")));
-            let unlisted = report.bad - report.bad_lines.len() as u64;
-            if unlisted > 0 {
-                warnings.push(format!("snapshot: {unlisted} more bad lines in {}", kind.file_name()));
-            }
-        }
-        warnings
-    }
-
-    /// The number of objects read.
-    pub fn loaded(&self) -> u64 {
-        self.files.iter().map(|(_, report)| report.loaded).sum()
-    }
-}
-
 /// Why a load ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -185,13 +160,9 @@ impl Load<'_> {
     }
 
     fn read(&self, snapshot: &TisSnapshot, held: &Held, sender: &SyncSender<Output>) -> Result<LoadReport, LoadError> {
-        // Only the complete snapshot shows how much it deletes, and it may then be refused as a whole. So nothing may
-        // be published before that, except when nothing is held and so nothing can be deleted.
-        let loaded = if held.is_empty() {
-            ORDER.into_iter().map(|kind| self.read_kind(kind, snapshot, held, Some(sender))).collect()
-        } else {
-            self.read_side_by_side(snapshot, held)
-        };
+        // Only the complete snapshot shows how much it deletes, and it may then be refused as a whole. It also shows
+        // which line of an id is the last one (D113). So nothing is published before all of it is read.
+        let loaded = self.read_side_by_side(snapshot, held);
         let mut report = LoadReport::default();
         let mut publications = Vec::new();
         let mut gone = Vec::new();
@@ -204,9 +175,20 @@ impl Load<'_> {
                 report.deleted.push((kind, missing.len() as u64));
                 gone.push((kind, missing));
             }
+            let is_absent = loaded.file.loaded == 0 && loaded.file.bad == 0;
+            if is_absent {
+                report.absent.extend(self.deletions.absent(kind, held.len(), loaded.file.is_present));
+            }
             report.files.push((kind, loaded.file));
+            let contradicted = loaded.seen.contradicted();
+            let mut waiting = loaded.publications;
+            if !contradicted.is_empty() {
+                let is_held = |line: &(Kind, u128)| self.known.id(line.0, line.1).is_some_and(|id| held.contains(&id));
+                waiting.keep_last(kind, &contradicted, is_held);
+                report.contradicted.push((kind, contradicted.into_keys().collect()));
+            }
             loaded.seen.remember(&mut report.known);
-            publications.push(loaded.publications);
+            publications.push(waiting);
         }
         if report.refused.is_some() {
             return Ok(LoadReport { deleted: Vec::new(), known: KnownLines::default(), ..report });
@@ -227,20 +209,14 @@ impl Load<'_> {
     /// Reads all kinds, each on its own thread.
     fn read_side_by_side(&self, snapshot: &TisSnapshot, held: &Held) -> Result<Vec<Loaded<'_>>, LoadError> {
         std::thread::scope(|scope| {
-            let readers = ORDER.map(|kind| scope.spawn(move || self.read_kind(kind, snapshot, held, None)));
+            let readers = ORDER.map(|kind| scope.spawn(move || self.read_kind(kind, snapshot, held)));
             readers.into_iter().map(join).collect()
         })
     }
 
-    fn read_kind(
-        &self,
-        kind: Kind,
-        snapshot: &TisSnapshot,
-        held: &Held,
-        sender: Option<&SyncSender<Output>>,
-    ) -> Result<Loaded<'_>, LoadError> {
+    fn read_kind(&self, kind: Kind, snapshot: &TisSnapshot, held: &Held) -> Result<Loaded<'_>, LoadError> {
         let held = held.of(kind);
-        let mut publications = Publications::new(self, sender);
+        let mut publications = Publications::new(self, None);
         let mut seen = Seen::expecting(held.len());
         let file = publications.load(snapshot, &Comparison::new(kind, self.known, held), kind, &mut seen)?;
         publications.turn()?;
@@ -371,6 +347,43 @@ impl<'a> Publications<'a> {
             sender.send(output).map_err(|_| LogError::unavailable("the log does not take records"))?;
         }
         Ok(())
+    }
+
+    /// Of the waiting records of each of these ids, keeps the one of its last line. If the object is held as that line
+    /// has it, keeps none: the line was not read. Otherwise a post with two numbers would be renumbered by each
+    /// snapshot.
+    fn keep_last(
+        &mut self,
+        kind: Kind,
+        last_lines: &BTreeMap<i64, (Kind, u128)>,
+        is_held: impl Fn(&(Kind, u128)) -> bool,
+    ) {
+        let mut decided: FxHashSet<Vec<u8>> = FxHashSet::default();
+        let mut left: FxHashSet<Vec<u8>> = FxHashSet::default();
+        for (id, line) in last_lines {
+            let key = id.to_string().into_bytes();
+            if is_held(line) {
+                decided.insert(key.clone());
+            }
+            left.insert(key);
+        }
+        let topic = self.load.topics.of(kind);
+        for output in self.waiting.iter_mut().rev() {
+            let records: Vec<_> = output.records().collect();
+            let mut kept: Vec<_> = Vec::with_capacity(records.len());
+            for record in records.into_iter().rev() {
+                if !left.contains(record.key) || decided.insert(record.key.to_vec()) {
+                    kept.push(record);
+                }
+            }
+            let mut replacement = self.load.output();
+            for record in kept.iter().rev() {
+                let value = record.value.unwrap_or_default();
+                replacement.send(topic, record.key, |buffer| buffer.extend_from_slice(value));
+            }
+            drop(kept);
+            *output = replacement;
+        }
     }
 
     /// Sends the waiting publications.

@@ -103,6 +103,67 @@ fn d2_a_file_with_a_bad_line_deletes_nothing() {
 }
 
 #[test]
+fn d112_a_kind_of_which_the_snapshot_names_nothing_is_a_warning_and_deletes_nothing() {
+    let held = || Held { posts: [1].into_iter().collect(), people: [7, 8].into_iter().collect(), ..Held::default() };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("posts.jsonl"), "").unwrap();
+    fs::write(folder.path().join("placements.jsonl"), "").unwrap();
+    let (report, sent) = load(folder.path(), &held(), false);
+    assert!(sent.is_empty() && report.deleted.is_empty());
+    let absent = |kind, held, has_file| Absent { kind, held, has_file };
+    assert_eq!(report.absent, [absent(Kind::People, 2, false), absent(Kind::Posts, 1, true)]);
+    let warnings = report.warnings();
+    assert!(warnings[0].contains("no people.jsonl") && warnings[0].contains("2 objects"), "{warnings:?}");
+    assert!(warnings[1].contains("posts.jsonl holds no object"), "{warnings:?}");
+    let rules = Deletions { from_full_snapshots: true, refuse_percent: 20, refuse_count: 50, setting: "" };
+    let none = LoadReport::of_no_snapshot(&held(), &rules).warnings();
+    assert!(none.len() == 1 && none[0].contains("no snapshot") && none[0].contains("3 objects"), "{none:?}");
+    assert!(LoadReport::of_no_snapshot(&Held::default(), &rules).warnings().is_empty());
+    let partial = Deletions { from_full_snapshots: false, ..rules };
+    assert!(LoadReport::of_no_snapshot(&held(), &partial).warnings().is_empty(), "it need not name what is held");
+}
+
+#[test]
+fn d113_an_id_with_lines_of_different_content_is_a_warning_and_the_last_line_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |id: i64, owner: &str| {
+        format!("{{\"id\":{id},\"nationalPostNumber\":\"A\",\"status\":\"CURRENT\",\"owner\":\"{owner}\"}}\n")
+    };
+    let lines = [line(2, "one"), line(1, "one"), line(3, "one"), line(1, "two"), line(2, "one"), line(1, "one")];
+    fs::write(folder.path().join("posts.jsonl"), lines.concat()).unwrap();
+    let (report, sent) = load(folder.path(), &Held::default(), false);
+    assert_eq!(report.contradicted, [(Kind::Posts, vec![1])], "2 has two equal lines");
+    assert_eq!(sent.iter().map(|sent| sent.1.as_str()).collect::<Vec<_>>(), ["2", "3", "2", "1"], "the last one of 1");
+    let warnings = report.warnings();
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("posts.jsonl") && warnings[0].contains("ids 1:"),
+        "{warnings:?}"
+    );
+    let many: String = (1..=12).flat_map(|id| [line(id, "one"), line(id, "two")]).collect();
+    fs::write(folder.path().join("posts.jsonl"), many).unwrap();
+    let warnings = load(folder.path(), &Held::default(), false).0.warnings();
+    assert!(warnings[0].contains("9, 10 and 2 more"), "{warnings:?}");
+}
+
+#[test]
+fn d113_of_several_lines_of_an_id_only_the_last_one_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let line =
+        |id: i64, number: &str| format!("{{\"id\":{id},\"nationalPostNumber\":\"{number}\",\"status\":\"CURRENT\"}}\n");
+    let write = |lines: &[String]| fs::write(folder.path().join("posts.jsonl"), lines.concat()).unwrap();
+    write(&[line(1, "A"), line(2, "B")]);
+    let known = load(folder.path(), &Held::default(), false).0.known;
+    let held = Held { posts: [1, 2].into_iter().collect(), ..Held::default() };
+    let keys = |sent: Vec<Sent>| sent.into_iter().map(|sent| sent.1).collect::<Vec<_>>();
+    write(&[line(1, "X"), line(3, "C"), line(2, "B"), line(1, "Y")]);
+    assert_eq!(keys(load_beside(folder.path(), &held, false, &known).1), ["3", "1"]);
+    write(&[line(1, "X"), line(2, "B"), line(1, "A")]);
+    let (report, sent) = load_beside(folder.path(), &held, false, &known);
+    assert_eq!(keys(sent), Vec::<String>::new(), "the last line is what is held");
+    assert_eq!(report.contradicted, [(Kind::Posts, vec![1])]);
+}
+
+#[test]
 fn d2_a_snapshot_that_deletes_too_much_is_refused_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     posts(folder.path(), 1..=100);

@@ -77,6 +77,9 @@ impl FromStr for ApplicantKey {
     }
 }
 
+/// The end of a warning about a value map without entries. Runs raise one alert for all records with such a warning.
+pub(crate) const EMPTY_MAP: &str = "is left blank: its value map is empty";
+
 /// Builds the record of a placement for a position.
 ///
 /// # Errors
@@ -143,7 +146,8 @@ fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().trim().to_owned()
 }
 
-/// Looks values up and collects a warning for each value that it leaves blank.
+/// Looks values up and collects a warning for each value that it leaves blank. Warnings travel into alerts, so they name
+/// the column and never the value.
 struct Mapper<'a> {
     value_maps: &'a ValueMaps,
     warnings: Vec<String>,
@@ -151,13 +155,17 @@ struct Mapper<'a> {
 
 impl Mapper<'_> {
     fn map(&mut self, name: &str, map: &ValueMap, value: Option<&str>) -> String {
-        let value = value.unwrap_or_default();
-        self.code(name, value, map.get(value))
+        let mapped = map.get(value.unwrap_or_default());
+        if mapped.is_unmapped() && map.is_empty() {
+            self.warnings.push(format!("{name} {EMPTY_MAP}"));
+            return String::new();
+        }
+        self.code(name, mapped)
     }
 
-    fn code(&mut self, name: &str, value: &str, mapped: Mapped<'_>) -> String {
+    fn code(&mut self, name: &str, mapped: Mapped<'_>) -> String {
         if mapped.is_unmapped() {
-            self.warnings.push(format!("{name} {value:?} is not in the value map: left blank"));
+            self.warnings.push(format!("{name} is left blank: its value is not in the value map"));
         }
         mapped.code().to_owned()
     }
@@ -168,14 +176,14 @@ impl Mapper<'_> {
         if value.trim().is_empty() {
             return "GB".to_owned();
         }
-        self.code("country", value, self.value_maps.country(value))
+        self.code("country", self.value_maps.country(value))
     }
 
     fn postcode(&mut self, country: &str, value: Option<&str>) -> String {
         let value = value.unwrap_or_default();
         let checked = postcode(country, value);
         if checked == Postcode::Invalid {
-            self.warnings.push(format!("postcode {value:?} is not a UK postcode: left blank"));
+            self.warnings.push("postcode is left blank: it is not a UK postcode".to_owned());
         }
         checked.text().to_owned()
     }

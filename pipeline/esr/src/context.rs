@@ -11,6 +11,7 @@ use crate::applicant::ApplicantKey;
 use crate::baseline::Baseline;
 use crate::configuration::EsrSettings;
 use crate::format::{InboundLayouts, Office, Templates};
+use crate::service_time::ServiceTime;
 use crate::topics;
 
 /// Codec and settings, shared by all tasks.
@@ -24,6 +25,8 @@ pub struct Context {
     pub offices: Arc<[Office]>,
     /// The baseline (D1).
     pub baseline: Arc<Baseline>,
+    /// The time of the batch or of the service (D104).
+    pub time: Arc<ServiceTime>,
     pub(crate) inbound_layouts: Arc<InboundLayouts>,
     pub(crate) templates: Arc<Templates>,
 }
@@ -35,6 +38,7 @@ impl Context {
             codec,
             offices: offices.into(),
             baseline: Arc::default(),
+            time: Arc::default(),
             inbound_layouts: Arc::new(settings.inbound_layouts()),
             templates: Arc::new(settings.templates()),
             settings,

@@ -2,6 +2,7 @@
 //! DNC files. One transaction decides about the content of a file. The writer stage writes the file.
 
 mod applicants;
+mod left_blank;
 mod notifications;
 mod office_counts;
 mod rows;
@@ -20,12 +21,20 @@ use tributary_schemas::{Date, RecordType};
 use crate::context::{Context, london_date};
 use crate::format::{FileName, Office};
 use crate::outgoing::RunTimes;
+use crate::service_time::UNDATED_HEADER;
 
 use office_counts::OfficeCounts;
 
 pub use state::{ApplicantState, Status};
 
 pub use crate::applicant::ApplicantKey;
+
+/// In place of the date of a record whose time was not believed: 9999-12-31. The next run puts its own date there
+/// (D104).
+const UNDATED: Date = Date(2_932_896);
+
+/// Days around a run in which the dates of records that the run sees for the first time are believed (D104).
+const BELIEVED_DAYS: std::ops::RangeInclusive<i32> = -400..=1;
 
 /// A record that waits for its window. Sorts by office and start, the order in which runs choose records (D25).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,8 +118,14 @@ impl Exporter {
         self.applicants.iter()
     }
 
+    /// The last time that this partition has shown, in milliseconds since 1970.
+    pub fn shown_at(&self) -> Option<i64> {
+        self.office_counts.shown_at.get(&()).map(|clock| clock.now)
+    }
+
     fn run(&mut self, run: ExportRun, output: &mut Output) -> Result<(), ProcessError> {
         let times = RunTimes::new(run.now, run.previous_run)?;
+        check(&run)?;
         if run.kind == FileKind::App {
             self.export_applicants(&run, times, output);
             return Ok(());
@@ -121,6 +136,28 @@ impl Exporter {
     }
 }
 
+/// The date of a record (D20). [`UNDATED`] if its time was not believed.
+fn date_of(record: &Record<'_>) -> Result<Date, ProcessError> {
+    if record.headers.get(UNDATED_HEADER).is_some() {
+        return Ok(UNDATED);
+    }
+    london_date(record.timestamp)
+}
+
+/// Refuses a run of a type of file that no run writes, and one whose file belongs to another run.
+fn check(run: &ExportRun) -> Result<(), ProcessError> {
+    let ExportRun { kind, office, file_name, .. } = run;
+    if !matches!(kind, FileKind::App | FileKind::Dnc) {
+        let text = format!("{kind} files are not written in runs: ask for APP or DNC");
+        return Err(ProcessError::dead_letter("kind-without-runs", text));
+    }
+    if (file_name.kind, file_name.office) != (*kind, *office) {
+        let text = format!("a run of {kind} of {office} cannot write {file_name}: ask for a new run");
+        return Err(ProcessError::dead_letter("file-of-another-run", text));
+    }
+    Ok(())
+}
+
 impl Processor for Exporter {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         if record.value.is_none() {
@@ -128,9 +165,11 @@ impl Processor for Exporter {
         }
         let framed = self.context.open(record)?;
         match framed.record_type() {
-            RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, london_date(record.timestamp)?),
+            RecordType::EsrApplicant => self.changed(framed.read::<Applicant>()?, date_of(record)?),
             RecordType::EsrNotification => self.keep_row(framed.read()?),
-            RecordType::EsrNotificationCutDone => self.cut_done(&framed.read::<NotificationCutDone>()?, output)?,
+            RecordType::EsrNotificationCutDone => {
+                self.cut_done(&framed.read::<NotificationCutDone>()?, london_date(record.timestamp)?, output)?;
+            }
             RecordType::EsrExportRun => self.run(framed.read()?, output)?,
             RecordType::TributaryClock => {
                 self.office_counts.show(&framed.read()?, &self.applicants, &self.context, output);

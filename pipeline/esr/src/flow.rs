@@ -115,6 +115,7 @@ impl Processors {
             frame_lines: 2,
             events: &topics::EVENT,
             acknowledgements: &topics::EXPORTS,
+            retries: &topics::SCHEDULE,
         };
         Writer::new(self.context.codec.clone(), settings, Arc::clone(&self.sink))
     }
@@ -124,6 +125,8 @@ impl Processors {
 mod tests {
     use std::fmt::Write as _;
 
+    use tributary_flow::whole_file::NotWritten;
+
     use super::*;
     use crate::harness;
 
@@ -131,7 +134,7 @@ mod tests {
     struct Nowhere;
 
     impl FileSink for Nowhere {
-        fn write(&self, _: &str, _: &[u8]) -> Result<(), String> {
+        fn write(&self, _: &str, _: &[u8]) -> Result<(), NotWritten> {
             Ok(())
         }
     }

@@ -2,19 +2,20 @@
 //! keeps the ledger of files (D10-D12), and writes the confirmation (RTC) after every position partition has answered.
 
 mod ledger;
+mod order;
 mod splitting;
 
 use tributary_flow::framed::unexpected;
-use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
-use tributary_schemas::RecordType;
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store, TimestampMillis};
 use tributary_schemas::records::esr::{
     Decision, FileArrived, FileChunk, FileDecision, FileEnd, FileKind, LineVerdict, PositionFileDone,
 };
 use tributary_schemas::records::esr_state::{ConfirmedFile, LastConfirmation};
 use tributary_schemas::records::tributary::{FileEvent, FileStatus, RecordCount, RejectedLine, Severity};
+use tributary_schemas::{Date, RecordType};
 
-use crate::context::Context;
-use crate::format::{Envelope, FileName, Line, LineKey, Office, rtc};
+use crate::context::{Context, london_date};
+use crate::format::{Envelope, FileName, Line, LineKey, Office, Suspect, rtc};
 use crate::outgoing::{OutgoingFile, RunTimes};
 use crate::{topics, views};
 
@@ -22,6 +23,9 @@ pub use ledger::{Counts, LedgerEntry, LedgerStatus};
 
 /// Most rejected lines that an event names. The others are in the RTC and in the dead letters.
 const NAMED_LINES: usize = 1_000;
+
+/// The date of a file may be this number of days after its arrival.
+const FARTHEST_DAYS: i32 = 400;
 
 const CONFIRMATION_HELD: &str = "the RTC of another file has the same name (D12)";
 const REFUSED_BY_OPERATOR: &str = "refused by an operator";
@@ -54,9 +58,12 @@ impl Inbound {
         self.ledger.iter().map(|(name, entry)| (*name, entry))
     }
 
-    fn arrived(&mut self, arrived: &FileArrived, output: &mut Output) {
+    fn arrived(&mut self, arrived: &FileArrived, now: TimestampMillis, output: &mut Output) {
         let name = arrived.file_name;
         let known = self.ledger.get(&name).cloned();
+        if known.is_none() {
+            self.check_number(name, output);
+        }
         let accepted = match known {
             None => false,
             Some(entry) if entry.status == LedgerStatus::Parked && entry.sha256 != arrived.sha256 => false,
@@ -66,8 +73,13 @@ impl Inbound {
                 return;
             }
         };
-        let mut entry = LedgerEntry::of(arrived);
+        let mut entry = LedgerEntry { accepted, ..LedgerEntry::of(arrived) };
+        if let Some(bytes) = arrived.padding {
+            let text = format!("{bytes} bytes of padding after the trailer (NUL or ^Z) are left out");
+            self.context.alert(output, Severity::Info, "file-padded", &name.to_string(), text);
+        }
         let suspect = envelope(arrived).check(&name, &self.context.inbound_layouts).err();
+        let suspect = suspect.or_else(|| dated_ahead(name, now));
         let park = self.context.settings.configuration.inbound.suspect == crate::configuration::SuspectPolicy::Park;
         match suspect {
             Some(suspect) if park && !accepted => {
@@ -90,6 +102,12 @@ impl Inbound {
             // The delivery of this file was interrupted and starts again. Its chunks continue where they stopped.
             return;
         }
+        if entry.has_only_moved(arrived) {
+            // It was moved, or its rights were changed: nobody has sent it again (D109).
+            entry.see(arrived);
+            self.ledger.put(name, entry);
+            return;
+        }
         let (status, note) = if entry.status == LedgerStatus::Parked {
             (FileStatus::Ignored, "the same file is parked already: accept or refuse it")
         } else if entry.sha256 == arrived.sha256 {
@@ -102,8 +120,7 @@ impl Inbound {
             self.context.alert(output, Severity::Error, "file-name-used-up", &name.to_string(), text);
         }
         self.event(name, status, note, output);
-        entry.size = arrived.size;
-        entry.modified = arrived.modified;
+        entry.see(arrived);
         self.ledger.put(name, entry);
     }
 
@@ -189,8 +206,11 @@ impl Inbound {
     fn position_done(&mut self, done: &PositionFileDone, now: i64, output: &mut Output) -> Result<(), ProcessError> {
         let name = done.file_name;
         let Some(mut entry) = self.ledger.get(&name).cloned() else { return Ok(()) };
-        if entry.status != LedgerStatus::Confirming || !entry.answered.insert(done.partition) {
+        if entry.status != LedgerStatus::Confirming || entry.answered.contains(&done.partition) {
             return Ok(());
+        }
+        if !done.more {
+            entry.answered.insert(done.partition);
         }
         for verdict in &done.verdicts {
             if !verdict.accepted {
@@ -201,7 +221,7 @@ impl Inbound {
         entry.unnamed += done.unnamed;
         let room = 20_usize.saturating_sub(entry.unnamed_examples.len());
         entry.unnamed_examples.extend(done.unnamed_examples.iter().take(room));
-        if entry.answered.len() as i32 == done.partitions {
+        if !done.more && entry.answered.len() as i32 == done.partitions {
             self.finish(name, &mut entry, now, output)?;
         }
         self.ledger.put(name, entry);
@@ -228,6 +248,7 @@ impl Inbound {
             );
             self.context.alert(output, Severity::Warning, "positions-not-named", &name.to_string(), text);
         }
+        self.report_overtaken(name, output);
         self.confirm(name, entry, now, output)
     }
 
@@ -307,7 +328,9 @@ impl Inbound {
         output: &mut Output,
     ) -> Result<(), ProcessError> {
         let name = name.with_kind(FileKind::Rtc);
-        let times = RunTimes::new(now, self.last_confirmation.get(&name.office).map(|last| last.time))?;
+        // A confirmation that a wrong clock has dated after now is no previous run (D103).
+        let previous = self.last_confirmation.get(&name.office).map(|last| last.time).filter(|last| *last <= now);
+        let times = RunTimes::new(now, previous)?;
         let mut file = OutgoingFile::start(&self.context, name, times, output);
         for row in rows {
             file.row(row, output);
@@ -332,11 +355,19 @@ impl Inbound {
                 accepted: first.accepted && verdict.accepted,
                 severity: first.severity.max(verdict.severity),
                 text: format!("{}; {}", first.text, verdict.text),
+                overtaken_by: first.overtaken_by.or(verdict.overtaken_by),
                 ..if verdict.severity > first.severity { verdict } else { first.clone() }
             },
         };
         self.verdicts.put(key, joined);
     }
+}
+
+/// A file whose name is dated more than 400 days after its arrival (D105). Later files would count as older than it.
+fn dated_ahead(name: FileName, now: TimestampMillis) -> Option<Suspect> {
+    let arrival = london_date(now).ok()?;
+    let is_ahead = Date::from_civil(name.date).0 > arrival.plus_days(FARTHEST_DAYS).0;
+    is_ahead.then(|| Suspect { reason: format!("its date is more than {FARTHEST_DAYS} days after {arrival}") })
 }
 
 /// The envelope of a file, from the first and the last line in the record of its arrival.
@@ -345,7 +376,8 @@ fn envelope(arrived: &FileArrived) -> Envelope<'_> {
     let lines = u64::from(arrived.lines.unsigned_abs());
     let first = (lines > 0).then(|| line(1, arrived.first_line.as_slice()));
     let last = (lines > 0).then(|| line(lines, arrived.last_line.as_slice()));
-    Envelope::new(first, last, lines)
+    let misplaced = arrived.misplaced_line.map(|line| u64::from(line.unsigned_abs()));
+    Envelope { first, last, non_blank: lines, misplaced }
 }
 
 /// An event about a file, without counts and without a note.
@@ -376,7 +408,7 @@ impl Processor for Inbound {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
         let framed = self.context.open(record)?;
         match framed.record_type() {
-            RecordType::EsrFileArrived => self.arrived(&framed.read()?, output),
+            RecordType::EsrFileArrived => self.arrived(&framed.read()?, record.timestamp, output),
             RecordType::EsrFileChunk => self.chunk(&framed.read()?, record, output),
             RecordType::EsrFileDecision => self.decided(&framed.read()?, record.timestamp, output)?,
             RecordType::EsrPositionFileDone => self.position_done(&framed.read()?, record.timestamp, output)?,

@@ -47,7 +47,7 @@ impl<'a> OutgoingFile<'a> {
         let header = context.templates.header(&name, times.previous, times.now);
         let file = whole_file::OutgoingFile::start(&context.codec, &topics::WRITER, name.to_string());
         let mut file = Self { context, name, file, lost: LostValues::default() };
-        file.written_row(&"the header", header, output);
+        file.framing_row(&"the header", header, output);
         file
     }
 
@@ -58,7 +58,17 @@ impl<'a> OutgoingFile<'a> {
 
     /// Adds a row about `subject`, and collects its warnings.
     pub(crate) fn written_row(&mut self, subject: &dyn Display, line: WrittenLine, output: &mut Output) {
-        self.lost.add(subject, line.warnings);
+        let rule = match self.name.kind {
+            FileKind::App => "5.4",
+            FileKind::Rtc => "3.4",
+            _ => "6.5",
+        };
+        self.lost.add(rule, subject, line.warnings);
+        self.row(line.text, output);
+    }
+
+    fn framing_row(&mut self, subject: &dyn Display, line: WrittenLine, output: &mut Output) {
+        self.lost.add("2.4", subject, line.warnings);
         self.row(line.text, output);
     }
 
@@ -70,7 +80,7 @@ impl<'a> OutgoingFile<'a> {
     /// Ends the file with its trailer, and raises alerts about lost values.
     pub(crate) fn close(mut self, kind: FileKind, output: &mut Output) {
         let records = u64::from(self.file.lines().unsigned_abs()).saturating_sub(1);
-        self.written_row(&"the trailer", self.context.templates.trailer(records), output);
+        self.framing_row(&"the trailer", self.context.templates.trailer(records), output);
         self.lost.raise(self.context, &self.name.to_string(), output);
         let closing = Closing {
             party: self.name.office.to_string(),
@@ -86,7 +96,15 @@ impl<'a> OutgoingFile<'a> {
 /// Values of a file that could not be written unchanged.
 #[derive(Default)]
 struct LostValues {
-    columns: BTreeMap<(String, WriteWarningKind), LostInColumn>,
+    columns: BTreeMap<LostColumn, LostInColumn>,
+}
+
+/// A column with the section that describes it, and what happened to its values.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct LostColumn {
+    name: String,
+    rule: &'static str,
+    kind: WriteWarningKind,
 }
 
 /// Values of one column that were changed in the same way.
@@ -98,9 +116,9 @@ struct LostInColumn {
 }
 
 impl LostValues {
-    fn add(&mut self, subject: &dyn Display, warnings: Vec<WriteWarning>) {
-        for WriteWarning { column, kind } in warnings {
-            let lost = self.columns.entry((column, kind)).or_default();
+    fn add(&mut self, rule: &'static str, subject: &dyn Display, warnings: Vec<WriteWarning>) {
+        for WriteWarning { column: name, kind } in warnings {
+            let lost = self.columns.entry(LostColumn { name, rule, kind }).or_default();
             lost.total += 1;
             if lost.subjects.len() < SINGLE_ALERTS {
                 lost.subjects.push(subject.to_string());
@@ -111,14 +129,14 @@ impl LostValues {
     /// Raises one alert for each value, up to [`SINGLE_ALERTS`] in a column. For a column with more values, one further
     /// alert has their number.
     fn raise(&self, context: &Context, file_name: &str, output: &mut Output) {
-        for ((column, kind), lost) in &self.columns {
+        for (LostColumn { name: column, rule, kind }, lost) in &self.columns {
             for subject in &lost.subjects {
-                let text = format!("{column} of {subject} {kind} in {file_name}: correct it in TIS");
+                let text = format!("{column} of {subject} {kind} in {file_name} ({rule}): correct it in TIS");
                 let about = format!("{subject}/{column}");
                 context.alert(output, Severity::Warning, kind.code(), &about, text);
             }
             if lost.total > lost.subjects.len() {
-                let text = format!("{column} of {} rows of {file_name} {kind}: correct it in TIS", lost.total);
+                let text = format!("{column} of {} rows of {file_name} {kind} ({rule}): correct it in TIS", lost.total);
                 context.alert(output, Severity::Warning, kind.code(), &format!("{file_name}/{column}"), text);
             }
         }

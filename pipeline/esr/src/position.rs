@@ -15,7 +15,7 @@ use tributary_schemas::records::esr::{
     ApplicantExported, FileEnd, LineVerdict, PlacementExported, PositionPlacement, PositionPlacementGone,
     PositionReconciled, PositionSubscription, PositionUnsubscribed, PostMatch,
 };
-use tributary_schemas::records::esr_state::{self, ExportedDates};
+use tributary_schemas::records::esr_state::ExportedDates;
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
@@ -23,6 +23,7 @@ use crate::applicant::{self, PositionFacts};
 use crate::context::{Context, london_date};
 use crate::dpn::FoldedDpn;
 use crate::format::{LineKey, Office};
+use crate::person::EsrPerson;
 use crate::topics;
 
 pub use state::{Pair, PairKey, StoredPosition};
@@ -101,7 +102,7 @@ impl PositionStage {
             cause_moved: position.cause_moved,
             waiting: self
                 .pairs_of(id)
-                .filter(|(_, pair)| pair.exported.is_none())
+                .filter(|(key, pair)| !pair.is_exported(key.trainee))
                 .map(|(key, _)| key.placement)
                 .collect(),
         };
@@ -115,15 +116,8 @@ impl PositionStage {
     /// the post stage can distinguish them from exports under that DPN.
     fn tell_exports(&self, id: PositionId, dpn: &FoldedDpn, output: &mut Output) {
         for (key, pair) in self.pairs_of(id) {
-            if let Some(ExportedDates { from: date_from, to: date_to }) = pair.exported {
-                let exported = PlacementExported {
-                    placement_id: key.placement,
-                    trainee_id: key.trainee,
-                    position_id: id,
-                    date_from,
-                    date_to,
-                };
-                self.context.send(output, &topics::POST, dpn.as_bytes(), &exported);
+            if let Some(sent) = &pair.exported {
+                self.context.send(output, &topics::POST, dpn.as_bytes(), &placement_exported(key, sent));
             }
         }
     }
@@ -151,10 +145,11 @@ impl PositionStage {
 
     /// Withdraws the records that were not exported (R4, R6, D6). Exported records do not change.
     fn withdraw_pairs(&mut self, id: PositionId, office: Office, output: &mut Output) {
-        let open: Vec<_> = self.pairs_of(id).filter(|(_, pair)| pair.is_open()).map(|(key, _)| *key).collect();
-        for key in open {
+        let open = self.pairs_of(id).filter(|(key, pair)| pair.is_open(key.trainee));
+        let open: Vec<_> = open.map(|(key, pair)| (*key, pair.withdrawn())).collect();
+        for (key, withdrawn) in open {
             Context::withdraw_export(output, &key.applicant(office));
-            self.pairs.put(key, Pair::new(true));
+            self.pairs.put(key, withdrawn);
         }
     }
 
@@ -189,9 +184,6 @@ impl PositionStage {
         };
         let key = PairKey { position: id, placement: placement.placement_id, trainee: placement.trainee_id };
         let pair = self.pairs.get(&key);
-        if pair.is_some_and(|pair| pair.exported.is_some()) {
-            return Ok(());
-        }
         let today = london_date(record.timestamp)?;
         let ended = placement.date_to.is_some_and(|end| end < today);
         if pair.is_none() && ended {
@@ -204,9 +196,17 @@ impl PositionStage {
             position_number: position.position_number.as_deref().unwrap_or_default(),
         };
         let applicant = applicant::build(placement, facts, &self.context)?;
+        let is_exported = |pair: &Pair| {
+            let person = EsrPerson::of_applicant(&applicant);
+            pair.is_exported(key.trainee) && pair.is_exported_for(person, key.trainee)
+        };
+        if pair.is_some_and(is_exported) {
+            return Ok(());
+        }
+        let sent = Pair::sent(&applicant, pair);
         let export_key = key.applicant(position.office).to_string();
         self.context.send_export(output, position.office, &export_key, &applicant);
-        self.pairs.put(key, Pair::new(false));
+        self.pairs.put(key, sent);
         Ok(())
     }
 
@@ -216,28 +216,41 @@ impl PositionStage {
         let still_meant = |position: &&StoredPosition| position.dpn_version <= gone.version;
         let Some(position) = self.stored.get(&id).filter(still_meant).cloned() else { return };
         let key = PairKey { position: id, placement: gone.placement_id, trainee: gone.trainee_id };
-        if self.pairs.get(&key).is_some_and(Pair::is_open) {
+        if let Some(pair) = self.pairs.get(&key).filter(|pair| pair.is_open(key.trainee)) {
+            let withdrawn = pair.withdrawn();
             Context::withdraw_export(output, &key.applicant(position.office));
-            self.pairs.put(key, Pair::new(true));
+            self.pairs.put(key, withdrawn);
         }
     }
 
-    fn exported(&mut self, id: PositionId, exported: &ApplicantExported, output: &mut Output) {
-        let key = PairKey { position: id, placement: exported.placement_id, trainee: exported.trainee_id };
-        let dates = ExportedDates { from: exported.date_from, to: exported.date_to };
-        self.pairs.put(key, Pair(esr_state::Pair { exported: Some(dates), withdrawn: false }));
+    fn exported(&mut self, id: PositionId, exported: ApplicantExported, output: &mut Output) {
+        let ApplicantExported { placement_id, trainee_id, date_from, date_to, file_name, gmc_number, gdc_number } =
+            exported;
+        let key = PairKey { position: id, placement: placement_id, trainee: trainee_id };
+        let sent = ExportedDates { from: date_from, to: date_to, file_name, gmc_number, gdc_number };
+        let told = placement_exported(&key, &sent);
+        let mut pair = self.pairs.get(&key).map(|pair| pair.0.clone()).unwrap_or_default();
+        pair.exported = Some(sent);
+        pair.withdrawn = false;
+        self.pairs.put(key, Pair(pair));
         let Some(position) = self.stored.get(&id).filter(|position| !position.dpn.is_empty()) else {
             return;
         };
-        let told = PlacementExported {
-            placement_id: exported.placement_id,
-            trainee_id: exported.trainee_id,
-            position_id: id,
-            date_from: exported.date_from,
-            date_to: exported.date_to,
-        };
         let dpn = FoldedDpn::of(&position.dpn);
         self.context.send(output, &topics::POST, dpn.as_bytes(), &told);
+    }
+}
+
+fn placement_exported(key: &PairKey, sent: &ExportedDates) -> PlacementExported {
+    PlacementExported {
+        placement_id: key.placement,
+        trainee_id: key.trainee,
+        position_id: key.position,
+        date_from: sent.from,
+        date_to: sent.to,
+        file_name: sent.file_name.clone(),
+        gmc_number: sent.gmc_number.clone(),
+        gdc_number: sent.gdc_number.clone(),
     }
 }
 
@@ -260,7 +273,7 @@ impl Processor for PositionStage {
             RecordType::EsrPositionPlacementGone => {
                 self.placement_gone(id, &framed.read()?, output);
             }
-            RecordType::EsrApplicantExported => self.exported(id, &framed.read()?, output),
+            RecordType::EsrApplicantExported => self.exported(id, framed.read()?, output),
             _ => return Err(unexpected(&framed)),
         }
         Ok(())

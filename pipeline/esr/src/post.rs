@@ -4,9 +4,13 @@
 //! positions that subscribe. A run (`cut`) compares the two. Notifications therefore follow the facts until they are
 //! sent (D31). The order in which the facts arrived makes no difference (D9).
 
+mod continuation;
 mod cut;
+mod facts;
+mod notes;
 mod notices;
 mod partners;
+mod repair;
 mod rows;
 mod state;
 
@@ -23,10 +27,12 @@ use tributary_schemas::{Date, RecordType};
 
 use crate::context::{Context, london_date};
 use crate::dpn::{FoldedDpn, FoldedDpnError};
+use crate::format::Office;
 use crate::topics;
 use state::{
-    Cause, DueKey, Export, OfficeKey, OfficeState, PlacementAtDpn, PlacementHistory, PlacementKey, PlacementState,
-    PostEntry, PostsOfDpn, Reported, Sent, SentKey, Subscription, SubscriptionKey,
+    BehindKey, BehindPlacementKey, Cause, DueKey, Export, OfficeKey, OfficeRun, OfficeState, PlacementAtDpn,
+    PlacementHistory, PlacementKey, PlacementState, PostEntry, PostsOfDpn, Reported, Sent, SentKey, Subscription,
+    SubscriptionKey, without_person,
 };
 
 /// The processor of one partition.
@@ -45,6 +51,14 @@ pub struct PostStage {
     changed: Store<FoldedDpn, ()>,
     /// DPNs with a date on which a day tick concerns them (T1a, T1b, T1c).
     due: Store<DueKey, ()>,
+    /// Placements that have left since the last run, and that another one may continue (D116).
+    leavers: Store<PlacementAtDpn, ()>,
+    /// The last run of each office.
+    office_runs: Store<Office, OfficeRun>,
+    /// The posts of a DPN as of the last run of an office, if other offices had a later run (D118).
+    behind_posts: Store<BehindKey, PostsOfDpn>,
+    /// The history of a placement as of the last run of an office, if other offices had a later run (D118).
+    behind_placements: Store<BehindPlacementKey, PlacementHistory>,
 }
 
 impl PostStage {
@@ -61,15 +75,15 @@ impl PostStage {
             sent: Store::new(5, "sent"),
             changed: Store::new(6, "changed"),
             due: Store::new(7, "due"),
+            leavers: Store::new(8, "leavers"),
+            office_runs: Store::new(9, "office_runs"),
+            behind_posts: Store::new(10, "behind_posts"),
+            behind_placements: Store::new(11, "behind_placements"),
         }
     }
 
     fn posts_of(&self, dpn: &FoldedDpn) -> PostsOfDpn {
         self.posts.get(dpn).cloned().unwrap_or_default()
-    }
-
-    fn preferred(&self, dpn: &FoldedDpn) -> Option<PostId> {
-        self.posts.get(dpn).and_then(PostsOfDpn::preferred_id)
     }
 
     fn subscriptions_of(&self, dpn: &FoldedDpn) -> impl Iterator<Item = (PositionId, &Subscription)> {
@@ -113,7 +127,7 @@ impl PostStage {
             },
         });
         state.renumbered_away.retain(|id| *id != arrived.post_id);
-        self.replace_posts(dpn, state, output);
+        self.replace_posts(dpn, &state, output);
     }
 
     fn post_gone(&mut self, dpn: &FoldedDpn, gone: &PostGone, output: &mut Output) {
@@ -122,27 +136,34 @@ impl PostStage {
         if gone.renumbered {
             state.renumbered_away.push(gone.post_id);
         }
-        self.replace_posts(dpn, state, output);
+        self.replace_posts(dpn, &state, output);
     }
 
     /// Stores the posts of a DPN. If another post is now the preferred one, positions and placements follow (R6, D13).
-    fn replace_posts(&mut self, dpn: &FoldedDpn, state: PostsOfDpn, output: &mut Output) {
-        let (before, after) = (self.preferred(dpn), state.preferred_id());
-        self.posts.put(dpn.clone(), state);
+    /// Placements that name a post follow it to this DPN, and away from it (D117).
+    fn replace_posts(&mut self, dpn: &FoldedDpn, after: &PostsOfDpn, output: &mut Output) {
+        let before = self.posts_of(dpn);
+        self.posts.put(dpn.clone(), after.clone());
         self.mark_changed(dpn);
-        if before == after {
+        let preferred = after.preferred_id();
+        let is_same = before.preferred_id() == preferred;
+        let has_same_posts = before.posts.len() == after.posts.len();
+        if is_same && has_same_posts {
             return;
         }
         for (position_id, subscription) in self.subscriptions_of(dpn) {
-            self.answer(position_id, subscription.version, after, output);
+            if !is_same {
+                self.answer(position_id, subscription.version, preferred, output);
+            }
             if !subscription.live {
                 continue;
             }
             for (key, placement) in self.placements_of(dpn) {
-                let offered = |preferred| placement.approved(preferred).is_some() && !placement.history.started_before;
-                if offered(after) {
-                    self.offer(position_id, subscription, key, placement, output);
-                } else if offered(before) {
+                let was_offered = self.is_offered(dpn, key, placement, &before);
+                let offered = self.is_offered(dpn, key, placement, after);
+                if offered && !(is_same && was_offered) {
+                    self.offer(position_id, subscription, key, placement, after, output);
+                } else if was_offered && !offered {
                     self.withdraw(position_id, subscription, key, output);
                 }
             }
@@ -152,13 +173,16 @@ impl PostStage {
     fn placement_arrived(&mut self, dpn: &FoldedDpn, new: PlacementAtPost, today: Date, output: &mut Output) {
         let key = PlacementKey { placement: new.placement_id, trainee: new.trainee_id };
         let at = PlacementAtDpn { dpn: dpn.clone(), key };
-        let preferred = self.preferred(dpn);
+        let posts = self.posts_of(dpn);
         let old = self.placement(&at);
-        let was_offered = old.is_some_and(|old| is_offered(old, preferred));
+        let was_offered = old.is_some_and(|old| self.is_offered(dpn, key, old, &posts));
+        let returns = self.leavers.get(&at).is_some();
+        let successors = if returns { self.successors(&at, &posts) } else { Vec::new() };
         let history = match old {
             Some(old) => {
                 let mut history = old.history.clone();
                 history.keep_reported(old.now);
+                history.left = None;
                 history
             }
             None => PlacementHistory {
@@ -174,29 +198,41 @@ impl PostStage {
             }
         }
         let state = PlacementState { now: Some(&new), history: &history };
-        self.follow(dpn, key, state, was_offered, preferred, output);
+        self.follow(dpn, key, state, was_offered, &posts, output);
         self.placements.put(at.clone(), new);
-        self.histories.put(at, history);
+        self.histories.put(at.clone(), history);
         self.mark_changed(dpn);
+        if returns {
+            self.leavers.delete(at);
+            self.offer_again(dpn, successors, &posts, output);
+        }
     }
 
-    fn placement_gone(&mut self, dpn: &FoldedDpn, gone: PlacementGone, output: &mut Output) {
+    fn placement_gone(&mut self, dpn: &FoldedDpn, gone: &PlacementGone, output: &mut Output) {
         let key = PlacementKey { placement: gone.placement_id, trainee: gone.trainee_id };
         let at = PlacementAtDpn { dpn: dpn.clone(), key };
-        let preferred = self.preferred(dpn);
+        let posts = self.posts_of(dpn);
         let Some(old) = self.placement(&at) else { return };
-        let was_offered = is_offered(old, preferred);
+        let was_offered = self.is_offered(dpn, key, old, &posts);
+        let successors = self.successors(&at, &posts);
         let mut history = old.history.clone();
         history.keep_reported(old.now);
-        if let Reported::Version(version) = &mut history.reported {
-            // The exports that TIS remembers may arrive with the record of the move.
-            version.sent_before = gone.sent_before;
+        // The exports that TIS remembers may arrive with the record of the move.
+        remember_exports(&mut history, gone);
+        if let Some(now) = old.now {
+            history.left = Some(without_person(now));
         }
+        let is_noted = !matches!(history.reported, Reported::Never) || !history.exports.is_empty();
         let state = PlacementState { now: None, history: &history };
-        self.follow(dpn, key, state, was_offered, preferred, output);
+        self.follow(dpn, key, state, was_offered, &posts, output);
         self.placements.delete(at.clone());
-        self.histories.put(at, history);
+        self.histories.put(at.clone(), history);
+        self.change_behind(&at, |history| remember_exports(history, gone));
         self.mark_changed(dpn);
+        if is_noted {
+            self.leavers.put(at, ());
+        }
+        self.offer_again(dpn, successors, &posts, output);
     }
 
     /// Offers a placement to the live positions, or withdraws it from them.
@@ -206,16 +242,16 @@ impl PostStage {
         key: PlacementKey,
         placement: PlacementState<'_>,
         was_offered: bool,
-        preferred: Option<PostId>,
+        posts: &PostsOfDpn,
         output: &mut Output,
     ) {
-        let offered = is_offered(placement, preferred);
+        let offered = self.is_offered(dpn, key, placement, posts);
         if !offered && !was_offered {
             return;
         }
         for (position_id, subscription) in self.subscriptions_of(dpn).filter(|(_, one)| one.live) {
             if offered {
-                self.offer(position_id, subscription, key, placement, output);
+                self.offer(position_id, subscription, key, placement, posts, output);
             } else {
                 self.withdraw(position_id, subscription, key, output);
             }
@@ -228,15 +264,16 @@ impl PostStage {
         let live_at_cut = self.subscriptions.get(&key).and_then(|old| old.live_at_cut);
         let subscription =
             Subscription { version: new.version, office: new.office, live: new.live, dpn: new.dpn, cause, live_at_cut };
-        let preferred = self.preferred(dpn);
-        self.answer(new.position_id, new.version, preferred, output);
+        let posts = self.posts_of(dpn);
+        self.answer(new.position_id, new.version, posts.preferred_id(), output);
         if subscription.live {
             let asked_for = |placement: &PlacementAtPost| {
                 placement.date_to.is_none_or(|end| end >= today) || new.waiting.contains(&placement.placement_id)
             };
             for (placement_key, placement) in self.placements_of(dpn) {
-                if is_offered(placement, preferred) && placement.now.is_some_and(asked_for) {
-                    self.offer(new.position_id, &subscription, placement_key, placement, output);
+                let offered = self.is_offered(dpn, placement_key, placement, &posts);
+                if offered && placement.now.is_some_and(asked_for) {
+                    self.offer(new.position_id, &subscription, placement_key, placement, &posts, output);
                 }
             }
         }
@@ -252,24 +289,21 @@ impl PostStage {
         }
     }
 
-    fn exported(&mut self, dpn: &FoldedDpn, exported: &PlacementExported) {
+    fn exported(&mut self, dpn: &FoldedDpn, exported: PlacementExported) {
         let key = PlacementKey { placement: exported.placement_id, trainee: exported.trainee_id };
         let at = PlacementAtDpn { dpn: dpn.clone(), key };
         // An export may arrive before its placement.
         let mut history = self.histories.get(&at).cloned().unwrap_or_default();
-        if history.exports.iter().any(|export| export.position_id == exported.position_id) {
-            return;
-        }
         // A position reports its earlier exports before it subscribes, so an export after the subscription is new.
         let subscription = SubscriptionKey { dpn: dpn.clone(), position: exported.position_id };
         let since_cut = self.subscriptions.get(&subscription).is_some();
-        history.exports.push(Export {
-            position_id: exported.position_id,
-            date_from: exported.date_from,
-            date_to: exported.date_to,
-            since_cut,
-        });
-        self.histories.put(at, history);
+        let PlacementExported { position_id, date_from, date_to, file_name, gmc_number, gdc_number, .. } = exported;
+        let export = Export { position_id, date_from, date_to, since_cut, file_name, gmc_number, gdc_number };
+        history.add_export(export.clone());
+        self.histories.put(at.clone(), history);
+        // The next run notes the export.
+        self.mark_changed(dpn);
+        self.change_behind(&at, |history| history.add_export(export.clone()));
     }
 
     fn answer(&self, position_id: PositionId, version: i64, post_id: Option<PostId>, output: &mut Output) {
@@ -283,10 +317,12 @@ impl PostStage {
         subscription: &Subscription,
         key: PlacementKey,
         placement: PlacementState<'_>,
+        posts: &PostsOfDpn,
         output: &mut Output,
     ) {
         let Some(now) = placement.now else { return };
-        let sent_before = now.sent_before.iter().find(|sent| sent.position_id == position_id);
+        let dpn = FoldedDpn::of(&subscription.dpn);
+        let sent_before = self.sent_before(position_id, subscription.office, &dpn, key, placement, posts);
         let offered = PositionPlacement {
             version: subscription.version,
             placement_id: key.placement,
@@ -296,10 +332,49 @@ impl PostStage {
             last_name: now.last_name.clone(),
             first_name: now.first_name.clone(),
             gmc_number: now.gmc_number.clone(),
-            sent_before: sent_before.map(|sent| sent.file_name.clone()),
+            sent_before,
             person: now.person.clone(),
         };
         self.context.send(output, &topics::POSITION_INBOX, &position_id.0.to_be_bytes(), &offered);
+    }
+
+    /// The file in which the placement was sent for this position before: as TIS remembers (D14), or as the placement
+    /// that it continues (D116). Empty if the file is not known.
+    fn sent_before(
+        &self,
+        position: PositionId,
+        office: Office,
+        dpn: &FoldedDpn,
+        key: PlacementKey,
+        placement: PlacementState<'_>,
+        posts: &PostsOfDpn,
+    ) -> Option<String> {
+        let now = placement.now?;
+        let remembered = placement.remembered_for(now).find(|sent| sent.position_id == position);
+        if let Some(remembered) = remembered {
+            return Some(remembered.file_name.clone());
+        }
+        let export = placement.exports_of(now).find(|export| export.position_id == position);
+        if let Some(export) = export {
+            return Some(export.file_name.clone());
+        }
+        self.predecessor(Some(office), dpn, key, placement, posts)?.file_of(position)
+    }
+
+    /// Whether a placement is offered to positions, because it can become applicant records (A7, A8, D1, D26).
+    fn is_offered(
+        &self,
+        dpn: &FoldedDpn,
+        key: PlacementKey,
+        placement: PlacementState<'_>,
+        posts: &PostsOfDpn,
+    ) -> bool {
+        let had_started = || {
+            let before = self.predecessor(None, dpn, key, placement, posts);
+            let own = placement.history.started_before && placement.of_another_person().is_none();
+            own || before.is_some_and(|before| before.history.started_before)
+        };
+        placement.approved(posts).is_some() && !had_started()
     }
 
     fn withdraw(&self, position_id: PositionId, subscription: &Subscription, key: PlacementKey, output: &mut Output) {
@@ -335,9 +410,11 @@ fn dpn_of(record: &Record<'_>) -> Result<FoldedDpn, ProcessError> {
         .map_err(|error: FoldedDpnError| ProcessError::dead_letter("key-not-a-dpn", error.to_string()))
 }
 
-/// Whether a placement is offered to positions, because it can become applicant records (A7, A8, D1, D26).
-fn is_offered(placement: PlacementState<'_>, preferred: Option<PostId>) -> bool {
-    placement.approved(preferred).is_some() && !placement.history.started_before
+/// Keeps the exports that TIS remembered at the end (D14).
+fn remember_exports(history: &mut PlacementHistory, gone: &PlacementGone) {
+    if let Reported::Version(version) = &mut history.reported {
+        version.sent_before.clone_from(&gone.sent_before);
+    }
 }
 
 /// Dates on which a day tick concerns a placement: its start (T1a), thirteen weeks before its start (T1b), and the day
@@ -355,20 +432,23 @@ impl Processor for PostStage {
             self.cut(&framed.read()?, output);
             return Ok(());
         }
-        let dpn = &dpn_of(record)?;
         let today = london_date(record.timestamp)?;
+        if framed.record_type() == RecordType::EsrRunsForgotten {
+            return self.repair(&framed.read()?, today, output);
+        }
+        let dpn = &dpn_of(record)?;
         match framed.record_type() {
             RecordType::EsrPostAtNumber => self.post_arrived(dpn, &framed.read()?, output),
             RecordType::EsrPostGone => self.post_gone(dpn, &framed.read()?, output),
             RecordType::EsrPlacementAtPost => {
                 self.placement_arrived(dpn, framed.read()?, today, output);
             }
-            RecordType::EsrPlacementGone => self.placement_gone(dpn, framed.read()?, output),
+            RecordType::EsrPlacementGone => self.placement_gone(dpn, &framed.read()?, output),
             RecordType::EsrPositionSubscription => {
                 self.subscribed(dpn, framed.read()?, today, output);
             }
             RecordType::EsrPositionUnsubscribed => self.unsubscribed(dpn, &framed.read()?),
-            RecordType::EsrPlacementExported => self.exported(dpn, &framed.read()?),
+            RecordType::EsrPlacementExported => self.exported(dpn, framed.read()?),
             _ => return Err(unexpected(&framed)),
         }
         Ok(())
@@ -384,6 +464,10 @@ impl Processor for PostStage {
             &mut self.sent,
             &mut self.changed,
             &mut self.due,
+            &mut self.leavers,
+            &mut self.office_runs,
+            &mut self.behind_posts,
+            &mut self.behind_placements,
         ]
     }
 }

@@ -69,10 +69,16 @@ pub static POST: Topic = inbox(
         "esr.PositionUnsubscribed",
         "esr.PlacementExported",
         "esr.NotificationCut",
+        "esr.RunsForgotten",
     ],
 );
-/// Requests for export runs, and the time. It has one partition, because one task gives out the file numbers.
-pub static SCHEDULE: Topic = inbox("esr.schedule", Partitions::Fixed(1), &["tributary.Clock", "esr.RunRequested"]);
+/// Requests for export runs, what operators change, the time, and files that the writer could not write. It has one
+/// partition, because one task gives out the file numbers.
+pub static SCHEDULE: Topic = inbox(
+    "esr.schedule",
+    Partitions::Fixed(1),
+    &["tributary.Clock", "esr.RunRequested", "esr.RunsForgotten", "esr.CounterSet", "tributary.FileRetry"],
+);
 /// Applicant records, notifications and runs, partitioned by office: the inbox of the exporters.
 pub static EXPORTS: Topic = entities(
     "esr.exports",
@@ -86,7 +92,8 @@ pub static EXPORTS: Topic = entities(
     ],
 );
 /// Rows of outgoing files, keyed by file name.
-pub static WRITER: Topic = inbox("esr.file.rows", Partitions::Flow, &["tributary.FileRow", "tributary.FileClose"]);
+pub static WRITER: Topic =
+    inbox("esr.file.rows", Partitions::Flow, &["tributary.FileRow", "tributary.FileClose", "tributary.FileRetry"]);
 /// Events about files, and alerts. It has one partition, so that the report has one order.
 pub static EVENT: Topic = inbox("esr.event", Partitions::Fixed(1), &["tributary.FileEvent", "tributary.Alert"]);
 

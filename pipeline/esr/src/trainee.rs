@@ -122,8 +122,14 @@ impl Trainee {
         })
     }
 
+    /// Sends the placement to its number. Without a number it matches nothing (D113), but it still is one of the other
+    /// placements of its trainee.
     fn send(&self, source: &TraineePlacement, others: &[OtherPlacement], output: &mut Output) {
         let placement = &source.placement;
+        let dpn = FoldedDpn::of(&placement.dpn);
+        if dpn.is_empty() {
+            return;
+        }
         let person = self.people.get(&placement.trainee_id);
         let record = PlacementAtPost {
             placement_id: placement.id,
@@ -149,8 +155,8 @@ impl Trainee {
                 self.context.write(person, &mut framed);
                 framed
             }),
+            gdc_number: known_number(person.and_then(|person| person.gdc_number.as_deref())),
         };
-        let dpn = FoldedDpn::of(&placement.dpn);
         self.context.send(output, &topics::POST, dpn.as_bytes(), &record);
     }
 
@@ -162,6 +168,9 @@ impl Trainee {
         sent_before: Vec<SentBefore>,
         output: &mut Output,
     ) {
+        if dpn.is_empty() {
+            return;
+        }
         let gone = PlacementGone { placement_id, trainee_id, sent_before };
         self.context.send(output, &topics::POST, dpn.as_bytes(), &gone);
     }

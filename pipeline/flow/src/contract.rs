@@ -7,9 +7,11 @@ use std::sync::Arc;
 use clap::{ArgMatches, Command};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tributary_runtime::Processor;
+use tributary_runtime::{Output, Processor};
+use tributary_schemas::Codec;
 
 use crate::Failure;
+use crate::clock::ClockReading;
 use crate::configuration::{ConfigurationError, ConfigurationFile};
 use crate::declaration::Declaration;
 use crate::process::Process;
@@ -68,14 +70,24 @@ pub trait Flow: Send + Sync {
     ///
     /// # Errors
     /// The [`Failure`] of the command.
-    fn run_command(&self, command: &str, _options: &ArgMatches, _site: &Site) -> Result<(), Failure> {
+    fn run_command(&self, command: &str, _options: &ArgMatches, _site: &Site<'_>) -> Result<(), Failure> {
         Err(Failure::refused(format!("the flow {} has no command {command}", self.declaration().name)))
     }
 }
 
+/// A log that a command opens itself, because no service answers.
+pub trait LogOfCommand {
+    /// Publishes the records that `write` sends, with the time of the machine's clock. The processes of the log, or the
+    /// next one, process them.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when the log is in use by another process, or is not there. [`Failure::Unfinished`] when it
+    /// does not answer. The failure of `write`.
+    fn publish(&self, write: &dyn Fn(&Codec, &mut Output) -> Result<(), Failure>) -> Result<(), Failure>;
+}
+
 /// How a command of a flow reaches the service, from the command line.
-#[derive(Debug, Clone)]
-pub struct Site {
+pub struct Site<'a> {
     /// The URL of a running service.
     pub server: Option<String>,
     /// The token for it.
@@ -84,6 +96,8 @@ pub struct Site {
     pub as_json: bool,
     /// The async runtime of the process.
     pub tokio: Handle,
+    /// The log, for commands that act where no service answers.
+    pub log: &'a dyn LogOfCommand,
 }
 
 /// A flow with its settings, before a log is open.
@@ -101,11 +115,20 @@ pub trait RunningFlow: Any + Send + Sync {
     /// The processor of a declared stage and a partition, with empty state.
     fn processor(&self, stage: &'static str, partition: i32) -> Box<dyn Processor>;
 
+    /// The last time at which a process was at work, as the log says, as far as this process sees it. A clock that is
+    /// far from it is in doubt when this process begins to run the rounds.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the workers do not answer.
+    fn last_sign_of_life(&self) -> Result<Option<Timestamp>, Failure> {
+        Ok(None)
+    }
+
     /// Runs one round, in the process that owns partition 0 of the leader topic: publishes new input and the time.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the next round may succeed. Any other failure ends the process.
-    fn round(&self, _round: Round) -> Result<(), Failure> {
+    fn round(&self, _round: &Round) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -121,7 +144,7 @@ pub trait RunningFlow: Any + Send + Sync {
     ///
     /// # Errors
     /// As [`RunningFlow::round`].
-    fn report(&self) -> Result<(), Failure> {
+    fn report(&self, _clock: &ClockReading) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -140,10 +163,10 @@ pub trait RunningFlow: Any + Send + Sync {
 }
 
 /// One round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Round {
-    /// The time.
-    pub now: Timestamp,
+    /// The time, and whether it is in doubt. While it is, nothing that is due takes place.
+    pub clock: ClockReading,
     /// Whether another process, or none, ran the previous round. Then this process must forget what it remembers.
     pub is_first: bool,
     /// Whether this round publishes the time, which makes due work happen.

@@ -7,10 +7,6 @@ pub(crate) fn record_not_encoded(record_type: &str, error: &dyn Display) {
     tracing::error!(record_type, %error, "record cannot be encoded");
 }
 
-pub(crate) fn file_not_written(file: &str, reason: &str) {
-    tracing::warn!(file, reason, "file cannot be written");
-}
-
 pub(crate) fn progress(what: &str) {
     tracing::debug!("{what}");
 }

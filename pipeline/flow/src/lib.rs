@@ -1,5 +1,7 @@
 //! The contract of a flow, and what every flow needs. It names no flow and no connector.
 
+#[cfg(feature = "edge")]
+pub mod clock;
 pub mod configuration;
 #[cfg(feature = "edge")]
 mod contract;
@@ -25,7 +27,9 @@ pub mod view;
 pub mod whole_file;
 
 #[cfg(feature = "edge")]
-pub use contract::{BatchRequest, ConfiguredFlow, Flow, Host, LogInWords, Round, RunningFlow, Site};
+pub use clock::{ClockDoubt, ClockGuard, ClockLimits, ClockReading};
+#[cfg(feature = "edge")]
+pub use contract::{BatchRequest, ConfiguredFlow, Flow, Host, LogInWords, LogOfCommand, Round, RunningFlow, Site};
 #[cfg(feature = "edge")]
 pub use failure::json_text;
 pub use failure::{Failure, log_failure, print};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -37,7 +38,7 @@ impl ServiceClient {
     ///
     /// # Errors
     /// [`Failure::Refused`] when none is named, or its URL is wrong.
-    pub fn of(site: &Site) -> Result<Self, Failure> {
+    pub fn of(site: &Site<'_>) -> Result<Self, Failure> {
         let Some(url) = &site.server else {
             return Err(Failure::refused(
                 "this command asks a running service, and none is known: add --server URL, or --state DIR with the \
@@ -89,12 +90,30 @@ impl ServiceClient {
         }
     }
 
-    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<(Option<String>, Value), Failure> {
+    /// The answer to `body`, posted to `path`.
+    ///
+    /// # Errors
+    /// As [`ServiceClient::list`].
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let content = serde_json::to_vec(body).map_err(Failure::unfinished)?;
+        let request = self.client.post(self.url_of(path)).header(CONTENT_TYPE, "application/json").body(content);
+        Ok(self.tokio.block_on(self.answer(path, request))?.1)
+    }
+
+    fn url_of(&self, path: &str) -> Url {
         let mut url = self.url.clone();
         // A proxy may serve it below a path.
         url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
+        url
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<(Option<String>, Value), Failure> {
+        let mut url = self.url_of(path);
         url.query_pairs_mut().extend_pairs(query);
-        let mut request = self.client.get(url);
+        self.answer(path, self.client.get(url)).await
+    }
+
+    async fn answer(&self, path: &str, mut request: RequestBuilder) -> Result<(Option<String>, Value), Failure> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -117,7 +136,7 @@ impl ServiceClient {
             body.extend_from_slice(&chunk);
         }
         let body: Option<Value> = serde_json::from_slice(&body).ok();
-        if status != StatusCode::OK {
+        if !status.is_success() {
             return Err(self.refusal(status, body.as_ref()));
         }
         let body = body.ok_or_else(|| Failure::unfinished(format!("{} answers without JSON to {path}", self.url)))?;

@@ -26,6 +26,27 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Writes the file at `path` if nothing is there, not even something else than a file. Its folder must be there. After
+/// `Ok` the content is on the disk.
+///
+/// # Errors
+/// [`ErrorKind::AlreadyExists`] when something is there; it stays as it is. Otherwise what the file system says,
+/// without the path.
+pub fn write_new_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(content)?;
+    file.commit_new()
+}
+
+/// Brings an open file and its name at `path` to the disk.
+///
+/// # Errors
+/// What the file system says, without the path.
+pub fn bring_to_disk(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    sync_folder(path)
+}
+
 /// Creates the folder at `path`, unless it is there. Its parent must be there. After `Ok` it outlasts a power cut, with
 /// what is brought to the disk in it.
 ///
@@ -60,13 +81,13 @@ pub fn remove_abandoned(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
-    for entry in entries {
+    let remove_one = |entry: io::Result<fs::DirEntry>| {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(is_temporary) && is_unlocked(&entry.path()) {
-            remove(&entry.path())?;
-        }
-    }
-    Ok(())
+        let is_temporary = entry.file_name().to_str().is_some_and(is_temporary) && entry.file_type()?.is_file();
+        if is_temporary && is_unlocked(&entry.path()) { remove(&entry.path()) } else { Ok(()) }
+    };
+    // One that cannot be removed does not keep the others.
+    entries.map(remove_one).fold(Ok(()), Result::and)
 }
 
 /// A file that is being written, for content that should not be in memory at once. It appears at its place with
@@ -101,6 +122,32 @@ impl AtomicFile {
         self.file.get_ref().sync_all()?;
         fs::rename(&self.temporary, &self.place)?;
         sync_folder(&self.place)
+    }
+
+    /// As [`commit`](Self::commit), if nothing is in its place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`] when something is there; it stays as it is. Otherwise as [`commit`](Self::commit).
+    pub fn commit_new(mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        // A rename would replace what another process has put there in the meantime. A second name for the file does
+        // not. Its temporary name goes when this value does, or is removed as abandoned after a kill.
+        match fs::hard_link(&self.temporary, &self.place) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => self.rename_to_free_place()?,
+            Ok(()) => {}
+        }
+        sync_folder(&self.place)
+    }
+
+    /// For file systems without hard links. What appears between the check and the rename is replaced.
+    fn rename_to_free_place(&self) -> io::Result<()> {
+        match fs::symlink_metadata(&self.place) {
+            Err(error) if error.kind() == ErrorKind::NotFound => fs::rename(&self.temporary, &self.place),
+            Err(error) => Err(error),
+            Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+        }
     }
 }
 
@@ -209,6 +256,58 @@ mod tests {
             assert_eq!(fs::read(&place).unwrap(), content);
         }
         assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_new_file_appears_whole_and_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a");
+        write_new_atomically(&place, &NEW).unwrap();
+        assert_eq!((names(folder.path()), fs::read(&place).unwrap()), (vec!["a".to_owned()], NEW.to_vec()));
+        for content in [NEW.as_slice(), b"other"] {
+            assert_eq!(write_new_atomically(&place, content).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        }
+        assert_eq!((names(folder.path()), fs::read(&place).unwrap()), (vec!["a".to_owned()], NEW.to_vec()));
+        fs::remove_file(&place).unwrap();
+        fs::create_dir(&place).unwrap();
+        assert_eq!(write_new_atomically(&place, b"x").unwrap_err().kind(), ErrorKind::AlreadyExists);
+        fs::remove_dir(&place).unwrap();
+        std::os::unix::fs::symlink("gone", &place).unwrap();
+        assert_eq!(write_new_atomically(&place, b"x").unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_file_system_without_hard_links_is_served_by_a_rename_to_a_free_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a");
+        let file = || {
+            let mut file = AtomicFile::create(&place).unwrap();
+            file.write_all(b"new").unwrap();
+            file.flush().unwrap();
+            file
+        };
+        file().rename_to_free_place().unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"new");
+        assert_eq!(file().rename_to_free_place().unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn of_writers_of_a_new_file_at_the_same_time_one_succeeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a");
+        let contents: Vec<Vec<u8>> = (1..=4).map(|number| vec![number; 50_000]).collect();
+        let written: Vec<usize> = std::thread::scope(|scope| {
+            let write = |content: &[u8]| write_new_atomically(&place, content).is_ok();
+            let writers: Vec<_> = contents.iter().map(|content| scope.spawn(move || write(content))).collect();
+            let results = writers.into_iter().map(|writer| writer.join().unwrap());
+            results.enumerate().filter(|(_, is_written)| *is_written).map(|(number, _)| number).collect()
+        });
+        assert_eq!(written.len(), 1);
+        assert_eq!(
+            (fs::read(&place).unwrap(), names(folder.path())),
+            (contents[written[0]].clone(), vec!["a".to_owned()])
+        );
     }
 
     #[test]

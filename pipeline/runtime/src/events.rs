@@ -7,23 +7,40 @@ use crate::error_code;
 use crate::log_error::LogError;
 use crate::snapshot::SnapshotError;
 use crate::topic::TopicPartition;
+use crate::trouble::{Change, Report};
 use crate::worker::WorkerError;
 
 pub(crate) fn worker_ended(slot: usize, error: &WorkerError) {
     tracing::error!(slot, error_code = error.code(), "worker ended: {error}");
 }
 
-pub(crate) fn worker_restarts(slot: usize, pause: Duration, error: &WorkerError) {
-    let error_code = error.code();
-    tracing::warn!(slot, ?pause, error_code, "worker restarts from the last commit: {error}");
+pub(crate) fn worker_restarts(slot: usize, error_code: &str, report: &Report) {
+    tracing::warn!(slot, error_code, "worker restarts from the last commit: {report}");
+}
+
+/// A restart for the same reason as before.
+pub(crate) fn worker_restarts_again(slot: usize, pause: Duration, error_code: &str) {
+    tracing::debug!(slot, ?pause, error_code, "worker restarts from the last commit");
+}
+
+pub(crate) fn worker_runs_again(slot: usize, report: &Report) {
+    tracing::info!(slot, "worker runs: {report}");
 }
 
 pub(crate) fn transaction_aborted(reason: &str) {
     tracing::debug!(reason, error_code = error_code::TRANSACTION_ABORTED, "aborting the transaction");
 }
 
-pub(crate) fn log_unavailable(reason: &str) {
-    tracing::warn!(error_code = error_code::LOG_UNAVAILABLE, "the log is not available, trying again: {reason}");
+pub(crate) fn log_trouble(report: &Report) {
+    match report.change {
+        Change::Ended => tracing::info!("the log answers: {report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!(
+                error_code = error_code::LOG_UNAVAILABLE,
+                "the log is not available, trying again: {report}"
+            );
+        }
+    }
 }
 
 pub(crate) fn partitions_assigned(partitions: &[TopicPartition]) {
@@ -44,13 +61,13 @@ pub(crate) fn record_without_task(partition: TopicPartition) {
     tracing::error!(%partition, error_code, "a record arrived for a partition without a task");
 }
 
-pub(crate) fn record_retried(stage: &str, partition: TopicPartition, offset: i64, reason: &str) {
+pub(crate) fn record_retried(stage: &str, partition: TopicPartition, offset: i64, report: &Report) {
     let error_code = error_code::RECORD_RETRIED;
-    tracing::warn!(stage, %partition, offset, error_code, "trying again until it succeeds: {reason}");
+    tracing::warn!(stage, %partition, offset, error_code, "trying again until it succeeds: {report}");
 }
 
-pub(crate) fn retry_succeeded(partition: TopicPartition, offset: i64) {
-    tracing::info!(%partition, offset, "the record that was tried again has succeeded");
+pub(crate) fn retry_succeeded(partition: TopicPartition, offset: i64, report: &Report) {
+    tracing::info!(%partition, offset, "the retried record has succeeded: {report}");
 }
 
 pub(crate) fn state_restored(tasks: usize, entries: u64, time: Duration) {
@@ -67,17 +84,32 @@ pub(crate) fn snapshot_does_not_fit(partition: TopicPartition, reason: &str) {
     tracing::warn!(%partition, error_code, "snapshot does not fit the changelog, restoring all of it: {reason}");
 }
 
+/// A snapshot is too old, which is ordinary where runs are hours apart.
+pub(crate) fn snapshot_too_old(error: &SnapshotError) {
+    tracing::debug!(error_code = error.code(), "restoring the whole changelog: {error}");
+}
+
+/// Snapshots that cannot be used. The first is named, and the others only counted: they usually have the same cause.
+pub(crate) fn snapshots_not_read(number: u64, first: &SnapshotError) {
+    let error_code = first.code();
+    tracing::warn!(number, error_code, "snapshots of the state are not used, restoring whole changelogs: {first}");
+}
+
 pub(crate) fn snapshot_not_read(error: &SnapshotError) {
-    tracing::warn!(error_code = error.code(), "restoring the whole changelog: {error}");
+    tracing::debug!(error_code = error.code(), "restoring the whole changelog: {error}");
+}
+
+pub(crate) fn snapshots_trouble(report: &Report) {
+    match report.change {
+        Change::Ended => tracing::info!("snapshots are written: {report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!("snapshots of the state are not written, a restart will take longer: {report}");
+        }
+    }
 }
 
 pub(crate) fn snapshot_not_written(stage: &str, error: &SnapshotError) {
-    tracing::warn!(stage, error_code = error.code(), "no snapshot was written, a restart will take longer: {error}");
-}
-
-/// The log could not tell what the state covers.
-pub(crate) fn snapshots_skipped(error: &LogError) {
-    tracing::warn!(error_code = error.code(), "no snapshot was written, a restart will take longer: {error}");
+    tracing::debug!(stage, error_code = error.code(), "no snapshot was written: {error}");
 }
 
 pub(crate) fn empty_offsets_not_passed(error: &LogError) {

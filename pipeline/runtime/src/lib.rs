@@ -34,9 +34,13 @@ mod state;
 mod store;
 mod task;
 mod topic;
+pub mod trouble;
 mod worker;
 
-pub use atomic_file::{AtomicFile, create_folder_durably, remove_abandoned, remove_durably, write_atomically};
+pub use atomic_file::{
+    AtomicFile, bring_to_disk, create_folder_durably, remove_abandoned, remove_durably, write_atomically,
+    write_new_atomically,
+};
 pub use level::{LEVEL_HEADER, Level, Levels};
 pub use log::{EachRecord, InboxOffsets, Lag, Log, Poll, Producer, TopicFollower, TopicReader};
 pub use log_error::{LogError, Reason};

@@ -15,6 +15,7 @@ use crate::log_error::LogError;
 use crate::metrics::{Metrics, add};
 use crate::shutdown::Shutdown;
 use crate::stage::Topology;
+use crate::trouble::Troubles;
 use crate::worker::{Worker, WorkerConfig, WorkerError};
 use fencing::Fencings;
 
@@ -23,6 +24,9 @@ type OpenLog = dyn Fn(usize) -> Result<Box<dyn Log>, LogError> + Send + Sync;
 
 /// After this long without an error, the pauses between restarts begin at the shortest again.
 const QUIET: Duration = Duration::from_mins(1);
+
+/// The subject of troubles that end a worker.
+const WORKER: &str = "worker";
 
 type Visit = Arc<dyn Fn(&str, i32, &dyn Any) + Send + Sync>;
 
@@ -177,9 +181,12 @@ impl Inspector {
 /// Runs one slot until the pool stops; replaces the worker after an error that may pass.
 fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
     let (mut attempts, mut fencings) = (0_u32, Fencings::new(Instant::now()));
+    let mut troubles = Troubles::new();
     while !shared.shutdown.is_triggered() {
         let (mut committed, begun) = (false, Instant::now());
-        let run = std::panic::catch_unwind(AssertUnwindSafe(|| run_worker(shared, slot, requests, &mut committed)));
+        let run = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            run_worker(shared, slot, requests, &mut committed, &mut troubles)
+        }));
         let error = match run {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,
@@ -203,7 +210,10 @@ fn run_slot(shared: &Shared, slot: usize, requests: &Receiver<Request>) {
         let pause = Duration::from_millis(100).saturating_mul(1 << attempts.min(8)).min(Duration::from_secs(10));
         attempts += 1;
         add(&shared.metrics.restarts, 1);
-        events::worker_restarts(slot, pause, &error);
+        match troubles.note(WORKER, error.to_string(), Instant::now()) {
+            Some(report) => events::worker_restarts(slot, error.code(), &report),
+            None => events::worker_restarts_again(slot, pause, error.code()),
+        }
         shared.shutdown.wait(pause);
     }
 }
@@ -213,19 +223,28 @@ fn run_worker(
     slot: usize,
     requests: &Receiver<Request>,
     committed: &mut bool,
+    troubles: &mut Troubles,
 ) -> Result<(), WorkerError> {
     let log = (shared.factory)(slot)?;
     let topology = Arc::clone(&shared.topology);
     let mut worker = Worker::new(topology, shared.config.clone(), log, Arc::clone(&shared.metrics));
-    worker.run(&shared.shutdown, &mut |worker| {
-        *committed |= worker.has_committed();
+    worker.troubles = std::mem::take(troubles);
+    let ended = worker.run(&shared.shutdown, &mut |worker| {
+        if worker.has_committed() && !*committed {
+            *committed = true;
+            if let Some(report) = worker.troubles.end(WORKER, Instant::now()) {
+                events::worker_runs_again(slot, &report);
+            }
+        }
         while let Ok(request) = requests.try_recv() {
             worker.inspect(&mut |stage, partition, processor| (request.visit)(stage, partition, processor))?;
             // The caller may have stopped waiting.
             let _ = request.done.send(());
         }
         Ok(())
-    })
+    });
+    *troubles = std::mem::take(&mut worker.troubles);
+    ended
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

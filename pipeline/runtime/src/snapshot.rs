@@ -67,6 +67,17 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// What is wrong, without the name of the file: the same text for all files that have the same cause.
+    pub(crate) fn without_file(&self) -> String {
+        match self {
+            Self::Io { path, error } => {
+                let folder = path.parent().unwrap_or(path);
+                format!("{}: {error}", folder.display())
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// The stable name of this kind of error; see [`crate::error_code`].
     pub fn code(&self) -> &'static str {
         match self {

@@ -105,7 +105,7 @@ impl<K: StateKey, V: StateValue> Store<K, V> {
     }
 
     /// The entries of a range in order of their keys, as the open transaction sees them.
-    pub fn range<R: RangeBounds<K>>(&self, range: R) -> impl Iterator<Item = (&K, &V)> {
+    pub fn range<R: RangeBounds<K>>(&self, range: R) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.entries.range(range).map(|(key, slot)| (key, &slot.value))
     }
 

@@ -103,8 +103,10 @@ pub(crate) enum Action {
     Version(VersionOptions),
     /// `config ...`
     Config(ConfigCommand),
+    /// `clock ...`
+    Clock(ServerOptions),
     /// A command that only one flow has.
-    OfFlow(&'static dyn Flow, ServerOptions, ArgMatches),
+    OfFlow(&'static dyn Flow, Box<FlowCommandOptions>, ArgMatches),
 }
 
 /// Parses the command line. Help and usage errors end the process.
@@ -127,8 +129,12 @@ fn typed(flows: Flows, matches: &ArgMatches) -> Result<Typed, clap::Error> {
         Some(("upgrade", options)) => Action::Upgrade(Box::new(UpgradeCommand::from_arg_matches(options)?)),
         Some(("version", options)) => Action::Version(VersionOptions::from_arg_matches(options)?),
         Some(("config", options)) => Action::Config(ConfigCommand::from_arg_matches(options)?),
+        Some(("clock", options)) => Action::Clock(ServerOptions::from_arg_matches(options)?),
         Some((name, options)) => match flows.named(name) {
-            Some(flow) => Action::OfFlow(flow, ServerOptions::from_arg_matches(options)?, options.clone()),
+            Some(flow) => {
+                let own = FlowCommandOptions::from_arg_matches(options)?;
+                Action::OfFlow(flow, Box::new(own), options.clone())
+            }
             None => return Err(command(flows).error(clap::error::ErrorKind::InvalidSubcommand, name)),
         },
         None => return Err(command(flows).error(clap::error::ErrorKind::MissingSubcommand, "no command is given")),
@@ -183,6 +189,12 @@ pub(crate) fn command(flows: Flows) -> Command {
                 .subcommand_required(true),
         )
         .subcommand(
+            ServerOptions::augment_args(Command::new("clock"))
+                .about("Decide about a clock that a service does not believe")
+                .subcommand_required(true)
+                .subcommand(Command::new("confirm").about("Say that the clock of the service is right")),
+        )
+        .subcommand(
             VersionOptions::augment_args(Command::new("version"))
                 .about("Show the release, and with --output json the levels and schemas that it knows"),
         )
@@ -194,7 +206,8 @@ pub(crate) fn command(flows: Flows) -> Command {
         );
     for flow in flows.iter().filter(|flow| !flow.commands().is_empty()) {
         let declaration = flow.declaration();
-        let own = ServerOptions::augment_args(Command::new(declaration.name))
+        let own = FlowCommandOptions::augment_args(Command::new(declaration.name))
+            .mut_args(|option| option.global(true))
             .about(declaration.about)
             .subcommand_required(true)
             .arg_required_else_help(true)
@@ -424,12 +437,26 @@ pub(crate) struct RunOptions {
     /// Time as of which a batch runs [default: now]
     #[arg(long, help_heading = "One batch", value_name = "TIME", requires = "once")]
     pub(crate) now: Option<Timestamp>,
+    /// Times that an operator confirms.
+    #[command(flatten)]
+    pub(crate) confirmed: ConfirmedTimes,
     /// Form of the summary of a batch
     #[arg(long, help_heading = "One batch", value_name = "FORM", default_value = "text", requires = "once")]
     pub(crate) output: OutputForm,
     /// Print on standard error how long each step took and what each stage did
     #[arg(long, help_heading = "One batch", requires = "once")]
     pub(crate) statistics: bool,
+}
+
+/// Times that an operator confirms, because they are far from what is expected.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfirmedTimes {
+    /// Believe a time more than 400 days after the machine's clock
+    #[arg(long, help_heading = "One batch", requires = "now")]
+    pub(crate) confirm_now: bool,
+    /// Believe the clock at the start, also if it is far from the last time in the log
+    #[arg(long, help_heading = "Service", conflicts_with = "once")]
+    pub(crate) confirm_clock: bool,
 }
 
 fn flow_name(flows: Flows, text: &str) -> Result<String, String> {
@@ -454,6 +481,20 @@ pub(crate) struct ServerOptions {
     /// Form of the output
     #[arg(long, global = true, value_name = "FORM", default_value = "text")]
     pub(crate) output: OutputForm,
+}
+
+/// Options of the commands of a flow: how to reach a running service, and the log where none answers.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FlowCommandOptions {
+    /// How to reach a running service.
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
+    /// Configuration file that overrides built-in settings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Options of the log.
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
 }
 
 /// The log that holds the records.

@@ -114,6 +114,8 @@ pub(crate) struct ServiceTable {
     pub(crate) poll_seconds: u64,
     /// How often the service publishes the time.
     pub(crate) clock_seconds: u64,
+    /// How long a clock in doubt must be steady before it is believed.
+    pub(crate) clock_steady_seconds: u64,
     /// How long a batch waits without progress before it gives up.
     pub(crate) give_up_seconds: u64,
 }

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use axum::http::Method;
+use tributary_connectors::trouble::{Change, Report};
 use tributary_flow::http::Correlation;
 use tributary_runtime::LogError;
 
@@ -30,12 +31,28 @@ pub(crate) fn rounds_are_elsewhere(flow: &str) {
     tracing::info!(flow, "another process runs the rounds now");
 }
 
-pub(crate) fn round_failed(flow: &str, reason: &dyn Display) {
-    tracing::error!(flow, "will be retried: {reason}");
+pub(crate) fn round_trouble(flow: &str, report: &Report) {
+    match report.change {
+        Change::Ended => tracing::info!(flow, "{report}"),
+        Change::Begun | Change::Changed | Change::Lasting => tracing::error!(flow, "will be retried: {report}"),
+    }
 }
 
-pub(crate) fn publishing_failed(error: &LogError) {
-    tracing::warn!(error_code = error.code(), "publishing failed and will be retried: {error}");
+pub(crate) fn clock_in_doubt(reason: &str) {
+    tracing::error!("{reason}");
+}
+
+pub(crate) fn clock_believed(why: &str) {
+    tracing::warn!("{why}");
+}
+
+pub(crate) fn publishing_trouble(report: &Report) {
+    match report.change {
+        Change::Ended => tracing::info!("publishing succeeds: {report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!("publishing failed and will be retried: {report}");
+        }
+    }
 }
 
 pub(crate) fn abandoned_files_stay(folder: &Path, error: &std::io::Error) {
@@ -61,8 +78,13 @@ pub(crate) fn views_of_topic_begin_again(flow: &str, topic: &str, error: &LogErr
     tracing::warn!(flow, error_code = error.code(), "the views of {topic} are read again from the start: {error}");
 }
 
-pub(crate) fn views_not_read(flow: &str, error: &dyn Display) {
-    tracing::warn!(flow, "reading the views failed and will be retried: {error}");
+pub(crate) fn views_trouble(flow: &str, report: &Report) {
+    match report.change {
+        Change::Ended => tracing::info!(flow, "the views are read: {report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!(flow, "reading the views failed and will be retried: {report}");
+        }
+    }
 }
 
 pub(crate) fn views_folder_stays(folder: &Path, error: &std::io::Error) {
@@ -112,8 +134,13 @@ pub(crate) fn requests_dropped(connections: usize) {
     tracing::warn!(code = "http_requests_dropped", connections, "requests in work were dropped");
 }
 
-pub(crate) fn accept_failed(error: &std::io::Error) {
-    tracing::warn!(code = "http_accept_failed", "cannot accept a connection: {error}");
+pub(crate) fn accept_trouble(report: &Report) {
+    match report.change {
+        Change::Ended => tracing::info!(code = "http_accept_failed", "{report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!(code = "http_accept_failed", "cannot accept a connection: {report}");
+        }
+    }
 }
 
 pub(crate) fn handshake_failed() {
@@ -144,6 +171,11 @@ pub(crate) fn keys_read(issuer: &str, keys: usize) {
     tracing::debug!(code = "oidc_keys_read", keys, "read the keys of {issuer}");
 }
 
-pub(crate) fn keys_unavailable(error: &dyn Display) {
-    tracing::warn!(code = "oidc_keys_unavailable", "known keys stay in use: {error}");
+pub(crate) fn keys_trouble(report: &Report) {
+    match report.change {
+        Change::Ended => tracing::info!(code = "oidc_keys_unavailable", "{report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!(code = "oidc_keys_unavailable", "known keys stay in use: {report}");
+        }
+    }
 }

@@ -18,13 +18,11 @@ mod surface;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::ArgMatches;
 use tracing_subscriber::EnvFilter;
-use tributary_flow::{Failure, Flow, Site, progress};
+use tributary_flow::{Failure, progress};
 
-use cli::{Action, OutputForm, ServerOptions, Typed};
+use cli::{Action, Typed};
 use flows::Flows;
-use runtime::Runtime;
 
 /// Executes the command line of a program that knows `flows`.
 pub fn main(flows: Flows) -> ExitCode {
@@ -54,25 +52,9 @@ fn execute(flows: Flows, typed: &Typed) -> Result<(), Failure> {
         Action::Upgrade(command) => commands::upgrade::execute(flows, command),
         Action::Version(options) => commands::version::execute(options.output),
         Action::Config(command) => commands::config::execute(flows, command),
-        Action::OfFlow(flow, server, matches) => ask_service(*flow, server, matches),
+        Action::Clock(options) => commands::of_flow::confirm_clock(options),
+        Action::OfFlow(flow, options, matches) => commands::of_flow::execute(flows, *flow, options, matches),
     }
-}
-
-/// A command that a flow answers with what a running service says.
-fn ask_service(flow: &dyn Flow, server: &ServerOptions, matches: &ArgMatches) -> Result<(), Failure> {
-    let Some((command, options)) = matches.subcommand() else {
-        return Err(Failure::refused("no command is given"));
-    };
-    let runtime = Runtime::start()?;
-    let site = Site {
-        server: server.server.clone().or_else(|| process::address_in(&server.state)),
-        token: server.token.clone(),
-        as_json: server.output == OutputForm::Json,
-        tokio: runtime.handle(),
-    };
-    let answered = flow.run_command(command, options, &site);
-    runtime.end();
-    answered
 }
 
 /// Sends everything that is not data to standard error.

@@ -42,6 +42,11 @@ pub mod tributary;
 pub struct Date(pub i32);
 
 impl Date {
+    /// 0000-01-01, the first date that four digits of a year can name.
+    pub const FIRST: Self = Self(-719_528);
+    /// 9999-12-31, the last date that four digits of a year can name. As an end it means that there is no end (D15).
+    pub const LAST: Self = Self(2_932_896);
+
     /// The date `days` later, or earlier when negative.
     #[must_use]
     pub fn plus_days(self, days: i32) -> Self {
@@ -58,7 +63,7 @@ impl Date {
     /// The civil date. Dates outside the years -9999 to 9999 are clamped.
     pub fn to_civil(self) -> jiff::civil::Date {
         jiff::civil::Date::constant(1970, 1, 1)
-            .saturating_add(jiff::Span::new().days(self.0.clamp(-4_000_000, 2_900_000)))
+            .saturating_add(jiff::Span::new().days(self.0.clamp(-4_371_587, Self::LAST.0)))
     }
 
     /// The date of a civil date.
@@ -115,6 +120,21 @@ mod tests {
             assert_eq!(Date::from_civil(civil).to_civil(), civil);
         }
         assert_eq!(Date(0).plus_days(-1).to_string(), "1969-12-31");
+    }
+
+    /// Both ends of the range, and every day between them in steps that share no factor with months and years.
+    #[test]
+    fn every_date_of_the_calendar_converts_both_ways() {
+        let near_ends = (Date::FIRST.0..Date::FIRST.0 + 800).chain(Date::LAST.0 - 800..=Date::LAST.0);
+        for days in near_ends.chain((Date::FIRST.0..=Date::LAST.0).step_by(97)) {
+            let civil = Date(days).to_civil();
+            assert_eq!(Date::from_civil(civil), Date(days));
+            let mut text = String::new();
+            basic_date::push_date(&mut text, civil);
+            assert_eq!(basic_date::parse_date(&text), Some(civil), "{days}");
+        }
+        assert_eq!([Date::FIRST, Date::LAST].map(|date| date.to_string()), ["0000-01-01", "9999-12-31"]);
+        assert_eq!(Date(i32::MAX).to_civil(), Date::LAST.to_civil());
     }
 
     #[test]

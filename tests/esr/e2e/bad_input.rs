@@ -55,7 +55,9 @@ fn d10_a_suspect_file_is_parked_and_can_be_accepted() {
     assert_eq!(inbound(&answer, CHANGES)["status"], "parked");
     assert!(answer.warns_of(CHANGES));
     assert!(!world.outbox_names().contains(&"DE_EOE_RTC_20261121_00000002.DAT".to_owned()));
-    assert_eq!(inbound(&world.once(DAY_2, &[]), CHANGES), Value::Null, "it is parked already");
+    let answer = world.once(DAY_2, &[]);
+    assert_eq!(inbound(&answer, CHANGES)["status"], "parked", "D109: until it is decided");
+    assert!(answer.warns_of(&format!("{CHANGES} is parked")));
     let answer = world.once(DAY_2, &["--accept", CHANGES]);
     assert_eq!(inbound(&answer, CHANGES)["status"], "processed");
     assert_eq!(answer.document()["offices"]["EOE"]["positions"], 2);

@@ -33,8 +33,9 @@ impl Call {
     /// Lets a file appear under this name.
     fn creates(&self, path: &str) -> bool {
         let is_renamed = self.text.starts_with("rename") && self.text.contains(&format!("{path}\")"));
+        let is_linked = self.text.starts_with("link") && self.text.contains(&format!("{path}\""));
         let is_opened = self.text.contains("O_CREAT") && self.text.contains(&format!("{path}\","));
-        is_renamed || is_opened
+        is_renamed || is_linked || is_opened
     }
 
     fn creates_folder(&self, path: &str) -> bool {
@@ -61,7 +62,7 @@ impl Trace {
         }
         let (list, run) = (world.path("calls"), world.command(&["--once", "--output", "json", "--now", DAY_1]));
         let mut strace = Command::new("strace");
-        let calls = "trace=write,fsync,fdatasync,openat,?rename,renameat,renameat2,?unlink,unlinkat,?mkdir,mkdirat";
+        let calls = "trace=write,fsync,fdatasync,openat,?rename,renameat,renameat2,?link,linkat,?unlink,unlinkat,?mkdir,mkdirat";
         strace.args(["-f", "-y", "-s", "100000", "-e", calls, "-o"]).arg(&list).arg(run.get_program());
         let answer = world::answer(strace.args(run.get_args()).env_remove("TRIBUTARY_LOG_LEVEL"));
         assert_eq!(answer.code, 0, "{answer:?}");
@@ -164,4 +165,19 @@ fn what_tells_an_interrupted_batch_is_on_the_disk_before_the_first_record_and_go
     assert!(trace.is_done_between(created, Some(record), |call| call.syncs(&folder)), "it could get lost");
     assert!(trace.is_done_between(record, Some(removed), |call| call.syncs("/state/log/")), "a record could get lost");
     assert!(trace.is_done_between(removed, None, |call| call.syncs(&folder)), "it could return");
+}
+
+#[test]
+fn d63_a_file_for_esr_is_on_the_disk_before_it_appears_and_its_name_after_that() {
+    let world = World::small();
+    let Some(trace) = Trace::of_first_batch(&world) else { return };
+    let name = "DE_EOE_APP_20261121_00000001.DAT";
+    let created = trace.first("the file appears", |call| call.creates(&format!("/{name}")));
+    let beginning = Call { begin: 0, end: 0, text: String::new() };
+    assert!(
+        trace.is_done_between(&beginning, Some(created), |call| call.syncs(&format!(".{name}"))),
+        "it could be empty"
+    );
+    let folder = traced_folder(&world, "outbox");
+    assert!(trace.is_done_between(created, None, |call| call.syncs(&folder)), "it could get lost");
 }

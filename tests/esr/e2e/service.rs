@@ -78,7 +78,7 @@ fn a_killed_service_goes_on_where_it_was() {
     let service = Service::start(&world, &[]);
     wait_for(&world, "DE_EOE_RTC_20261121_00000001.DAT");
     service.end("-KILL");
-    let document = world.once("2030-01-01T12:00:00Z", &[]).document();
+    let document = world.once("2030-01-01T12:00:00Z", &["--confirm-now"]).document();
     assert_eq!(document["offices"]["EOE"]["positions"], 1);
     assert_eq!(document["inbound"].as_array().unwrap().len(), 0);
 }

@@ -12,14 +12,15 @@ pub fn comparable(files: &BTreeMap<String, String>) -> BTreeMap<String, String> 
         .collect()
 }
 
-/// The rows of a confirmation without their texts.
+/// The rows of a confirmation without their texts, except which file has overtaken a line (D93).
 pub fn without_text(content: &str) -> String {
     let mut lines = String::new();
     for line in content.lines() {
         let fields: Vec<&str> = split(line);
         match fields.get(8) {
-            Some(_) if line.starts_with("RTC,RECORD") => {
-                lines.push_str(&[&fields[..8], &fields[9..]].concat().join(","));
+            Some(text) if line.starts_with("RTC,RECORD") => {
+                let overtaken = text.find("overtaken by ").map_or("", |start| &text[start..]);
+                lines.push_str(&[&fields[..8], &[overtaken], &fields[9..]].concat().join(","));
             }
             _ => lines.push_str(line),
         }

@@ -45,6 +45,8 @@ fn batch(now: &str, file: (&str, &str), placements: String) -> Batch {
             placements: Some(placements),
             people: Some(PEOPLE.to_owned()),
         },
+        decisions: Vec::new(),
+        offices: Vec::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tributary_esr_oracle::Batch;
+use tributary_esr_oracle::{Batch, Decision};
 use tributary_harness::process::program;
 
 use crate::snapshot_folder;
@@ -22,6 +22,12 @@ pub struct Exchange {
     program: PathBuf,
     folder: TempDir,
     flags: Vec<String>,
+    /// The flags of the last batch that was put.
+    decisions: Vec<String>,
+    /// The offices that the exchange serves.
+    all_offices: String,
+    /// The offices of the next run.
+    offices: String,
     /// Every file ever seen in the outbox.
     seen: BTreeMap<String, String>,
 }
@@ -55,9 +61,10 @@ impl Exchange {
         for name in ["inbox", "tis"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let mut flags = vec!["--offices".to_owned(), offices.join(",")];
-        flags.extend_from_slice(more);
-        Self { program, folder, flags, seen: BTreeMap::new() }
+        let offices = offices.join(",");
+        let flags = more.to_vec();
+        let (all_offices, decisions) = (offices.clone(), Vec::new());
+        Self { program, folder, flags, all_offices, offices, decisions, seen: BTreeMap::new() }
     }
 
     /// A file or folder of the exchange.
@@ -65,9 +72,12 @@ impl Exchange {
         self.folder.path().join(name)
     }
 
-    /// Adds the files of the batch to the inbox and lays out its snapshot, and no other.
-    pub fn put(&self, batch: &Batch) {
+    /// Adds the files of the batch to the inbox and lays out its snapshot, and no other. The runs that follow are of its
+    /// offices and take its decisions.
+    pub fn put(&mut self, batch: &Batch) {
         put_batch(self.folder.path(), batch);
+        self.decisions = decision_flags(batch);
+        self.offices = if batch.offices.is_empty() { self.all_offices.clone() } else { batch.offices.join(",") };
     }
 
     /// `tributary run --once` as of `now`, ready to be started.
@@ -77,7 +87,8 @@ impl Exchange {
         for folder in ["inbox", "tis", "outbox", "state"] {
             command.arg(format!("--{folder}")).arg(self.path(folder));
         }
-        command.args(["--once", "--output", "json", "--records", "--now", now]).args(&self.flags);
+        command.args(["--once", "--output", "json", "--records", "--now", now]);
+        command.args(&self.flags).args(["--offices", &self.offices]).args(&self.decisions);
         command.env_remove("TRIBUTARY_LOG_LEVEL").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -138,6 +149,15 @@ pub(crate) fn put_batch(folder: &Path, batch: &Batch) {
         fs::write(folder.join("inbox").join(name), content).unwrap();
     }
     snapshot_folder::lay_out(&folder.join("tis"), &batch.snapshot);
+}
+
+/// The decisions of the batch as flags of `tributary run`.
+pub(crate) fn decision_flags(batch: &Batch) -> Vec<String> {
+    let flag = |decision| match decision {
+        Decision::Accept => "--accept",
+        Decision::Refuse => "--refuse",
+    };
+    batch.decisions.iter().flat_map(|(name, decision)| [flag(*decision).to_owned(), name.clone()]).collect()
 }
 
 /// The files in an outbox, without those under temporary names.

@@ -1,14 +1,41 @@
 //! Compares the summary of a batch with what the oracle says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tributary_esr_oracle::{ApplicantState, Outcome};
+use tributary_esr_oracle::{ApplicantState, Disorder, Outcome};
 
 /// What differs; `None` when nothing does.
 pub fn difference(expected: &Outcome, summary: &Value) -> Option<String> {
-    let parts = [records_differ(expected, summary), names_differ(expected, summary), offices_differ(expected, summary)];
+    let parts = [
+        records_differ(expected, summary),
+        names_differ(expected, summary),
+        offices_differ(expected, summary),
+        disorder_differs(expected, summary),
+    ];
     parts.into_iter().flatten().next()
+}
+
+/// The warnings about the order of files, by what they say.
+const DISORDER: [(&str, Disorder); 5] = [
+    ("missing: ask ESR for the file", Disorder::Missing),
+    ("has the same number as", Disorder::Repeated),
+    ("came late, after", Disorder::Late),
+    ("the number goes back", Disorder::GoesBack),
+    ("changed nothing: overtaken by", Disorder::Overtaken),
+];
+
+fn disorder_differs(expected: &Outcome, summary: &Value) -> Option<String> {
+    let warnings = summary["warnings"].as_array().expect("a summary has warnings").iter();
+    let of_file = |warning: &Value| {
+        let text = warning.as_str().unwrap_or_default();
+        let (_, disorder) = DISORDER.iter().find(|(part, _)| text.contains(part))?;
+        let name = text.split([' ', ',', ':']).find(|word| word.starts_with("DE_"))?;
+        Some((name.to_owned(), *disorder))
+    };
+    let found: BTreeSet<(String, Disorder)> = warnings.filter_map(of_file).collect();
+    (expected.disorder != found)
+        .then(|| format!("warnings about the order of files differ: expected {:?}, found {found:?}", expected.disorder))
 }
 
 /// The applicant records of a summary in the oracle's form, sorted.

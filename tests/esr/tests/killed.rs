@@ -49,7 +49,7 @@ fn a_batch_that_is_killed_goes_on_where_it_was() {
 
 /// A scenario with its first batch laid out.
 fn first_batch() -> (ScenarioRun, Batch) {
-    let run = ScenarioRun::new(SEED, &[]);
+    let mut run = ScenarioRun::new(SEED, &[]);
     let batch = scenario::scenario(SEED).remove(0);
     run.exchange.put(&batch);
     (run, batch)

@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tributary_esr_oracle::Batch;
 use tributary_esr_tests::golden_days;
@@ -35,8 +35,9 @@ fn tar(arguments: &[&str], archive: &Path, folder: &Path) {
     assert!(output.status.success(), "{}: {}", archive.display(), String::from_utf8_lossy(&output.stderr));
 }
 
+/// The debug log says which snapshots are not used, also those that are only too old.
 fn exchange() -> Exchange {
-    Exchange::new(&["EOE"], &["--partitions".to_owned(), "4".to_owned()])
+    Exchange::new(&["EOE"], &["--partitions", "4", "--log-level", "debug"].map(str::to_owned))
 }
 
 fn run(exchange: &mut Exchange, batch: &Batch) -> String {
@@ -81,21 +82,40 @@ fn the_changelogs_of_every_release_are_read() {
 fn the_snapshots_of_every_release_are_read() {
     for archive in released() {
         let exchange = unpacked(&archive);
-        for snapshot in fs::read_dir(exchange.path("state/snapshots")).unwrap() {
-            make_new(&snapshot.unwrap().path());
-        }
+        date_snapshots(&exchange, SystemTime::now());
         let stderr = check_second_day(exchange);
-        assert!(!stderr.contains("napshot"), "a snapshot was not used: {stderr}");
+        assert!(!stderr.contains(NOT_USED), "a snapshot was not used: {stderr}");
     }
 }
 
-/// Writes the present time into a snapshot file, because old snapshots are not used. Its layout: eight bytes of magic,
-/// two of version, the owner with its length in four bytes, the time in eight bytes, and a CRC-32C at the end.
-fn make_new(path: &Path) {
+/// What the debug log says of each snapshot that is not used.
+const NOT_USED: &str = "restoring the whole changelog";
+
+#[test]
+fn f12_snapshots_of_the_day_before_are_ordinary_and_cause_no_warning() {
+    let mut exchange = exchange();
+    let [first, second] = golden_days::batches();
+    run(&mut exchange, &first);
+    date_snapshots(&exchange, SystemTime::now() - Duration::from_hours(24));
+    let stderr = run(&mut exchange, &second);
+    assert!(stderr.matches(NOT_USED).count() > 10, "the snapshots were not too old: {stderr}");
+    assert!(!stderr.contains("WARN") && !stderr.contains("ERROR"), "{stderr}");
+}
+
+/// Writes a time into all snapshot files, because old snapshots are not used.
+fn date_snapshots(exchange: &Exchange, time: SystemTime) {
+    let millis = time.duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    for snapshot in fs::read_dir(exchange.path("state/snapshots")).unwrap() {
+        date_snapshot(&snapshot.unwrap().path(), millis);
+    }
+}
+
+/// The layout of a snapshot file: eight bytes of magic, two of version, the owner with its length in four bytes, the
+/// time in eight bytes, and a CRC-32C at the end.
+fn date_snapshot(path: &Path, millis: u64) {
     let mut bytes = fs::read(path).unwrap();
     let owner = u32::from_le_bytes(bytes[10..14].try_into().unwrap()) as usize;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
-    bytes[14 + owner..22 + owner].copy_from_slice(&now.to_le_bytes());
+    bytes[14 + owner..22 + owner].copy_from_slice(&millis.to_le_bytes());
     let end = bytes.len() - 4;
     let crc = crc32c::crc32c(&bytes[..end]);
     bytes[end..].copy_from_slice(&crc.to_le_bytes());

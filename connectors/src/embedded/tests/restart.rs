@@ -132,6 +132,21 @@ fn outputs_are_kept_for_their_retention_by_the_time_of_the_records() {
     assert_eq!(stored_batches(&open(folder.path()), &EVENTS), 2);
 }
 
+#[test]
+fn a_record_with_a_time_far_ahead_deletes_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    let now = crate::embedded::upkeep::now_millis();
+    for timestamp in [now, 4_070_908_800_000] {
+        let mut events = Output::new(PARTITIONS);
+        events.inherit(timestamp, Headers::default());
+        put(&mut events, &EVENTS, 0, "key", Some("1"));
+        log.producer("stage").publish(&events).unwrap();
+    }
+    drop(log);
+    assert_eq!(stored_batches(&open(folder.path()), &EVENTS), 2);
+}
+
 fn stored_batches(log: &EmbeddedLog, topic: &'static Topic) -> usize {
     let stored = log.upkeep.stored();
     let entry = stored.topics.iter().find(|stored| stored.topic == topic).unwrap();

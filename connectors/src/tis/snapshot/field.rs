@@ -1,6 +1,7 @@
 //! Reads single fields of a snapshot line, and reports those that cannot be read.
 //!
-//! Exports differ in details: ids may be numbers or text, texts may be numbers, and blank text means no value.
+//! Exports differ in details: ids may be numbers or text, texts may be numbers, whole numbers may be written as `1.0`,
+//! and blank text means no value.
 
 use std::fmt;
 
@@ -53,10 +54,18 @@ impl Visitor<'_> for Id {
         i64::try_from(value).map(Some).map_err(|_| E::custom(format_args!("`{value}` is too large for an id")))
     }
 
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+        whole(value).map(Some).ok_or_else(|| wrong(&value.to_string(), "a whole number"))
+    }
+
     fn visit_str<E: Error>(self, value: &str) -> Result<Self::Value, E> {
         match value.trim() {
             "" => Ok(None),
-            digits => digits.parse().map(Some).map_err(|_| wrong(value, "a whole number")),
+            // Text is a whole number where the number would be one: `1`, `1.0`.
+            digits => {
+                let number = digits.parse().ok().or_else(|| digits.parse().ok().and_then(whole));
+                number.map(Some).ok_or_else(|| wrong(value, "a whole number"))
+            }
         }
     }
 }
@@ -79,6 +88,11 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+        // Rust writes a whole decimal without its `.0`.
         Ok(Some(value.to_string()))
     }
 
@@ -146,6 +160,13 @@ impl Visitor<'_> for Decimal {
             },
         }
     }
+}
+
+/// The whole number that a decimal is. `None` if it has a fraction, or is so large that decimals do not hold each whole
+/// number of that size.
+fn whole(value: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (value.fract() == 0.0 && value.abs() < EXACT).then_some(value as i64)
 }
 
 fn is_blank(text: &str) -> bool {

@@ -1,10 +1,11 @@
 //! Lines of a snapshot file, plain or gzip, with a limit on their length.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
+
+use crate::files::open_regular;
 
 /// No object of TIS has a longer line. The limit keeps a broken file from filling the memory.
 pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
@@ -33,7 +34,7 @@ pub(super) enum Line<'a> {
 
 impl SnapshotLines {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
+        let file = BufReader::with_capacity(BUFFER_BYTES, open_regular(path)?);
         let input: Box<dyn BufRead> = if path.extension().is_some_and(|extension| extension == "gz") {
             Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(file)))
         } else {
@@ -67,12 +68,16 @@ impl SnapshotLines {
                     _ => Ok(Line::TooLong),
                 };
             }
-            if !self.line.trim_ascii().is_empty() {
-                break;
+            if !self.text().is_empty() {
+                return Ok(Line::Text(self.text()));
             }
         }
+    }
+
+    /// The current line without its line ending and, in the first line, without a byte order mark.
+    fn text(&self) -> &[u8] {
         let line = self.line.trim_ascii();
-        Ok(Line::Text(if self.number == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line }))
+        if self.number == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line }
     }
 }
 

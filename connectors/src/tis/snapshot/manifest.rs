@@ -6,7 +6,6 @@
 //! blank.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -14,6 +13,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::line_reader::{Line, SnapshotLines};
+use crate::files::open_regular;
+use crate::hex::hex;
 
 pub(super) const MANIFEST_FILE: &str = "manifest.json";
 
@@ -74,7 +75,7 @@ impl Entry {
 }
 
 fn sha256_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
@@ -84,12 +85,6 @@ fn sha256_of(path: &Path) -> io::Result<String> {
         }
         hash.update(&buffer[..read]);
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn count_of(path: &Path) -> io::Result<u64> {

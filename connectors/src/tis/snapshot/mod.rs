@@ -6,23 +6,30 @@
 
 mod field;
 mod line_reader;
+mod listing;
 mod manifest;
 mod object;
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use line_reader::{Line, MAX_LINE_BYTES, SnapshotLines};
 use manifest::{MANIFEST_FILE, Manifest};
 use object::{LineFault, Object};
 
+use crate::files::open_regular;
+
 pub use field::Days;
+pub use listing::Listing;
 pub use object::{
     ContactDetails, EsrEvent, GdcDetails, GmcDetails, LifecycleState, Person, PersonalDetails, Placement, Post,
     PostStatus,
 };
+
+/// No manifest is larger. The limit keeps a broken file from filling the memory.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// The number of bad lines of a file that are listed one by one. All bad lines are counted.
 const LISTED_BAD_LINES: usize = 100;
@@ -89,10 +96,10 @@ pub struct KindReport {
 }
 
 impl KindReport {
-    /// Whether the objects that this file does not name may count as deleted in a full snapshot: the file exists and
-    /// every line of it was read (D2).
+    /// Whether the objects that this file does not name may count as deleted in a full snapshot: the file exists, every
+    /// line of it was read (D2), and there is an object in it (D112).
     pub fn allows_deletions(&self) -> bool {
-        self.is_present && self.bad == 0
+        self.is_present && self.bad == 0 && self.loaded > 0
     }
 
     fn add(&mut self, file: &str, line: u64, fault: LineFault) {
@@ -136,6 +143,14 @@ pub enum SnapshotError {
         /// Name of the plain file.
         name: &'static str,
     },
+    /// Something that is no file has the name of one.
+    #[error("{} is {what}, not a file: remove it, and export the snapshot again", path.display())]
+    NotAFile {
+        /// Its path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// The operating system refuses access.
     #[error("cannot read {}: {source}; check that it is there and that this user may read it", path.display())]
     Io {
@@ -144,6 +159,16 @@ pub enum SnapshotError {
         /// The error of the operating system.
         source: io::Error,
     },
+}
+
+impl SnapshotError {
+    /// Whether the same files may be readable later. If not, only a change of the files helps.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::NotAFile { .. } => true,
+            Self::Incomplete { .. } | Self::Manifest { .. } | Self::Ambiguous { .. } => false,
+        }
+    }
 }
 
 /// A snapshot whose manifest, if it has one, agrees with its files.
@@ -164,7 +189,7 @@ impl TisSnapshot {
         for kind in Kind::ALL {
             let plain = kind.file_name();
             let compressed = format!("{plain}.gz");
-            match (folder.join(plain).exists(), folder.join(&compressed).exists()) {
+            match (is_file(folder, plain)?, is_file(folder, &compressed)?) {
                 (true, true) => return Err(SnapshotError::Ambiguous { folder: folder.to_owned(), name: plain }),
                 (true, false) => files.push((kind, plain.to_owned())),
                 (false, true) => files.push((kind, compressed)),
@@ -285,12 +310,17 @@ impl TisSnapshot {
     }
 
     fn check_manifest(&self) -> Result<(), SnapshotError> {
+        if !is_file(&self.folder, MANIFEST_FILE)? {
+            return Ok(());
+        }
         let path = self.folder.join(MANIFEST_FILE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(SnapshotError::Io { path, source }),
-        };
+        let mut text = Vec::new();
+        let read = open_regular(&path).and_then(|file| file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut text));
+        let size = read.map_err(|source| SnapshotError::Io { path: path.clone(), source })?;
+        if size as u64 > MAX_MANIFEST_BYTES {
+            let reason = format!("it is larger than {MAX_MANIFEST_BYTES} bytes");
+            return Err(SnapshotError::Manifest { path, reason });
+        }
         let manifest = Manifest::parse(&text).map_err(|reason| SnapshotError::Manifest { path, reason })?;
         let present: Vec<&str> = self.files.iter().map(|(_, name)| name.as_str()).collect();
         let folder = &self.folder;
@@ -298,6 +328,15 @@ impl TisSnapshot {
             .check(folder, &present)
             .map_err(|source| SnapshotError::Io { path: folder.clone(), source })?
             .map_err(|difference| SnapshotError::Incomplete { folder: folder.clone(), difference })
+    }
+}
+
+fn is_file(folder: &Path, name: &str) -> Result<bool, SnapshotError> {
+    let path = folder.join(name);
+    match listing::is_file(&path) {
+        Ok(Ok(is_there)) => Ok(is_there),
+        Ok(Err(what)) => Err(SnapshotError::NotAFile { path, what }),
+        Err(source) => Err(SnapshotError::Io { path, source }),
     }
 }
 

@@ -37,7 +37,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 }
 
 fn sha256(content: &[u8]) -> String {
-    manifest::hex(&Sha256::digest(content))
+    crate::hex::hex(&Sha256::digest(content))
 }
 
 #[test]
@@ -57,8 +57,37 @@ fn d2_a_complete_file_allows_deletions_and_an_absent_one_does_not() {
     assert!(load_posts(folder.path()).unwrap().1.allows_deletions());
     let people = TisSnapshot::open(folder.path()).unwrap().people(|_| Ok::<_, SnapshotError>(())).unwrap();
     assert_eq!((people.is_present, people.allows_deletions()), (false, false));
-    let empty = folder_with(&[("posts.jsonl", b"")]);
-    assert!(load_posts(empty.path()).unwrap().1.allows_deletions());
+}
+
+#[test]
+fn d112_a_file_without_any_object_allows_no_deletions() {
+    for content in [b"".as_slice(), b"\n \r\n", "\u{feff}".as_bytes()] {
+        let folder = folder_with(&[("posts.jsonl", content)]);
+        let (_, report) = load_posts(folder.path()).unwrap();
+        assert!(report.is_present && report.bad == 0 && !report.allows_deletions(), "{content:?}");
+    }
+    let folder = folder_with(&[("posts.jsonl.gz", &gzip(b""))]);
+    assert!(!load_posts(folder.path()).unwrap().1.allows_deletions());
+}
+
+#[test]
+fn d111_what_is_no_file_is_refused_by_name_and_nothing_waits_for_it() {
+    type Make = fn(&Path);
+    let makers: [(Make, &str); 3] = [
+        (|path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()), "a named pipe"),
+        (|path| fs::create_dir(path).unwrap(), "a folder"),
+        (|path| std::os::unix::fs::symlink("gone", path).unwrap(), "a link to nothing"),
+    ];
+    for name in ["posts.jsonl", "people.jsonl.gz", "manifest.json"] {
+        for (make, what) in makers {
+            let folder = folder_with(&[("placements.jsonl", b"")]);
+            make(&folder.path().join(name));
+            let error = TisSnapshot::open(folder.path()).unwrap_err();
+            assert!(error.may_pass(), "{error}");
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains(what), "{text}");
+        }
+    }
 }
 
 #[test]
@@ -128,6 +157,7 @@ fn a_manifest_that_differs_means_incomplete() {
         let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("manifest.json", manifest.as_bytes())]);
         let error = TisSnapshot::open(folder.path()).unwrap_err();
         assert!(matches!(error, SnapshotError::Incomplete { .. }), "{manifest}: {error}");
+        assert!(!error.may_pass(), "only a change of the files helps");
     }
 }
 
@@ -136,6 +166,13 @@ fn a_manifest_that_cannot_be_read_is_said_to_be_so() {
     let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("manifest.json", b"{\"files\"")]);
     let error = TisSnapshot::open(folder.path()).unwrap_err();
     assert!(matches!(error, SnapshotError::Manifest { .. }), "{error}");
+}
+
+#[test]
+fn a_manifest_without_end_is_not_read_into_memory() {
+    let folder = folder_with(&[("posts.jsonl", POSTS.as_bytes()), ("manifest.json", &vec![b' '; (1 << 20) + 1])]);
+    let error = TisSnapshot::open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("larger than"), "{error}");
 }
 
 #[test]

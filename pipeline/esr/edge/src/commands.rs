@@ -1,4 +1,4 @@
-//! `tributary esr ...`: commands that ask a running service.
+//! `tributary esr ...`: commands that ask a running service, and commands that act.
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
@@ -6,6 +6,8 @@ use tributary_esr::views;
 use tributary_flow::declaration::View;
 use tributary_flow::service_client::ServiceClient;
 use tributary_flow::{Failure, Site, json_text, print, table};
+
+use crate::admin;
 
 /// A command that lists a view.
 struct Listing {
@@ -61,14 +63,18 @@ pub(crate) fn all() -> Vec<Command> {
             .value_parser(value_parser!(u32).range(1..))
             .help("At most this number of entries [default: all]")
     };
-    LISTINGS.iter().map(|listing| Command::new(listing.view.name).about(listing.about).arg(limit())).collect()
+    let listings = LISTINGS.iter().map(|listing| Command::new(listing.view.name).about(listing.about).arg(limit()));
+    listings.chain(admin::commands()).collect()
 }
 
 /// Does one of them.
 ///
 /// # Errors
 /// As [`ServiceClient::list`].
-pub(crate) fn run(command: &str, options: &ArgMatches, site: &Site) -> Result<(), Failure> {
+pub(crate) fn run(command: &str, options: &ArgMatches, site: &Site<'_>) -> Result<(), Failure> {
+    if let Some(done) = admin::run(command, options, site) {
+        return done;
+    }
     let Some(listing) = LISTINGS.iter().find(|listing| listing.view.name == command) else {
         return Err(Failure::refused(format!("the flow esr has no command {command}")));
     };

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tributary_esr::configuration::EsrSettings;
 use tributary_esr::format::{FileName, Office};
 use tributary_flow::{ConfiguredFlow, Failure, Process, RunningFlow};
@@ -33,6 +34,8 @@ pub(crate) struct Configured {
     pub(crate) decisions: Vec<(FileName, Decision)>,
     /// Whether a batch sends records that missed their window (D25).
     pub(crate) include_late: bool,
+    /// The time as of which a batch runs, if the command line names one.
+    pub(crate) now: Option<Timestamp>,
     /// Whether the summary of a batch names every applicant record.
     pub(crate) records: bool,
 }
@@ -56,6 +59,7 @@ impl Configured {
             offices,
             decisions,
             include_late: options.include_late,
+            now: None,
             records: options.records,
         })
     }

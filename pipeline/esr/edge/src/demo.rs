@@ -65,6 +65,7 @@ impl<'a> Demo<'a> {
             folders,
             decisions: Vec::new(),
             include_late: false,
+            now: None,
             records: false,
         };
         Ok(Self { configured, folder, region, host, out })

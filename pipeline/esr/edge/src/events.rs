@@ -3,8 +3,12 @@
 use std::fmt::Display;
 
 use tributary_connectors::tis::LoadReport;
+use tributary_connectors::trouble::{Change, Report};
 use tributary_esr::report::Event;
 use tributary_schemas::records::tributary::Severity;
+
+/// The most lines of one kind at one time. Further ones are counted.
+pub(crate) const SINGLE_LINES: usize = 20;
 
 pub(crate) fn rounds_are_here() {
     tracing::info!("this process reads the inbox and the snapshot of TIS, and starts runs by the clock");
@@ -23,13 +27,38 @@ pub(crate) fn file_taken_in(file: &dyn Display, bytes: u64) {
     tracing::info!(%file, bytes, "taken in");
 }
 
-pub(crate) fn snapshot_taken_in(report: &LoadReport) {
-    report.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    tracing::info!(objects = report.loaded(), "snapshot taken in");
+/// A trouble of the inbox or of one of its entries begins, changes, lasts or ends.
+pub(crate) fn inbox_trouble(report: &Report) {
+    if report.change == Change::Ended {
+        tracing::info!("inbox: {report}");
+    } else {
+        tracing::error!("inbox: {report}");
+    }
 }
 
-pub(crate) fn snapshot_unusable(error: &dyn Display) {
-    tracing::warn!("the snapshot is not taken in: {error}");
+pub(crate) fn snapshot_taken_in(report: &LoadReport) {
+    let warnings = report.warnings();
+    warnings.iter().take(SINGLE_LINES).for_each(|warning| tracing::warn!("{warning}"));
+    let more = warnings.len().saturating_sub(SINGLE_LINES);
+    if more > 0 {
+        tracing::warn!(more, "the snapshot causes more warnings; a batch lists them in its summary");
+    }
+    // Without a file there was no snapshot.
+    if !report.files.is_empty() && report.refused.is_none() {
+        tracing::info!(objects = report.loaded(), "snapshot taken in");
+    }
+}
+
+pub(crate) fn snapshot_trouble(report: &Report) {
+    match report.change {
+        Change::Ended => tracing::info!("{report}"),
+        Change::Begun | Change::Changed | Change::Lasting => tracing::warn!("{report}"),
+    }
+}
+
+/// The state is new, and there are files of another one.
+pub(crate) fn state_is_new(warning: &str) {
+    tracing::warn!("{warning}");
 }
 
 /// What the report stage has kept: a file or an alert.
@@ -46,8 +75,16 @@ pub(crate) fn reported(event: &Event) {
         Event::Alert(alert) if alert.severity == Severity::Error => {
             tracing::error!(code = alert.code, subject = alert.subject, "{}", alert.text);
         }
+        Event::Alert(alert) if alert.severity == Severity::Info => {
+            tracing::info!(code = alert.code, subject = alert.subject, "{}", alert.text);
+        }
         Event::Alert(alert) => tracing::warn!(code = alert.code, subject = alert.subject, "{}", alert.text),
     }
+}
+
+/// Alerts of one code that are not logged one by one.
+pub(crate) fn more_alerts(code: &str, more: usize) {
+    tracing::warn!(code, more, "there are more alerts of this kind: `tributary esr alerts` lists them");
 }
 
 pub(crate) fn abandoned_files_stay(error: &dyn Display) {

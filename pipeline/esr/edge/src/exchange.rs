@@ -2,17 +2,20 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use tributary_esr::context::Context;
 use tributary_esr::flow::Processors;
 use tributary_esr::topics;
 use tributary_flow::http::Mount;
-use tributary_flow::{BatchRequest, Failure, Process, Round, RunningFlow};
+use tributary_flow::{BatchRequest, ClockReading, Failure, Process, Round, RunningFlow};
 use tributary_runtime::{Headers, LogError, Output, Processor, TimestampMillis, Topic};
 use tributary_schemas::AvroRecord;
 
+use crate::admin;
 use crate::baseline;
 use crate::batch;
 use crate::configured::Configured;
+use crate::due;
 use crate::outbox::Outbox;
 use crate::rounds::Rounds;
 use crate::views;
@@ -37,6 +40,7 @@ impl Exchange {
         let baseline = baseline::of_log(&*process).map_err(tributary_flow::log_failure)?;
         let context = Context::new(process.codec().clone(), Arc::clone(&configured.settings), offices)
             .with_baseline(Arc::new(baseline));
+        context.time.set(configured.now.unwrap_or_else(Timestamp::now).as_millisecond());
         let securing = Arc::clone(&process);
         let outbox = Arc::new(Outbox::new(&configured.folders.outbox, move || securing.sync()));
         let processors = Processors::new(context.clone(), Arc::clone(&outbox) as _);
@@ -78,6 +82,13 @@ impl Exchange {
         self.publish_record(&topics::SCHEDULE, b"", now, record)
     }
 
+    /// Notes the time of the service, which bounds the times of records (D104).
+    fn note_time(&self, clock: &ClockReading) {
+        if clock.doubt.as_ref().is_none_or(|doubt| !doubt.since_start) {
+            self.context.time.set(clock.now.as_millisecond());
+        }
+    }
+
     /// An output whose records have the time `now`.
     pub(crate) fn output(&self, now: TimestampMillis) -> Output {
         let mut output = Output::new(self.process.flow_partitions());
@@ -99,7 +110,12 @@ impl RunningFlow for Exchange {
         self.processors.processor(stage, partition)
     }
 
-    fn round(&self, round: Round) -> Result<(), Failure> {
+    fn last_sign_of_life(&self) -> Result<Option<Timestamp>, Failure> {
+        due::last_sign_of_life(self)
+    }
+
+    fn round(&self, round: &Round) -> Result<(), Failure> {
+        self.note_time(&round.clock);
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner).run(self, round)
     }
 
@@ -108,12 +124,13 @@ impl RunningFlow for Exchange {
         self.settle()
     }
 
-    fn report(&self) -> Result<(), Failure> {
+    fn report(&self, clock: &ClockReading) -> Result<(), Failure> {
+        self.note_time(clock);
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner).report(self)
     }
 
     fn mounts(&self) -> Vec<Mount> {
-        vec![views::mount(Arc::clone(&self.process))]
+        vec![views::mount(Arc::clone(&self.process)), admin::mount(Arc::clone(&self.process))]
     }
 
     fn batch(&self, request: &BatchRequest<'_>) -> Result<(), Failure> {

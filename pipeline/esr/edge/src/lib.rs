@@ -1,16 +1,22 @@
 //! The edge of the exchange: files, snapshots, clocks and people. The rules are in `tributary-esr`.
 
+mod admin;
 mod baseline;
 mod batch;
 mod commands;
 mod configured;
 mod continuation;
 mod demo;
+mod due;
 mod events;
 mod exchange;
+mod inbox_folder;
+mod intake;
+mod new_state;
 mod options;
 mod outbox;
 mod rounds;
+mod snapshot_watch;
 mod sources;
 mod summary;
 mod text;
@@ -19,6 +25,7 @@ mod views;
 use std::sync::Arc;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use jiff::Timestamp;
 use tributary_esr::configuration::EsrSettings;
 use tributary_esr::flow::DECLARATION;
 use tributary_flow::configuration::{ConfigurationError, ConfigurationFile};
@@ -44,7 +51,7 @@ impl Flow for Esr {
         commands::all()
     }
 
-    fn run_command(&self, command: &str, options: &ArgMatches, site: &Site) -> Result<(), Failure> {
+    fn run_command(&self, command: &str, options: &ArgMatches, site: &Site<'_>) -> Result<(), Failure> {
         commands::run(command, options, site)
     }
 
@@ -65,8 +72,10 @@ impl Flow for Esr {
     }
 
     fn configure(&self, file: &ConfigurationFile, options: &ArgMatches) -> Result<Arc<dyn ConfiguredFlow>, Failure> {
-        let options = RunOptions::from_arg_matches(options).map_err(Failure::refused)?;
-        Ok(Arc::new(Configured::new(settings(file).map_err(Failure::refused)?, options)?))
+        let named = RunOptions::from_arg_matches(options).map_err(Failure::refused)?;
+        // An option of the program, so that leftovers of an interrupted batch are judged as of its time.
+        let now = options.try_get_one::<Timestamp>("now").ok().flatten().copied();
+        Ok(Arc::new(Configured { now, ..Configured::new(settings(file).map_err(Failure::refused)?, named)? }))
     }
 
     fn demo(&self, options: &ArgMatches, host: &dyn Host) -> Result<(), Failure> {

@@ -1,10 +1,11 @@
-//! The outbox: the folder of the writer, with the reason of its last failure.
+//! The outbox: the folder of the writer, with the reason of its last failure and the files that are in the way.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tributary_connectors::files::{FileStore, Folder};
-use tributary_flow::whole_file::FileSink;
+use tributary_connectors::files::{FileError, FileStore, Folder};
+use tributary_flow::whole_file::{FileSink, NotWritten};
 use tributary_runtime::LogError;
 
 use crate::events;
@@ -16,7 +17,15 @@ type Secure = dyn Fn() -> Result<(), LogError> + Send + Sync;
 pub(crate) struct Outbox {
     store: Box<dyn FileStore>,
     secure: Box<Secure>,
-    trouble: Mutex<Option<String>>,
+    state: Mutex<OutboxState>,
+}
+
+#[derive(Default)]
+struct OutboxState {
+    /// Why the last file could not be written.
+    trouble: Option<String>,
+    /// The files whose names something else has (D63).
+    in_the_way: BTreeSet<String>,
 }
 
 impl Outbox {
@@ -27,22 +36,46 @@ impl Outbox {
         if let Err(error) = folder.remove_abandoned() {
             events::abandoned_files_stay(&error);
         }
-        Self { store: Box::new(folder), secure: Box::new(secure), trouble: Mutex::new(None) }
+        Self { store: Box::new(folder), secure: Box::new(secure), state: Mutex::default() }
     }
 
     /// Why the last file could not be written. `None` after a success.
     pub(crate) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().trouble.clone()
+    }
+
+    /// The files that this process could not write, because something else has their names (D63).
+    pub(crate) fn not_written(&self) -> Vec<String> {
+        self.state().in_the_way.iter().cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, OutboxState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl FileSink for Outbox {
-    fn write(&self, name: &str, content: &[u8]) -> Result<(), String> {
-        let secured = (self.secure)().map_err(|error| format!("the state folder: {error}"));
-        let result =
-            secured.and_then(|()| self.store.write(name, content).map_err(|error| format!("the outbox: {error}")));
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), NotWritten> {
+        let secured = (self.secure)().map_err(|error| NotWritten::Unavailable(format!("the state folder: {error}")));
+        let result = secured.and_then(|()| self.store.write(name, content).map_err(not_written));
+        let mut state = self.state();
+        state.trouble = match &result {
+            Err(NotWritten::Unavailable(reason)) => Some(reason.clone()),
+            _ => None,
+        };
+        match &result {
+            Ok(()) => state.in_the_way.remove(name),
+            Err(NotWritten::InTheWay(_)) => state.in_the_way.insert(name.to_owned()),
+            Err(NotWritten::Unavailable(_)) => false,
+        };
         result
+    }
+}
+
+fn not_written(error: FileError) -> NotWritten {
+    match error {
+        FileError::InTheWay { .. } => NotWritten::InTheWay(error.to_string()),
+        other => NotWritten::Unavailable(format!("the outbox: {other}")),
     }
 }
 
@@ -66,6 +99,21 @@ mod tests {
     }
 
     #[test]
+    fn d63_a_file_with_other_bytes_stays_and_the_new_one_is_known_not_to_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Outbox::new(folder.path(), || Ok(()));
+        fs::write(folder.path().join("a.DAT"), "of ESR").unwrap();
+        assert!(matches!(outbox.write("a.DAT", b"new"), Err(NotWritten::InTheWay(_))));
+        assert_eq!((outbox.not_written(), outbox.trouble()), (vec!["a.DAT".to_owned()], None));
+        outbox.write("b.DAT", b"new").unwrap();
+        assert_eq!(outbox.not_written(), ["a.DAT"], "another file goes on");
+        assert_eq!(fs::read(folder.path().join("a.DAT")).unwrap(), b"of ESR");
+        fs::remove_file(folder.path().join("a.DAT")).unwrap();
+        outbox.write("a.DAT", b"new").unwrap();
+        assert!(outbox.not_written().is_empty());
+    }
+
+    #[test]
     fn no_file_is_out_before_what_led_to_it_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let is_down = Arc::new(AtomicBool::new(true));
@@ -76,7 +124,7 @@ mod tests {
         };
         let outbox = Outbox::new(folder.path(), secure);
         assert_eq!(
-            outbox.write("a.DAT", b"x").unwrap_err(),
+            outbox.write("a.DAT", b"x").unwrap_err().to_string(),
             "the state folder: log is not available: the disk is full"
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -91,7 +139,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("out"), b"a file").unwrap();
         let outbox = Outbox::new(&folder.path().join("out"), || Ok(()));
-        assert!(outbox.write("a.DAT", b"x").unwrap_err().starts_with("the outbox: cannot "));
+        assert!(outbox.write("a.DAT", b"x").unwrap_err().to_string().starts_with("the outbox: cannot "));
         assert!(outbox.trouble().is_some());
     }
 }

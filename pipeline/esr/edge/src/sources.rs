@@ -1,17 +1,14 @@
-//! The sources of the flow: files of the inbox, the snapshot of TIS, decisions of an operator.
+//! The sources of the flow besides the inbox: the snapshot of TIS, decisions of an operator.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use tributary_connectors::files::{FileEntry, FileStore, Folder};
-use tributary_connectors::tis::snapshot::{SnapshotError, TisSnapshot};
+use tributary_connectors::tis::snapshot::{Listing, SnapshotError, TisSnapshot};
 use tributary_connectors::tis::{Deletions, Held, KnownLines, Load, LoadError, LoadReport, Topics};
 use tributary_esr::baseline::BASELINE_HEADER;
-use tributary_esr::configuration::{After, SnapshotContent};
+use tributary_esr::configuration::SnapshotContent;
 use tributary_esr::format::FileName;
 use tributary_esr::inbound::{Inbound, LedgerEntry, LedgerStatus};
-use tributary_esr::inbox::{Fingerprint, Found, FoundFile, Inbox};
 use tributary_esr::{configuration, tis, topics};
 use tributary_flow::process::Publisher;
 use tributary_flow::{Failure, Process};
@@ -34,94 +31,20 @@ const TOPICS: Topics =
 
 /// The sources of one process.
 pub(crate) struct Sources {
-    inbox_store: Box<dyn FileStore>,
     snapshot_folder: PathBuf,
     baseline_marker: PathBuf,
     /// Only with the embedded log. On Kafka, other programs may also write the topics of TIS.
     known_lines: Option<PathBuf>,
-    inbox: Inbox,
 }
 
 impl Sources {
     /// The configured sources.
     pub(crate) fn new(configured: &Configured, process: &dyn Process) -> Self {
-        let offices = configured.settings.configuration.offices.keys().copied().collect();
         Self {
-            inbox_store: Box::new(Folder::new(&configured.folders.inbox)),
             snapshot_folder: configured.folders.tis.clone(),
             baseline_marker: process.state().join(BASELINE_MARKER),
             known_lines: (!process.is_shared()).then(|| process.state().join(KNOWN_LINES)),
-            inbox: Inbox::new(configured.offices.clone(), offices),
         }
-    }
-
-    /// Those of `entries` that are new or changed. Files in the ledger and in `sent` are known.
-    ///
-    /// # Errors
-    /// [`Failure::Unfinished`] when the ledger cannot be read.
-    pub(crate) fn look(
-        &mut self,
-        exchange: &Exchange,
-        entries: &[FileEntry],
-        sent: &HashMap<FileName, Fingerprint>,
-    ) -> Result<Found, Failure> {
-        let mut known = known_files(exchange)?;
-        known.extend(sent.iter().map(|(name, fingerprint)| (*name, *fingerprint)));
-        let entries = entries.iter().map(|entry| (entry.name.clone(), fingerprint(entry)));
-        Ok(self.inbox.look(entries, &known))
-    }
-
-    /// Publishes a file. `Ok(false)` when it is gone or changed during the read. The next listing then shows its new
-    /// state.
-    ///
-    /// # Errors
-    /// [`Failure::Unfinished`] when it cannot be read or published.
-    pub(crate) fn send_file(
-        &self,
-        file: &FoundFile,
-        now: TimestampMillis,
-        exchange: &Exchange,
-    ) -> Result<bool, Failure> {
-        let name = file.name.to_string();
-        let content = match self.inbox_store.read(&name) {
-            Ok(content) => content,
-            Err(_) if !self.is_there(&name)? => return Ok(false),
-            Err(error) => return Err(Failure::unfinished(error)),
-        };
-        if content.len() as u64 != file.size {
-            return Ok(false);
-        }
-        let mut output = exchange.output(now);
-        file.write(&content, &exchange.context.codec, &mut output).map_err(Failure::unfinished)?;
-        exchange.publish(&output)?;
-        Ok(true)
-    }
-
-    fn is_there(&self, name: &str) -> Result<bool, Failure> {
-        let entries = self.inbox_store.list().map_err(Failure::unfinished)?;
-        Ok(entries.iter().any(|entry| entry.name == name))
-    }
-
-    /// Moves processed files into the archive, if the configuration says so (D11).
-    ///
-    /// # Errors
-    /// [`Failure::Unfinished`] when a file cannot be moved.
-    pub(crate) fn archive(&self, exchange: &Exchange) -> Result<(), Failure> {
-        if exchange.context.settings.configuration.inbound.after != After::Archive {
-            return Ok(());
-        }
-        let processed = |entry: &LedgerEntry| entry.status == LedgerStatus::Processed;
-        let ledger = ledger(exchange)?;
-        // The ledger that knows a file must be on the disk before the file leaves the inbox.
-        exchange.process.sync().map_err(log_failure)?;
-        for entry in self.inbox_store.list().map_err(Failure::unfinished)? {
-            let known =
-                entry.name.parse().ok().and_then(|name: FileName| ledger.get(&name)).filter(|known| processed(known));
-            if known.is_some_and(|known| fingerprint_of(known) == fingerprint(&entry)) {
-                self.inbox_store.archive(&entry.name).map_err(Failure::unfinished)?;
-            }
-        }
-        Ok(())
     }
 
     /// Loads the snapshot with its deletions (D2).
@@ -134,10 +57,11 @@ impl Sources {
         exchange: &Exchange,
     ) -> Result<LoadReport, SnapshotFailure> {
         let snapshot = TisSnapshot::open(&self.snapshot_folder)?;
-        if snapshot.is_empty() {
-            return Ok(LoadReport::default());
-        }
         let held = held(exchange)?;
+        let deletions = deletions(&exchange.context.settings.configuration.snapshot);
+        if snapshot.is_empty() {
+            return Ok(LoadReport::of_no_snapshot(&held, &deletions));
+        }
         let baseline = held.is_empty() || self.is_baseline_being_loaded(exchange)?;
         if baseline {
             // An interrupted load continues as baseline.
@@ -151,7 +75,7 @@ impl Sources {
             known: &known,
             codec: &exchange.context.codec,
             topics: TOPICS,
-            deletions: deletions(&exchange.context.settings.configuration.snapshot),
+            deletions,
             flow_partitions: exchange.process.flow_partitions(),
             header: baseline.then_some(BASELINE_HEADER),
             now,
@@ -196,20 +120,15 @@ impl Sources {
         Failure::unfinished(format!("cannot write {}: {error}", self.baseline_marker.display()))
     }
 
-    /// The listing of the inbox.
+    /// What the snapshot folder holds of a snapshot.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when it cannot be read.
-    pub(crate) fn inbox_entries(&self) -> Result<Vec<FileEntry>, Failure> {
-        self.inbox_store.list().map_err(Failure::unfinished)
-    }
-
-    /// The listing of the snapshot folder.
-    ///
-    /// # Errors
-    /// [`Failure::Unfinished`] when it cannot be read.
-    pub(crate) fn snapshot_files(&self) -> Result<Vec<FileEntry>, Failure> {
-        Folder::new(&self.snapshot_folder).list().map_err(Failure::unfinished)
+    /// [`Failure::Unfinished`] when the folder cannot be read.
+    pub(crate) fn snapshot_listing(&self) -> Result<Listing, Failure> {
+        let folder = &self.snapshot_folder;
+        Listing::of(folder).map_err(|error| {
+            Failure::unfinished(format!("cannot list {}: {error}; check that it is there", folder.display()))
+        })
     }
 }
 
@@ -283,7 +202,10 @@ pub(crate) fn decide(
 }
 
 /// What `visit` returns for the ledger of arrived files.
-fn of_ledger<T: Send + 'static>(
+///
+/// # Errors
+/// [`Failure::Unfinished`] when the ledger cannot be read.
+pub(crate) fn of_ledger<T: Send + 'static>(
     exchange: &Exchange,
     visit: impl Fn(&Inbound) -> Vec<(FileName, T)> + Send + Sync + 'static,
 ) -> Result<HashMap<FileName, T>, Failure> {
@@ -295,29 +217,6 @@ fn of_ledger<T: Send + 'static>(
 
 fn ledger(exchange: &Exchange) -> Result<HashMap<FileName, LedgerEntry>, Failure> {
     of_ledger(exchange, |inbound| inbound.ledger().map(|(name, entry)| (name, entry.clone())).collect())
-}
-
-/// Files that need not be sent. These are the files of the ledger, except interrupted ones and accepted parked ones
-/// that were not sent again yet.
-fn known_files(exchange: &Exchange) -> Result<HashMap<FileName, Fingerprint>, Failure> {
-    of_ledger(exchange, |inbound| {
-        let is_known = |entry: &LedgerEntry| match entry.status {
-            LedgerStatus::Receiving => false,
-            LedgerStatus::Parked => !entry.accepted,
-            LedgerStatus::Confirming | LedgerStatus::Processed | LedgerStatus::Refused => true,
-        };
-        let known = inbound.ledger().filter(|(_, entry)| is_known(entry));
-        known.map(|(name, entry)| (name, fingerprint_of(entry))).collect()
-    })
-}
-
-fn fingerprint_of(entry: &LedgerEntry) -> Fingerprint {
-    Fingerprint { size: entry.size.unsigned_abs(), modified: entry.modified }
-}
-
-fn fingerprint(entry: &FileEntry) -> Fingerprint {
-    let modified = entry.modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    Fingerprint { size: entry.size, modified }
 }
 
 /// The objects that the `tis` stages hold. If other processes own some stages, or records are still unprocessed, the

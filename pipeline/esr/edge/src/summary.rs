@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::Serialize;
 use tributary_esr::exporter::{ApplicantKey, ApplicantState, Exporter, Status};
-use tributary_esr::format::Office;
+use tributary_esr::format::{FileName, Office};
+use tributary_esr::inbound::{Inbound, LedgerStatus};
 use tributary_esr::position::PositionStage;
 use tributary_esr::report::{Event, Report};
 use tributary_schemas::records::esr::FileKind;
@@ -20,7 +21,7 @@ use crate::exchange::Exchange;
 pub(crate) struct Summary {
     /// The time as of which the batch ran.
     pub(crate) now: Timestamp,
-    /// The files from ESR that are new in this batch.
+    /// The files from ESR that are new in this batch, and all that are parked (D109).
     pub(crate) inbound: Vec<InboundFile>,
     /// The files for ESR that were written in this batch.
     pub(crate) outbound: Vec<OutboundFile>,
@@ -46,6 +47,23 @@ pub(crate) struct InboundFile {
     pub(crate) accepted: BTreeMap<String, i64>,
     /// The rejected lines.
     pub(crate) rejected: Vec<RejectedLine>,
+}
+
+impl InboundFile {
+    /// A file without lines.
+    fn named(name: FileName, status: &'static str) -> Self {
+        let (received, accepted) = (BTreeMap::new(), BTreeMap::new());
+        Self { name: name.to_string(), status, received, accepted, rejected: Vec::new() }
+    }
+}
+
+/// What a batch has noted itself, besides the events of the stages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// Warnings of the sources.
+    pub(crate) warnings: Vec<String>,
+    /// Files that were not read because of their size (D107).
+    pub(crate) refused: Vec<FileName>,
 }
 
 /// A rejected line of a file from ESR.
@@ -143,16 +161,11 @@ pub(crate) fn next_event(exchange: &Exchange) -> Result<i64, Failure> {
     Ok(sequences.into_iter().max().unwrap_or_default())
 }
 
-/// Collects the summary of the events from `first_event` on. `own_warnings` are those of the sources.
+/// Collects the summary of the events from `first_event` on, and of what the batch has `noted`.
 ///
 /// # Errors
 /// [`Failure::Unfinished`] when the workers do not answer.
-pub(crate) fn collect(
-    exchange: &Exchange,
-    now: Timestamp,
-    first_event: i64,
-    own_warnings: Vec<String>,
-) -> Result<Summary, Failure> {
+pub(crate) fn collect(exchange: &Exchange, now: Timestamp, first_event: i64, noted: Noted) -> Result<Summary, Failure> {
     let events = exchange
         .process
         .inspect(move |report: &Report| report.events_since(first_event).cloned().collect::<Vec<_>>())?;
@@ -162,7 +175,7 @@ pub(crate) fn collect(
         outbound: Vec::new(),
         offices: offices(exchange)?,
         records: exchange.configured.records.then(|| records(exchange)).transpose()?,
-        warnings: own_warnings,
+        warnings: noted.warnings,
     };
     let mut inbound_at = HashMap::new();
     for event in events.into_iter().flatten() {
@@ -172,6 +185,8 @@ pub(crate) fn collect(
             Event::File(event) => add_inbound(&mut summary.inbound, &mut inbound_at, event),
         }
     }
+    summary.inbound.extend(noted.refused.into_iter().map(|name| InboundFile::named(name, "refused")));
+    add_parked(exchange, &mut summary)?;
     // Partitions of the writer work in parallel. The list is sorted by type and number.
     summary.outbound.sort_by(|one, other| place(one).cmp(&place(other)));
     count_notifications(&mut summary);
@@ -244,6 +259,30 @@ fn add_inbound(files: &mut Vec<InboundFile>, at: &mut HashMap<String, usize>, ev
     }
     at.insert(file.name.clone(), files.len());
     files.push(file);
+}
+
+/// Adds the parked files, until they are decided about and taken in (D109). One that came again is parked, too.
+fn add_parked(exchange: &Exchange, summary: &mut Summary) -> Result<(), Failure> {
+    let parked = exchange.process.inspect(|inbound: &Inbound| {
+        let parked = inbound.ledger().filter(|(_, entry)| entry.status == LedgerStatus::Parked);
+        parked.map(|(name, entry)| (name, entry.accepted)).collect::<Vec<_>>()
+    })?;
+    let mut parked = parked.concat();
+    parked.sort_unstable();
+    for (name, is_accepted) in parked {
+        let text = name.to_string();
+        match summary.inbound.iter_mut().find(|file| file.name == text) {
+            Some(file) if file.status == "ignored" => file.status = "parked",
+            Some(_) => continue,
+            None => summary.inbound.push(InboundFile::named(name, "parked")),
+        }
+        summary.warnings.push(if is_accepted {
+            format!("{text} is accepted, but cannot be read from the inbox: have it sent again (D10)")
+        } else {
+            format!("{text} is parked: accept it, refuse it, or have it sent again (D10)")
+        });
+    }
+    Ok(())
 }
 
 fn offices(exchange: &Exchange) -> Result<BTreeMap<Office, OfficeFigures>, Failure> {

@@ -99,7 +99,9 @@ fn total<'a>(offices: impl Iterator<Item = &'a OfficeFigures>) -> OfficeFigures 
 
 fn inbound(files: &[InboundFile]) -> String {
     let mut text = format!("Files from ESR: {}\n", files.len());
-    for file in files.iter().take(LISTED) {
+    // Those that wait for a decision must not be among the ones that are only counted.
+    let (parked, others): (Vec<_>, Vec<_>) = files.iter().partition(|file| file.status == "parked");
+    for file in parked.into_iter().chain(others).take(LISTED) {
         let counts: Vec<String> = file
             .received
             .iter()

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bytesize::ByteSize;
 use jiff::civil::Time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -54,6 +55,10 @@ fn in_range<'de, D: Deserializer<'de>>(deserializer: D, low: u64, high: u64) -> 
     Err(serde::de::Error::custom(format!("expected a number from {low} to {high}, found {number}")))
 }
 
+pub(super) fn seconds_of_a_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    in_range(deserializer, 0, 86_400).map(|number| number as u32)
+}
+
 pub(super) fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     in_range(deserializer, 0, 366).map(|number| number as u32)
 }
@@ -72,6 +77,21 @@ pub(super) fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 
 pub(super) fn line_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     in_range(deserializer, 256, 16 * 1024 * 1024).map(|number| number as usize)
+}
+
+/// Numbers of lines and chunks of the largest file fit into the records.
+pub(super) fn file_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    let size = ByteSize::deserialize(deserializer)?;
+    if (ByteSize::kib(1)..=ByteSize::gib(1)).contains(&size) {
+        return Ok(size);
+    }
+    Err(serde::de::Error::custom(format!("expected a size from 1KiB to 1GiB, found {size}")))
+}
+
+/// The exact number of bytes. The text for people is rounded.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+pub(super) fn bytes<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{}B", size.as_u64()))
 }
 
 pub(super) fn file_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

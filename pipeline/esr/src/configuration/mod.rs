@@ -6,6 +6,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
 use crate::format::{Encoding, FileKind, InboundLayouts, Layouts, LineEnd, Office, Templates, ValueMaps};
@@ -119,6 +120,9 @@ pub struct InboundSettings {
     pub line_limit: usize,
     /// A file is read after its size has not changed for this number of seconds (D10).
     pub settle_seconds: u32,
+    /// Largest file that is read (D107).
+    #[serde(deserialize_with = "entry::file_limit", serialize_with = "entry::bytes")]
+    pub file_limit: ByteSize,
     /// What happens to a file after it has been taken in (D11).
     pub after: After,
     /// What happens to a suspect file (D10).
@@ -215,6 +219,9 @@ pub struct ScheduleSettings {
     pub applicants: RunTime,
     /// When notifications are exported.
     pub notifications: RunTime,
+    /// Seconds that a due run waits, beyond the settling time, for input that is known to be there.
+    #[serde(deserialize_with = "entry::seconds_of_a_day")]
+    pub wait_seconds: u32,
 }
 
 impl ScheduleSettings {

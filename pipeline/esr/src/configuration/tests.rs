@@ -15,6 +15,7 @@ fn the_built_in_configuration_has_the_defaults_of_the_domain_page() {
     assert_eq!(configuration.applicants.max_rows_per_post, 40);
     assert_eq!(configuration.applicants.placement_types.len(), 7);
     assert_eq!(configuration.inbound.line_limit, 8192);
+    assert_eq!(configuration.inbound.file_limit, ByteSize::mib(256));
     assert_eq!(configuration.inbound.after, After::Keep);
     assert_eq!(configuration.schedule.applicants.to_string(), "14:00");
     assert_eq!(configuration.schedule.notifications.to_string(), "15:00");
@@ -40,6 +41,15 @@ fn a_user_file_overrides_single_entries() {
     .unwrap();
     assert_eq!((configuration.applicants.min_days, configuration.applicants.max_weeks), (3, 13));
     assert_eq!(configuration.offices.len(), 14);
+}
+
+#[test]
+fn d107_the_largest_file_has_a_unit_and_bounds() {
+    let limit = |size: &str| load(&format!("[esr.inbound]\nfile_limit = {size}\n")).map(|it| it.inbound.file_limit);
+    assert_eq!(limit("\"1.5MiB\"").unwrap(), ByteSize::kib(1536));
+    for size in ["\"2GiB\"", "0", "\"much\""] {
+        assert_eq!(limit(size).unwrap_err().line, 2, "{size}");
+    }
 }
 
 #[test]

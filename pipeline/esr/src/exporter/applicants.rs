@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_runtime::{Output, ProcessError};
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind};
-use tributary_schemas::records::esr_state::{self, VersionAtRun};
+use tributary_schemas::records::esr_state::{self, PersonExport, VersionAtRun};
 use tributary_schemas::records::tributary::{FileWritten, Severity};
 use tributary_schemas::types::esr::{FileNameError, PositionId};
-use tributary_schemas::types::tis::{Dpn, PlacementId};
+use tributary_schemas::types::tis::Dpn;
 
+use super::left_blank::LeftBlank;
 use super::state::{ApplicantState, Status, missing_field};
-use super::{ApplicantKey, ExportedRow, Exporter, PendingKey, WaitingKey, rows};
+use super::{ApplicantKey, BELIEVED_DAYS, ExportedRow, Exporter, PendingKey, WaitingKey, rows};
 use crate::applicant::ApplicantKeyError;
 use crate::digests::applicant_digest;
 use crate::dpn::FoldedDpn;
 use crate::format::{FileName, Office};
 use crate::outgoing::{OutgoingFile, RunTimes, SINGLE_ALERTS};
+use crate::person::EsrPerson;
 use crate::topics;
 
 impl Exporter {
@@ -29,10 +31,28 @@ impl Exporter {
             trainee: applicant.trainee_id,
         };
         let digest = applicant_digest(&applicant);
-        let old = self.applicants.get(&key).cloned();
+        let person = EsrPerson::of_applicant(&applicant);
+        let known = self.applicants.get(&key).cloned();
+        if known.as_ref().is_some_and(|known| known.is_decided() && known.person(key.trainee).is(person)) {
+            return;
+        }
+        // To ESR, a trainee with another registration number is another person (D116).
+        let exports = known.as_ref().map(|known| known.exports.clone()).unwrap_or_default();
+        let restored =
+            known.as_ref().and_then(|known| Some((known.clone(), known.export_for(person, key.trainee)?.clone())));
+        if let Some((mut state, export)) = restored {
+            self.stop_waiting(&key, Some(&state));
+            state.restore(&export);
+            self.put(key, state);
+            return;
+        }
+        let old = known.filter(|known| !known.is_decided());
         let sent_before = applicant.sent_before.is_some();
-        let same = |old: &ApplicantState| old.is_live() && old.digest == digest && !sent_before;
-        if old.as_ref().is_some_and(|old| old.is_decided() || same(old)) {
+        let same = |old: &ApplicantState| {
+            let was_sent_before = old.applicant.as_ref().is_some_and(|applicant| applicant.sent_before.is_some());
+            old.is_live() && old.digest == digest && !sent_before && !was_sent_before
+        };
+        if old.as_ref().is_some_and(same) {
             return;
         }
         let at_run = old.as_ref().and_then(|old| old.at_run.clone());
@@ -46,10 +66,13 @@ impl Exporter {
             at_run,
             seen_by_run: old.as_ref().is_some_and(|old| old.seen_by_run),
             applicant: None,
+            gmc_number: applicant.gmc_number.clone(),
+            gdc_number: applicant.gdc_number.clone(),
+            exports,
         };
-        if let Some(field) = missing_field(&applicant) {
+        if let Some(reason) = self.incomplete(&applicant, state.effective_date) {
             state.status = Status::InvalidData;
-            state.reason = Some(format!("{field} is missing"));
+            state.reason = Some(reason);
         }
         self.stop_waiting(&key, old.as_ref());
         if state.status == Status::ToExport && !sent_before {
@@ -57,6 +80,15 @@ impl Exporter {
         }
         state.applicant = Some(Box::new(applicant));
         self.put(key, ApplicantState(state));
+    }
+
+    /// Why a record cannot be exported: a mandatory value is missing, or does not fit its column (5.2, 5.3).
+    fn incomplete(&self, applicant: &Applicant, effective_date: Date) -> Option<String> {
+        if let Some(field) = missing_field(applicant) {
+            return Some(format!("{field} is missing"));
+        }
+        let unfit = rows::incomplete(&self.context.templates, applicant, effective_date)?;
+        Some(format!("{unfit} (5.4)"))
     }
 
     /// Handles a tombstone: the record is withdrawn (R4, D26), or deleted if no run has seen it.
@@ -73,7 +105,10 @@ impl Exporter {
     fn withdraw(&mut self, key: &ApplicantKey) {
         let Some(mut state) = self.applicants.get(key).cloned() else { return };
         self.stop_waiting(key, Some(&state));
-        if state.seen_by_run {
+        if let Some(export) = state.exports.last().cloned() {
+            state.restore(&export);
+            self.put(key.clone(), state);
+        } else if state.seen_by_run {
             state.status = Status::DeletedBeforeExport;
             state.reason = None;
             state.applicant = None;
@@ -99,20 +134,21 @@ impl Exporter {
 
     /// Does a run of one office: chooses the rows and sends the file (A5, A10-A12, D24, D25).
     pub(super) fn export_applicants(&mut self, run: &ExportRun, times: RunTimes, output: &mut Output) {
-        self.forget_ended(run);
+        let touched: Vec<ApplicantKey> = self.touched_of(run.office).cloned().collect();
+        self.forget_ended(&touched, run.today);
+        self.date_records(run);
         self.believe_tis(run, output);
+        self.warn_of_invalid(run, output);
         let chosen = self.choose(run, output);
         let context = self.context.clone();
         let mut file = OutgoingFile::start(&context, run.file_name, times, output);
-        let mut left_blank = Vec::new();
+        let mut left_blank = LeftBlank::default();
         for (row, key) in chosen.into_iter().enumerate() {
             let Some(mut state) = self.applicants.get(&key).cloned() else { continue };
             let Some(applicant) = state.applicant.take() else { continue };
             let line = rows::applicant(&context.templates, &applicant, state.effective_date);
             file.written_row(&format_args!("placement {}", key.placement), line, output);
-            if let Some(reason) = &state.reason {
-                left_blank.push((key.placement, reason.clone()));
-            }
+            left_blank.add(key.placement, &applicant.warnings);
             self.waiting.delete(waiting_key(&key, applicant.projected_hire_date));
             state.status = Status::Pending;
             state.file = Some(run.file_name.to_string());
@@ -120,21 +156,33 @@ impl Exporter {
             self.applicants.put(key, state);
         }
         file.close(FileKind::App, output);
-        self.warn_of_blanks(run, &left_blank, output);
+        left_blank.warn(run, &context, output);
         self.note_run(run.office);
     }
 
     /// Withdraws new and returned records whose placement has already ended (D25).
-    fn forget_ended(&mut self, run: &ExportRun) {
-        let ended = |state: &ApplicantState| {
-            let applicant = state.applicant.as_ref();
-            let end = applicant.and_then(|applicant| applicant.projected_end_date);
-            state.at_run.is_none() && end.is_some_and(|end| end < run.today)
-        };
-        let ended: Vec<ApplicantKey> =
-            self.touched_of(run.office).filter(|key| self.applicants.get(*key).is_some_and(ended)).cloned().collect();
-        for key in ended {
-            self.withdraw(&key);
+    fn forget_ended(&mut self, touched: &[ApplicantKey], today: Date) {
+        for key in touched {
+            let Some(state) = self.applicants.get(key).filter(|state| state.at_run.is_none()) else { continue };
+            let end = state.applicant.as_ref().and_then(|applicant| applicant.projected_end_date);
+            if end.is_some_and(|end| end < today) {
+                self.withdraw(key);
+            }
+        }
+    }
+
+    /// Gives new versions whose date cannot be right the date of the run (D104).
+    fn date_records(&mut self, run: &ExportRun) {
+        let odd = |state: &ApplicantState| !BELIEVED_DAYS.contains(&(state.effective_date.0 - run.today.0));
+        let is_new = |state: &ApplicantState| state.at_run.as_ref().is_none_or(|before| before.digest != state.digest);
+        let odd: Vec<(ApplicantKey, ApplicantState)> = self
+            .touched_of(run.office)
+            .filter_map(|key| Some((key, self.applicants.get(key).filter(|state| is_new(state) && odd(state))?)))
+            .map(|(key, state)| (key.clone(), state.clone()))
+            .collect();
+        for (key, mut state) in odd {
+            state.effective_date = run.today;
+            self.applicants.put(key, state);
         }
     }
 
@@ -150,8 +198,8 @@ impl Exporter {
             .collect();
         for (key, mut state) in told {
             let Some(applicant) = state.applicant.take() else { continue };
-            state.status = Status::Exported;
             state.file = applicant.sent_before.clone().filter(|file| !file.is_empty());
+            state.note_export();
             state.reason = Some("TIS remembers that it was sent before (D14)".to_owned());
             let row = exported_row(&key, &applicant);
             self.tell_position(&row, state.file.clone().unwrap_or_default(), output);
@@ -166,6 +214,8 @@ impl Exporter {
             date_from: row.date_from,
             date_to: row.date_to,
             file_name,
+            gmc_number: row.gmc_number.clone(),
+            gdc_number: row.gdc_number.clone(),
         };
         self.context.send(output, &topics::POSITION_INBOX, &row.position.0.to_be_bytes(), &exported);
     }
@@ -231,14 +281,39 @@ impl Exporter {
         }
     }
 
-    fn warn_of_blanks(&self, run: &ExportRun, left_blank: &[(PlacementId, String)], output: &mut Output) {
-        for (placement, reason) in left_blank.iter().take(SINGLE_ALERTS) {
-            let text = format!("placement {placement} in {}: {reason}", run.file_name);
-            self.context.alert(output, Severity::Warning, "left-blank", &placement.to_string(), text);
+    /// Warns of the records that have become invalid since the last run.
+    fn warn_of_invalid(&self, run: &ExportRun, output: &mut Output) {
+        let invalid =
+            |key: &&ApplicantKey| self.applicants.get(*key).is_some_and(|state| state.status == Status::InvalidData);
+        let invalid: Vec<&ApplicantKey> = self.touched_of(run.office).filter(invalid).collect();
+        for key in invalid.iter().take(SINGLE_ALERTS) {
+            let reason = self.applicants.get(*key).and_then(|state| state.reason.as_deref()).unwrap_or_default();
+            let ApplicantKey { office, placement, position, .. } = key;
+            let text = format!(
+                "placement {placement} cannot be exported for position {position} in {office}: {reason}; correct it in \
+                 TIS, or the position number in ESR"
+            );
+            self.context.alert(output, Severity::Warning, "invalid-data", &placement.to_string(), text);
         }
-        if left_blank.len() > SINGLE_ALERTS {
-            let text = format!("{} records of {} have values that were left blank", left_blank.len(), run.file_name);
-            self.context.alert(output, Severity::Warning, "left-blank", &run.file_name.to_string(), text);
+        if invalid.len() > SINGLE_ALERTS {
+            let text = format!("{} records of {} have become invalid", invalid.len(), run.office);
+            self.context.alert(output, Severity::Warning, "invalid-data", run.office.as_str(), text);
+        }
+    }
+
+    /// Notes that a run has seen the records of offices which have no run now (R4). They stay touched until their own run.
+    pub(super) fn note_other_run(&mut self, today: Date) {
+        let touched: Vec<ApplicantKey> = self.touched.iter().map(|(key, ())| key.clone()).collect();
+        self.forget_ended(&touched, today);
+        for key in touched {
+            let Some(old) = self.applicants.get(&key).filter(|state| !state.is_decided()) else { continue };
+            let at_run = version_at_run(old);
+            if old.seen_by_run && old.at_run == at_run {
+                continue;
+            }
+            let mut state = old.clone();
+            (state.at_run, state.seen_by_run) = (at_run, true);
+            self.applicants.put(key, state);
         }
     }
 
@@ -247,9 +322,7 @@ impl Exporter {
         let touched: Vec<ApplicantKey> = self.touched_of(office).cloned().collect();
         for key in touched {
             if let Some(mut state) = self.applicants.get(&key).cloned() {
-                state.at_run = state
-                    .is_live()
-                    .then_some(VersionAtRun { digest: state.digest, effective_date: state.effective_date });
+                state.at_run = version_at_run(&state);
                 state.seen_by_run = true;
                 if state.is_decided() {
                     state.applicant = None;
@@ -276,12 +349,23 @@ impl Exporter {
             self.pending.delete(key);
             let of_applicant = applicant_key(&row);
             let Some(mut state) = self.applicants.get(&of_applicant).cloned() else { continue };
-            state.status = Status::Exported;
             self.tell_position(&row, written.file_name.clone(), output);
+            let person = EsrPerson::new(&row.gmc_number, &row.gdc_number, row.trainee);
+            if state.status == Status::Pending && state.person(row.trainee).is(person) {
+                state.note_export();
+            } else {
+                let (gmc_number, gdc_number) = (row.gmc_number, row.gdc_number);
+                state.exports.push(PersonExport { gmc_number, gdc_number, file_name: written.file_name.clone() });
+            }
             self.applicants.put(of_applicant, state);
         }
         Ok(())
     }
+}
+
+/// The version with which the next run compares. `None` if the record is withdrawn.
+fn version_at_run(state: &ApplicantState) -> Option<VersionAtRun> {
+    state.is_live().then_some(VersionAtRun { digest: state.digest, effective_date: state.effective_date })
 }
 
 /// A chosen record with its DPN as written in the file. Sorts in the order of the file (D40).
@@ -378,7 +462,8 @@ fn lowest(office: Office, start: Date) -> WaitingKey {
 fn exported_row(key: &ApplicantKey, applicant: &Applicant) -> ExportedRow {
     let ApplicantKey { office, placement, position, trainee } = key.clone();
     let (date_from, date_to) = (applicant.projected_hire_date, applicant.projected_end_date);
-    ExportedRow { office, placement, position, trainee, date_from, date_to }
+    let (gmc_number, gdc_number) = (applicant.gmc_number.clone(), applicant.gdc_number.clone());
+    ExportedRow { office, placement, position, trainee, date_from, date_to, gmc_number, gdc_number }
 }
 
 fn applicant_key(row: &ExportedRow) -> ApplicantKey {

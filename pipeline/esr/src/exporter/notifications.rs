@@ -2,6 +2,7 @@
 //! written in order.
 
 use tributary_runtime::{Output, ProcessError};
+use tributary_schemas::Date;
 use tributary_schemas::records::esr::{ExportRun, FileKind, Notification, NotificationCutDone};
 use tributary_schemas::types::esr::{NotificationType, Office};
 use tributary_schemas::types::tis::{Dpn, PlacementId};
@@ -25,8 +26,16 @@ impl Exporter {
     ///
     /// # Errors
     /// As [`Exporter::export_notifications`].
-    pub(super) fn cut_done(&mut self, done: &NotificationCutDone, output: &mut Output) -> Result<(), ProcessError> {
+    pub(super) fn cut_done(
+        &mut self,
+        done: &NotificationCutDone,
+        today: Date,
+        output: &mut Output,
+    ) -> Result<(), ProcessError> {
         let mut answered = self.cuts_done.get(&done.run).cloned().unwrap_or_default();
+        if answered.partitions.is_empty() {
+            self.note_other_run(today);
+        }
         if !answered.partitions.contains(&done.partition) {
             answered.partitions.push(done.partition);
         }

@@ -3,12 +3,21 @@
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{Applicant, Notification};
 
-use crate::format::{ApplicantRow, NotificationRow, Templates, Value, WrittenLine};
+use crate::format::{ApplicantRow, NotificationRow, Templates, Value, WriteWarning, WrittenLine};
 
 /// An APP row.
 pub(super) fn applicant(templates: &Templates, applicant: &Applicant, effective_date: Date) -> WrittenLine {
+    templates.applicant(&columns(applicant, effective_date))
+}
+
+/// The first mandatory column of the APP row whose value would not be written unchanged.
+pub(super) fn incomplete(templates: &Templates, applicant: &Applicant, effective_date: Date) -> Option<WriteWarning> {
+    templates.incomplete_applicant(&columns(applicant, effective_date))
+}
+
+fn columns(applicant: &Applicant, effective_date: Date) -> ApplicantRow<'_> {
     let [first, second] = professional_bodies(applicant);
-    templates.applicant(&ApplicantRow {
+    ApplicantRow {
         dpn: Value::Text(applicant.dpn.as_str()),
         position_id: Value::Number(applicant.position_id.0),
         position_number: Value::Text(&applicant.position_number),
@@ -43,7 +52,7 @@ pub(super) fn applicant(templates: &Templates, applicant: &Applicant, effective_
         professional_body_2: Value::Text(second.name),
         registration_number_2: Value::Text(second.number),
         registration_expiry_2: date(second.expiry),
-    })
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -95,4 +104,61 @@ pub(super) fn notification(templates: &Templates, row: &Notification) -> Written
 
 fn date(date: Option<Date>) -> Value<'static> {
     date.map_or(Value::Empty, |date| Value::Date(date.to_civil()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tributary_schemas::types::esr::Office;
+
+    use super::*;
+    use crate::configuration::EsrSettings;
+    use crate::format::value::parse_date;
+
+    fn templates() -> Templates {
+        EsrSettings::load(None, &|_| Err("no files here".to_owned())).unwrap().templates()
+    }
+
+    fn office() -> Office {
+        "EOE".parse().unwrap()
+    }
+
+    fn column(line: &WrittenLine, number: usize) -> Option<Date> {
+        parse_date(line.text.split(',').nth(number - 1).unwrap()).map(Date::from_civil)
+    }
+
+    /// Any date, often one at an end of the range.
+    fn any_date() -> impl Strategy<Value = Date> {
+        let ends = [Date::FIRST.0, Date::FIRST.0 + 1, Date::LAST.0 - 1, Date::LAST.0, 0, -1];
+        prop_oneof![proptest::sample::select(ends.to_vec()), Date::FIRST.0..=Date::LAST.0].prop_map(Date)
+    }
+
+    proptest! {
+        #[test]
+        fn f07_d115_every_date_is_written_as_it_came_in_every_column(dates in prop::array::uniform6(any_date())) {
+            let templates = templates();
+            let [effective, hire, end, born, gmc, gdc] = dates;
+            let row = Applicant {
+                projected_hire_date: hire,
+                projected_end_date: Some(end),
+                date_of_birth: Some(born),
+                gmc_number: "7000001".to_owned(),
+                gmc_expiry: Some(gmc),
+                gdc_number: "D1".to_owned(),
+                gdc_expiry: Some(gdc),
+                ..Applicant::of(office())
+            };
+            let line = applicant(&templates, &row, effective);
+            prop_assert_eq!([7, 8, 9, 15, 38, 41].map(|number| column(&line, number)), dates.map(Some));
+            let row = Notification {
+                current_trainee_projected_end_date: Some(hire),
+                next_trainee_projected_start_date: Some(end),
+                change_of_projected_hire_date: Some(born),
+                change_of_projected_end_date: Some(gmc),
+                ..Notification::of(office())
+            };
+            let line = notification(&templates, &row);
+            prop_assert_eq!([12, 19, 31, 32].map(|number| column(&line, number)), [hire, end, born, gmc].map(Some));
+        }
+    }
 }

@@ -140,7 +140,7 @@ fn d14_what_tis_remembers_is_exported_without_a_row_at_the_first_run() {
 fn the_clock_shows_the_counts_that_changed_and_otherwise_the_time_every_ten_seconds() {
     let mut exporter = exporter();
     let tick = |exporter: &mut Harness<Exporter>, second: i64| {
-        let sent = exporter.give("clock", &Clock { now: millis(NOW) + second * 1000 });
+        let sent = exporter.give("clock", &Clock { now: millis(NOW) + second * 1000, ..Clock::default() });
         let keys: Vec<String> = sent.iter().map(super::super::harness::Sent::text_key).collect();
         (keys, exporter.read::<OfficeApplicants>(&sent).pop())
     };
@@ -161,4 +161,34 @@ fn the_clock_shows_the_counts_that_changed_and_otherwise_the_time_every_ten_seco
     assert_eq!(tick(&mut exporter, 20), (both, Some(exported)));
     assert_eq!(tick(&mut exporter, 29), (vec![], None));
     assert_eq!(tick(&mut exporter, 30), (vec!["clock".to_owned()], None));
+}
+
+/// The effective date of a record, as its last run left it.
+fn effective_date(exporter: &Harness<Exporter>, placement: i64) -> String {
+    let (_, state) = exporter.processor.applicants().find(|(key, _)| key.placement == PlacementId(placement)).unwrap();
+    state.effective_date.to_string()
+}
+
+#[test]
+fn d104_a_record_whose_date_cannot_be_gets_the_date_of_the_run_that_sees_it_first() {
+    let mut exporter = exporter();
+    for (placement, at) in [
+        (1, "1970-01-01T00:00:00Z"),
+        (2, "2099-01-01T00:00:00Z"),
+        (3, "2026-11-19T08:00:00Z"),
+        (4, "2026-11-21T08:00:00Z"),
+    ] {
+        exporter.at(at);
+        give(&mut exporter, &applicant(placement, 7, "2026-12-01"));
+    }
+    exporter.at(NOW);
+    exporter.header(Some("undated"));
+    give(&mut exporter, &applicant(5, 7, "2026-12-01"));
+    give(&mut exporter, &applicant(6, 7, "2027-12-01"));
+    exporter.header(None);
+    assert_eq!(run(&mut exporter, 1), 5);
+    let expected = ["2026-11-20", "2026-11-20", "2026-11-19", "2026-11-21", "2026-11-20", "2026-11-20"];
+    for (placement, expected) in (1..).zip(expected) {
+        assert_eq!(effective_date(&exporter, placement), expected, "{placement}");
+    }
 }

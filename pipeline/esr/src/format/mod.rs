@@ -21,7 +21,7 @@ pub mod write;
 mod write_tests;
 
 pub use columns::InboundLayouts;
-pub use envelope::{Envelope, Suspect};
+pub use envelope::{Envelope, Suspect, split_padding};
 pub use inbound::{Indicator, LineParser, Note, Parsed, PositionLine, ReconciliationLine, Rejection, parse_line};
 pub use layout::{Layouts, RecordType};
 pub(crate) use line_key::LineKey;

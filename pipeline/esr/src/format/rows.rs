@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 
 use super::FileName;
 use super::layout::{Layouts, RecordType};
-use super::write::{Encoding, LineEnd, LineTemplate, Value, WrittenLine};
+use super::write::{Encoding, LineEnd, LineTemplate, Value, WriteWarning, WrittenLine};
 
 /// A row with a field for each column that the exchange fills, so that no value can get into a column of another name.
 /// The names are looked up in the layout once, when the templates are made. A column without a field is written blank.
@@ -157,6 +157,11 @@ impl Templates {
     /// An APP row.
     pub fn applicant(&self, row: &ApplicantRow<'_>) -> WrittenLine {
         self.line(&self.applicant, &row.values(), 512)
+    }
+
+    /// The first mandatory column of an APP row whose value would not be written unchanged.
+    pub fn incomplete_applicant(&self, row: &ApplicantRow<'_>) -> Option<WriteWarning> {
+        self.applicant.incomplete(self.encoding, &row.values())
     }
 
     /// A NOT row.

@@ -176,6 +176,16 @@ enum Content {
     Nothing,
 }
 
+impl Content {
+    fn value<'a>(&'a self, given: &[Value<'a>]) -> Value<'a> {
+        match self {
+            Self::Given(index) => given.get(*index).copied().unwrap_or(Value::Empty),
+            Self::Constant(text) => Value::Text(text),
+            Self::Nothing => Value::Empty,
+        }
+    }
+}
+
 /// The columns of a record type, matched once with the names of the caller's values.
 #[derive(Clone, Debug)]
 pub struct LineTemplate {
@@ -233,16 +243,21 @@ impl LineTemplate {
             if index > 0 {
                 out.push(',');
             }
-            let value = match content {
-                Content::Given(index) => values.get(*index).copied().unwrap_or(Value::Empty),
-                Content::Constant(text) => Value::Text(text),
-                Content::Nothing => Value::Empty,
-            };
-            if let Some(kind) = push_column(out, column, encoding, value) {
+            if let Some(kind) = push_column(out, column, encoding, content.value(values)) {
                 warnings.push(WriteWarning { column: column.name.clone(), kind });
             }
         }
         warnings
+    }
+
+    /// The first mandatory column whose value would not be written unchanged. Such a record is not complete (5.2).
+    pub fn incomplete(&self, encoding: Encoding, values: &[Value<'_>]) -> Option<WriteWarning> {
+        let mut written = String::new();
+        self.columns.iter().filter(|(column, _)| column.mandatory).find_map(|(column, content)| {
+            written.clear();
+            let kind = push_column(&mut written, column, encoding, content.value(values))?;
+            Some(WriteWarning { column: column.name.clone(), kind })
+        })
     }
 }
 

@@ -6,6 +6,8 @@ use tributary_schemas::records::esr::FileArrived;
 use tributary_schemas::records::esr_state::{self, LedgerCount};
 use tributary_schemas::stored;
 
+use crate::inbox::Fingerprint;
+
 /// A file that has arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerEntry {
@@ -13,8 +15,12 @@ pub struct LedgerEntry {
     pub sha256: String,
     /// Size in bytes, as last seen.
     pub size: i64,
-    /// When it was last changed, as last seen, in milliseconds since 1970.
+    /// When its content was last changed, as last seen, in milliseconds since 1970.
     pub modified: i64,
+    /// Its number in the file system, as last seen (D109).
+    pub inode: Option<i64>,
+    /// When its content, name or rights were last changed, as last seen, in milliseconds since 1970 (D109).
+    pub changed: Option<i64>,
     /// Its status.
     pub status: LedgerStatus,
     /// Whether an operator has accepted it, although it is suspect (D10).
@@ -45,6 +51,8 @@ impl LedgerEntry {
             sha256: arrived.sha256.clone(),
             size: arrived.size,
             modified: arrived.modified,
+            inode: arrived.inode,
+            changed: arrived.changed,
             status: LedgerStatus::Receiving,
             accepted: false,
             confirmation_held: false,
@@ -54,6 +62,46 @@ impl LedgerEntry {
             unnamed: 0,
             unnamed_examples: Vec::new(),
         }
+    }
+
+    /// What distinguished the file from its other versions, as last seen.
+    pub fn print(&self) -> Fingerprint {
+        Fingerprint {
+            size: self.size.unsigned_abs(),
+            modified: self.modified,
+            inode: self.inode,
+            changed: self.changed,
+        }
+    }
+
+    /// Whether the file need not be sent as long as it does not change. Interrupted files must be sent, and accepted
+    /// ones that were not sent again yet.
+    pub fn is_known(&self) -> bool {
+        match self.status {
+            LedgerStatus::Receiving => false,
+            LedgerStatus::Parked => !self.accepted,
+            LedgerStatus::Confirming | LedgerStatus::Processed | LedgerStatus::Refused => true,
+        }
+    }
+
+    /// Whether an operator has to decide about the file (D10).
+    pub fn is_undecided(&self) -> bool {
+        self.status == LedgerStatus::Parked && !self.accepted
+    }
+
+    /// Whether the arrived file is this one, and only its place in the file system or its rights have changed (D109).
+    pub(super) fn has_only_moved(&self, arrived: &FileArrived) -> bool {
+        let seen = Self::of(arrived);
+        let place_is_known = self.inode.is_some() && seen.inode.is_some();
+        let same = (&self.sha256, self.size, self.modified) == (&seen.sha256, seen.size, seen.modified);
+        same && place_is_known && !self.print().is_same(&seen.print())
+    }
+
+    pub(super) fn see(&mut self, arrived: &FileArrived) {
+        self.size = arrived.size;
+        self.modified = arrived.modified;
+        self.inode = arrived.inode;
+        self.changed = arrived.changed;
     }
 
     /// Whether the file is no longer in flight.
@@ -87,6 +135,8 @@ impl From<&LedgerEntry> for esr_state::LedgerEntry {
             answered: entry.answered.iter().copied().collect(),
             unnamed: entry.unnamed,
             unnamed_examples: entry.unnamed_examples.clone(),
+            inode: entry.inode,
+            changed: entry.changed,
         }
     }
 }
@@ -99,6 +149,8 @@ impl From<esr_state::LedgerEntry> for LedgerEntry {
             sha256: record.sha256,
             size: record.size,
             modified: record.modified,
+            inode: record.inode,
+            changed: record.changed,
             status: record.status,
             accepted: record.accepted,
             confirmation_held: record.confirmation_held,

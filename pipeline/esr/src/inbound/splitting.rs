@@ -103,6 +103,7 @@ impl Inbound {
             severity: Severity::Error,
             column: rejection.column as i32,
             text: rejection.reason,
+            overtaken_by: None,
         };
         self.add_verdict(at.file, verdict);
     }
@@ -118,6 +119,7 @@ impl Inbound {
                 severity: Severity::Info,
                 column: 0,
                 text: note.to_string(),
+                overtaken_by: None,
             };
             self.add_verdict(at.file, verdict);
         }

@@ -1,7 +1,8 @@
-//! Files from ESR and their confirmations, by rule (3.4, D3, D4, D8-D12, D51, D53).
+//! Files from ESR and their confirmations, by rule (3.4, D3, D4, D8-D12, D51, D53, D93, D94).
 
 mod confirmations;
 mod ledger;
+mod order;
 
 use sha2::{Digest, Sha256};
 use tributary_schemas::records::esr::{FileArrived, FileChunk, LineVerdict, PositionFileDone};
@@ -46,6 +47,10 @@ fn arrived(name: &str, content: &[u8]) -> FileArrived {
         lines: lines.len() as i32,
         first_line: lines.first().map(|line| line.to_vec()).unwrap_or_default(),
         last_line: lines.last().map(|line| line.to_vec()).unwrap_or_default(),
+        inode: Some(7),
+        changed: Some(1),
+        misplaced_line: None,
+        padding: None,
     }
 }
 

@@ -1,8 +1,7 @@
 //! The records that bring a file into the log: its arrival, then its content in chunks of whole lines.
 
-use crate::format::{Line, LineReader};
+use crate::format::{Envelope, Line, split_padding};
 use crate::topics;
-use sha2::{Digest, Sha256};
 use tributary_runtime::Output;
 use tributary_schemas::records::esr::{FileArrived, FileChunk};
 use tributary_schemas::{Codec, EncodeError};
@@ -19,21 +18,40 @@ const LONGEST_LINE_BYTES: usize = 600 * 1024;
 /// rejects it.
 const CUT_LINE_BYTES: usize = 16 * 1024;
 
-/// Adds the records of one file to `output`.
+/// Adds the record of the arrival of a file to `output`.
 ///
 /// # Errors
-/// [`EncodeError`] if a record is not declared on the topic.
-pub(super) fn write(file: &FoundFile, content: &[u8], codec: &Codec, output: &mut Output) -> Result<(), EncodeError> {
-    let key = file.name.to_string();
-    let sha256 = hex(&Sha256::digest(content));
-    let arrived = arrival(file, &sha256, content);
+/// [`EncodeError`] if the record is not declared on the topic.
+pub(super) fn write_arrival(
+    file: &FoundFile,
+    content: &[u8],
+    sha256: &str,
+    codec: &Codec,
+    output: &mut Output,
+) -> Result<(), EncodeError> {
     let mut value = Vec::new();
-    codec.encode(&arrived, &mut value)?;
-    send(output, &key, &value);
-    for (index, chunk) in chunks(content).enumerate() {
+    codec.encode(&arrival(file, sha256, content), &mut value)?;
+    send(output, &file.name.to_string(), &value);
+    Ok(())
+}
+
+/// Adds the content of a file to `output`, without the padding after its trailer (D110).
+///
+/// # Errors
+/// As [`write_arrival`].
+pub(super) fn write_content(
+    file: &FoundFile,
+    content: &[u8],
+    sha256: &str,
+    codec: &Codec,
+    output: &mut Output,
+) -> Result<(), EncodeError> {
+    let key = file.name.to_string();
+    let mut value = Vec::new();
+    for (index, chunk) in chunks(split_padding(content).0).enumerate() {
         let record = FileChunk {
             file_name: file.name,
-            sha256: sha256.clone(),
+            sha256: sha256.to_owned(),
             index: index as i32,
             last: chunk.last,
             first_line_number: chunk.first_line as i32,
@@ -51,19 +69,21 @@ fn send(output: &mut Output, key: &str, value: &[u8]) {
 }
 
 fn arrival(file: &FoundFile, sha256: &str, content: &[u8]) -> FileArrived {
-    let filled = |line: &Line<'_>| !line.is_blank();
-    let mut lines = LineReader::new(content).filter(filled);
-    let first = lines.next();
-    let (more, last) = lines.fold((0, first), |(count, _), line| (count + 1, Some(line)));
+    let (content, padding) = split_padding(content);
+    let envelope = Envelope::of(content);
     let bytes = |line: Option<Line<'_>>| line.map_or_else(Vec::new, |line| cut(line.bytes).to_vec());
     FileArrived {
         file_name: file.name,
         sha256: sha256.to_owned(),
-        size: file.size as i64,
-        modified: file.modified,
-        lines: i32::from(first.is_some()) + more,
-        first_line: bytes(first),
-        last_line: bytes(last),
+        size: file.print.size as i64,
+        modified: file.print.modified,
+        lines: envelope.non_blank as i32,
+        first_line: bytes(envelope.first),
+        last_line: bytes(envelope.last),
+        inode: file.print.inode,
+        changed: file.print.changed,
+        misplaced_line: envelope.misplaced.map(|line| line as i32),
+        padding: (padding > 0).then_some(padding as i32),
     }
 }
 
@@ -106,15 +126,6 @@ fn chunk_end(content: &[u8], start: usize) -> usize {
     }
     let rest = content[window_end..].iter().position(|byte| *byte == b'\n');
     rest.map_or(content.len(), |offset| window_end + offset + 1)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

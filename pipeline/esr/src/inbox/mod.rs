@@ -8,6 +8,7 @@ mod chunks;
 use std::collections::{HashMap, HashSet};
 
 use crate::format::{FileKind, FileName, Office};
+use sha2::{Digest, Sha256};
 use tributary_runtime::Output;
 use tributary_schemas::{Codec, EncodeError};
 
@@ -16,29 +17,75 @@ use tributary_schemas::{Codec, EncodeError};
 pub struct FoundFile {
     /// Its name.
     pub name: FileName,
-    /// Size in bytes.
-    pub size: u64,
-    /// When it was last changed, in milliseconds since 1970.
-    pub modified: i64,
+    /// What distinguishes it from other versions, without its content.
+    pub print: Fingerprint,
 }
 
 impl FoundFile {
-    /// Adds the records that bring the file with this content into the log.
+    /// Adds the records that bring the file with this content and the hash of it into the log.
     ///
     /// # Errors
     /// [`EncodeError`] if a record is not declared on the topic.
-    pub fn write(&self, content: &[u8], codec: &Codec, output: &mut Output) -> Result<(), EncodeError> {
-        chunks::write(self, content, codec, output)
+    pub fn write(&self, content: &[u8], sha256: &str, codec: &Codec, output: &mut Output) -> Result<(), EncodeError> {
+        self.write_arrival(content, sha256, codec, output)?;
+        chunks::write_content(self, content, sha256, codec, output)
+    }
+
+    /// Adds the record of the arrival alone, for a file whose content the ledger knows.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_arrival(
+        &self,
+        content: &[u8],
+        sha256: &str,
+        codec: &Codec,
+        output: &mut Output,
+    ) -> Result<(), EncodeError> {
+        chunks::write_arrival(self, content, sha256, codec, output)
     }
 }
 
-/// Size and time of the last change of a file. A change of the file changes its fingerprint.
+/// The hash by which the ledger knows the content of a file, hexadecimal.
+pub fn sha256(content: &[u8]) -> String {
+    use std::fmt::Write;
+    Sha256::digest(content).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// What distinguishes a file from its other versions, without its content (D109).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
     /// Size in bytes.
     pub size: u64,
-    /// Milliseconds since 1970.
+    /// When its content was last changed, in milliseconds since 1970. Its owner may set any time.
     pub modified: i64,
+    /// Number of the file in its file system. `None` if it is not known.
+    pub inode: Option<i64>,
+    /// When its content, name or rights were last changed, in milliseconds since 1970. `None` if it is not known.
+    pub changed: Option<i64>,
+}
+
+impl Fingerprint {
+    /// Whether the file has not changed. What one of the two does not know is not compared.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = |one: Option<i64>, other: Option<i64>| one.is_none() || other.is_none() || one == other;
+        (self.size, self.modified) == (other.size, other.modified)
+            && same(self.inode, other.inode)
+            && same(self.changed, other.changed)
+    }
+}
+
+/// An entry of the inbox folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A regular file.
+    File(Fingerprint),
+    /// Something else, such as a folder. The text says why it is left: "it is a folder".
+    Other(String),
 }
 
 /// The result of a look into the inbox.
@@ -46,7 +93,7 @@ pub struct Fingerprint {
 pub struct Found {
     /// New and changed files, in the order in which they are taken in (D9).
     pub files: Vec<FoundFile>,
-    /// Messages about files that stay where they are. Each file is named once.
+    /// Messages about entries that stay where they are. Each is named once while it is there.
     pub left: Vec<String>,
 }
 
@@ -65,51 +112,61 @@ impl Inbox {
         Self { served, configured, reported: HashSet::new() }
     }
 
-    /// Sorts the entries of the inbox into files to take in and files to leave. `known` is the ledger, by file name.
+    /// Sorts the entries of the inbox into files to take in and entries to leave. `known` is the ledger, by file name.
     pub fn look(
         &mut self,
-        entries: impl IntoIterator<Item = (String, Fingerprint)>,
+        entries: impl IntoIterator<Item = (String, Entry)>,
         known: &HashMap<FileName, Fingerprint>,
     ) -> Found {
         let mut found = Found::default();
-        for (entry, fingerprint) in entries {
-            if entry.starts_with('.') {
+        let mut left = HashSet::new();
+        for (name, entry) in entries {
+            if name.starts_with('.') {
                 continue;
             }
-            match self.judge(&entry) {
-                Ok(Some(name)) => {
-                    if known.get(&name) != Some(&fingerprint) {
-                        found.files.push(FoundFile { name, size: fingerprint.size, modified: fingerprint.modified });
-                    }
-                }
+            match self.judge(&name, entry) {
+                Ok(Some(file)) if known.get(&file.name).is_some_and(|known| known.is_same(&file.print)) => {}
+                Ok(Some(file)) => found.files.push(file),
                 Ok(None) => {}
                 Err(reason) => {
-                    if self.reported.insert(entry.clone()) {
-                        found.left.push(reason);
+                    if !self.reported.contains(&name) {
+                        found.left.push(format!("left in the inbox: {reason}"));
                     }
+                    left.insert(name);
                 }
             }
         }
+        self.reported = left;
         found.files.sort_by_key(|file| file.name);
         found.left.sort();
         found
     }
 
-    /// `Ok(None)` for a file that stays where it is and is not reported. `Err` for a file that a person should look at.
-    fn judge(&self, entry: &str) -> Result<Option<FileName>, String> {
-        let name: FileName = entry.parse().map_err(|error| format!("left in the inbox: {error}"))?;
+    /// `Ok(None)` for an entry that stays where it is and is not reported. `Err` for one that a person should look at.
+    fn judge(&self, entry: &str, what: Entry) -> Result<Option<FoundFile>, String> {
+        // A name with a line end would spoil the log.
+        let shown = entry.escape_debug().to_string();
+        let name = shown.parse::<FileName>();
+        let is_elsewhere =
+            |name: &FileName| self.configured.contains(&name.office) && !self.served.contains(&name.office);
+        let print = match what {
+            Entry::File(print) => print,
+            Entry::Other(_) if name.as_ref().is_ok_and(is_elsewhere) => return Ok(None),
+            Entry::Other(reason) => return Err(format!("`{shown}`: {reason}")),
+        };
+        let name = name.map_err(|error| error.to_string())?;
         if !name.kind.is_inbound() {
-            return Err(format!("left in the inbox: `{entry}` is of a type that ESR does not send ({})", name.kind));
+            return Err(format!("`{shown}` is of a type that ESR does not send ({})", name.kind));
         }
         if !self.configured.contains(&name.office) {
-            return Err(format!("left in the inbox: `{entry}` is of the unknown office {}", name.office));
+            return Err(format!("`{shown}` is of the unknown office {}", name.office));
         }
-        if !self.served.contains(&name.office) {
+        if is_elsewhere(&name) {
             return Ok(None);
         }
         match name.kind {
-            FileKind::Rmf | FileKind::Rmc => Ok(Some(name)),
-            kind => Err(format!("left in the inbox: `{entry}` is a confirmation ({kind}), which is not yet used")),
+            FileKind::Rmf | FileKind::Rmc => Ok(Some(FoundFile { name, print })),
+            kind => Err(format!("`{shown}` is a confirmation ({kind}), which is not yet used")),
         }
     }
 }
@@ -118,15 +175,15 @@ impl Inbox {
 mod tests {
     use super::*;
 
-    const PRINT: Fingerprint = Fingerprint { size: 10, modified: 1 };
+    const PRINT: Fingerprint = Fingerprint { size: 10, modified: 1, inode: Some(7), changed: Some(2) };
 
     fn inbox() -> Inbox {
         let office = |code: &str| code.parse().unwrap();
         Inbox::new(vec![office("EOE")], vec![office("EOE"), office("LDN")])
     }
 
-    fn entries<'a>(names: &'a [&str]) -> impl Iterator<Item = (String, Fingerprint)> + 'a {
-        names.iter().map(|name| ((*name).to_owned(), PRINT))
+    fn entries<'a>(names: &'a [&str]) -> impl Iterator<Item = (String, Entry)> + 'a {
+        names.iter().map(|name| ((*name).to_owned(), Entry::File(PRINT)))
     }
 
     #[test]
@@ -155,14 +212,39 @@ mod tests {
         assert!(found.files.is_empty());
         assert_eq!(found.left.len(), 3, "{:?}", found.left);
         assert_eq!(inbox.look(entries(&names), &HashMap::new()), Found::default());
+        assert_eq!(inbox.look(entries(&names[1..]), &HashMap::new()), Found::default());
+        assert_eq!(inbox.look(entries(&names), &HashMap::new()).left.len(), 1, "it was away");
+    }
+
+    #[test]
+    fn d107_what_is_no_regular_file_is_left_and_named_in_one_line() {
+        let other = |name: &str| (name.to_owned(), Entry::Other("it is a folder".to_owned()));
+        let names = ["DE_EOE_RMC_20261120_00000001.DAT", "DE_LDN_RMC_20261120_00000001.DAT", "two\nlines"];
+        let found = inbox().look(names.map(other), &HashMap::new());
+        assert!(found.files.is_empty());
+        let lines = ["`DE_EOE_RMC_20261120_00000001.DAT`: it is a folder", "`two\\nlines`: it is a folder"];
+        assert_eq!(found.left, lines.map(|line| format!("left in the inbox: {line}")), "LDN is of another process");
     }
 
     #[test]
     fn d11_a_file_of_the_ledger_is_not_sent_again_unless_it_changed() {
         let name = "DE_EOE_RMC_20261120_00000001.DAT";
-        let known = HashMap::from([(name.parse().unwrap(), PRINT)]);
-        assert!(inbox().look(entries(&[name]), &known).files.is_empty());
-        let changed = HashMap::from([(name.parse().unwrap(), Fingerprint { size: 11, ..PRINT })]);
-        assert_eq!(inbox().look(entries(&[name]), &changed).files.len(), 1);
+        let files = |known: Fingerprint| {
+            let known = HashMap::from([(name.parse().unwrap(), known)]);
+            inbox().look(entries(&[name]), &known).files.len()
+        };
+        assert_eq!(files(PRINT), 0);
+        assert_eq!(files(Fingerprint { size: 11, ..PRINT }), 1);
+        assert_eq!(files(Fingerprint { modified: 2, ..PRINT }), 1);
+    }
+
+    #[test]
+    fn d109_another_inode_or_time_of_change_is_a_change_if_both_are_known() {
+        for other in [Fingerprint { inode: Some(8), ..PRINT }, Fingerprint { changed: Some(3), ..PRINT }] {
+            assert!(!PRINT.is_same(&other) && !other.is_same(&PRINT));
+        }
+        let old = Fingerprint { inode: None, changed: None, ..PRINT };
+        assert!(PRINT.is_same(&old) && old.is_same(&PRINT), "an earlier release did not keep them");
+        assert!(!PRINT.is_same(&Fingerprint { size: 11, ..old }));
     }
 }

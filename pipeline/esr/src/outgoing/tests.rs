@@ -15,7 +15,7 @@ use crate::flow::Processors;
 use crate::format::{Envelope, FileName, InboundLayouts, LineReader};
 use crate::harness::millis;
 use tributary_flow::configuration::Source;
-use tributary_flow::whole_file::FileSink;
+use tributary_flow::whole_file::{FileSink, NotWritten};
 
 /// The written files, in order.
 #[derive(Default)]
@@ -24,7 +24,7 @@ struct Shelf {
 }
 
 impl FileSink for Shelf {
-    fn write(&self, name: &str, content: &[u8]) -> Result<(), String> {
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), NotWritten> {
         self.files.lock().unwrap().push((name.to_owned(), content.to_vec()));
         Ok(())
     }

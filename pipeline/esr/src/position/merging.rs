@@ -1,4 +1,4 @@
-//! How POS and POR lines change a stored position (R3, R5, R6, D5-D8).
+//! How POS and POR lines change a stored position (R3, R5, R6, D5-D8, D93).
 
 use tributary_runtime::Output;
 use tributary_schemas::records::esr::{FileEnd, LineVerdict, PositionFileDone, PositionLine, ReconciliationLine};
@@ -14,6 +14,10 @@ use crate::topics;
 
 /// Most positions that the report of D8 names as examples.
 const UNNAMED_EXAMPLES: usize = 20;
+
+/// Most verdicts in one record. A late full file can have a verdict about every line, and Kafka limits the size of a
+/// record.
+const VERDICTS_OF_RECORD: usize = 1_000;
 
 /// The facts about a record type that a verdict contains.
 struct LineKind {
@@ -77,6 +81,10 @@ impl PositionStage {
 
     fn take(&mut self, kind: &LineKind, line: Deciding, output: &mut Output, describe: impl FnOnce(&mut Description)) {
         let old = self.stored.get(&line.position_id).cloned();
+        if let Some(newer) = old.as_ref().and_then(|old| old.overtakes(line.file)) {
+            self.overtaken(kind, line, newer);
+            return;
+        }
         if line.dpn.is_empty() && !self.empty_dpn(kind, &line, old.is_some()) {
             return;
         }
@@ -93,6 +101,22 @@ impl PositionStage {
             self.context.alert(output, Severity::Warning, "position-moved-office", &position_id.to_string(), text);
         }
         self.replace(position_id, old.as_ref(), new, output);
+    }
+
+    /// D93: a line that is older than the facts of its position is accepted, and changes nothing.
+    fn overtaken(&mut self, kind: &LineKind, line: Deciding, newer: FileName) {
+        let verdict = LineVerdict {
+            line: line.line,
+            record_type: kind.record_type.to_owned(),
+            id: Some(line.position_id.0),
+            dpn: line.dpn,
+            accepted: true,
+            severity: Severity::Warning,
+            column: 0,
+            text: format!("overtaken by {newer}"),
+            overtaken_by: Some(newer),
+        };
+        self.verdicts.put(LineKey { file: line.file, line: line.line }, verdict);
     }
 
     /// D5: an empty DPN ends the pairing of a known position. For an unknown position it is an error. Returns whether
@@ -112,6 +136,7 @@ impl PositionStage {
             severity,
             column: kind.dpn_column,
             text: text.to_owned(),
+            overtaken_by: None,
         };
         self.verdicts.put(LineKey { file: line.file, line: line.line }, verdict);
         known
@@ -120,33 +145,54 @@ impl PositionStage {
     /// Answers the end of a file with the verdicts of this partition and the report of D8.
     pub(super) fn file_done(&mut self, end: &FileEnd, output: &mut Output) {
         let key = |line| LineKey { file: end.file_name, line };
-        let verdicts: Vec<(LineKey, LineVerdict)> =
-            self.verdicts.range(key(i32::MIN)..=key(i32::MAX)).map(|(key, verdict)| (*key, verdict.clone())).collect();
+        let (keys, verdicts): (Vec<LineKey>, Vec<LineVerdict>) =
+            self.verdicts.range(key(i32::MIN)..=key(i32::MAX)).map(|(key, verdict)| (*key, verdict.clone())).unzip();
+        let mut parts = verdicts.chunks(VERDICTS_OF_RECORD);
+        let last = parts.next_back().unwrap_or_default();
+        for part in parts {
+            let answer = self.answer(end.file_name, part, output);
+            self.send_answer(&PositionFileDone { more: true, ..answer }, output);
+        }
         let unnamed = if is_full(end.file_name) { self.unnamed(end) } else { Vec::new() };
-        let done = PositionFileDone {
-            file_name: end.file_name,
-            partition: self.partition,
-            partitions: output.partition_count(&topics::POSITION_INBOX),
-            verdicts: verdicts.iter().map(|(_, verdict)| verdict.clone()).collect(),
+        let answer = PositionFileDone {
             unnamed: unnamed.len() as i64,
             unnamed_examples: unnamed.iter().take(UNNAMED_EXAMPLES).map(|id| id.0).collect(),
+            ..self.answer(end.file_name, last, output)
         };
-        self.context.send(output, &topics::INBOUND, end.file_name.to_string().as_bytes(), &done);
-        for (key, _) in verdicts {
+        self.send_answer(&answer, output);
+        for key in keys {
             self.verdicts.delete(key);
         }
     }
 
-    /// Positions of the office that a full file does not name (D8).
+    fn answer(&self, file_name: FileName, verdicts: &[LineVerdict], output: &Output) -> PositionFileDone {
+        PositionFileDone {
+            partition: self.partition,
+            partitions: output.partition_count(&topics::POSITION_INBOX),
+            verdicts: verdicts.to_vec(),
+            ..PositionFileDone::of(file_name)
+        }
+    }
+
+    fn send_answer(&self, answer: &PositionFileDone, output: &mut Output) {
+        self.context.send(output, &topics::INBOUND, answer.file_name.to_string().as_bytes(), answer);
+    }
+
+    /// Positions of the office that a full file does not name (D8). A late full file does not need to name a position
+    /// whose facts are newer (D93).
     fn unnamed(&self, end: &FileEnd) -> Vec<PositionId> {
         let missing = |position: &StoredPosition| {
-            position.office == end.office && !position.deleted && position.last_full_file != Some(end.file_name)
+            position.office == end.office
+                && !position.deleted
+                && position.last_full_file != Some(end.file_name)
+                && position.overtakes(end.file_name).is_none()
         };
         self.stored.iter().filter(|(_, position)| missing(position)).map(|(id, _)| *id).collect()
     }
 }
 
-/// The position after this line. The last line decides about deletion, DPN, office and number (D6, D7).
+/// The position after this line. The last line of the newest file decides about deletion, DPN, office and number (D6,
+/// D7, D93).
 fn merge(old: Option<&StoredPosition>, line: Deciding) -> StoredPosition {
     let mut new = old.cloned().unwrap_or_else(|| StoredPosition::new(line.office));
     let was_live = new.is_live();
@@ -158,6 +204,7 @@ fn merge(old: Option<&StoredPosition>, line: Deciding) -> StoredPosition {
     if line.position_number.is_some() {
         new.position_number = line.position_number;
     }
+    new.facts_file = Some(line.file);
     if is_full(line.file) {
         new.last_full_file = Some(line.file);
     }

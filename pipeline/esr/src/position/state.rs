@@ -1,14 +1,15 @@
 //! The state of a position.
 
 use tributary_runtime::state_key;
-use tributary_schemas::records::esr::{Position, ReconciliationStatus};
+use tributary_schemas::records::esr::{Applicant, Position, ReconciliationStatus};
 use tributary_schemas::records::esr_state;
 use tributary_schemas::stored;
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
 use crate::applicant::ApplicantKey;
-use crate::format::Office;
+use crate::format::{FileName, Office};
+use crate::person::EsrPerson;
 
 pub(super) use tributary_schemas::records::esr_state::PositionDescription as Description;
 
@@ -44,14 +45,35 @@ stored! {
 }
 
 impl Pair {
-    /// A pair that is not exported.
-    pub(super) fn new(withdrawn: bool) -> Self {
-        Self(esr_state::Pair { exported: None, withdrawn })
+    /// The pair of a record that was sent to the exporter. `before` is the pair before.
+    pub(super) fn sent(applicant: &Applicant, before: Option<&Self>) -> Self {
+        Self(esr_state::Pair {
+            exported: before.and_then(|before| before.exported.clone()),
+            withdrawn: false,
+            gmc_number: applicant.gmc_number.clone(),
+            gdc_number: applicant.gdc_number.clone(),
+        })
+    }
+
+    /// The pair after its record was withdrawn.
+    pub(super) fn withdrawn(&self) -> Self {
+        Self(esr_state::Pair { withdrawn: true, ..self.0.clone() })
+    }
+
+    /// Whether it was exported for the person whom the last record names (D116).
+    pub(super) fn is_exported(&self, trainee: PersonId) -> bool {
+        self.is_exported_for(EsrPerson::new(&self.gmc_number, &self.gdc_number, trainee), trainee)
+    }
+
+    /// Whether it was exported for this person.
+    pub(super) fn is_exported_for(&self, person: EsrPerson<'_>, trainee: PersonId) -> bool {
+        let exported = self.exported.as_ref();
+        exported.is_some_and(|sent| EsrPerson::new(&sent.gmc_number, &sent.gdc_number, trainee).is(person))
     }
 
     /// Whether the exporter has a record that can still change.
-    pub(super) fn is_open(&self) -> bool {
-        self.exported.is_none() && !self.withdrawn
+    pub(super) fn is_open(&self, trainee: PersonId) -> bool {
+        !self.is_exported(trainee) && !self.withdrawn
     }
 }
 
@@ -64,6 +86,11 @@ impl StoredPosition {
     /// Whether it can be paired: it is not deleted, and it has a DPN.
     pub fn is_live(&self) -> bool {
         !self.deleted && !self.dpn.is_empty()
+    }
+
+    /// The file of its facts, if that file is newer than `file` (D93).
+    pub(super) fn overtakes(&self, file: FileName) -> Option<FileName> {
+        self.facts_file.filter(|facts| file.is_older_than(facts))
     }
 
     /// Whether it is paired with a post.

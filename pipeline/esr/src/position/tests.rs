@@ -10,6 +10,7 @@ use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 use super::PositionStage;
 use crate::harness::{Harness, date, office, stage};
 
+mod order;
 mod pairing;
 
 const DPN: &str = "EOE/RGT01/300/STR/001";

@@ -1,22 +1,24 @@
 //! A notification run at one partition. For each DPN that has changed or is due, it decides about rows, sends them, and
 //! notes the facts for the next run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_runtime::Output;
 use tributary_schemas::records::esr::{Notification, NotificationCut, NotificationCutDone};
 use tributary_schemas::records::tributary::Severity;
 use tributary_schemas::types::esr::NotificationType;
-use tributary_schemas::types::tis::{Dpn, PostId};
+use tributary_schemas::types::tis::Dpn;
 
-use super::notices::{Candidate, Facts, OfficeFacts};
+use super::PostStage;
+use super::facts::Facts;
+use super::notes::{View, put_if_changed};
+use super::notices::{Candidate, OfficeFacts};
 use super::partners::Partner;
 use super::rows::Frame;
 use super::state::{
-    DueKey, Export, Identity, OfficeKey, OfficeState, PlacementAtDpn, PlacementHistory, PlacementKey, PlacementState,
-    PostsOfDpn, Reported, Sent, SentKey, SubscriptionKey, Trigger, belongs,
+    BehindKey, DueKey, Identity, OfficeKey, OfficeRun, OfficeState, PlacementKey, PlacementState, Reported, Sent,
+    SentKey, Trigger,
 };
-use super::{PostStage, Store};
 use crate::digests::notification_digest;
 use crate::dpn::FoldedDpn;
 use crate::format::Office;
@@ -26,6 +28,8 @@ use crate::topics;
 struct Decision {
     office: Office,
     rows: Vec<Notification>,
+    /// Rows that were sent about a placement which another one continues: the old and the new identity.
+    renamed: Vec<(Identity, Identity, Sent)>,
     sent: Vec<(Identity, Sent)>,
     state: OfficeState,
 }
@@ -33,19 +37,18 @@ struct Decision {
 impl PostStage {
     /// Does a run: sends its rows, and then the record that this partition has sent all of them.
     pub(super) fn cut(&mut self, cut: &NotificationCut, output: &mut Output) {
-        let tomorrow = DueKey { date: cut.today.plus_days(1), dpn: FoldedDpn::default() };
-        let due: Vec<DueKey> = self.due.range(..tomorrow).map(|(key, ())| key.clone()).collect();
+        let others: Vec<Office> =
+            self.office_runs.iter().map(|(office, _)| *office).filter(|one| !cut.offices.contains(one)).collect();
+        for dpn in self.concerned_by(cut) {
+            self.cut_dpn(&dpn, cut, &others, output);
+        }
+        self.forget_due(cut, &others);
         let changed: Vec<FoldedDpn> = self.changed.iter().map(|(dpn, ())| dpn.clone()).collect();
-        let dpns: BTreeSet<&FoldedDpn> = due.iter().map(|key| &key.dpn).chain(&changed).collect();
-        for dpn in dpns {
-            self.cut_dpn(dpn, cut, output);
-        }
-        // Dates of today stay due: a second run on a day ticks again (D36).
-        for key in due.into_iter().filter(|key| key.date < cut.today) {
-            self.due.delete(key);
-        }
         for dpn in changed {
             self.changed.delete(dpn);
+        }
+        for office in &cut.offices {
+            put_if_changed(&mut self.office_runs, *office, OfficeRun { today: cut.today });
         }
         let done = NotificationCutDone {
             run: cut.run,
@@ -56,55 +59,103 @@ impl PostStage {
         output.broadcast(&topics::EXPORTS, key.as_bytes(), |buffer| self.context.write(&done, buffer));
     }
 
-    fn cut_dpn(&mut self, dpn: &FoldedDpn, cut: &NotificationCut, output: &mut Output) {
-        let posts = self.posts_of(dpn);
-        self.warn_about_posts(dpn, &posts, output);
-        for decision in self.decide(dpn, &posts, cut) {
-            for (at, row) in decision.rows.iter().enumerate() {
-                let key = format!("{}/notification/{}/{}/{}", decision.office, cut.run, dpn, at);
-                self.context.send_export(output, decision.office, &key, row);
-            }
-            for (identity, sent) in decision.sent {
-                self.sent.put(SentKey { dpn: dpn.clone(), office: decision.office, identity }, sent);
-            }
-            let key = OfficeKey { dpn: dpn.clone(), office: decision.office };
-            put_if_changed(&mut self.offices, key, decision.state);
-        }
-        self.take_note(dpn, posts);
+    /// DPNs with a day tick in this run, with facts that have changed, or about which an office of this run is behind.
+    fn concerned_by(&self, cut: &NotificationCut) -> BTreeSet<FoldedDpn> {
+        let at = |date| DueKey { date, dpn: FoldedDpn::default() };
+        let first = cut.ticks.first().copied().unwrap_or(cut.today);
+        let due = self.due.range(at(first)..at(cut.today.plus_days(1))).map(|(key, ())| &key.dpn);
+        let changed = self.changed.iter().map(|(dpn, ())| dpn);
+        let behind = cut.offices.iter().flat_map(|office| {
+            let first = BehindKey { office: *office, dpn: FoldedDpn::default() };
+            let of_office = self.behind_posts.range(first..).take_while(|(key, _)| key.office == *office);
+            of_office.map(|(key, _)| &key.dpn)
+        });
+        due.chain(changed).chain(behind).cloned().collect()
     }
 
-    fn decide(&self, dpn: &FoldedDpn, posts: &PostsOfDpn, cut: &NotificationCut) -> Vec<Decision> {
-        let preferred = posts.preferred_id();
-        let placements: Vec<_> = self.placements_of(dpn).collect();
-        let mut approved: Vec<Partner<'_>> = placements
-            .iter()
-            .filter_map(|(key, state)| state.approved(preferred).map(|placement| Partner { key: *key, placement }))
-            .collect();
+    /// Dates of today stay due: a second run on a day ticks again (D36). So do dates after the last run of an office that
+    /// has no run now (D118).
+    fn forget_due(&mut self, cut: &NotificationCut, others: &[Office]) {
+        let last_runs = others.iter().filter_map(|office| self.office_runs.get(office)).map(|run| run.today);
+        let needed = last_runs.min().map_or(cut.today, |last| last.plus_days(1).min(cut.today));
+        let needed = DueKey { date: needed, dpn: FoldedDpn::default() };
+        let past: Vec<DueKey> = self.due.range(..needed).map(|(key, ())| key.clone()).collect();
+        for key in past {
+            self.due.delete(key);
+        }
+    }
+
+    fn cut_dpn(&mut self, dpn: &FoldedDpn, cut: &NotificationCut, others: &[Office], output: &mut Output) {
+        let view = self.view(dpn, None);
+        self.warn_about_posts(dpn, &view, output);
+        let decisions = self.decide(dpn, &view, cut);
+        let notes = self.notes(dpn, &view);
+        let posts = view.posts;
+        for decision in decisions {
+            self.carry_out(dpn, cut, decision, output);
+        }
+        self.keep_for(others, dpn, &posts, &notes);
+        self.take_note(dpn, posts, notes, cut, others);
+    }
+
+    fn carry_out(&mut self, dpn: &FoldedDpn, cut: &NotificationCut, decision: Decision, output: &mut Output) {
+        let Decision { office, rows, renamed, sent, state } = decision;
+        for (at, row) in rows.iter().enumerate() {
+            let key = format!("{office}/notification/{}/{}/{}", cut.run, dpn, at);
+            self.context.send_export(output, office, &key, row);
+        }
+        let key = |identity| SentKey { dpn: dpn.clone(), office, identity };
+        for (old, new, sent) in renamed {
+            self.sent.delete(key(old));
+            self.sent.put(key(new), sent);
+        }
+        for (identity, sent) in sent {
+            self.sent.put(key(identity), sent);
+        }
+        put_if_changed(&mut self.offices, OfficeKey { dpn: dpn.clone(), office }, state);
+    }
+
+    fn decide(&self, dpn: &FoldedDpn, shared: &View<'_>, cut: &NotificationCut) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        for office in cut.offices.iter().copied() {
+            let is_known = self.offices.get(&OfficeKey { dpn: dpn.clone(), office }).is_some();
+            if !is_known && !self.subscriptions_of(dpn).any(|(_, one)| one.office == office) {
+                continue;
+            }
+            let is_behind = self.behind_posts.get(&BehindKey { office, dpn: dpn.clone() }).is_some();
+            let own = is_behind.then(|| self.view(dpn, Some(office)));
+            let view = own.as_ref().unwrap_or(shared);
+            decisions.push(self.decide_office(dpn, office, view, &self.facts(dpn, view, cut)));
+        }
+        decisions
+    }
+
+    fn facts<'a>(&'a self, dpn: &FoldedDpn, view: &'a View<'_>, cut: &'a NotificationCut) -> Facts<'a> {
+        let placements: Vec<_> = view.placements().collect();
+        let approved = |(key, state): &(PlacementKey, PlacementState<'a>)| {
+            state.approved(&view.posts).map(|placement| Partner { key: *key, placement })
+        };
+        let mut approved: Vec<Partner<'_>> = placements.iter().filter_map(approved).collect();
         approved.sort_by_key(|partner| (partner.placement.date_from, partner.key));
-        let facts = Facts {
+        Facts {
             cut,
-            posts,
-            preferred,
+            posts: &view.posts,
             subscriptions: self.subscriptions_of(dpn).collect(),
             placements,
             approved,
             min_days: self.context.window().start,
             horizon: self.horizon(),
             withdrawal_reason: &self.context.settings.configuration.notifications.withdrawal_reason,
-        };
-        let concerned = |office: &Office| {
-            facts.subscriptions.iter().any(|(_, one)| one.office == *office)
-                || self.offices.get(&OfficeKey { dpn: dpn.clone(), office: *office }).is_some()
-        };
-        cut.offices.iter().copied().filter(concerned).map(|office| self.decide_office(dpn, office, &facts)).collect()
+        }
     }
 
-    fn decide_office(&self, dpn: &FoldedDpn, name: Office, facts: &Facts<'_>) -> Decision {
+    fn decide_office(&self, dpn: &FoldedDpn, name: Office, view: &View<'_>, facts: &Facts<'_>) -> Decision {
         let key = OfficeKey { dpn: dpn.clone(), office: name };
         let state = self.offices.get(&key).cloned().unwrap_or_default();
         let written = dpn_as_written(facts, name, dpn);
         let frame = Frame { run: facts.cut.run, office: name, dpn: &written, horizon: facts.horizon };
-        let sent_before: Vec<(Identity, Sent)> = self.sent_of(dpn, name).collect();
+        let stored: Vec<(Identity, Sent)> = self.sent_of(dpn, name).collect();
+        let (sent_before, renamed) = rename(stored, view);
         let sent = sent_before.iter().map(|(identity, sent)| (*identity, sent.digest)).collect();
         let office = OfficeFacts { facts, frame, state: &state, sent };
         let candidates = office.candidates();
@@ -117,7 +168,7 @@ impl PostStage {
             new_state.lifted_at = facts.cut.run;
         }
         let (rows, sent) = not_sent_before(candidates, &sent_before, new_state.lifted_at, facts.cut.run);
-        Decision { office: name, rows, sent, state: new_state }
+        Decision { office: name, rows, renamed, sent, state: new_state }
     }
 
     fn sent_of(&self, dpn: &FoldedDpn, office: Office) -> impl Iterator<Item = (Identity, Sent)> {
@@ -129,45 +180,9 @@ impl PostStage {
             .map(|(key, sent)| (key.identity, sent.clone()))
     }
 
-    /// Notes the current facts, with which the next run compares.
-    fn take_note(&mut self, dpn: &FoldedDpn, mut posts: PostsOfDpn) {
-        let preferred = posts.preferred_id();
-        posts.came_silently = posts.comes_silently();
-        posts.preferred_at_cut = preferred;
-        posts.renumbered_away.clear();
-        for post in &mut posts.posts {
-            post.since_cut = false;
-        }
-        if posts.posts.is_empty() {
-            self.posts.delete(dpn.clone());
-        } else {
-            self.posts.put(dpn.clone(), posts);
-        }
-        let placements: Vec<_> = self
-            .placements_of(dpn)
-            .filter_map(|(key, state)| noted(state, preferred).map(|history| (key, state.now.is_some(), history)))
-            .collect();
-        for (key, is_here, history) in placements {
-            let at = PlacementAtDpn { dpn: dpn.clone(), key };
-            if is_here || !history.exports.is_empty() {
-                self.histories.put(at, history);
-            } else {
-                self.histories.delete(at);
-            }
-        }
-        let subscriptions: Vec<_> = self
-            .subscriptions_of(dpn)
-            .filter(|(_, one)| one.live_at_cut != one.live.then_some(one.office))
-            .map(|(id, one)| (id, one.clone()))
-            .collect();
-        for (id, mut subscription) in subscriptions {
-            subscription.live_at_cut = subscription.live.then_some(subscription.office);
-            self.subscriptions.put(SubscriptionKey { dpn: dpn.clone(), position: id }, subscription);
-        }
-    }
-
     /// Warns about several posts with one DPN (R9), and about placements that name a post with another DPN (D13).
-    fn warn_about_posts(&self, dpn: &FoldedDpn, posts: &PostsOfDpn, output: &mut Output) {
+    fn warn_about_posts(&self, dpn: &FoldedDpn, view: &View<'_>, output: &mut Output) {
+        let posts = &view.posts;
         let matching =
             posts.posts.iter().filter(|post| post.status != tributary_schemas::records::tis::PostStatus::Delete);
         if matching.count() > 1 && posts.posts.iter().any(|post| post.since_cut) {
@@ -178,7 +193,7 @@ impl PostStage {
         if posts.posts.is_empty() {
             return;
         }
-        for (PlacementKey { placement, .. }, state) in self.placements_of(dpn) {
+        for (PlacementKey { placement, .. }, state) in view.placements() {
             let named = state.now.and_then(|now| now.post_id);
             let fresh = !matches!(state.history.reported, Reported::Unchanged);
             let Some(named) = named.filter(|named| fresh && posts.posts.iter().all(|post| post.id != *named)) else {
@@ -237,40 +252,28 @@ fn not_sent_before(
     (rows, sent)
 }
 
-/// The history for the next run. `None` if it does not change.
-fn noted(state: PlacementState<'_>, preferred: Option<PostId>) -> Option<PlacementHistory> {
-    let history = state.history;
-    let reported = match state.now.filter(|now| now.counted) {
-        None => Reported::Never,
-        Some(now) if now.approved && belongs(now, preferred) => Reported::Unchanged,
-        // The placement has moved to another post with the same DPN (D27).
-        Some(now)
-            if state.reported_version().is_some_and(|old| old.post_id != now.post_id) && !belongs(now, preferred) =>
-        {
-            Reported::Never
-        }
-        // The placement is a draft, or its post does not match now. The last report to ESR still holds (6.3).
-        Some(_) => history.reported.clone(),
-    };
-    let same = matches!(
-        (&reported, &history.reported),
-        (Reported::Never, Reported::Never) | (Reported::Unchanged, Reported::Unchanged)
-    );
-    let gone = state.now.is_none();
-    if same && !gone && !history.baseline && history.exports.iter().all(|export| !export.since_cut) {
-        return None;
-    }
-    let exports = history.exports.iter().map(|export| Export { since_cut: false, ..export.clone() }).collect();
-    let started_before = history.started_before && !gone;
-    Some(PlacementHistory { reported, baseline: false, started_before, exports })
-}
+/// Rows that were sent.
+type SentRows = Vec<(Identity, Sent)>;
 
-fn put_if_changed<K, V>(store: &mut Store<K, V>, key: K, value: V)
-where
-    K: tributary_runtime::StateKey,
-    V: tributary_runtime::StateValue + PartialEq,
-{
-    if store.get(&key) != Some(&value) {
-        store.put(key, value);
+/// A row that was sent, with the identity that it had and the one that it has now.
+type RenamedRow = (Identity, Identity, Sent);
+
+/// Lets each row that was sent about a placement be one about the placement that continues it (D116). Returns all rows,
+/// and those that have another identity now.
+fn rename(sent: SentRows, view: &View<'_>) -> (SentRows, Vec<RenamedRow>) {
+    let mut renamed = Vec::new();
+    if view.continued.is_empty() {
+        return (sent, renamed);
     }
+    let rename_key =
+        |key: PlacementKey| view.continued.iter().find(|(old, _)| *old == key).map_or(key, |(_, new)| *new);
+    let mut all: BTreeMap<Identity, Sent> = BTreeMap::new();
+    for (old, sent) in sent {
+        let new = Identity { current: old.current.map(rename_key), next: old.next.map(rename_key), ..old };
+        if new != old {
+            renamed.push((old, new, sent.clone()));
+        }
+        all.insert(new, sent);
+    }
+    (all.into_iter().collect(), renamed)
 }

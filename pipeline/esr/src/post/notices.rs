@@ -2,53 +2,22 @@
 //! current facts with the facts that the last run noted.
 
 use tributary_schemas::Date;
-use tributary_schemas::records::esr::{Notification, NotificationCut, PlacementAtPost};
+use tributary_schemas::records::esr::{Notification, PlacementAtPost};
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::PostId;
 use tributary_schemas::types::tributary::Digest;
 
+use super::facts::{Change, Facts};
 use super::partners::{Partner, ended_before, first_same_site, outgoing, pair_up, same_site_or_first};
 use super::rows::{Frame, NextTraineeIs};
-use super::state::{
-    Identity, OfficeState, PlacementKey, PlacementState, PostsOfDpn, Reported, Subscription, Trigger, belongs,
-};
+use super::state::{Identity, OfficeState, PlacementKey, PlacementState, Subscription, Trigger};
 use crate::format::FileKind;
-
-/// The facts of one DPN at a run.
-pub(super) struct Facts<'a> {
-    pub(super) cut: &'a NotificationCut,
-    pub(super) posts: &'a PostsOfDpn,
-    pub(super) preferred: Option<PostId>,
-    pub(super) subscriptions: Vec<(PositionId, &'a Subscription)>,
-    pub(super) placements: Vec<(PlacementKey, PlacementState<'a>)>,
-    /// Approved placements that count, in order of start and id.
-    pub(super) approved: Vec<Partner<'a>>,
-    /// Days from today to the first day of the window (A5).
-    pub(super) min_days: i32,
-    /// Days from today to the first day after the window (A5).
-    pub(super) horizon: i32,
-    pub(super) withdrawal_reason: &'a str,
-}
 
 /// A row that is sent, unless an equal row was sent before (D30).
 pub(super) struct Candidate {
     pub(super) row: Notification,
     /// Identity of a type 1 (D30). `None` for the other types, which are sent once.
     pub(super) identity: Option<Identity>,
-}
-
-/// A change of a placement since the last run.
-enum Change<'a> {
-    Nothing,
-    Created(&'a PlacementAtPost),
-    Dates {
-        old: (Date, Option<Date>),
-        now: &'a PlacementAtPost,
-    },
-    WorkingTime(&'a PlacementAtPost),
-    Deleted(&'a PlacementAtPost),
-    /// Its post now has another DPN (D27).
-    Renumbered(&'a PlacementAtPost),
 }
 
 /// The facts of one DPN, as they concern one office.
@@ -60,91 +29,10 @@ pub(super) struct OfficeFacts<'a> {
     pub(super) sent: Vec<(Identity, Digest)>,
 }
 
-impl<'a> Facts<'a> {
-    fn today(&self) -> Date {
-        self.cut.today
-    }
-
-    fn end_of_window(&self) -> Date {
-        self.today().plus_days(self.horizon)
-    }
-
-    /// Whether another post has become the preferred post since the last run (D13).
-    pub(super) fn has_another_post(&self) -> bool {
-        match (self.posts.preferred_at_cut, self.preferred) {
-            (Some(before), Some(now)) => before != now,
-            _ => false,
-        }
-    }
-
-    fn changed(&self) -> impl Iterator<Item = (PlacementKey, PlacementState<'a>)> {
-        self.placements.iter().copied()
-    }
-
-    fn partner(&self, key: PlacementKey) -> Option<Partner<'a>> {
-        self.approved.iter().find(|partner| partner.key == key).copied()
-    }
-
-    fn currents(&self) -> impl Iterator<Item = Partner<'a>> {
-        let today = self.today();
-        self.approved.iter().copied().filter(move |partner| partner.covers(today))
-    }
-
-    /// Placements that start in `[T + 2 days, T + 13 weeks)`.
-    fn futures(&self) -> impl Iterator<Item = Partner<'a>> {
-        let window = self.today().plus_days(self.min_days)..self.end_of_window();
-        self.approved.iter().copied().filter(move |partner| window.contains(&partner.placement.date_from))
-    }
-
-    fn change(&self, state: PlacementState<'a>) -> Change<'a> {
-        let old = match &state.history.reported {
-            Reported::Never => {
-                let created = state.approved(self.preferred).filter(|_| !state.history.baseline);
-                return created.map_or(Change::Nothing, Change::Created);
-            }
-            Reported::Unchanged => return self.unless_renumbered(state, Change::Nothing),
-            Reported::Version(old) => old,
-        };
-        let stood = belongs(old, self.posts.preferred_at_cut);
-        let deleted = if stood { Change::Deleted(old) } else { Change::Nothing };
-        let Some(now) = state.now.filter(|now| now.counted) else {
-            return self.unless_renumbered(state, deleted);
-        };
-        if !belongs(now, self.preferred) {
-            let moved = now.post_id != old.post_id;
-            return self.unless_renumbered(state, if moved { deleted } else { Change::Nothing });
-        }
-        if !now.approved {
-            return Change::Nothing;
-        }
-        if (old.date_from, old.date_to) != (now.date_from, now.date_to) {
-            return Change::Dates { old: (old.date_from, old.date_to), now };
-        }
-        if old.whole_time_equivalent != now.whole_time_equivalent {
-            return Change::WorkingTime(now);
-        }
-        Change::Nothing
-    }
-
-    /// [`Change::Renumbered`] for a placement whose post has taken another DPN: it is withdrawn under the old DPN
-    /// (D27). `otherwise` for all other placements, and for a placement that still counts under the old DPN because of
-    /// the post that has this DPN now.
-    fn unless_renumbered(&self, state: PlacementState<'a>, otherwise: Change<'a>) -> Change<'a> {
-        if state.effective(self.preferred).is_some() {
-            return otherwise;
-        }
-        let gone = self.posts.preferred_at_cut.filter(|post| self.posts.renumbered_away.contains(post));
-        match (gone, state.reported_version()) {
-            (Some(gone), Some(old)) if belongs(old, Some(gone)) => Change::Renumbered(old),
-            _ => otherwise,
-        }
-    }
-}
-
 impl<'a> OfficeFacts<'a> {
     /// Whether the DPN is matched and a live position of this office has it.
     pub(super) fn is_reconciled(&self) -> bool {
-        self.facts.preferred.is_some() && self.has_live_position()
+        self.facts.posts.preferred().is_some() && self.has_live_position()
     }
 
     fn has_live_position(&self) -> bool {
@@ -173,10 +61,18 @@ impl<'a> OfficeFacts<'a> {
             self.full_set(&mut candidates);
             return candidates;
         }
-        for tick in &self.facts.cut.ticks {
+        let first = self.first_tick();
+        for tick in self.facts.cut.ticks.iter().filter(|tick| first.is_none_or(|first| **tick >= first)) {
             self.tick_rows(*tick, &mut candidates);
         }
         candidates
+    }
+
+    /// The first date whose day tick is due in this office (D118). `None`: all are.
+    fn first_tick(&self) -> Option<Date> {
+        let cut = self.facts.cut;
+        let at = cut.offices.iter().position(|office| *office == self.frame.office)?;
+        cut.first_ticks.get(at).copied()
     }
 
     fn renumbered_rows(&self, candidates: &mut Vec<Candidate>) {
@@ -206,6 +102,12 @@ impl<'a> OfficeFacts<'a> {
             }
             Change::WorkingTime(now) => self.working_time(Partner { key, placement: now }, candidates),
             Change::Deleted(old) => self.deleted(key, state, old, candidates),
+            Change::OfAnother { old, now } => {
+                self.deleted(key, state, old, candidates);
+                if now.approved {
+                    self.created(Partner { key, placement: now }, candidates);
+                }
+            }
             Change::Renumbered(old) => self.renumbered(state, old, candidates),
         }
     }
@@ -259,8 +161,8 @@ impl<'a> OfficeFacts<'a> {
     /// Reports changed dates of a placement that was exported since the last run, and whose dates changed after the
     /// export. ESR knows the exported dates.
     fn export_overtaken(&self, key: PlacementKey, state: PlacementState<'a>, candidates: &mut Vec<Candidate>) {
-        let Some(now) = state.approved(self.facts.preferred).filter(|_| !self.exported_before(state)) else { return };
-        let export = state.history.exports.iter().find(|export| export.since_cut && self.holds(export.position_id));
+        let Some(now) = state.approved(self.facts.posts).filter(|_| !self.exported_before(state)) else { return };
+        let export = state.exports_of(now).find(|export| export.since_cut && self.holds(export.position_id));
         let Some(export) = export else { return };
         let old = (export.date_from, export.date_to);
         if old != (now.date_from, now.date_to) {
@@ -329,7 +231,7 @@ impl<'a> OfficeFacts<'a> {
             return;
         }
         let exported =
-            self.exported_before(state) || state.history.exports.iter().any(|export| self.holds(export.position_id));
+            self.exported_before(state) || state.exports_of(old).any(|export| self.holds(export.position_id));
         let named = self.sent.iter().any(|(identity, _)| identity.names(key));
         if !exported && !named {
             return;
@@ -429,10 +331,14 @@ impl<'a> OfficeFacts<'a> {
 
     /// Whether the placement was exported for a position of this office up to the last run (D34, D14, D1).
     fn exported_before(&self, state: PlacementState<'_>) -> bool {
-        let exported = state.history.exports.iter().any(|export| !export.since_cut && self.holds(export.position_id));
-        let version = state.now.or(state.reported_version());
-        let told_by_tis =
-            version.is_some_and(|version| version.sent_before.iter().any(|sent| self.holds(sent.position_id)));
+        let version = state.of_another_person().or(state.now).or(state.reported_version());
+        version.is_some_and(|version| self.was_exported(state, version))
+    }
+
+    /// The same, for the person of a version.
+    fn was_exported(&self, state: PlacementState<'_>, version: &PlacementAtPost) -> bool {
+        let exported = state.exports_of(version).any(|export| !export.since_cut && self.holds(export.position_id));
+        let told_by_tis = state.remembered_for(version).any(|sent| self.holds(sent.position_id));
         state.history.started_before || exported || told_by_tis
     }
 

@@ -2,17 +2,20 @@
 
 use tributary_runtime::{StateKey, state_key};
 use tributary_schemas::Date;
-use tributary_schemas::records::esr::PlacementAtPost;
+use tributary_schemas::records::esr::{PlacementAtPost, SentBefore};
 use tributary_schemas::records::esr_state;
 use tributary_schemas::records::tis::PostStatus;
 use tributary_schemas::stored;
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
-pub(super) use tributary_schemas::records::esr_state::{Cause, Export, OfficeState, PostEntry, Sent, Subscription};
+pub(super) use tributary_schemas::records::esr_state::{
+    Cause, Export, OfficeRun, OfficeState, PostEntry, Sent, Subscription,
+};
 
 use crate::dpn::FoldedDpn;
 use crate::format::Office;
+use crate::person::EsrPerson;
 
 /// A placement and its trainee. With another trainee it is another placement (D27).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +59,24 @@ pub(super) struct OfficeKey {
 }
 
 state_key!(OfficeKey { dpn, office });
+
+/// A DPN about which an office knows less than the last run of other offices noted (D118). Sorts by office.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BehindKey {
+    pub(super) office: Office,
+    pub(super) dpn: FoldedDpn,
+}
+
+state_key!(BehindKey { office, dpn });
+
+/// A placement about which an office knows less than the last run of other offices noted (D118).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BehindPlacementKey {
+    pub(super) of: BehindKey,
+    pub(super) key: PlacementKey,
+}
+
+state_key!(BehindPlacementKey { of, key });
 
 /// A type 1 that was sent to an office about a DPN.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +124,44 @@ impl PostsOfDpn {
     pub(super) fn preferred_id(&self) -> Option<PostId> {
         self.preferred().map(|post| post.id)
     }
+
+    /// Whether a placement of this DPN belongs to the preferred post. Its number says where it belongs. Among the posts
+    /// with this number, the post that it names does; if it names none of them, the number alone does (D13, D117).
+    pub(super) fn owns(&self, placement: &PlacementAtPost) -> bool {
+        let has = |id| self.posts.iter().any(|post| post.id == id);
+        belongs(placement.post_id, self.preferred_id(), has)
+    }
+
+    /// Whether a placement belonged to the preferred post at the last run.
+    pub(super) fn owned_at_cut(&self, placement: &PlacementAtPost) -> bool {
+        // State that was written without the list of posts: a post that is not the preferred one counted as another.
+        let has = |id| self.posts_at_cut.is_empty() || self.posts_at_cut.contains(&id);
+        belongs(placement.post_id, self.preferred_at_cut, has)
+    }
+
+    /// The posts as an office sees them whose last run saw `seen` (D118).
+    pub(super) fn as_seen_by(&self, seen: &Self) -> Self {
+        let since_cut = |post: &PostEntry| {
+            let before = seen.posts.iter().find(|before| before.id == post.id);
+            post.since_cut || before.is_none_or(|before| before.since_cut)
+        };
+        let is_here = |id: &PostId| self.posts.iter().any(|post| post.id == *id);
+        let mut renumbered_away: Vec<PostId> = [&seen.renumbered_away[..], &self.renumbered_away].concat();
+        renumbered_away.retain(|id| !is_here(id));
+        Self(esr_state::PostsOfDpn {
+            posts: self.posts.iter().map(|post| PostEntry { since_cut: since_cut(post), ..post.clone() }).collect(),
+            renumbered_away,
+            ..seen.0.clone()
+        })
+    }
+}
+
+fn belongs(named: Option<PostId>, preferred: Option<PostId>, has: impl Fn(PostId) -> bool) -> bool {
+    match (named, preferred) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(named), Some(preferred)) => named == preferred || !has(named),
+    }
 }
 
 /// A placement at this DPN: the current facts and the history.
@@ -128,6 +187,10 @@ pub(super) struct PlacementHistory {
     pub(super) started_before: bool,
     /// Positions for which it was exported.
     pub(super) exports: Vec<Export>,
+    /// The facts of a placement that has gone since the last run, as they were when it went.
+    pub(super) left: Option<Box<PlacementAtPost>>,
+    /// Positions for which TIS remembers an export of the person whom the trainee was before a number was corrected.
+    pub(super) sent_for_another: Vec<PositionId>,
 }
 
 /// The last approved version as of the last run (6.3).
@@ -157,6 +220,8 @@ impl From<&PlacementHistory> for esr_state::PlacementHistory {
             baseline: history.baseline,
             started_before: history.started_before,
             exports: history.exports.clone(),
+            left: history.left.clone(),
+            sent_for_another: history.sent_for_another.clone(),
         }
     }
 }
@@ -170,28 +235,75 @@ impl TryFrom<esr_state::PlacementHistory> for PlacementHistory {
     type Error = NoVersion;
 
     fn try_from(record: esr_state::PlacementHistory) -> Result<Self, NoVersion> {
-        let esr_state::PlacementHistory { reported, version, baseline, started_before, exports } = record;
+        let esr_state::PlacementHistory {
+            reported,
+            version,
+            baseline,
+            started_before,
+            exports,
+            left,
+            sent_for_another,
+        } = record;
         let reported = match (reported, version) {
             (esr_state::Reported::Never, _) => Reported::Never,
             (esr_state::Reported::Unchanged, _) => Reported::Unchanged,
             (esr_state::Reported::Version, Some(version)) => Reported::Version(version),
             (esr_state::Reported::Version, None) => return Err(NoVersion),
         };
-        Ok(Self { reported, baseline, started_before, exports })
+        Ok(Self { reported, baseline, started_before, exports, left, sent_for_another })
     }
 }
 
 impl PlacementHistory {
+    /// Adds an export, unless it is known.
+    pub(super) fn add_export(&mut self, export: Export) {
+        let numbers = |export: &Export| (export.gmc_number.clone(), export.gdc_number.clone());
+        let is_same =
+            |known: &&mut Export| known.position_id == export.position_id && numbers(known) == numbers(&export);
+        match self.exports.iter_mut().find(is_same) {
+            Some(known) => known.since_cut &= export.since_cut,
+            None => self.exports.push(export),
+        }
+    }
+
+    /// Adds the exports that TIS remembers of a version, as exports for its person.
+    pub(super) fn add_remembered(&mut self, version: &PlacementAtPost) {
+        for SentBefore { position_id, file_name } in &version.sent_before {
+            if !self.sent_for_another.contains(position_id) {
+                self.add_export(Export {
+                    position_id: *position_id,
+                    date_from: version.date_from,
+                    date_to: version.date_to,
+                    since_cut: false,
+                    file_name: file_name.clone(),
+                    gmc_number: version.gmc_number.clone(),
+                    gdc_number: version.gdc_number.clone(),
+                });
+            }
+        }
+    }
+
+    /// The exports that TIS remembers were for the person of this version, and not for the present trainee.
+    pub(super) fn leave_remembered_to(&mut self, version: &PlacementAtPost) {
+        self.add_remembered(version);
+        self.sent_for_another.extend(version.sent_before.iter().map(|sent| sent.position_id));
+    }
+
     /// Keeps the version that the last run noted. Called before a change, with the facts before the change.
     pub(super) fn keep_reported(&mut self, now: Option<&PlacementAtPost>) {
         if !matches!(self.reported, Reported::Unchanged) {
             return;
         }
         self.reported = match now {
-            Some(now) => Reported::Version(Box::new(PlacementAtPost { person: None, ..now.clone() })),
+            Some(now) => Reported::Version(without_person(now)),
             None => Reported::Never,
         };
     }
+}
+
+/// The facts without the person's record, which no later decision reads.
+pub(super) fn without_person(placement: &PlacementAtPost) -> Box<PlacementAtPost> {
+    Box::new(PlacementAtPost { person: None, ..placement.clone() })
 }
 
 impl<'a> PlacementState<'a> {
@@ -205,22 +317,48 @@ impl<'a> PlacementState<'a> {
     }
 
     /// The placement, if it counts at this DPN: its type counts, and it belongs to the preferred post (A8, D13, D35).
-    pub(super) fn effective(self, preferred: Option<PostId>) -> Option<&'a PlacementAtPost> {
-        self.now.filter(|now| now.counted && belongs(now, preferred))
+    pub(super) fn effective(self, posts: &PostsOfDpn) -> Option<&'a PlacementAtPost> {
+        self.now.filter(|now| now.counted && posts.owns(now))
     }
 
     /// The placement, if it counts at this DPN and is approved.
-    pub(super) fn approved(self, preferred: Option<PostId>) -> Option<&'a PlacementAtPost> {
-        self.effective(preferred).filter(|now| now.approved)
+    pub(super) fn approved(self, posts: &PostsOfDpn) -> Option<&'a PlacementAtPost> {
+        self.effective(posts).filter(|now| now.approved)
     }
-}
 
-/// Whether a placement belongs to the preferred post: it names this post, or no post (D13).
-pub(super) fn belongs(placement: &PlacementAtPost, preferred: Option<PostId>) -> bool {
-    match (placement.post_id, preferred) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        (Some(named), Some(preferred)) => named == preferred,
+    /// The version that the last run noted, if the trainee is another person to ESR now: a registration number was
+    /// corrected (D116).
+    pub(super) fn of_another_person(self) -> Option<&'a PlacementAtPost> {
+        let now = self.now?;
+        self.reported_version().filter(|old| !EsrPerson::of(old).is(EsrPerson::of(now)))
+    }
+
+    /// Exports of this placement for the person of `version`.
+    pub(super) fn exports_of<'b>(self, version: &'b PlacementAtPost) -> impl Iterator<Item = &'a Export> + 'b
+    where
+        'a: 'b,
+    {
+        let person = EsrPerson::of(version);
+        let trainee = version.trainee_id;
+        self.history
+            .exports
+            .iter()
+            .filter(move |export| EsrPerson::new(&export.gmc_number, &export.gdc_number, trainee).is(person))
+    }
+
+    /// The exports that TIS remembers for the person of `version` (D14).
+    pub(super) fn remembered_for<'b>(self, version: &'b PlacementAtPost) -> impl Iterator<Item = &'b SentBefore>
+    where
+        'a: 'b,
+    {
+        let is_now = self.now.is_some_and(|now| std::ptr::eq(now, version));
+        let another = self.of_another_person().filter(|_| is_now);
+        version.sent_before.iter().filter(move |sent| {
+            let was_sent =
+                another.is_some_and(|old| old.sent_before.iter().any(|old| old.position_id == sent.position_id));
+            let is_of_another = is_now && self.history.sent_for_another.contains(&sent.position_id);
+            !was_sent && !is_of_another
+        })
     }
 }
 

@@ -11,8 +11,11 @@ use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 use super::PostStage;
 use crate::harness::{Harness, date, millis, office, stage};
 
+mod continuation;
 mod notifications;
+mod offices;
 mod reconciliation;
+mod repair;
 
 const DPN: &str = "EOE/RGT01/300/STR/001";
 const TODAY: &str = "2026-11-20";
@@ -59,16 +62,20 @@ fn number() -> Harness<PostStage> {
     posts
 }
 
-fn run(posts: &mut Harness<PostStage>, run: i64, today: &str) -> Vec<String> {
-    posts.take::<Notification>();
-    let cut = NotificationCut {
+fn cut(run: i64, today: &str) -> NotificationCut {
+    NotificationCut {
         run,
         now: millis(&format!("{today}T15:00:00Z")),
         today: date(today),
         ticks: vec![date(today)],
         offices: vec![office("EOE"), office("LDN")],
-    };
-    posts.give("cut", &cut);
+        first_ticks: Vec::new(),
+    }
+}
+
+fn run(posts: &mut Harness<PostStage>, run: i64, today: &str) -> Vec<String> {
+    posts.take::<Notification>();
+    posts.give("cut", &cut(run, today));
     let rows = posts.take::<Notification>().into_iter().map(|row| {
         let vacant = if row.post_vacant_at_next_rotation { "Y" } else { "N" };
         let names = [&row.current_trainee_last_name, &row.next_trainee_last_name, &row.withdrawn_trainee_last_name];
@@ -150,6 +157,7 @@ fn exported() -> Harness<PostStage> {
         position_id: PositionId(7),
         date_from: date("2026-12-11"),
         date_to: Some(date("2027-03-01")),
+        ..PlacementExported::default()
     };
     posts.give(DPN, &sent);
     assert_eq!(run(&mut posts, 1, TODAY), ["1 |Sample1| N"]);

@@ -8,7 +8,7 @@ use crate::harness::{office, stage};
 
 fn tick(schedule: &mut Harness<Schedule>, now: &str) -> Vec<(FileKind, i64)> {
     schedule.at(now);
-    schedule.give("clock", &Clock { now: millis(now) });
+    schedule.give("clock", &Clock { now: millis(now), ..Clock::default() });
     schedule
         .take::<ExportRun>()
         .iter()
@@ -52,7 +52,8 @@ fn d36_a_run_that_was_missed_on_several_dates_takes_place_once() {
 fn d36_a_second_run_on_a_day_ticks_that_day_again() {
     let mut schedule = stage(Schedule::new);
     let mut ticks = |now: &str| {
-        schedule.give("run", &RunRequested { now: millis(now), kind: FileKind::Dnc, ..RunRequested::default() });
+        let offices = vec![office("EOE")];
+        schedule.give("run", &RunRequested { now: millis(now), kind: FileKind::Dnc, offices, include_late: false });
         let cut = schedule.take::<NotificationCut>().remove(0);
         cut.ticks.iter().map(ToString::to_string).collect::<Vec<_>>()
     };

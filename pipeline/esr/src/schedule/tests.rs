@@ -1,11 +1,13 @@
 //! Runs and file numbers (2.3, D36, D50).
 
 use tributary_schemas::records::esr::{ExportRun, FileKind, NotificationCut, RunRequested};
+use tributary_schemas::records::tributary::{Clock, FileRetry};
 
 use super::Schedule;
 use crate::harness::{Harness, millis, office, stage};
 
 mod clock_tests;
+mod wrong_clock_tests;
 
 fn run(schedule: &mut Harness<Schedule>, now: &str, kind: FileKind) -> Vec<i64> {
     let offices = vec![office("EOE"), office("LDN")];
@@ -49,4 +51,20 @@ fn a_run_that_cannot_be_met_as_a_whole_is_a_dead_letter_and_takes_no_number() {
         assert_eq!(schedule.dead_letter("run", &wrong), code);
     }
     assert_eq!(run(&mut schedule, "2026-11-20T14:00:00Z", FileKind::App), [1, 2]);
+}
+
+#[test]
+fn d63_a_file_that_is_not_written_goes_to_the_writer_with_each_time_until_it_is() {
+    let mut schedule = stage(Schedule::new);
+    let retry = FileRetry { file_name: "DE_EOE_APP_20261120_00000001.DAT".to_owned() };
+    let clock = Clock { now: millis("2026-11-20T12:00:00Z"), ..Clock::default() };
+    schedule.give("clock", &clock);
+    assert_eq!(schedule.take::<FileRetry>(), []);
+    schedule.give(&retry.file_name, &retry);
+    assert_eq!(schedule.take::<FileRetry>(), [], "not before the next time");
+    assert_eq!(schedule.processor.retries().collect::<Vec<_>>(), [retry.file_name.as_str()]);
+    schedule.give("clock", &clock);
+    assert_eq!(schedule.take::<FileRetry>(), [retry]);
+    schedule.give("clock", &clock);
+    assert_eq!(schedule.take::<FileRetry>(), [], "the writer asks again if it has to");
 }

@@ -1,6 +1,7 @@
 //! Changes in TIS, and the stages that receive them, by rule (D1, D2, D14, D27).
 
 use tributary_runtime::ProcessError;
+use tributary_schemas::Date;
 use tributary_schemas::records::esr::{
     PersonRemoved, PostAtNumber, PostGone, TraineePlacement, TraineePlacementRemoved,
 };
@@ -11,7 +12,7 @@ use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
 use super::{TisPeople, TisPlacements, TisPosts};
 use crate::baseline::BASELINE_HEADER;
-use crate::harness::{Sent, date, stage};
+use crate::harness::{Harness, NOW, Sent, date, millis, stage};
 use crate::topics;
 
 fn post(dpn: &str) -> Post {
@@ -72,18 +73,31 @@ fn another_status_of_a_post_is_told_at_its_number() {
 }
 
 #[test]
-fn placements_and_people_go_to_the_trainee_and_the_key_says_who_they_are() {
+fn placements_and_people_go_to_the_trainee() {
     let mut placements = stage(TisPlacements::new);
-    let sent = placements.give("6", &placement(9));
+    let sent = placements.give("5", &placement(9));
     let (key, arrived) = placements.only::<TraineePlacement>(&sent, &topics::TRAINEE);
-    assert_eq!((key, arrived.placement.id), (key_of(9), PlacementId(6)));
-    let sent = placements.give("6", &Placement { date_to: Some(date("2027-01-01")), ..placement(9) });
+    assert_eq!((key, arrived.placement.id), (key_of(9), PlacementId(5)));
+    let sent = placements.give("5", &Placement { date_to: Some(date("2027-01-01")), ..placement(9) });
     let (_, changed) = placements.only::<TraineePlacement>(&sent, &topics::TRAINEE);
     assert_eq!(changed.placement.date_to, Some(date("2027-01-01")));
     let mut people = stage(TisPeople::new);
-    let sent = people.give("8", &person());
+    let sent = people.give("9", &person());
     let (key, arrived) = people.only::<Person>(&sent, &topics::TRAINEE);
-    assert_eq!((key, arrived.id), (key_of(8), PersonId(8)));
+    assert_eq!((key, arrived.id), (key_of(9), PersonId(9)));
+}
+
+#[test]
+fn d113_an_object_under_the_key_of_another_is_a_dead_letter_and_changes_neither() {
+    let mut posts = stage(TisPosts::new);
+    posts.give("2", &Post { id: PostId(2), ..post("EOE/2") });
+    assert_eq!(posts.dead_letter("2", &post("EOE/1")), "key-of-another-object");
+    assert_eq!(posts.give("2", &Post { id: PostId(2), ..post("EOE/2") }).len(), 0, "it is as it was");
+    let mut placements = stage(TisPlacements::new);
+    assert_eq!(placements.dead_letter("6", &placement(9)), "key-of-another-object");
+    let mut people = stage(TisPeople::new);
+    assert_eq!(people.dead_letter("8", &person()), "key-of-another-object");
+    assert_eq!((placements.processor.ids().count(), people.processor.ids().count()), (0, 0));
 }
 
 #[test]
@@ -93,14 +107,14 @@ fn d1_the_header_makes_objects_of_the_baseline() {
     let sent = posts.give("1", &post("EOE/1"));
     assert!(posts.only::<PostAtNumber>(&sent, &topics::POST).1.baseline);
     posts.header(None);
-    let sent = posts.give("2", &post("EOE/2"));
+    let sent = posts.give("2", &Post { id: PostId(2), ..post("EOE/2") });
     assert!(!posts.only::<PostAtNumber>(&sent, &topics::POST).1.baseline);
     let mut placements = stage(TisPlacements::new);
     placements.header(Some(BASELINE_HEADER));
     let sent = placements.give("5", &placement(9));
     assert!(placements.only::<TraineePlacement>(&sent, &topics::TRAINEE).1.baseline);
     placements.header(None);
-    let sent = placements.give("6", &placement(9));
+    let sent = placements.give("6", &Placement { id: PlacementId(6), ..placement(9) });
     assert!(!placements.only::<TraineePlacement>(&sent, &topics::TRAINEE).1.baseline);
 }
 
@@ -156,7 +170,7 @@ fn d2_what_comes_back_after_its_deletion_is_new() {
 #[test]
 fn d2_the_ids_held_are_those_with_which_a_snapshot_is_compared() {
     let mut placements = stage(TisPlacements::new);
-    placements.give("6", &placement(9));
+    placements.give("6", &Placement { id: PlacementId(6), ..placement(9) });
     placements.give("5", &placement(9));
     assert_eq!(placements.processor.ids().collect::<Vec<_>>(), [5, 6]);
 }
@@ -226,4 +240,60 @@ fn a_record_of_another_type_or_with_a_key_that_is_no_id_is_a_dead_letter() {
     assert_eq!(posts.dead_letter("one", &post("EOE/1")), "key-not-an-id");
     let error = posts.try_give("1", &person()).err();
     assert!(matches!(error, Some(ProcessError::DeadLetter { .. })));
+}
+
+#[test]
+fn d104_a_record_time_that_cannot_be_is_named_once_of_each_kind_and_the_time_of_the_service_counts() {
+    let mut placements = stage(|context| {
+        context.time.set(millis(NOW));
+        TisPlacements::new(context)
+    });
+    let mut changed = placement(9);
+    let mut at = |time: i64, changes: &mut Harness<TisPlacements>| {
+        changed.date_from = changed.date_from.plus_days(1);
+        changes.now = time;
+        let sent = changes.give("5", &changed);
+        let alerts = changes.read::<Alert>(&sent).len();
+        let arrived = sent.iter().find(|sent| sent.topic == topics::TRAINEE.name).unwrap();
+        (alerts, arrived.header("undated").is_some())
+    };
+    let day = 24 * 60 * 60 * 1000;
+    for (time, expected) in [
+        (millis(NOW), (0, false)),
+        (millis(NOW) + day, (0, false)),
+        (millis(NOW) - 400 * day, (0, false)),
+        (0, (1, true)),
+        (1, (0, true)),
+        (millis("2099-01-01T00:00:00Z"), (1, true)),
+        (millis(NOW) * 1000, (0, true)),
+        (i64::MAX, (0, true)),
+        (i64::MIN, (0, true)),
+    ] {
+        assert_eq!(at(time, &mut placements), expected, "{time}");
+    }
+}
+
+#[test]
+fn d115_the_last_date_as_an_end_is_no_end_and_dates_that_no_file_can_name_are_dead_letters() {
+    let mut placements = stage(TisPlacements::new);
+    let endless = Placement { date_to: Some(date("9999-12-31")), ..placement(9) };
+    let sent = placements.give("5", &endless);
+    assert_eq!(placements.read::<TraineePlacement>(&sent)[0].placement.date_to, None);
+    assert_eq!(placements.give("5", &placement(9)).len(), 0, "it is the same placement");
+    let last = Placement { date_from: date("9999-12-31"), date_to: Some(date("9999-12-30")), ..placement(9) };
+    let sent = placements.give("5", &last);
+    let read = placements.read::<TraineePlacement>(&sent).remove(0).placement;
+    assert_eq!((read.date_from, read.date_to), (last.date_from, last.date_to), "no other date changes");
+    for days in [Date::FIRST.0 - 1, Date::LAST.0 + 1, i32::MIN, i32::MAX] {
+        let outside = Placement { date_from: Date(days), ..placement(9) };
+        assert_eq!(placements.dead_letter("5", &outside), "date-out-of-range");
+        let mut people = stage(TisPeople::new);
+        let outside = Person { date_of_birth: Some(Date(days)), ..person() };
+        assert_eq!(people.dead_letter("9", &outside), "date-out-of-range");
+    }
+    let mut people = stage(TisPeople::new);
+    let (born, end) = (Some(date("9999-12-31")), Some(date("9999-12-31")));
+    let sent = people.give("9", &Person { date_of_birth: born, gmc_end_date: end, gdc_end_date: end, ..person() });
+    let read = people.read::<Person>(&sent).remove(0);
+    assert_eq!((read.date_of_birth, read.gmc_end_date, read.gdc_end_date), (born, None, None));
 }

@@ -192,3 +192,25 @@ fn d27_a_placement_that_moves_to_another_number_is_gone_at_the_old_one() {
     let sent = trainee.give(KEY, &moved);
     assert_eq!(trainee.read::<PlacementGone>(&sent).len(), 0, "R1: the same number");
 }
+
+#[test]
+fn d113_a_placement_without_a_number_matches_nothing_and_still_is_one_of_the_others() {
+    let numbered = |number: &str| {
+        let mut one = placement(1, "2026-12-01");
+        one.placement.dpn = number.into();
+        one
+    };
+    for blank in ["", "  "] {
+        let mut trainee = stage(Trainee::new);
+        assert_eq!(give_and_tell(&mut trainee, &numbered(blank)), [], "it has no number to go to");
+        let told = give_and_tell(&mut trainee, &placement(2, "2027-06-01"));
+        assert_eq!((told.len(), told[0].placement_id, others(&told[0])), (1, PlacementId(2), vec![1]));
+        let told = give_and_tell(&mut trainee, &numbered("EOE/1"));
+        assert!(told.iter().any(|one| one.placement_id == PlacementId(1)), "it has a number now");
+        let sent = trainee.give(KEY, &numbered(blank));
+        let gone = trainee.read::<PlacementGone>(&sent);
+        assert_eq!(gone.iter().map(|gone| gone.placement_id).collect::<Vec<_>>(), [PlacementId(1)], "it leaves EOE/1");
+        let sent = trainee.give(KEY, &TraineePlacementRemoved { placement_id: PlacementId(1) });
+        assert_eq!(trainee.read::<PlacementGone>(&sent), [], "it was at no number");
+    }
+}

@@ -24,14 +24,18 @@ use crate::snapshot::SnapshotConfig;
 use crate::stage::Topology;
 use crate::task::{Halt, Processed, Task};
 use crate::topic::TopicPartition;
+use crate::trouble::Troubles;
 use commit::Transaction;
-use restore::Restoring;
-use retry::Retry;
+use restore::{Restoring, Unusable};
+use retry::Retries;
 use timer::RunTimer;
 use warm_up::WarmUp;
 
 pub use error::WorkerError;
 pub use inbox::OffsetFault;
+
+/// The subject of troubles with the log.
+const LOG: &str = "log";
 
 /// How much a transaction collects under load. It is committed at once when there is nothing to read.
 #[derive(Debug, Clone, Copy)]
@@ -136,13 +140,17 @@ pub struct Worker {
     tasks: Vec<Task>,
     /// State of partitions that this worker may be assigned.
     warm_up: WarmUp,
+    /// Snapshots that could not be used since the last report.
+    unusable: Unusable,
     output: Output,
     uncommitted: Uncommitted,
     /// The commit that is under way. Nothing is sent until it has ended.
     committing: Option<Committing>,
     /// When the last commit ended, if it was one under load.
     commit_ended: Option<Instant>,
-    retry: Option<Retry>,
+    retries: Retries,
+    /// What is wrong now with the log, with snapshots and with this worker. It outlasts a restart.
+    pub(crate) troubles: Troubles,
     aborts: u32,
     unavailable_since: Option<Instant>,
     has_committed: bool,
@@ -169,11 +177,13 @@ impl Worker {
             metrics,
             tasks: Vec::new(),
             warm_up: WarmUp::default(),
+            unusable: Unusable::default(),
             output,
             uncommitted: Uncommitted::default(),
             committing: None,
             commit_ended: None,
-            retry: None,
+            retries: Retries::default(),
+            troubles: Troubles::new(),
             aborts: 0,
             unavailable_since: None,
             has_committed: false,
@@ -205,6 +215,7 @@ impl Worker {
             Err(error) => return Err(error.into()),
         };
         self.unavailable_since = None;
+        self.troubles.end(LOG, Instant::now()).iter().for_each(events::log_trouble);
         match poll {
             Poll::Records(count) => self.after_records(count, halt),
             Poll::Idle => match self.after_idle()? {
@@ -333,7 +344,7 @@ impl Worker {
         if let Some(HaltAt { halt: Halt::Retry(text), stage, origin, offset }) = halt {
             return self.pause_for_retry(stage, origin, offset, text);
         }
-        self.forget_retry_that_succeeded();
+        self.forget_retries_that_succeeded();
         if !self.is_commit_due() {
             return Ok(Step::Processed(count));
         }
@@ -372,10 +383,9 @@ impl Worker {
     }
 
     fn unavailable(&mut self, text: &str) -> Result<Step, WorkerError> {
-        let since = *self.unavailable_since.get_or_insert_with(|| {
-            events::log_unavailable(text);
-            Instant::now()
-        });
+        let now = Instant::now();
+        self.troubles.note(LOG, text, now).iter().for_each(events::log_trouble);
+        let since = *self.unavailable_since.get_or_insert(now);
         if since.elapsed() >= self.config.unavailable {
             return Err(LogError::unavailable(text.to_owned()).into());
         }

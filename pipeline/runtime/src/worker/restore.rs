@@ -7,7 +7,7 @@ use crate::events;
 use crate::log::Log;
 use crate::log_error::LogError;
 use crate::metrics::add;
-use crate::snapshot::{SnapshotConfig, SnapshotFile};
+use crate::snapshot::{SnapshotConfig, SnapshotError, SnapshotFile};
 use crate::stage::Topology;
 use crate::task::Task;
 use crate::topic::TopicPartition;
@@ -34,6 +34,7 @@ impl Worker {
         let mut waiting: Vec<usize> = (0..self.tasks.len()).filter(|number| !self.tasks[*number].restored).collect();
         waiting.sort_by_key(|number| std::cmp::Reverse(self.tasks[*number].stage));
         if waiting.is_empty() {
+            self.unusable.report();
             self.end_warm_up();
             return Ok(Restoring::Done);
         }
@@ -81,8 +82,8 @@ impl Worker {
 
     /// The source to restore from, and the tasks.
     fn source(&mut self) -> (Source<'_>, &mut [Task]) {
-        let Self { log, topology, config, tasks, .. } = self;
-        (Source { log: &mut **log, topology, snapshots: config.snapshots.as_ref() }, tasks)
+        let Self { log, topology, config, tasks, unusable, .. } = self;
+        (Source { log: &mut **log, topology, snapshots: config.snapshots.as_ref(), unusable }, tasks)
     }
 }
 
@@ -91,6 +92,34 @@ pub(super) struct Source<'a> {
     pub(super) log: &'a mut dyn Log,
     pub(super) topology: &'a Topology,
     pub(super) snapshots: Option<&'a SnapshotConfig>,
+    pub(super) unusable: &'a mut Unusable,
+}
+
+/// Snapshots that could not be used, for one message about all of them.
+#[derive(Debug, Default)]
+pub(super) struct Unusable {
+    number: u64,
+    first: Option<SnapshotError>,
+}
+
+impl Unusable {
+    fn add(&mut self, error: SnapshotError) {
+        if matches!(error, SnapshotError::TooOld(_)) {
+            events::snapshot_too_old(&error);
+            return;
+        }
+        events::snapshot_not_read(&error);
+        self.number += 1;
+        self.first.get_or_insert(error);
+    }
+
+    /// Reports the snapshots since the last report, if there are any.
+    fn report(&mut self) {
+        if let Some(first) = self.first.take() {
+            events::snapshots_not_read(self.number, &first);
+            self.number = 0;
+        }
+    }
 }
 
 impl Source<'_> {
@@ -124,13 +153,13 @@ impl Source<'_> {
 
     /// Fills a task from its snapshot, if there is a valid one. Returns the changelog offset to continue from, and the
     /// number of entries.
-    fn read_snapshot(&self, task: &mut Task) -> (i64, u64) {
+    fn read_snapshot(&mut self, task: &mut Task) -> (i64, u64) {
         task.clear();
         let Some(file) = self.snapshot_file(task) else { return (0, 0) };
         match file.read(task) {
             Ok(found) => found.unwrap_or_default(),
             Err(error) => {
-                events::snapshot_not_read(&error);
+                self.unusable.add(error);
                 task.clear();
                 (0, 0)
             }

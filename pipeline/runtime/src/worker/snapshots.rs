@@ -9,6 +9,9 @@ use crate::snapshot::SnapshotFile;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
+/// The subject of troubles with writing snapshots.
+const SNAPSHOTS: &str = "snapshots";
+
 /// The inboxes of tasks whose snapshots are to be written, each with the changelog offset up to which its state goes.
 pub(super) type Covered = Vec<(TopicPartition, i64)>;
 
@@ -42,7 +45,7 @@ impl Worker {
             return Covered::new();
         }
         self.covered_offsets(|task| is_changed(task) && wanted(task)).unwrap_or_else(|error| {
-            events::snapshots_skipped(&error);
+            self.note_snapshots(Some(error.to_string()));
             Covered::new()
         })
     }
@@ -67,19 +70,33 @@ impl Worker {
     }
 
     /// Writes snapshots of tasks. This worker need not own them any more: their state stays true of that offset.
-    pub(super) fn write_covered(&self, tasks: &mut [Task], covered: &Covered) {
-        let Some(config) = &self.config.snapshots else { return };
+    pub(super) fn write_covered(&mut self, tasks: &mut [Task], covered: &Covered) {
+        let Some(config) = self.config.snapshots.clone().filter(|_| !covered.is_empty()) else { return };
+        let mut failed = None;
         for (inbox, offset) in covered {
             let Some(task) = tasks.iter_mut().find(|task| task.inbox == *inbox) else { continue };
             let stage = self.topology.stages[task.stage].name;
-            let file = SnapshotFile::new(config, self.topology.flow, stage, inbox.partition);
+            let file = SnapshotFile::new(&config, self.topology.flow, stage, inbox.partition);
             let written = file.write(task, *offset);
             task.snapshot_at = Instant::now();
             match written {
                 Ok(()) => task.changed_since_snapshot = false,
-                Err(error) => events::snapshot_not_written(stage, &error),
+                Err(error) => {
+                    events::snapshot_not_written(stage, &error);
+                    failed = Some(error.without_file());
+                }
             }
         }
+        self.note_snapshots(failed);
+    }
+
+    /// Reports what has changed about failures to write snapshots: the disk concerns all tasks alike.
+    fn note_snapshots(&mut self, failure: Option<String>) {
+        let report = match failure {
+            Some(text) => self.troubles.note(SNAPSHOTS, text, Instant::now()),
+            None => self.troubles.end(SNAPSHOTS, Instant::now()),
+        };
+        report.iter().for_each(events::snapshots_trouble);
     }
 }
 

@@ -112,7 +112,8 @@ impl Worker {
         let Progress::Reading(reading) = &mut self.warm_up.progress else { return false };
         let task = &mut self.warm_up.tasks[reading.next];
         let snapshots = self.config.snapshots.as_ref();
-        let read = Source { log: &mut *self.log, topology: &self.topology, snapshots }.restore(task);
+        let read = Source { log: &mut *self.log, topology: &self.topology, snapshots, unusable: &mut self.unusable }
+            .restore(task);
         match read {
             Ok(entries) => reading.count(entries),
             Err(error) => {

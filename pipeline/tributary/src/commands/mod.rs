@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod of_flow;
 pub(crate) mod offsets;
 pub(crate) mod run;
 pub(crate) mod schemas;

@@ -1,11 +1,12 @@
 //! `tributary run`: the service, or one batch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ArgMatches;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tributary_flow::statistics::Statistics;
-use tributary_flow::{BatchRequest, Failure, Host, progress};
+use tributary_flow::{BatchRequest, ClockGuard, ClockLimits, Failure, Host, progress};
 
 use crate::cli::{OutputForm, RunOptions};
 use crate::configuration::Configuration;
@@ -53,9 +54,10 @@ fn batch(options: &RunOptions, surroundings: Surroundings, flows: &[FlowToRun]) 
     let [flow] = flows else {
         return Err(Failure::refused("a batch runs one flow: name it with --flow"));
     };
+    let now = as_of(options, Timestamp::now())?;
     let statistics = Statistics::begin();
     let request = BatchRequest {
-        now: options.now.unwrap_or_else(Timestamp::now),
+        now,
         as_json: options.output == OutputForm::Json,
         progress: &|step, text| {
             statistics.step(step);
@@ -73,14 +75,33 @@ fn batch(options: &RunOptions, surroundings: Surroundings, flows: &[FlowToRun]) 
     Ok(())
 }
 
+/// A `--now` that is later than the machine's clock by more than this is a typing error, unless it is confirmed.
+const FARTHEST_NOW: SignedDuration = SignedDuration::from_hours(400 * 24);
+
+/// The time as of which a batch runs (D98).
+///
+/// # Errors
+/// [`Failure::Refused`] for a time that is too far ahead.
+fn as_of(options: &RunOptions, clock: Timestamp) -> Result<Timestamp, Failure> {
+    let Some(now) = options.now else { return Ok(clock) };
+    if options.confirmed.confirm_now || now.duration_since(clock) <= FARTHEST_NOW {
+        return Ok(now);
+    }
+    Err(Failure::refused(format!(
+        "--now {now} is more than 400 days after the machine's clock ({clock}), and no earlier run would be possible \
+         after it: correct it, or add --confirm-now"
+    )))
+}
+
 fn service(
     options: &RunOptions,
     configuration: &Configuration,
     mut surroundings: Surroundings,
     flows: Vec<FlowToRun>,
 ) -> Result<(), Failure> {
-    let status = Status::starting();
     let process = &configuration.process;
+    let steady = Duration::from_secs(process.service.clock_steady_seconds.max(1));
+    let status = Status::starting(ClockGuard::new(ClockLimits { steady, ..ClockLimits::default() }));
     let serves_requests = flows.iter().any(|flow| flow.declaration.serves_requests);
     let default = serves_requests.then(|| DEFAULT_LISTEN.to_owned());
     let listen = options.http.clone().or_else(|| process.http.listen.clone()).or(default);
@@ -95,5 +116,5 @@ fn service(
         None => None,
     };
     surroundings.settings.serves_views = server.is_some();
-    Service::new(surroundings, flows, status, server).run()
+    Service::new(surroundings, flows, status, server, options.confirmed.confirm_clock).run()
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use tributary_flow::http::{List, Page, Problem, Role, require};
+use serde::Serialize;
+use tributary_flow::http::{Caller, List, Page, Problem, Role, require};
+use utoipa::ToSchema;
 
 use super::metrics;
 use super::site::Shared;
@@ -20,6 +23,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/admin/flows", get(flows))
         .route("/api/admin/lag", get(lag))
         .route_layer(require(Role::VIEWER))
+        .merge(
+            Router::new().route("/api/admin/clock/confirm", post(confirm_clock)).route_layer(require(Role::OPERATOR)),
+        )
         .with_state(shared)
 }
 
@@ -54,6 +60,26 @@ pub(super) async fn lag(State(shared): State<Arc<Shared>>, page: Page) -> Result
     page.of(lag).map(Json)
 }
 
+/// A confirmation of the clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct ClockConfirmed {
+    /// Who has confirmed it.
+    by: String,
+}
+
+/// Confirms the clock of this process, which is in doubt. What is due then takes place.
+#[utoipa::path(post, path = "/api/admin/clock/confirm", tag = "administration",
+    responses((status = 200, description = "The clock is believed", body = ClockConfirmed),
+        (status = 409, description = "It is not in doubt", body = Problem)))]
+pub(super) async fn confirm_clock(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+) -> Result<Json<ClockConfirmed>, Problem> {
+    let confirmed = shared.status.confirm_clock(caller.name());
+    confirmed.map_err(|reason| Problem::new(StatusCode::CONFLICT, "clock_not_in_doubt", reason))?;
+    Ok(Json(ClockConfirmed { by: caller.name().to_owned() }))
+}
+
 /// Runs a call that may block on a thread for blocking calls. A call that hangs keeps its permit, so hanging calls
 /// cannot take all threads.
 async fn look<T: Send + 'static>(
@@ -67,7 +93,7 @@ async fn look<T: Send + 'static>(
         drop(place);
         result
     });
-    let panicked = |_| Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "panic", "the request failed");
+    let panicked = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "panic", "the request failed");
     looked
         .await
         .map_err(panicked)?

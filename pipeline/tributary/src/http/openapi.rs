@@ -21,7 +21,15 @@ const BEARER: &str = "bearer";
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "Tributary", description = "Integrations as exactly-once streams on Kafka."),
-    paths(health::livez, health::readyz, health::startupz, admin::metrics_text, admin::flows, admin::lag),
+    paths(
+        health::livez,
+        health::readyz,
+        health::startupz,
+        admin::metrics_text,
+        admin::flows,
+        admin::lag,
+        admin::confirm_clock
+    ),
     components(schemas(Problem))
 )]
 struct ProcessApi;

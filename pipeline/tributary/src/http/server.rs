@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
+use tributary_connectors::trouble::Troubles;
 
 use super::auth::Authenticator;
 use super::certificates::Subject;
@@ -36,6 +37,9 @@ const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
 /// The pause after a failed `accept`. Usually all file handles are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The subject of troubles with new connections.
+const ACCEPTING: &str = "accept";
 
 /// The largest number of threads for calls that may block, such as the lag.
 const LOOKS: usize = 4;
@@ -113,11 +117,12 @@ impl Server {
         let graceful = GracefulShutdown::new();
         let mut open = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut troubles = Troubles::new();
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(_) = open.join_next(), if !open.is_empty() => {}
-                (stream, permit) = self.accept() => {
+                (stream, permit) = self.accept(&mut troubles) => {
                     let connection = Connection::new(&self, permit);
                     let _: AbortHandle = open.spawn(connection.run(stream, graceful.watcher()));
                 }
@@ -138,13 +143,17 @@ impl Server {
     }
 
     /// The next connection, once there is a free place.
-    async fn accept(&self) -> (TcpStream, OwnedSemaphorePermit) {
+    async fn accept(&self, troubles: &mut Troubles) -> (TcpStream, OwnedSemaphorePermit) {
         loop {
             let permit = Arc::clone(&self.connections).acquire_owned().await;
             match (self.listener.accept().await, permit) {
-                (Ok((stream, _)), Ok(permit)) => return (stream, permit),
+                (Ok((stream, _)), Ok(permit)) => {
+                    troubles.end(ACCEPTING, Instant::now()).iter().for_each(events::accept_trouble);
+                    return (stream, permit);
+                }
                 (Err(error), _) => {
-                    events::accept_failed(&error);
+                    let trouble = troubles.note(ACCEPTING, error.to_string(), Instant::now());
+                    trouble.iter().for_each(events::accept_trouble);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
                 // The semaphore is never closed.

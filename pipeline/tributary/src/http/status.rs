@@ -24,6 +24,12 @@ pub trait ProcessStatus: Send + Sync + 'static {
     /// What is missing.
     fn ready(&self) -> Result<(), String>;
 
+    /// Notes that an operator has confirmed the clock of this process.
+    ///
+    /// # Errors
+    /// Why there is nothing to confirm.
+    fn confirm_clock(&self, by: &str) -> Result<(), String>;
+
     /// The flows of this process, with their stages.
     fn flows(&self) -> Vec<FlowStatus>;
 

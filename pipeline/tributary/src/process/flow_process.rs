@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tributary_connectors::trouble::Troubles;
 use tributary_flow::declaration::{Declaration, View, Workers};
 use tributary_flow::http::{Page, Problem};
 use tributary_flow::process::{Visit, view_not_kept};
@@ -50,11 +51,13 @@ pub(crate) struct FlowProcess {
     lag: Box<dyn Lag>,
     /// The producer of the rounds. On Kafka, only one of all processes has it: the one that runs the rounds.
     producer: Mutex<Option<Box<dyn Producer>>>,
+    publishing_troubles: Mutex<Troubles>,
     /// The workers, once they have started.
     groups: OnceLock<Vec<RunningGroup>>,
     /// The views, in a process that serves requests.
     views: Option<Views>,
     demands_all: AtomicBool,
+    has_published: AtomicBool,
     readiness: Mutex<Result<(), String>>,
 }
 
@@ -100,8 +103,10 @@ impl FlowProcess {
             flow_partitions,
             give_up_after: settings.give_up_after,
             producer: Mutex::new(None),
+            publishing_troubles: Mutex::default(),
             groups: OnceLock::new(),
             demands_all: AtomicBool::new(false),
+            has_published: AtomicBool::new(false),
             readiness: Mutex::new(Err("the workers are not started".to_owned())),
         })
     }
@@ -216,6 +221,11 @@ impl FlowProcess {
         self.lag.lag()
     }
 
+    /// Whether this process has published or committed anything.
+    pub(super) fn has_changed(&self) -> bool {
+        self.has_published.load(Ordering::Relaxed) || self.commits() > 0
+    }
+
     fn lock_producer(&self) -> std::sync::MutexGuard<'_, Option<Box<dyn Producer>>> {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -240,6 +250,16 @@ impl FlowProcess {
         Failure::unfinished(format!(
             "gave up after {seconds} seconds: {reason}. Nothing is lost: the same command continues from here"
         ))
+    }
+
+    /// Reports what has changed about failures to publish.
+    fn note_publishing(&self, error: Option<&LogError>) {
+        let mut troubles = self.publishing_troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = match error {
+            Some(error) => troubles.note(ROUNDS, error.to_string(), Instant::now()),
+            None => troubles.end(ROUNDS, Instant::now()),
+        };
+        report.iter().for_each(events::publishing_trouble);
     }
 
     fn commits(&self) -> u64 {
@@ -275,6 +295,8 @@ impl Process for FlowProcess {
     fn publish(&self, output: &Output) -> Result<(), LogError> {
         let deadline = Instant::now() + self.give_up_after;
         let mut producer = self.lock_producer();
+        // A failed attempt may have published, too.
+        self.has_published.store(true, Ordering::Relaxed);
         loop {
             let result = match &mut *producer {
                 Some(producer) => producer.publish(output),
@@ -283,14 +305,17 @@ impl Process for FlowProcess {
                     .producer(self.declaration.name, ROUNDS)
                     .and_then(|opened| producer.insert(opened).publish(output)),
             };
-            let Err(error) = result else { return Ok(()) };
+            let Err(error) = result else {
+                self.note_publishing(None);
+                return Ok(());
+            };
             *producer = None;
             let is_over = self.shutdown.is_triggered() || Instant::now() > deadline;
             // If fenced, another process has taken over. Fencing it in turn would be wrong.
             if is_over || matches!(error, LogError::Fatal(_) | LogError::Fenced(_)) {
                 return Err(error);
             }
-            events::publishing_failed(&error);
+            self.note_publishing(Some(&error));
             self.shutdown.wait(PUBLISH_PAUSE);
         }
     }
@@ -362,7 +387,7 @@ impl Process for FlowProcess {
             ));
         }
         match self.groups().iter().find_map(|group| (group.error)()) {
-            Some(error) => Err(worker_failure(error)),
+            Some(error) => Err(worker_failure(error, self.has_changed())),
             None => Ok(()),
         }
     }

@@ -106,16 +106,17 @@ impl Started {
         process.end_views();
         let mut stopped = Ok(());
         for pool in pools {
-            stopped = stopped.and(sole(pool).stop().map_err(worker_failure));
+            let ended = sole(pool).stop();
+            stopped = stopped.and(ended.map_err(|error| worker_failure(error, process.has_changed())));
         }
         drop(flow);
         stopped
     }
 }
 
-/// The failure of a process whose worker has ended.
-fn worker_failure(error: WorkerError) -> Failure {
-    if error.is_refusal() { Failure::refused(error) } else { Failure::unfinished(error) }
+/// The failure of a process whose worker has ended. It is a refusal only if the process has changed nothing before.
+fn worker_failure(error: WorkerError, has_changed: bool) -> Failure {
+    if error.is_refusal() && !has_changed { Failure::refused(error) } else { Failure::unfinished(error) }
 }
 
 /// The pool, once no other thread holds it. A check of its error holds it for a short time.

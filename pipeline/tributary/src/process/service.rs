@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use tributary_flow::{Failure, Process, Round};
+use prometheus::IntGauge;
+use tributary_connectors::trouble::Troubles;
+use tributary_flow::{ClockReading, Failure, Process, Round};
 
 use super::address::NotedAddress;
 use super::starting::start_patiently;
@@ -26,6 +27,9 @@ pub(crate) struct Service {
     /// The HTTP port, if there is one.
     server: Option<Server>,
     url: Option<String>,
+    /// Whether the first clock is believed, whatever the log says.
+    confirms_clock: bool,
+    clock_in_doubt: Option<IntGauge>,
 }
 
 /// What one flow's rounds remember.
@@ -33,6 +37,8 @@ struct Rounds {
     /// Whether this process runs them.
     are_here: bool,
     clock_sent: Option<Instant>,
+    /// Failures that last, by the part of the round.
+    troubles: Troubles,
 }
 
 impl Service {
@@ -41,9 +47,10 @@ impl Service {
         flows: Vec<FlowToRun>,
         status: Arc<Status>,
         server: Option<Server>,
+        confirms_clock: bool,
     ) -> Self {
         let url = server.as_ref().map(Server::url);
-        Self { surroundings, flows, status, server, url }
+        Self { surroundings, flows, status, server, url, confirms_clock, clock_in_doubt: None }
     }
 
     /// Runs until the shutdown is triggered.
@@ -60,6 +67,7 @@ impl Service {
         let Some(started) = started else { return Ok(()) };
         if let Some((site, _)) = &served {
             mount(site, &started)?;
+            self.clock_in_doubt = Some(clock_gauge(site)?);
         }
         // The state folder belongs to this process now.
         let state = &self.surroundings.settings.state;
@@ -85,12 +93,16 @@ impl Service {
             flow.process.wait_until_ready()?;
             flow.flow.ready()?;
         }
-        let mut rounds: Vec<Rounds> = flows.iter().map(|_| Rounds { are_here: false, clock_sent: None }).collect();
+        let mut rounds: Vec<Rounds> =
+            flows.iter().map(|_| Rounds { are_here: false, clock_sent: None, troubles: Troubles::new() }).collect();
         let mut announced = false;
+        let mut in_doubt = false;
         while !shutdown.is_triggered() {
+            let clock = self.status.read_clock();
+            self.show_clock(&clock, &mut in_doubt);
             for (flow, rounds) in flows.iter().zip(&mut rounds) {
                 flow.process.check()?;
-                self.round(flow, rounds)?;
+                self.round(flow, rounds, &clock)?;
             }
             // Every flow is checked, also after one that is not ready, because the HTTP port shows the state of each.
             let waiting = flows.iter().filter(|flow| flow.process.check_readiness().is_err()).count();
@@ -111,19 +123,32 @@ impl Service {
         }
     }
 
-    fn round(&self, flow: &Started, rounds: &mut Rounds) -> Result<(), Failure> {
-        match self.take_rounds(flow, rounds) {
-            Ok(None) => {}
-            Ok(Some(round)) => lasting(flow, flow.flow.round(round))?,
-            Err(failure) => return lasting(flow, Err(failure)),
+    /// Shows whether the clock is in doubt.
+    fn show_clock(&self, clock: &ClockReading, in_doubt: &mut bool) {
+        if let Some(gauge) = &self.clock_in_doubt {
+            gauge.set(i64::from(clock.doubt.is_some()));
         }
-        lasting(flow, flow.flow.report())
+        match (&clock.doubt, &clock.believed) {
+            (Some(doubt), _) if !*in_doubt => events::clock_in_doubt(&doubt.reason),
+            (None, Some(why)) if *in_doubt => events::clock_believed(why),
+            _ => {}
+        }
+        *in_doubt = clock.doubt.is_some();
+    }
+
+    fn round(&self, flow: &Started, rounds: &mut Rounds, clock: &ClockReading) -> Result<(), Failure> {
+        match self.take_rounds(flow, rounds, clock) {
+            Ok(None) => {}
+            Ok(Some(round)) => rounds.note("round", flow, flow.flow.round(&round))?,
+            Err(failure) => return rounds.note("round", flow, Err(failure)),
+        }
+        rounds.note("report", flow, flow.flow.report(clock))
     }
 
     /// Whether this process runs the rounds now. A process that takes over first makes sure that the previous one can
     /// publish no more. Input that the previous process published and that is not processed yet is published again,
     /// which changes nothing.
-    fn take_rounds(&self, flow: &Started, rounds: &mut Rounds) -> Result<Option<Round>, Failure> {
+    fn take_rounds(&self, flow: &Started, rounds: &mut Rounds, clock: &ClockReading) -> Result<Option<Round>, Failure> {
         let process = &flow.process;
         let leads = process.leads()?;
         if !leads {
@@ -138,6 +163,14 @@ impl Service {
             process.take_over_rounds()?;
         }
         let is_first = !rounds.are_here;
+        let mut clock = clock.clone();
+        if is_first
+            && !self.confirms_clock
+            && let Some(last) = flow.flow.last_sign_of_life()?
+        {
+            self.status.begin_clock(last);
+            clock = self.status.read_clock();
+        }
         rounds.are_here = true;
         if is_first {
             rounds.clock_sent = None;
@@ -146,20 +179,27 @@ impl Service {
         if is_clock_due {
             rounds.clock_sent = Some(Instant::now());
         }
-        Ok(Some(Round { now: Timestamp::now(), is_first, is_clock_due }))
+        Ok(Some(Round { clock, is_first, is_clock_due }))
     }
 }
 
-/// Logs a failure that a retry may fix. The service continues and retries in the next round.
-fn lasting(flow: &Started, result: Result<(), Failure>) -> Result<(), Failure> {
-    match result {
-        Err(Failure::Unfinished(reason)) if !flow.process.shutdown().is_triggered() => {
-            flow.process.check()?;
-            events::round_failed(flow.process.declaration().name, &reason);
-            Ok(())
+impl Rounds {
+    /// Reports a failure that a retry may fix, once. The service continues and retries in the next round.
+    fn note(&mut self, part: &str, flow: &Started, result: Result<(), Failure>) -> Result<(), Failure> {
+        let name = flow.process.declaration().name;
+        let report = match result {
+            Err(Failure::Unfinished(_)) if flow.process.shutdown().is_triggered() => return Ok(()),
+            Err(Failure::Unfinished(reason)) => {
+                flow.process.check()?;
+                self.troubles.note(part, reason.to_string(), Instant::now())
+            }
+            Err(refused) => return Err(refused),
+            Ok(()) => self.troubles.end(part, Instant::now()),
+        };
+        if let Some(report) = report {
+            events::round_trouble(name, &report);
         }
-        Err(Failure::Unfinished(_)) => Ok(()),
-        other => other,
+        Ok(())
     }
 }
 
@@ -173,6 +213,14 @@ fn mount(site: &crate::http::Site, flows: &[Started]) -> Result<(), Failure> {
         }
     }
     site.mount(flows.iter().flat_map(|flow| flow.flow.mounts()).collect()).map_err(Failure::refused)
+}
+
+/// The gauge that says whether the clock is in doubt.
+fn clock_gauge(site: &crate::http::Site) -> Result<IntGauge, Failure> {
+    let help = "1 while the clock of the machine is in doubt, so that nothing that is due takes place.";
+    let gauge = IntGauge::new("clock_in_doubt", help).map_err(Failure::refused)?;
+    site.registry().register(Box::new(gauge.clone())).map_err(Failure::refused)?;
+    Ok(gauge)
 }
 
 /// Completes when the shutdown is triggered.

@@ -1,8 +1,10 @@
 //! What the process shows about itself over HTTP.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
-use tributary_flow::Process;
+use jiff::Timestamp;
+use tributary_flow::{ClockGuard, ClockReading, Process};
 
 use super::FlowProcess;
 use crate::http::{FlowLag, FlowState, FlowStatus, ProcessStatus, StageStatus};
@@ -12,12 +14,28 @@ pub(crate) struct Status {
     /// What the process waits for until the flows are open.
     waiting: Mutex<String>,
     processes: RwLock<Vec<Arc<FlowProcess>>>,
+    clock: Mutex<ClockGuard>,
 }
 
 impl Status {
     /// The state of a process that is starting.
-    pub(crate) fn starting() -> Arc<Self> {
-        Arc::new(Self { waiting: Mutex::new("starting".to_owned()), processes: RwLock::default() })
+    pub(crate) fn starting(clock: ClockGuard) -> Arc<Self> {
+        let waiting = Mutex::new("starting".to_owned());
+        Arc::new(Self { waiting, processes: RwLock::default(), clock: Mutex::new(clock) })
+    }
+
+    /// Reads the clock and judges it.
+    pub(crate) fn read_clock(&self) -> ClockReading {
+        self.lock_clock().read(Timestamp::now(), Instant::now())
+    }
+
+    /// Compares the clock with the last time in the log.
+    pub(crate) fn begin_clock(&self, last_sign_of_life: Timestamp) {
+        self.lock_clock().begin(last_sign_of_life, Timestamp::now(), Instant::now());
+    }
+
+    fn lock_clock(&self) -> MutexGuard<'_, ClockGuard> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets what the process waits for.
@@ -51,6 +69,10 @@ impl ProcessStatus for Status {
         self.started()?;
         self.live()?;
         self.processes().iter().try_for_each(|process| process.readiness())
+    }
+
+    fn confirm_clock(&self, by: &str) -> Result<(), String> {
+        self.lock_clock().confirm(by).map_err(|error| error.to_string())
     }
 
     fn flows(&self) -> Vec<FlowStatus> {

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tributary_connectors::trouble::Troubles;
 use tributary_connectors::views::{
     Change, EmbeddedViews, EmbeddedViewsConfig, Range, ReadPosition, StoredRow, ViewError, ViewStore,
 };
@@ -32,6 +33,9 @@ const MAX_AGE: Duration = Duration::from_hours(12);
 
 /// The folder of the views in the folder of a flow.
 const FOLDER: &str = "views";
+
+/// The subject of troubles with reading.
+const VIEWS: &str = "views";
 
 /// Records that are stored in one change.
 const BATCH: usize = 1_000;
@@ -207,11 +211,14 @@ impl Following {
     /// Follows the topics until it is stopped. What fails is tried again with a new connection.
     fn run(self, follower: Box<dyn TopicFollower>) {
         let mut follower = Some(follower);
-        let mut reported = String::new();
+        let mut troubles = Troubles::new();
         while !self.stop.is_triggered() {
             let error = match self.look(&mut follower) {
                 Ok(reads_to_the_end) => {
-                    reported.clear();
+                    troubles
+                        .end(VIEWS, Instant::now())
+                        .iter()
+                        .for_each(|report| events::views_trouble(self.flow, report));
                     self.is_caught_up.store(reads_to_the_end, Ordering::Relaxed);
                     self.stop.wait(PAUSE);
                     continue;
@@ -220,9 +227,9 @@ impl Following {
                 Err(error) => error,
             };
             follower = None;
-            if reported != error.to_string() {
-                reported = error.to_string();
-                events::views_not_read(self.flow, &error);
+            let trouble = troubles.note(VIEWS, error.to_string(), Instant::now());
+            if let Some(report) = trouble {
+                events::views_trouble(self.flow, &report);
             }
             self.stop.wait(FAILURE_PAUSE);
         }

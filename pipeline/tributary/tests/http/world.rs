@@ -47,6 +47,10 @@ impl ProcessStatus for Status {
         self.state()
     }
 
+    fn confirm_clock(&self, _: &str) -> Result<(), String> {
+        self.state()
+    }
+
     fn flows(&self) -> Vec<FlowStatus> {
         let flow = |name: &str| FlowStatus {
             name: name.to_owned(),

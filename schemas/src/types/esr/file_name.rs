@@ -73,6 +73,11 @@ impl FileName {
         self.sort_key() == other.sort_key()
     }
 
+    /// Whether this file is older than `other` in the order of D9. Of two names of the same file, neither is older.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        self.sort_key() < other.sort_key()
+    }
+
     pub(crate) fn encode(self, out: &mut Vec<u8>) {
         binary::write_bytes(out, self.text().as_bytes());
     }
@@ -273,6 +278,22 @@ mod tests {
                 "DE_EOE_RMC_20261121_00000001.DAT",
             ]
         );
+    }
+
+    #[test]
+    fn d93_a_file_is_older_by_date_number_kind_office_and_never_by_its_digits() {
+        let file = parse("DE_EOE_RMC_20261120_00000002.DAT");
+        for newer in [
+            "DE_EOE_RMC_20261121_00000001.DAT",
+            "DE_EOE_RMC_20261120_00000003.DAT",
+            "DE_LDN_RMF_20261121_00000001.DAT",
+            "DE_LDN_RMC_20261120_00000002.DAT",
+        ] {
+            assert!(file.is_older_than(&parse(newer)) && !parse(newer).is_older_than(&file), "{newer}");
+        }
+        assert!(parse("DE_EOE_RMF_20261120_00000002.DAT").is_older_than(&file));
+        let same = parse("DE_EOE_RMC_20261120_0000002.DAT");
+        assert!(!file.is_older_than(&same) && !same.is_older_than(&file));
     }
 
     #[test]

@@ -19,7 +19,13 @@ pub struct Service {
 
 impl Service {
     pub fn start(world: &World, more: &[&str]) -> Self {
-        let mut child = world.command(more).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        // Batches before it may be as of a time that is far from that of the machine.
+        Self::spawn(world.command(more).arg("--confirm-clock"))
+    }
+
+    /// Starts this command.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, said) = channel();
         std::thread::spawn(move || {

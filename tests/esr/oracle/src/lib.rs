@@ -9,10 +9,12 @@
 //! What does not live here: durability, schedules, warnings and alerts, person updates.
 
 mod applicants;
+mod base;
 mod columns;
 mod intake;
 mod notice;
 mod notifications;
+mod pairing;
 mod rows;
 pub mod scenario;
 mod snapshot;
@@ -28,8 +30,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::applicants::Trainee;
+use crate::base::Base;
 use crate::notifications::{Identity, Sent};
-use crate::world::{Placement, PlacementKey, World};
+use crate::world::{PlacementKey, World};
 
 /// What one run takes in.
 #[derive(Clone, Debug)]
@@ -40,6 +43,19 @@ pub struct Batch {
     pub files: Vec<(String, Vec<u8>)>,
     /// What the TIS snapshot folder holds.
     pub snapshot: Snapshot,
+    /// What an operator decides about parked files before the inbox is read, by name.
+    pub decisions: Vec<(String, Decision)>,
+    /// The offices that have a run now, in the order of the office list; empty for all.
+    pub offices: Vec<String>,
+}
+
+/// A decision about a parked file (D10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The file is taken in although it is suspect.
+    Accept,
+    /// The file is not taken in.
+    Refuse,
 }
 
 /// The texts of the snapshot files; `None` means that the file is absent.
@@ -60,6 +76,8 @@ pub struct Outcome {
     pub files: BTreeMap<String, String>,
     /// What became of each inbound file of this batch, in the order of intake.
     pub inbound: Vec<InboundFile>,
+    /// Warnings about the order of inbound files, by name.
+    pub disorder: BTreeSet<(String, Disorder)>,
     /// Every applicant record that is known after the run, sorted.
     pub records: Vec<ApplicantState>,
     /// Counts by office.
@@ -73,6 +91,21 @@ pub struct InboundFile {
     pub name: String,
     /// `processed`, `parked`, `refused` or `ignored`.
     pub status: String,
+}
+
+/// Why an inbound file is out of order (D93, D94).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Disorder {
+    /// Numbers before it are missing.
+    Missing,
+    /// Its neighbour has the same number.
+    Repeated,
+    /// A newer file of its office and type came before it.
+    Late,
+    /// Its number is lower than that of the file before it.
+    GoesBack,
+    /// Lines of it were overtaken by a newer file.
+    Overtaken,
 }
 
 /// An applicant record as it stands after a run.
@@ -122,12 +155,13 @@ struct Baseline {
 #[derive(Clone, Debug)]
 pub struct Oracle {
     offices: Vec<String>,
+    /// The offices of this run.
+    serving: Vec<String>,
     run: u32,
     world: World,
-    /// The world at the end of the last run.
-    base: World,
+    /// What the last run of each office left behind; under the empty name what the last run of any left behind.
+    bases: BTreeMap<String, Base>,
     baseline: Option<Baseline>,
-    last_date: Option<Date>,
     intake: intake::Ledger,
     /// Last number of each file type (2.3, D50).
     numbers: BTreeMap<&'static str, u64>,
@@ -137,17 +171,15 @@ pub struct Oracle {
     events_seen: BTreeSet<(u64, u64)>,
     /// (placement, position, trainee) that TIS calls exported, with the file.
     events: BTreeMap<(u64, u64, u64), String>,
+    /// The same for a person whom the trainee was before a registration number was corrected.
+    events_of_others: Vec<((u64, u64, u64), Trainee, String)>,
+    /// By DPN: placements whose trainee is another person to ESR than at the last run (D116).
+    of_others: BTreeSet<(String, PlacementKey)>,
     records: BTreeMap<applicants::RecordKey, applicants::Record>,
-    /// By DPN: last approved and effective version of each placement seen at a run.
-    versions: BTreeMap<String, BTreeMap<PlacementKey, Placement>>,
-    /// The trainee of each of these versions, as reported to ESR.
-    version_trainees: BTreeMap<(String, PlacementKey), Trainee>,
     /// Type 1 rows sent, by (office, DPN).
     sent: BTreeMap<(String, String), BTreeMap<Identity, Sent>>,
     /// (office, post) of every type 5 sent.
     new_posts_sent: BTreeSet<(String, u64)>,
-    /// By DPN: the preferred post that came by renumbering or by a change of preference.
-    moved_posts: BTreeMap<String, u64>,
 }
 
 /// Date and time of a run in London.
@@ -172,22 +204,21 @@ impl Oracle {
     pub fn new(offices: &[&str]) -> Oracle {
         Oracle {
             offices: offices.iter().map(|office| (*office).to_owned()).collect(),
+            serving: Vec::new(),
             run: 0,
             world: World::default(),
-            base: World::default(),
+            bases: BTreeMap::new(),
             baseline: None,
-            last_date: None,
             intake: intake::Ledger::default(),
             numbers: BTreeMap::new(),
             last_times: BTreeMap::new(),
             events_seen: BTreeSet::new(),
             events: BTreeMap::new(),
+            events_of_others: Vec::new(),
+            of_others: BTreeSet::new(),
             records: BTreeMap::new(),
-            versions: BTreeMap::new(),
-            version_trainees: BTreeMap::new(),
             sent: BTreeMap::new(),
             new_posts_sent: BTreeSet::new(),
-            moved_posts: BTreeMap::new(),
         }
     }
 
@@ -196,20 +227,30 @@ impl Oracle {
         self.run += 1;
         let clock = Clock::new(batch.now);
         let mut outcome = Outcome::default();
-        self.take_in(&batch.files, &clock, &mut outcome);
+        self.serving = if batch.offices.is_empty() { self.offices.clone() } else { batch.offices.clone() };
+        self.take_in(batch, &clock, &mut outcome);
+        let events = self.events.clone();
         self.load(&batch.snapshot, clock.today);
-        self.note_moved_posts();
-        for office in self.offices.clone() {
+        let bases = self.open_bases();
+        self.tell_persons_apart(&bases[""], &events);
+        self.keep_baseline(&bases);
+        for (office, base) in &bases {
+            self.continue_exports(office, base);
+        }
+        for office in self.serving.clone() {
             self.write_applicants(&office, &clock, &mut outcome);
         }
         for office in self.offices.clone() {
-            self.write_notifications(&office, &clock, &mut outcome);
+            if !self.serving.contains(&office) {
+                self.note_applicants(&office, clock.today);
+            }
+        }
+        for office in self.serving.clone() {
+            self.write_notifications(&office, &bases[&office], &clock, &mut outcome);
         }
         self.leave_baseline();
-        self.remember_versions();
+        self.close_bases(bases, clock.today);
         self.count(&mut outcome);
-        self.base = self.world.clone();
-        self.last_date = Some(clock.today);
         outcome
     }
 
@@ -246,47 +287,12 @@ impl Oracle {
 
     /// A placement that has left its number or trainee is not of the baseline when it returns.
     fn leave_baseline(&mut self) {
-        let world = &self.world;
+        let (world, of_others) = (&self.world, &self.of_others);
         if let Some(line) = &mut self.baseline {
             line.placements.retain(|(id, trainee, dpn), _| {
-                world.placements.get(id).is_some_and(|now| now.trainee == *trainee && now.dpn == *dpn)
+                !of_others.contains(&(dpn.clone(), (*id, *trainee)))
+                    && world.placements.get(id).is_some_and(|now| now.trainee == *trainee && now.dpn == *dpn)
             });
-        }
-    }
-
-    /// Notes which preferred posts came to their number by renumbering or preference (D13, D27).
-    fn note_moved_posts(&mut self) {
-        for dpn in self.world.post_numbers() {
-            let Some(post) = self.world.preferred(&dpn) else {
-                self.moved_posts.remove(&dpn);
-                continue;
-            };
-            let moved = match self.base.preferred(&dpn) {
-                Some(before) if before.id == post.id => continue,
-                Some(_) => true,
-                None => self.base.posts.get(&post.id).is_some_and(|before| before.dpn != dpn),
-            };
-            if moved {
-                self.moved_posts.insert(dpn, post.id);
-            } else {
-                self.moved_posts.remove(&dpn);
-            }
-        }
-    }
-
-    /// Keeps the approved versions of this run for the next; forgets what was deleted (ruling: created again later).
-    fn remember_versions(&mut self) {
-        let mut numbers = self.world.post_numbers();
-        numbers.extend(self.versions.keys().cloned());
-        for dpn in numbers {
-            let mut versions = self.versions.remove(&dpn).unwrap_or_default();
-            versions.retain(|key, _| !self.world.has_left(&self.base, &dpn, *key));
-            for placement in self.world.approved(&dpn) {
-                let trainee = Trainee::of(placement, self.world.people.get(&placement.trainee));
-                self.version_trainees.insert((dpn.clone(), placement.key()), trainee);
-                versions.insert(placement.key(), placement.clone());
-            }
-            self.versions.insert(dpn, versions);
         }
     }
 

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 
 use crate::Oracle;
 use crate::applicants::{Trainee, window_end};
+use crate::base::Base;
 use crate::notifications::Trigger;
 use crate::rows::{Cell, line, plain_date};
 use crate::values;
@@ -101,8 +102,8 @@ impl Oracle {
     }
 
     /// Fields 20-23; TIS has no reason, so it is always 3, other (6.4).
-    pub(crate) fn withdraw_trainee(&self, row: &mut Row, dpn: &str, placement: &Placement) {
-        let told = self.version_trainees.get(&(dpn.to_owned(), placement.key())).cloned();
+    pub(crate) fn withdraw_trainee(&self, row: &mut Row, base: &Base, dpn: &str, placement: &Placement) {
+        let told = base.trainees.get(&(dpn.to_owned(), placement.key())).cloned();
         let trainee = told.unwrap_or_else(|| self.trainee(placement));
         row.set(20, trainee.last_name);
         row.set(21, trainee.first_name);
@@ -110,7 +111,7 @@ impl Oracle {
         row.set(23, "3".to_owned());
     }
 
-    fn trainee(&self, placement: &Placement) -> Trainee {
+    pub(crate) fn trainee(&self, placement: &Placement) -> Trainee {
         Trainee::of(placement, self.world.people.get(&placement.trainee))
     }
 }

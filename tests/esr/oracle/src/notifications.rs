@@ -6,9 +6,10 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use crate::applicants::{window_end, window_start};
+use crate::base::Base;
 use crate::notice::{Place, Row, TITLE_CODE};
 use crate::rows::plain_date;
-use crate::world::{Placement, PlacementKey, Position};
+use crate::world::{Placement, PlacementKey};
 use crate::{Clock, Oracle, Outcome};
 
 /// What caused a type 1 (6.2).
@@ -53,10 +54,10 @@ impl Sent {
 
 /// What a DPN of an office has to say in a run.
 #[derive(Default)]
-struct Findings {
-    snapshots: BTreeMap<Identity, Row>,
+pub(crate) struct Findings {
+    pub(crate) snapshots: BTreeMap<Identity, Row>,
     /// Types 2, 4 and 5 with the placement they are about.
-    others: Vec<(u8, u64, Row)>,
+    pub(crate) others: Vec<(u8, u64, Row)>,
 }
 
 /// Place of a row in its file (D40).
@@ -68,26 +69,30 @@ fn written_dpn(row: &str) -> &str {
 }
 
 /// One office and number in one run.
-struct Scene<'a> {
+pub(crate) struct Scene<'a> {
     oracle: &'a Oracle,
-    office: &'a str,
-    dpn: &'a str,
+    pub(crate) base: &'a Base,
+    /// Placements that continue others (D116).
+    continued: BTreeMap<PlacementKey, PlacementKey>,
+    pub(crate) office: &'a str,
+    pub(crate) dpn: &'a str,
     /// The number as ESR wrote it at the lowest live position.
-    dpn_text: String,
+    pub(crate) dpn_text: String,
     today: Date,
     /// Approved effective placements, earliest start first, then lowest id.
     approved: Vec<&'a Placement>,
 }
 
 impl Oracle {
-    pub(crate) fn write_notifications(&mut self, office: &str, clock: &Clock, outcome: &mut Outcome) {
+    pub(crate) fn write_notifications(&mut self, office: &str, base: &Base, clock: &Clock, outcome: &mut Outcome) {
         let mut numbers = self.world.post_numbers();
-        numbers.extend(self.base.post_numbers());
+        numbers.extend(base.world.post_numbers());
         numbers.extend(self.sent.keys().filter(|(other, _)| other == office).map(|(_, dpn)| dpn.clone()));
         let mut rows: Vec<(RowKey, String)> = Vec::new();
         for dpn in numbers {
-            let findings = self.findings(office, &dpn, clock.today);
-            self.keep_unsent(office, &dpn, findings, &mut rows);
+            self.rename_sent(office, base, &dpn);
+            let findings = self.findings(office, base, &dpn, clock.today);
+            self.keep_unsent(office, base, &dpn, findings, &mut rows);
         }
         rows.sort_by(|(a, row_a), (b, row_b)| {
             // D40: by the DPN as it stands in the file.
@@ -103,20 +108,33 @@ impl Oracle {
         self.write_numbered("DNC", office, clock, &lines, outcome);
     }
 
-    fn findings(&self, office: &str, dpn: &str, today: Date) -> Findings {
-        if !self.world.reconciled(office, dpn) {
-            return self.renumbered_away(office, dpn, today);
+    /// Rows about a placement that another one continues are rows about the other one (D116).
+    fn rename_sent(&mut self, office: &str, base: &Base, dpn: &str) {
+        let continued = base.continued(&self.world, dpn);
+        let new_of = |key: PlacementKey| continued.iter().find(|(_, old)| **old == key).map_or(key, |(new, _)| *new);
+        if let Some(sent) = self.sent.get_mut(&(office.to_owned(), dpn.to_owned())) {
+            let renamed = |((trigger, current, next), row): (Identity, Sent)| {
+                ((trigger, current.map(new_of), next.map(new_of)), row)
+            };
+            *sent = std::mem::take(sent).into_iter().map(renamed).collect();
         }
-        let scene = Scene::new(self, office, dpn, today);
+    }
+
+    fn findings(&self, office: &str, base: &Base, dpn: &str, today: Date) -> Findings {
+        if !self.world.reconciled(office, dpn) {
+            return self.renumbered_away(office, base, dpn, today);
+        }
+        let scene = Scene::new(self, office, base, dpn, today);
         let mut findings = Findings::default();
         scene.ticks(&mut findings);
         scene.changes(&mut findings);
-        if self.is_renumbered(dpn) {
-            findings.others.extend(self.renumbered_away(office, dpn, today).others);
+        if self.is_renumbered(base, dpn) {
+            findings.others.extend(self.renumbered_away(office, base, dpn, today).others);
+            scene.deletions(&mut findings, true);
         } else {
-            scene.deletions(&mut findings);
+            scene.deletions(&mut findings, false);
         }
-        if self.is_late(office, dpn) {
+        if self.is_late(office, base, dpn) {
             findings.snapshots.clear();
             scene.full_set(&mut findings);
             self.new_post(&scene, &mut findings);
@@ -125,9 +143,16 @@ impl Oracle {
     }
 
     /// D30: drops what was sent already, and remembers what is sent now.
-    fn keep_unsent(&mut self, office: &str, dpn: &str, findings: Findings, rows: &mut Vec<(RowKey, String)>) {
+    fn keep_unsent(
+        &mut self,
+        office: &str,
+        base: &Base,
+        dpn: &str,
+        findings: Findings,
+        rows: &mut Vec<(RowKey, String)>,
+    ) {
         let reconciled = self.world.reconciled(office, dpn);
-        let changed = self.preference_changed(dpn);
+        let changed = self.preference_changed(base, dpn);
         let sent = self.sent.entry((office.to_owned(), dpn.to_owned())).or_default();
         let lifts = findings.others.iter().any(|(kind, ..)| *kind == 2)
             || findings.snapshots.keys().any(|identity| identity.0 == Trigger::Deleted);
@@ -153,117 +178,31 @@ impl Oracle {
             }
         }
     }
+}
 
-    /// Whether the post that had this number at the last run has another one now.
-    fn is_renumbered(&self, dpn: &str) -> bool {
-        let before = self.base.preferred(dpn);
-        before.and_then(|post| self.world.posts.get(&post.id)).is_some_and(|post| post.dpn != dpn)
+/// Dates to tick: one per date since the last run of the office, today again on a second run (D36, D118).
+fn dates_to_tick(last: Option<Date>, today: Date) -> Vec<Date> {
+    let mut dates = vec![today];
+    let mut date = today;
+    while last.is_some_and(|last| last.saturating_add(1.day()) < date) {
+        date = date.saturating_sub(1.day());
+        dates.push(date);
     }
-
-    /// D27: the post of this number got another one. Its exported placements are withdrawn from the positions that
-    /// still carry the old number.
-    fn renumbered_away(&self, office: &str, dpn: &str, today: Date) -> Findings {
-        let mut findings = Findings::default();
-        let live = self.world.live(office, dpn);
-        let told = self.is_renumbered(dpn) && self.base.reconciled(office, dpn);
-        let Some(position) = live.first().filter(|_| told) else {
-            return findings;
-        };
-        for (key, old) in self.versions.get(dpn).into_iter().flatten() {
-            if self.base.find_effective(dpn, *key).is_none()
-                || self.world.find_effective(dpn, *key).is_some()
-                || old.ended_before(today)
-                || old.start >= window_end(today)
-            {
-                continue;
-            }
-            if self.sent_as_applicant(office, dpn, key.0, key.1) {
-                let mut row = Row::new(2, office, &position.dpn_text);
-                self.withdraw_trainee(&mut row, dpn, old);
-                findings.others.push((2, key.0, row));
-            }
-        }
-        findings
-    }
-
-    /// D32: the number became reconciled since the last run, other than by an RMF, a move between offices or the base
-    /// line.
-    fn is_late(&self, office: &str, dpn: &str) -> bool {
-        let is_baseline = self.baseline.as_ref().is_some_and(|line| line.run == self.run);
-        let Some(post) = self.world.preferred(dpn) else {
-            return false;
-        };
-        if is_baseline {
-            return false;
-        }
-        // D13: another preferred post is as R6.
-        if self.preference_changed(dpn) {
-            return true;
-        }
-        if self.base.reconciled(office, dpn) {
-            return false;
-        }
-        let was_here = self
-            .base
-            .posts
-            .get(&post.id)
-            .is_some_and(|before| before.dpn == dpn && ["CURRENT", "INACTIVE"].contains(&before.status.as_str()));
-        if !was_here {
-            return true;
-        }
-        let was_live = |position: &Position| self.base.live(office, dpn).iter().any(|before| before.id == position.id);
-        let mut come: Vec<&Position> = self.world.live(office, dpn);
-        come.retain(|position| !was_live(position));
-        come.iter()
-            .map(|position| &position.arrival)
-            .min()
-            .is_some_and(|first| first.by_changes_file && !first.moved_office)
-    }
-
-    fn preference_changed(&self, dpn: &str) -> bool {
-        match (self.base.preferred(dpn), self.world.preferred(dpn)) {
-            (Some(before), Some(now)) => before.id != now.id,
-            _ => false,
-        }
-    }
-
-    /// Type 5 of a late set.
-    fn new_post(&self, scene: &Scene, findings: &mut Findings) {
-        let Some(post) = self.world.preferred(scene.dpn) else {
-            return;
-        };
-        let in_baseline = self.baseline.as_ref().is_some_and(|line| line.posts.contains(&post.id));
-        let moved = self.moved_posts.get(scene.dpn) == Some(&post.id);
-        let told = self.new_posts_sent.contains(&(scene.office.to_owned(), post.id));
-        if !in_baseline && !moved && !told {
-            let row = Row::new(5, scene.office, &scene.dpn_text);
-            findings.others.push((5, post.id, row));
-        }
-    }
-
-    /// Dates to tick: one per date since the last run, today again on a second run (D36).
-    fn dates_to_tick(&self, today: Date) -> Vec<Date> {
-        let mut dates = vec![today];
-        let mut date = today;
-        while self.last_date.is_some_and(|last| last.saturating_add(1.day()) < date) {
-            date = date.saturating_sub(1.day());
-            dates.push(date);
-        }
-        dates
-    }
+    dates
 }
 
 impl<'a> Scene<'a> {
-    fn new(oracle: &'a Oracle, office: &'a str, dpn: &'a str, today: Date) -> Scene<'a> {
+    fn new(oracle: &'a Oracle, office: &'a str, base: &'a Base, dpn: &'a str, today: Date) -> Scene<'a> {
         let mut approved = oracle.world.approved(dpn);
         approved.sort_by_key(|placement| (placement.start, placement.id));
         let first = oracle.world.live(office, dpn).first().map(|position| position.dpn_text.clone());
-        Scene { oracle, office, dpn, dpn_text: first.unwrap_or_default(), today, approved }
+        let continued = base.continued(&oracle.world, dpn);
+        Scene { oracle, base, continued, office, dpn, dpn_text: first.unwrap_or_default(), today, approved }
     }
 
     /// T1a, T1b, T1c for every date that has passed.
     fn ticks(&self, findings: &mut Findings) {
-        for date in self.oracle.dates_to_tick(self.today) {
+        for date in dates_to_tick(self.base.date, self.today) {
             let eve = date.saturating_sub(1.day());
             for starter in self.approved.iter().filter(|placement| placement.start == date) {
                 let outgoing = self.approved.iter().filter(|other| other.end == Some(eve)).copied();
@@ -294,7 +233,14 @@ impl<'a> Scene<'a> {
     /// T1d, T1e with type 4, T1f: every approved placement against its last approved version.
     fn changes(&self, findings: &mut Findings) {
         for placement in &self.approved {
-            let version = self.oracle.versions.get(self.dpn).and_then(|versions| versions.get(&placement.key()));
+            let key = self.continued.get(&placement.key()).copied().unwrap_or(placement.key());
+            let version = self.base.versions.get(self.dpn).and_then(|versions| versions.get(&key));
+            if self.base.is_of_another(&self.oracle.world, self.dpn, key) {
+                if self.base.world.find_effective(self.dpn, key).is_some() {
+                    self.created(findings, placement);
+                }
+                continue;
+            }
             match version {
                 None => self.created(findings, placement),
                 Some(old) if (old.start, old.end) != (placement.start, placement.end) => {
@@ -311,7 +257,11 @@ impl<'a> Scene<'a> {
 
     /// T1d, D33.
     fn created(&self, findings: &mut Findings, placement: &'a Placement) {
-        if self.oracle.baseline.as_ref().is_some_and(|line| line.run == self.oracle.run) {
+        let is_news = self.oracle.baseline.as_ref().is_none_or(|line| {
+            let key = (placement.id, placement.trainee, self.dpn.to_owned());
+            self.base.run >= line.run || !line.placements.contains_key(&key)
+        });
+        if !is_news {
             return;
         }
         if placement.covers(self.today) {
@@ -339,7 +289,7 @@ impl<'a> Scene<'a> {
         if new.ended_before(self.today) && new.end.is_some_and(|end| self.nobody_ends_after(end)) {
             self.add(findings, Trigger::Vacant, Some(new), None);
         }
-        if !self.oracle.sent_as_applicant(self.office, self.dpn, new.id, new.trainee) {
+        if !self.oracle.sent_as_applicant(self.office, self.dpn, new.key(), &self.oracle.trainee(new)) {
             self.send_again(findings, new.key());
             return;
         }
@@ -389,17 +339,20 @@ impl<'a> Scene<'a> {
     }
 
     /// T1g and type 2 (6.4).
-    fn deletions(&self, findings: &mut Findings) {
+    fn deletions(&self, findings: &mut Findings, of_another_only: bool) {
         let oracle = self.oracle;
-        for (key, old) in oracle.versions.get(self.dpn).into_iter().flatten() {
-            let stood = oracle.base.find_effective(self.dpn, *key).is_some();
-            if !stood || !oracle.world.has_left(&oracle.base, self.dpn, *key) {
+        for (key, old) in self.base.versions.get(self.dpn).into_iter().flatten() {
+            let stood = self.base.world.find_effective(self.dpn, *key).is_some();
+            let continues = self.continued.values().any(|replaced| replaced == key);
+            let gone = (!of_another_only && oracle.world.has_left(&self.base.world, self.dpn, *key))
+                || self.base.is_of_another(&oracle.world, self.dpn, *key);
+            if !stood || continues || !gone {
                 continue;
             }
             if old.ended_before(self.today) || old.start >= window_end(self.today) {
                 continue;
             }
-            let exported = oracle.sent_as_applicant(self.office, self.dpn, key.0, key.1);
+            let exported = self.was_sent(*key);
             let named = self.sent_rows().any(|(identity, _)| identity.1 == Some(*key) || identity.2 == Some(*key));
             if !exported && !named {
                 continue;
@@ -412,10 +365,16 @@ impl<'a> Scene<'a> {
                 for field in [8, 9, 10, 11, 33] {
                     row.set(field, beside.get(field));
                 }
-                oracle.withdraw_trainee(&mut row, self.dpn, old);
+                oracle.withdraw_trainee(&mut row, self.base, self.dpn, old);
                 findings.others.push((2, key.0, row));
             }
         }
+    }
+
+    /// Whether the placement was sent for the trainee whom it had at the last run.
+    fn was_sent(&self, key: PlacementKey) -> bool {
+        let before = self.base.trainees.get(&(self.dpn.to_owned(), key));
+        before.is_some_and(|person| self.oracle.sent_as_applicant(self.office, self.dpn, key, person))
     }
 
     /// Who holds the post and who comes next once `gone` is gone: same site first, else the first of all.

@@ -3,6 +3,7 @@
 //!
 //! The same seed yields the same batches. What the batches must lead to is not decided here.
 
+mod delivery;
 mod positions;
 mod random;
 mod tis;
@@ -11,6 +12,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use crate::scenario::delivery::Delivery;
 use crate::scenario::positions::Inbox;
 use crate::scenario::random::Random;
 use crate::scenario::tis::Tis;
@@ -26,20 +28,36 @@ pub fn offices(seed: u64) -> Vec<&'static str> {
     if seed.is_multiple_of(3) { vec!["EOE", "KSS", "LDN"] } else { vec!["EOE", "LDN"] }
 }
 
-/// A sequence of 2 to 5 batches.
+/// A sequence of 2 to 5 batches. Files may come late, and an operator decides about parked ones.
 pub fn scenario(seed: u64) -> Vec<Batch> {
-    batches(seed, first_moment, next_moment)
+    delivered(seed, batches(seed, first_moment, next_moment, false))
+}
+
+/// The same with runs of some offices only (D118) and with corrected registration numbers (D116).
+pub fn scenario_of_some_offices(seed: u64) -> Vec<Batch> {
+    delivered(seed, batches(seed, first_moment, next_moment, true))
+}
+
+/// The batches as they come: files may come late, and an operator decides about parked ones.
+fn delivered(seed: u64, mut batches: Vec<Batch>) -> Vec<Batch> {
+    let mut delivery = Delivery::new(seed);
+    for batch in &mut batches {
+        delivery.deliver(batch);
+    }
+    batches
 }
 
 /// The same for a process that lives in real time: all that arrives does so on the day of `start`, a minute apart.
+/// Nothing comes late, and nobody decides.
 pub fn scenario_of_one_day(seed: u64, start: Timestamp) -> Vec<Batch> {
-    batches(seed, |_| start, |_, now| now.saturating_add(1.minute()).unwrap_or(now))
+    batches(seed, |_| start, |_, now| now.saturating_add(1.minute()).unwrap_or(now), false)
 }
 
 fn batches(
     seed: u64,
     first: impl FnOnce(&mut Random) -> Timestamp,
     next: impl Fn(&mut Random, Timestamp) -> Timestamp,
+    some_offices: bool,
 ) -> Vec<Batch> {
     let mut random = Random::new(seed);
     let numbers = post_numbers(&mut random);
@@ -47,20 +65,39 @@ fn batches(
     let mut now = first(&mut random);
     let mut tis = Tis::new(&mut random, &numbers, london_date(now));
     let mut batches = Vec::new();
-    for index in 0..random.between(2, 5) {
+    let last = random.between(2, 5) - 1;
+    for index in 0..=last {
         if index > 0 {
             now = next(&mut random, now);
         }
         let today = london_date(now);
         let late_start = index == 0 && random.one_in(12);
         let files = if index == 0 { inbox.first(&mut random, today) } else { inbox.later(&mut random, today) };
+        tis.corrects_numbers = some_offices;
         if index > 0 {
             tis.change(&mut random, &inbox.position_ids(), today);
         }
+        let served = if some_offices && index < last { offices_of_run(&mut random, seed) } else { Vec::new() };
+        let files = files.into_iter().filter(|(name, _)| is_served(name, &served)).collect();
         let snapshot = if late_start { Snapshot::default() } else { tis.snapshot(&mut random, index == 0) };
-        batches.push(Batch { now, files, snapshot });
+        batches.push(Batch { now, files, snapshot, decisions: Vec::new(), offices: served });
     }
     batches
+}
+
+/// Now and then an operator runs one office alone, or leaves one out; empty for all.
+fn offices_of_run(random: &mut Random, seed: u64) -> Vec<String> {
+    let mut offices: Vec<String> = offices(seed).into_iter().map(str::to_owned).collect();
+    if !random.one_in(4) {
+        return Vec::new();
+    }
+    offices.remove(random.index(offices.len()));
+    offices
+}
+
+/// Files of offices without a run stay away.
+fn is_served(name: &str, served: &[String]) -> bool {
+    served.is_empty() || !name.starts_with("DE_") || served.iter().any(|office| name[3..].starts_with(office.as_str()))
 }
 
 /// Numbers of posts; the last ones have no post at first.
@@ -140,6 +177,12 @@ mod tests {
                 for record in outcome.records {
                     *seen.entry(record.status).or_default() += 1;
                 }
+                for (_, disorder) in outcome.disorder {
+                    *seen.entry(format!("{disorder:?}")).or_default() += 1;
+                }
+                for (_, decision) in &batch.decisions {
+                    *seen.entry(format!("{decision:?}")).or_default() += 1;
+                }
                 for file in outcome.inbound {
                     *seen.entry(file.status).or_default() += 1;
                 }
@@ -174,6 +217,9 @@ mod tests {
         ];
         for trigger in triggers {
             assert!(seen.get(trigger).is_some_and(|count| *count > 25), "{trigger}: {seen:?}");
+        }
+        for disorder in ["Missing", "Repeated", "Late", "GoesBack", "Overtaken", "Accept", "Refuse"] {
+            assert!(seen.get(disorder).is_some_and(|count| *count > 10), "{disorder}: {seen:?}");
         }
         for status in ["processed", "parked", "refused", "ignored"] {
             assert!(seen.get(status).is_some_and(|count| *count > 10), "{status}: {seen:?}");

@@ -22,6 +22,11 @@ pub(crate) fn date(text: &str) -> Option<Date> {
     text.trim().parse().ok()
 }
 
+/// The last date of the calendar is no end (D97).
+pub(crate) fn end(date: Date) -> Option<Date> {
+    (date != Date::MAX).then_some(date)
+}
+
 /// What one file says.
 struct Loaded<T> {
     objects: BTreeMap<u64, T>,
@@ -42,10 +47,10 @@ fn read<T>(file: &str, object: impl Fn(&Value) -> Option<(u64, T)>) -> Loaded<T>
     loaded
 }
 
-/// Ids that the file deletes.
+/// Ids that the file deletes. A file without any object deletes nothing (D112).
 fn gone<T>(held: &BTreeMap<u64, T>, loaded: Option<&Loaded<T>>) -> Vec<u64> {
     match loaded {
-        Some(loaded) if !loaded.bad_lines => {
+        Some(loaded) if !loaded.bad_lines && !loaded.objects.is_empty() => {
             held.keys().copied().filter(|id| !loaded.objects.contains_key(id)).collect()
         }
         _ => Vec::new(),
@@ -70,8 +75,11 @@ fn text(value: &Value, name: &str) -> String {
     value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
+/// A whole number, also as `1.0` (D113).
 fn id(value: &Value, name: &str) -> Option<u64> {
-    value.get(name).and_then(Value::as_u64)
+    let value = value.get(name)?;
+    let whole = |number: f64| (number.fract() == 0.0 && number >= 0.0).then_some(number as u64);
+    value.as_u64().or_else(|| value.as_f64().and_then(whole))
 }
 
 fn post(value: &Value) -> Option<(u64, Post)> {
@@ -85,7 +93,7 @@ fn placement(value: &Value) -> Option<(u64, Placement)> {
     let end = match value.get("dateTo") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) if text.trim().is_empty() => None,
-        Some(other) => Some(date(other.as_str()?)?),
+        Some(other) => end(date(other.as_str()?)?),
     };
     let kind = text(value, "placementType");
     let placement = Placement {

@@ -3,11 +3,12 @@
 mod applicants;
 mod intake;
 mod notifications;
+mod persons_and_offices;
 
 use serde_json::{Value, json};
 
 use crate::columns::split;
-use crate::{Batch, Oracle, Outcome, Snapshot};
+use crate::{Batch, Decision, Disorder, Oracle, Outcome, Snapshot};
 
 /// First day of most cases; 13 weeks later is 31 August.
 const DAY_1: &str = "2026-06-01T13:30:00Z";
@@ -31,7 +32,12 @@ fn por(id: u64, indicator: &str, number: &str, dpn: &str) -> String {
 }
 
 fn file(office: &str, kind: &str, number: u64, lines: &[String]) -> File {
-    let name = format!("DE_{office}_{kind}_20260601_{number:08}.DAT");
+    dated(office, kind, 1, number, lines)
+}
+
+/// A file of a day of June.
+fn dated(office: &str, kind: &str, day: u32, number: u64, lines: &[String]) -> File {
+    let name = format!("DE_{office}_{kind}_202606{day:02}_{number:08}.DAT");
     let mut text = format!("HDR,\"{name}\",20260601 120000,\"{office}\",,20260601 120000,\"01\"\n");
     text += &lines.iter().map(|line| line.clone() + "\n").collect::<String>();
     text = text + "TRL," + &(lines.len() + 2).to_string() + "\n";
@@ -88,8 +94,15 @@ fn oracle() -> Oracle {
     Oracle::new(&["EOE", "LDN"])
 }
 
+/// A run of one office alone.
+fn run_of(oracle: &mut Oracle, office: &str, now: &str, snapshot: Snapshot) -> Outcome {
+    let (files, decisions, offices) = (Vec::new(), Vec::new(), vec![office.to_owned()]);
+    oracle.run(&Batch { now: now.parse().unwrap(), files, snapshot, decisions, offices })
+}
+
 fn run(oracle: &mut Oracle, now: &str, files: Vec<File>, snapshot: Snapshot) -> Outcome {
-    oracle.run(&Batch { now: now.parse().unwrap(), files, snapshot })
+    let (decisions, offices) = (Vec::new(), Vec::new());
+    oracle.run(&Batch { now: now.parse().unwrap(), files, snapshot, decisions, offices })
 }
 
 /// Lines of the file of a type and office, without header and trailer.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use serde_json::Value;
 
+use crate::intake::FileName;
+
 /// Identity of a placement inside a post: placement and trainee (D27).
 pub(crate) type PlacementKey = (u64, u64);
 
@@ -34,6 +36,8 @@ pub(crate) struct Position {
     pub(crate) dpn: String,
     pub(crate) number: String,
     pub(crate) deleted: bool,
+    /// The file that says all this (D93).
+    pub(crate) file: FileName,
     pub(crate) arrival: Arrival,
 }
 
@@ -137,8 +141,14 @@ impl World {
         self.placements
             .values()
             .filter(|placement| placement.counted && placement.dpn == dpn)
-            .filter(|placement| placement.post.is_none_or(|id| id == post.id))
+            .filter(|placement| placement.post.is_none_or(|id| id == post.id || !self.has_number(id, dpn)))
             .collect()
+    }
+
+    /// Whether a post has this number. A placement that names a post with another number belongs where its own number
+    /// says (D13).
+    fn has_number(&self, post: u64, dpn: &str) -> bool {
+        self.posts.get(&post).is_some_and(|post| post.dpn == dpn)
     }
 
     /// The effective placements that are approved.

@@ -242,7 +242,8 @@ fn check_numbers(files: &BTreeMap<String, String>) {
 /// A run this number of days later, without input since.
 pub(crate) fn without_inputs(now: Timestamp, days: i64) -> Batch {
     let now = now.checked_add((days * 24).hours()).unwrap();
-    Batch { now, files: Vec::new(), snapshot: Snapshot::default() }
+    let (files, decisions, offices) = (Vec::new(), Vec::new(), Vec::new());
+    Batch { now, files, snapshot: Snapshot::default(), decisions, offices }
 }
 
 /// Now, but not shortly before midnight: all inputs of a scenario come on one day.

@@ -88,7 +88,7 @@ impl Folders {
     pub fn with_release(&self, program: &Path) -> Output {
         let command = self.command.with_program(program);
         let mut command = command.command(&self.folder.path().join("state-of-other"), "other");
-        command.args(["--once", "--output", "json", "--now", "2040-01-01T00:00:00Z"]).output().unwrap()
+        command.args(["--once", "--output", "json", "--now", "2040-01-01T00:00:00Z", "--confirm-now"]).output().unwrap()
     }
 
     /// A batch once all services have ended; its summary.

@@ -217,10 +217,94 @@ fn lost(exporter: &mut Harness<Exporter>) -> Vec<(String, String)> {
 #[test]
 fn a_surname_that_is_cut_in_an_app_file_raises_an_alert() {
     let mut exporter = super::exporter();
-    give(&mut exporter, &Applicant { last_name: "x".repeat(151), ..applicant(1, 7, "2026-12-01") });
-    give(&mut exporter, &Applicant { last_name: "x".repeat(150), ..applicant(2, 8, "2026-12-01") });
+    give(&mut exporter, &Applicant { previous_last_name: "x".repeat(151), ..applicant(1, 7, "2026-12-01") });
+    give(&mut exporter, &Applicant { previous_last_name: "x".repeat(150), ..applicant(2, 8, "2026-12-01") });
     exporter.give("EOE/run/1", &export_run(FileKind::App, 1, "2026-11-20"));
-    assert_eq!(lost(&mut exporter), [("value-cut".to_owned(), "placement 1/last_name".to_owned())]);
+    let alert = exporter.take::<Alert>().remove(0);
+    assert_eq!(
+        (alert.code.as_str(), alert.subject.as_str(), alert.text.as_str()),
+        (
+            "value-cut",
+            "placement 1/previous_last_name",
+            "previous_last_name of placement 1 was too long and has been cut in DE_EOE_APP_20261120_00000001.DAT (5.4): \
+             correct it in TIS"
+        )
+    );
+}
+
+#[test]
+fn d119_a_mandatory_value_that_does_not_fit_its_column_makes_the_record_invalid_with_an_alert() {
+    let mut exporter = super::exporter();
+    give(&mut exporter, &Applicant { last_name: "x".repeat(151), ..applicant(1, 7, "2026-12-01") });
+    give(&mut exporter, &Applicant { position_number: "12345678901".to_owned(), ..applicant(2, 8, "2026-12-01") });
+    give(&mut exporter, &Applicant { last_name: "x".repeat(150), ..applicant(3, 9, "2026-12-01") });
+    exporter.give("EOE/run/1", &export_run(FileKind::App, 1, "2026-11-20"));
+    let alerts = exporter.take::<Alert>();
+    assert_eq!(alerts.iter().map(|alert| alert.code.as_str()).collect::<Vec<_>>(), ["invalid-data"; 2]);
+    assert!(alerts[0].text.contains("placement 1") && alerts[0].text.contains("last_name was too long"), "{alerts:?}");
+    assert!(!alerts[0].text.contains("xxx"), "alerts carry no personal values");
+    assert_eq!([1, 2].map(|placement| status(&exporter, placement)), [Some(Status::InvalidData); 2]);
+    assert_eq!(status(&exporter, 3), Some(Status::Pending));
+    exporter.give("EOE/run/2", &export_run(FileKind::App, 2, "2026-11-20"));
+    assert_eq!(exporter.take::<Alert>().len(), 0, "one alert for each version");
+}
+
+#[test]
+fn an_empty_value_map_has_one_warning_in_a_file() {
+    let mut exporter = super::exporter();
+    for placement in 1..=3 {
+        let warnings = vec![format!("disability {}", crate::applicant::EMPTY_MAP)];
+        give(&mut exporter, &Applicant { warnings, ..applicant(placement, placement, "2026-12-01") });
+    }
+    let warnings = vec!["title is left blank: its value is not in the value map".to_owned()];
+    give(&mut exporter, &Applicant { warnings, ..applicant(4, 4, "2026-12-01") });
+    exporter.give("EOE/run/1", &export_run(FileKind::App, 1, "2026-11-20"));
+    let alerts = exporter.take::<Alert>();
+    assert_eq!(alerts.iter().map(|alert| alert.subject.as_str()).collect::<Vec<_>>(), ["4", NAME_OF_FIRST]);
+    assert!(alerts[1].text.contains("in 3 rows"), "{}", alerts[1].text);
+}
+
+const NAME_OF_FIRST: &str = "DE_EOE_APP_20261120_00000001.DAT";
+
+#[test]
+fn a_run_of_another_kind_or_of_another_file_is_a_dead_letter() {
+    let mut exporter = super::exporter();
+    let wrong = export_run(FileKind::Rmf, 1, "2026-11-20");
+    assert_eq!(exporter.dead_letter("EOE/run/1", &wrong), "kind-without-runs");
+    let wrong = ExportRun { kind: FileKind::Dnc, ..export_run(FileKind::App, 1, "2026-11-20") };
+    assert_eq!(exporter.dead_letter("EOE/run/1", &wrong), "file-of-another-run");
+    let wrong = ExportRun { office: office("LDN"), ..export_run(FileKind::App, 1, "2026-11-20") };
+    assert_eq!(exporter.dead_letter("EOE/run/1", &wrong), "file-of-another-run");
+}
+
+#[test]
+fn r4_a_record_that_came_and_went_while_other_offices_had_runs_is_deleted_before_export() {
+    let mut exporter = super::exporter();
+    give(&mut exporter, &applicant(1, 7, "2026-12-01"));
+    exporter.give("run/1/0", &NotificationCutDone { run: 1, partition: 0, partitions: 1 });
+    exporter.tombstone(key(&applicant(1, 7, "2026-12-01")));
+    assert_eq!(status(&exporter, 1), Some(Status::DeletedBeforeExport));
+}
+
+#[test]
+fn d116_a_record_of_another_person_goes_and_the_first_one_returns() {
+    let mut exporter = super::exporter();
+    let of = |number: &str| Applicant { gmc_number: number.to_owned(), ..applicant(1, 7, "2026-12-01") };
+    give(&mut exporter, &of("7000001"));
+    assert_eq!(rows_of(&mut exporter, &export_run(FileKind::App, 1, "2026-11-20")).len(), 1);
+    give(&mut exporter, &of(""));
+    assert_eq!(status(&exporter, 1), Some(Status::Exported), "a number that is missing changes nothing");
+    give(&mut exporter, &of("7000002"));
+    assert_eq!(status(&exporter, 1), Some(Status::ToExport));
+    give(&mut exporter, &of("7000001"));
+    assert_eq!(status(&exporter, 1), Some(Status::Exported), "the correction was undone before a run");
+    assert_eq!(rows_of(&mut exporter, &export_run(FileKind::App, 2, "2026-11-20")).len(), 0);
+    give(&mut exporter, &of("7000002"));
+    assert_eq!(rows_of(&mut exporter, &export_run(FileKind::App, 3, "2026-11-20")).len(), 1);
+    exporter.take::<ApplicantExported>();
+    give(&mut exporter, &of("7000003"));
+    exporter.tombstone(key(&of("7000003")));
+    assert_eq!(status(&exporter, 1), Some(Status::Exported), "the third was never sent");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Which files are taken in, parked, ignored, refused (D9-D11).
 
-use tributary_schemas::records::esr::{Decision, FileChunk, FileDecision, FileEnd, PositionLine, ReconciliationLine};
+use tributary_schemas::records::esr::{
+    Decision, FileArrived, FileChunk, FileDecision, FileEnd, PositionLine, ReconciliationLine,
+};
 use tributary_schemas::records::tributary::{FileClose, FileStatus, Severity};
 
 use super::{
@@ -53,6 +55,8 @@ fn d10_a_parked_file_that_is_accepted_is_taken_in_when_it_comes_again() {
     assert_eq!(inbound.read::<PositionLine>(&sent).len(), 1);
     assert_eq!(statuses(&inbound, &sent), [FileStatus::Processed]);
     assert_eq!(confirmation(&inbound, &sent)[1], r#"RTC,SUMMARY,"POS",,,"","","","",1,1"#);
+    let (_, entry) = inbound.processor.ledger().next().unwrap();
+    assert!(entry.accepted, "a batch that was interrupted and decides again finds the decision done");
 }
 
 #[test]
@@ -121,6 +125,32 @@ fn d11_other_content_under_a_processed_name_is_refused_with_an_alert() {
 }
 
 #[test]
+fn d109_a_file_that_only_moved_is_the_one_that_was_taken_in() {
+    let mut inbound = inbound();
+    let content = whole(RMC, &[POS]);
+    take_in(&mut inbound, RMC, &content);
+    let moved = FileArrived { inode: Some(8), changed: Some(2), ..arrived(RMC, &content) };
+    assert_eq!(inbound.give("", &moved).len(), 0, "nobody sent it again");
+    let entry = inbound.processor.ledger().next().unwrap().1;
+    assert_eq!((entry.print().inode, entry.print().changed), (Some(8), Some(2)));
+    let touched = FileArrived { modified: 2, ..moved };
+    let sent = inbound.give("", &touched);
+    assert_eq!(statuses(&inbound, &sent), [FileStatus::Ignored]);
+}
+
+#[test]
+fn d110_a_header_or_trailer_in_the_middle_parks_a_file_and_padding_is_noted() {
+    let mut inbound = inbound();
+    let content = whole(RMC, &[POS]);
+    let sent = inbound.give("", &FileArrived { misplaced_line: Some(2), ..arrived(RMC, &content) });
+    assert_eq!(statuses(&inbound, &sent), [FileStatus::Parked]);
+    let other = whole(RMC, &[POS, POR]);
+    let sent = inbound.give("", &FileArrived { padding: Some(3), ..arrived(RMC, &other) });
+    assert_eq!(alerts(&inbound, &sent), [(Severity::Info, "file-padded".to_owned())]);
+    assert_eq!(status(&inbound, RMC), LedgerStatus::Receiving);
+}
+
+#[test]
 fn a_decision_that_does_not_fit_is_a_dead_letter() {
     let mut inbound = inbound();
     assert_eq!(inbound.dead_letter("", &decide(Decision::Accept)), "unknown-file");
@@ -174,4 +204,18 @@ fn chunks_of_other_content_are_not_taken_in() {
     let other = FileChunk { sha256: hash(b"other"), ..chunk(RMC, &content) };
     assert_eq!(inbound.give("", &other).len(), 0);
     assert_eq!(status(&inbound, RMC), LedgerStatus::Receiving);
+}
+
+#[test]
+fn d105_a_file_dated_more_than_400_days_ahead_is_parked_until_it_is_accepted() {
+    let mut inbound = inbound();
+    for (name, expected) in [
+        ("DE_EOE_RMC_20271225_00000018.DAT", LedgerStatus::Receiving),
+        ("DE_EOE_RMC_20271226_00000019.DAT", LedgerStatus::Parked),
+        ("DE_EOE_RMC_99991231_00000020.DAT", LedgerStatus::Parked),
+        ("DE_EOE_RMC_20000101_00000021.DAT", LedgerStatus::Receiving),
+    ] {
+        inbound.give("", &arrived(name, &whole(name, &[POS])));
+        assert_eq!(status(&inbound, name), expected, "{name}");
+    }
 }

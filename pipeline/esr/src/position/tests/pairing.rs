@@ -149,3 +149,32 @@ fn d6_a_position_that_moves_raises_an_alert_once() {
     positions.give(KEY, &moved);
     assert_eq!(positions.take::<Alert>().len(), 0);
 }
+
+#[test]
+fn d116_an_exported_record_is_sent_again_only_for_another_person() {
+    let mut positions = paired();
+    let of =
+        |number: &str| tributary_schemas::records::esr::PositionPlacement { gmc_number: number.to_owned(), ..offer(1) };
+    positions.give(KEY, &of("7000001"));
+    let exported = tributary_schemas::records::esr::ApplicantExported {
+        placement_id: PlacementId(1),
+        trainee_id: PersonId(1001),
+        date_from: date("2026-12-01"),
+        gmc_number: "7000001".to_owned(),
+        ..Default::default()
+    };
+    positions.give(KEY, &exported);
+    positions.take::<Applicant>();
+    positions.give(KEY, &of("7000001"));
+    positions.give(KEY, &of(""));
+    assert_eq!(positions.take::<Applicant>().len(), 0);
+    positions.give(KEY, &of("7000002"));
+    positions.give(KEY, &of("7000001"));
+    assert_eq!(positions.take::<Applicant>().len(), 2, "the exporter knows what it has sent");
+    positions.give(KEY, &of("7000001"));
+    assert_eq!(positions.take::<Applicant>().len(), 0);
+    positions.give(KEY, &of("7000002"));
+    let gone = PositionPlacementGone { version: 1, placement_id: PlacementId(1), trainee_id: PersonId(1001) };
+    positions.give(KEY, &gone);
+    assert_eq!(positions.take_tombstones(), ["EOE/applicant/1/7/1001"], "the second record is open");
+}

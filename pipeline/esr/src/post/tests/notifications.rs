@@ -27,6 +27,7 @@ fn rows(posts: &mut Harness<PostStage>, run: i64, ticks: &[&str]) -> Vec<Notific
         today: date(today),
         ticks: ticks.iter().map(|day| date(day)).collect(),
         offices: vec![office("EOE"), office("LDN")],
+        first_ticks: Vec::new(),
     };
     posts.give("cut", &cut);
     posts.take::<Notification>()

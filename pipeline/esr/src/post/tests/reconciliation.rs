@@ -1,12 +1,14 @@
 //! What positions receive about posts and placements, by rule (R2, R9, A2, D26).
 
 use tributary_schemas::records::esr::{
-    PlacementAtPost, PlacementGone, PositionPlacement, PositionPlacementGone, PositionSubscription, PostGone, PostMatch,
+    Notification, PlacementAtPost, PlacementGone, PositionPlacement, PositionPlacementGone, PositionSubscription,
+    PostMatch,
 };
 use tributary_schemas::records::tis::PostStatus;
+use tributary_schemas::records::tributary::Alert;
 use tributary_schemas::types::tis::{PersonId, PlacementId, PostId};
 
-use super::{DPN, PostStage, date, number, placement, position, post};
+use super::{DPN, PostStage, TODAY, cut, date, number, placement, position, post};
 use crate::harness::{Sent, office, stage};
 
 fn positions_of(sent: &[Sent]) -> Vec<i64> {
@@ -105,12 +107,25 @@ fn r9_d13_with_another_preferred_post_its_own_placements_count() {
     posts.give(DPN, &PlacementAtPost { post_id: Some(PostId(2)), ..placement(2, "2026-12-11", "") });
     posts.give(DPN, &PlacementAtPost { post_id: None, ..placement(3, "2026-12-11", "") });
     let offered: Vec<i64> = posts.take::<PositionPlacement>().iter().map(|one| one.placement_id.0).collect();
-    assert_eq!(offered, [1, 3], "a placement that names no post belongs to the preferred post");
+    assert_eq!(offered, [1, 2, 3], "a placement that names no post of this number belongs to the preferred post");
     posts.give(DPN, &post(2, PostStatus::Current));
+    let withdrawn: Vec<i64> = posts.take::<PositionPlacementGone>().iter().map(|one| one.placement_id.0).collect();
+    assert_eq!(withdrawn, [2], "its own post has come");
     assert_eq!(posts.take::<PostMatch>().len(), 0, "the post with the lowest id stays preferred");
-    posts.give(DPN, &PostGone { post_id: PostId(1), renumbered: false });
-    let mut sent = Vec::new();
-    posts.give(DPN, &post(2, PostStatus::Current));
-    sent.extend(posts.take::<PositionPlacement>().iter().map(|one| one.placement_id.0));
-    assert_eq!(sent, [2, 3]);
+    posts.give(DPN, &post(1, PostStatus::Delete));
+    let offered: Vec<i64> = posts.take::<PositionPlacement>().iter().map(|one| one.placement_id.0).collect();
+    assert_eq!(offered, [2, 3]);
+}
+
+#[test]
+fn d117_the_number_routes_a_placement_whatever_post_it_names_and_the_warning_stays() {
+    let mut posts = number();
+    posts.give(DPN, &PlacementAtPost { post_id: Some(PostId(2)), ..placement(1, "2026-12-11", "") });
+    assert_eq!(posts.take::<PositionPlacement>().len(), 1, "post 2 has another number");
+    let sent = posts.give("cut", &cut(1, TODAY));
+    assert_eq!(posts.read::<Notification>(&sent).len(), 1);
+    let alert = posts.read::<Alert>(&sent).remove(0);
+    assert_eq!((alert.code.as_str(), alert.subject.as_str()), ("placement-number-differs", "1"));
+    let sent = posts.give("cut", &cut(2, TODAY));
+    assert_eq!(posts.read::<Alert>(&sent).len(), 0, "once");
 }

@@ -3,11 +3,12 @@
 mod claims;
 mod issuer;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde_json::{Map, Value};
+use tributary_connectors::trouble::Troubles;
 use tributary_flow::http::{Caller, Problem};
 
 use super::HttpError;
@@ -54,6 +55,7 @@ pub(super) struct Oidc {
     keys: RwLock<Arc<KeySet>>,
     /// The time of the last read or attempt. Locked while keys are read.
     last_attempt: tokio::sync::Mutex<Option<Instant>>,
+    troubles: Mutex<Troubles>,
 }
 
 impl Oidc {
@@ -65,7 +67,8 @@ impl Oidc {
         let issuer = Issuer::new(needed(&settings.issuer, "issuer")?)?;
         let audience = needed(&settings.audience, "audience")?;
         let (keys, last_attempt) = (RwLock::default(), tokio::sync::Mutex::default());
-        Ok(Self { issuer, audience, claims: ClaimNames::new(settings), keys, last_attempt })
+        let claims = ClaimNames::new(settings);
+        Ok(Self { issuer, audience, claims, keys, last_attempt, troubles: Mutex::default() })
     }
 
     /// Reads the keys before the first token arrives, so that they are known if the issuer becomes unavailable later.
@@ -152,10 +155,21 @@ impl Oidc {
             Ok(keys) => {
                 events::keys_read(self.issuer.name(), keys.len());
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                self.note(None);
             }
-            Err(error) => events::keys_unavailable(&error),
+            Err(error) => self.note(Some(error.to_string())),
         }
         *last_attempt = Some(Instant::now());
+    }
+
+    /// Reports what has changed about reading the keys.
+    fn note(&self, failure: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = match failure {
+            Some(text) => troubles.note(self.issuer.name(), text, Instant::now()),
+            None => troubles.end(self.issuer.name(), Instant::now()),
+        };
+        report.iter().for_each(events::keys_trouble);
     }
 
     fn keys(&self) -> Arc<KeySet> {

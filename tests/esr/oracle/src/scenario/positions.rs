@@ -182,8 +182,12 @@ impl Inbox {
         }
         let end = if random.one_in(6) { "\r\n" } else { "\n" };
         let mut content = frame(&name, office, &date, lines, end);
-        if random.one_in(14) {
-            content = damage(random, &name, office, &date, lines);
+        match random.between(0, 14) {
+            0 => content = damage(random, &name, office, &date, lines),
+            // Padding, as old systems write it (D110).
+            1 => content.extend_from_slice(b"\x1A"),
+            2 => content.extend_from_slice(b"\0\0\0\0"),
+            _ => {}
         }
         self.sent.insert(name.clone(), content.clone());
         (name, content)
@@ -311,11 +315,16 @@ fn damage(random: &mut Random, name: &str, office: &str, date: &str, lines: &[Ve
         let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with(kind)).collect();
         kept.join("\n") + "\n"
     };
-    let damaged = match random.between(0, 4) {
+    let damaged = match random.between(0, 5) {
         0 => text.replace("TRL,", "TRL,9"),
         1 => without("TRL"),
         2 => without("HDR"),
         3 => text.replacen("DE_", "DE_X", 1),
+        4 => {
+            let repeated = ["TRL,2", text.lines().next().unwrap_or_default()][usize::from(random.one_in(2))];
+            let middle = lines.iter().cloned().chain([repeated.as_bytes().to_vec()]).collect::<Vec<_>>();
+            return frame(name, office, date, &middle, "\n");
+        }
         _ => text.replacen(&format!(",\"{office}\",,"), ",\"ZZZ\",,", 1),
     };
     damaged.into_bytes()

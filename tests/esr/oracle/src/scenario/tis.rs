@@ -36,6 +36,8 @@ pub(crate) struct Tis {
     /// Placements that were deleted, and may return.
     gone: Vec<Value>,
     next_id: u64,
+    /// Whether registration numbers are corrected.
+    pub(crate) corrects_numbers: bool,
 }
 
 impl Tis {
@@ -47,6 +49,7 @@ impl Tis {
             people: BTreeMap::new(),
             gone: Vec::new(),
             next_id: 100,
+            corrects_numbers: false,
         };
         for number in numbers {
             if !random.one_in(4) {
@@ -118,7 +121,7 @@ impl Tis {
                 "disability": random.pick(&["YES", "NO", "MAYBE"]),
                 "nationalInsuranceNumber": "QQ123456C",
             },
-            "gmcDetails": {"gmcNumber": gmc, "gmcEndDate": random.pick(&[Value::Null, json!("2030-01-31")])},
+            "gmcDetails": {"gmcNumber": gmc, "gmcEndDate": random.pick(&[Value::Null, json!("2030-01-31"), json!("9999-12-31")])},
             "gdcDetails": {"gdcNumber": random.pick(&[Value::Null, Value::Null, json!("D5001")]), "gdcEndDate": "2031-02-28"},
         });
         self.people.insert(id, person);
@@ -164,12 +167,14 @@ impl Tis {
     pub(crate) fn change(&mut self, random: &mut Random, positions: &[u64], today: Date) {
         let most = if random.one_in(3) { 3 } else { 25 };
         for _ in 0..random.between(0, most) {
-            match random.between(0, 21) {
+            match random.between(0, 24) {
                 0..=2 => self.change_post(random),
                 3 | 20 | 21 => self.add_placement(random, today),
                 4 => self.change_person(random),
                 5 => self.bring_back(random),
                 6 => self.add_event(random, positions),
+                22 | 23 => self.merge_people(random),
+                24 => self.enter_again(random, today),
                 _ => self.change_placement(random, today),
             }
         }
@@ -235,11 +240,70 @@ impl Tis {
         let Some(person) = self.people.get_mut(&id) else {
             return;
         };
-        match random.between(0, 3) {
+        match random.between(0, if self.corrects_numbers { 4 } else { 3 }) {
             0 | 1 => person["personalDetails"]["dateOfBirth"] = json!("1991-05-02"),
+            4 => {
+                let numbers = [Value::Null, json!("UNKNOWN"), json!("7000001"), json!(format!("8{id:06}"))];
+                person["gmcDetails"]["gmcNumber"] = random.pick(&numbers);
+            }
             2 => person["contactDetails"]["surname"] = json!(format!("Renamed{id}")),
             _ => person["contactDetails"]["postCode"] = json!("EX1 1AA"),
         }
+    }
+
+    /// TIS finds that a doctor has two records: her placements move to the other one, which mostly has her number.
+    fn merge_people(&mut self, random: &mut Random) {
+        let Some(old) = any_key(random, &self.people) else {
+            return;
+        };
+        let new = if random.one_in(2) { self.id(random) } else { any_key(random, &self.people).unwrap_or(old) };
+        if new == old {
+            return;
+        }
+        let mut merged = self.people[&old].clone();
+        merged["id"] = json!(new);
+        match random.between(0, 9) {
+            0 => merged["gmcDetails"]["gmcNumber"] = Value::Null,
+            1 => merged["gmcDetails"]["gmcNumber"] = json!(format!("6{new:06}")),
+            2 => merged["contactDetails"]["surname"] = json!(format!("Merged{new}")),
+            _ => {}
+        }
+        self.people.insert(new, merged);
+        for placement in self.placements.values_mut().filter(|placement| placement["traineeId"] == json!(old)) {
+            if !random.one_in(8) {
+                placement["traineeId"] = json!(new);
+            }
+        }
+        if random.one_in(2) {
+            self.people.remove(&old);
+        }
+    }
+
+    /// A placement is deleted and entered again, mostly as it was.
+    fn enter_again(&mut self, random: &mut Random, today: Date) {
+        let Some(old) = any_key(random, &self.placements) else {
+            return;
+        };
+        let Some(mut placement) = self.placements.remove(&old) else {
+            return;
+        };
+        self.gone.push(placement.clone());
+        let new = self.id(random);
+        placement["id"] = json!(new);
+        placement["esrEvents"] = json!([]);
+        match random.between(0, 7) {
+            0 => set_dates(random, &mut placement, today),
+            1 => placement["lifecycleState"] = json!("DRAFT"),
+            2 => placement["traineeId"] = json!(any_key(random, &self.people)),
+            _ => {}
+        }
+        if random.one_in(4) {
+            let twin = self.id(random);
+            let mut second = placement.clone();
+            second["id"] = json!(twin);
+            self.placements.insert(twin, second);
+        }
+        self.placements.insert(new, placement);
     }
 
     fn bring_back(&mut self, random: &mut Random) {
@@ -351,8 +415,9 @@ fn edge(random: &mut Random, today: Date) -> Date {
 fn set_dates(random: &mut Random, placement: &mut Value, today: Date) {
     let start = edge(random, today);
     placement["dateFrom"] = json!(start.to_string());
-    placement["dateTo"] = match random.between(0, 5) {
+    placement["dateTo"] = match random.between(0, 6) {
         0 => Value::Null,
+        6 if random.one_in(2) => json!("9999-12-31"),
         1 => json!(edge(random, today).to_string()),
         _ => json!(start.saturating_add(random.pick(&[1, 29, 30, 90, 91, 180]).days()).to_string()),
     };
@@ -374,6 +439,8 @@ fn move_post(random: &mut Random, placement: &mut Value, post: Option<(u64, Stri
     };
     let part = random.between(0, 5);
     if part != 0 {
+        // Without a number it matches nothing (D113).
+        let number = if random.one_in(8) { " ".to_owned() } else { number };
         placement["nationalPostNumber"] = json!(number);
     }
     if part != 1 {
@@ -385,10 +452,39 @@ fn file(random: &mut Random, objects: &BTreeMap<u64, Value>, first: bool) -> Opt
     if !first && random.one_in(14) {
         return None;
     }
+    // An export that has gone wrong: it deletes nothing (D112).
+    if !first && random.one_in(20) {
+        return Some(String::new());
+    }
     let mut lines: Vec<String> = objects.values().map(Value::to_string).collect();
+    if random.one_in(5) {
+        lines = objects.values().map(|object| with_decimal_ids(object).to_string()).collect();
+    }
     if random.one_in(10) && !lines.is_empty() {
         let at = random.index(lines.len());
         "{\"id\": 12, \"nationalPostNumber\": ".clone_into(&mut lines[at]);
     }
+    if !first && random.one_in(6) {
+        contradict(random, objects, &mut lines);
+    }
     Some(lines.join("\n") + "\n")
+}
+
+/// Ids as `1.0` (D113).
+fn with_decimal_ids(object: &Value) -> Value {
+    let mut object = object.clone();
+    for name in ["id", "traineeId", "postId"] {
+        if let Some(id) = object.get(name).and_then(Value::as_u64) {
+            object[name] = json!(id as f64);
+        }
+    }
+    object
+}
+
+/// Puts a line with the id of an object and the content of another before the others. The last line counts (D113).
+fn contradict(random: &mut Random, objects: &BTreeMap<u64, Value>, lines: &mut Vec<String>) {
+    let (Some(id), Some(other)) = (any_key(random, objects), any_key(random, objects)) else { return };
+    let mut line = objects[&other].clone();
+    line["id"] = json!(id);
+    lines.insert(0, line.to_string());
 }

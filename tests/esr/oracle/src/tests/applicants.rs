@@ -192,7 +192,7 @@ fn section_5_4_a_whole_row() {
     let outcome = run(&mut oracle, DAY_1, vec![rmf(&[pos(1, "C", &format!(" {} ", A.to_lowercase()))])], snapshot);
     let expected = "APP,,\"\",\"eoe/r1f01/300/str/001\",1,\"101\",20260601,20260701,20261231,\"DR.\",\"O\"\"Hara\",\"Ann\",\"\",\
         \"Before\",19900401,\"F\",\"S\",\"a@example.org\",\"01632 1\",\"07700 1\",\"One\",\"Two\",\"Three\",\"Town\",\"\",\
-        \"AB1 2CD\",\"GB\",\"A\",\"IE\",\"\",\"QQ123456C\",\"\",\"Islam\",\"Gay\",\"N\",\"General Dental Council\",\"D1\",\
+        \"AB1 2CD\",\"GB\",\"A\",\"IE\",\"\",\"QQ123456C\",\"\",\"Islam\",\"Gay\",\"\",\"General Dental Council\",\"D1\",\
         20300131,\"\",\"\",,\"\",\"\",\"\",\"\",\"\"";
     assert_eq!(rows(&outcome, "APP", "EOE"), [expected]);
 }

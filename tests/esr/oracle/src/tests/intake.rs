@@ -108,6 +108,75 @@ fn d9_rmf_goes_before_rmc_of_the_same_date_and_number_whatever_their_order() {
 }
 
 #[test]
+fn d93_a_line_of_an_older_file_is_accepted_and_changes_nothing() {
+    let mut oracle = oracle();
+    let newer = dated("EOE", "RMC", 3, 5, &[pos(1, "D", A)]);
+    run(&mut oracle, DAY_1, vec![rmf(&[pos(1, "C", A)]), newer.clone()], Snapshot::default());
+    let late = dated("EOE", "RMC", 2, 4, &[pos(1, "C", B), por(1, "C", "77", ""), pos(2, "C", B)]);
+    let outcome = run(&mut oracle, DAY_2, vec![late.clone()], Snapshot::default());
+    let position = &oracle.world.positions[&1];
+    assert_eq!((position.deleted, position.dpn.as_str(), position.number.as_str()), (true, A, "101"));
+    assert_eq!(oracle.world.positions[&2].dpn, B, "no newer file names it");
+    let rows: Vec<Vec<String>> = outcome.files["DE_EOE_RTC_20260602_00000004.DAT"].lines().map(columns).collect();
+    let overtaken = format!("overtaken by {}", newer.0);
+    assert_eq!(rows[1][3..9], ["2", "1", B, "SUCCESS", "WARNING", overtaken.as_str()]);
+    assert_eq!(rows[2][3..9], ["3", "1", "", "SUCCESS", "WARNING", overtaken.as_str()]);
+    assert_eq!(rows.len(), 6);
+    let expected = [Disorder::Late, Disorder::Overtaken].map(|disorder| (late.0.clone(), disorder));
+    assert_eq!(outcome.disorder.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn d93_d100_across_offices_the_date_decides_and_then_the_order_of_intake() {
+    for (older, newer) in [
+        (dated("LDN", "RMC", 1, 9, &[pos(1, "C", A)]), dated("EOE", "RMF", 2, 1, &[pos(1, "C", B)])),
+        (dated("LDN", "RMC", 1, 1, &[pos(1, "C", A)]), dated("EOE", "RMC", 1, 2, &[pos(1, "C", B)])),
+        (dated("EOE", "RMC", 1, 1, &[pos(1, "C", A)]), dated("LDN", "RMC", 1, 1, &[pos(1, "C", B)])),
+    ] {
+        let mut oracle = oracle();
+        run(&mut oracle, DAY_1, vec![newer.clone()], Snapshot::default());
+        run(&mut oracle, DAY_2, vec![older], Snapshot::default());
+        assert_eq!((oracle.world.positions[&1].dpn.as_str(), &*oracle.world.positions[&1].office), (B, &newer.0[3..6]));
+    }
+}
+
+#[test]
+fn d94_gaps_repeats_and_numbers_that_go_back() {
+    let mut oracle = oracle();
+    let files = [(1, 1), (2, 2), (3, 4), (4, 4), (5, 3), (6, 4), (7, 9)];
+    let files = files.map(|(day, number)| dated("EOE", if number == 2 { "RMF" } else { "RMC" }, day, number, &[]));
+    let outcome = run(&mut oracle, DAY_1, files.to_vec(), Snapshot::default());
+    let found: Vec<(&str, Disorder)> =
+        outcome.disorder.iter().map(|(name, disorder)| (&name[11..19], *disorder)).collect();
+    let expected = [
+        ("20260603", Disorder::Missing),
+        ("20260604", Disorder::Repeated),
+        ("20260605", Disorder::GoesBack),
+        ("20260607", Disorder::Missing),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn d10_a_parked_file_is_taken_in_when_it_is_accepted_and_has_an_rtc_when_it_is_refused() {
+    let (name, good) = rmc(1, &[pos(1, "C", A)]);
+    let without_header: String =
+        String::from_utf8(good).unwrap().lines().skip(1).map(|line| line.to_owned() + "\n").collect();
+    for (decision, status_after, live) in [(Decision::Accept, "processed", 1), (Decision::Refuse, "refused", 0)] {
+        let mut oracle = oracle();
+        run(&mut oracle, DAY_1, vec![(name.clone(), without_header.clone().into_bytes())], Snapshot::default());
+        let decisions = vec![(name.clone(), decision)];
+        let (now, files, offices) = (DAY_2.parse().unwrap(), Vec::new(), Vec::new());
+        let batch = Batch { now, files, snapshot: Snapshot::default(), decisions, offices };
+        let outcome = oracle.run(&batch);
+        assert_eq!((status(&outcome), outcome.offices["EOE"].live), (vec![status_after], live));
+        let confirmation = &outcome.files["DE_EOE_RTC_20260601_00000001.DAT"];
+        assert_eq!(confirmation.contains("\"FAIL\",\"ERROR\""), decision == Decision::Refuse, "{confirmation}");
+        assert!(oracle.run(&batch).inbound.is_empty(), "decided");
+    }
+}
+
+#[test]
 fn d10_a_suspect_file_is_parked_and_its_name_can_be_used_again() {
     let mut oracle = oracle();
     let (name, good) = rmc(1, &[pos(1, "C", A)]);
@@ -115,8 +184,22 @@ fn d10_a_suspect_file_is_parked_and_its_name_can_be_used_again() {
     let parked = run(&mut oracle, DAY_1, vec![(name.clone(), bad.into_bytes())], Snapshot::default());
     assert_eq!((status(&parked), parked.offices["EOE"].live), (vec!["parked"], 0));
     assert!(!parked.files.keys().any(|name| name.contains("RTC")));
+    assert_eq!(status(&run(&mut oracle, DAY_2, vec![], Snapshot::default())), ["parked"], "D109: until it is decided");
     let replaced = run(&mut oracle, DAY_2, vec![(name, good)], Snapshot::default());
     assert_eq!((status(&replaced), replaced.offices["EOE"].live), (vec!["processed"], 1));
+}
+
+#[test]
+fn d110_a_trailer_in_the_middle_parks_a_file_and_padding_after_the_last_one_does_not() {
+    let mut oracle = oracle();
+    let two_in_one = rmc(1, &[pos(1, "C", A), "TRL,3".to_owned(), pos(2, "C", A)]);
+    let (name, mut padded) = rmc(2, &[pos(3, "C", A)]);
+    padded.extend_from_slice(b"\x1A");
+    let outcome = run(&mut oracle, DAY_1, vec![two_in_one, (name, padded)], Snapshot::default());
+    let statuses: Vec<(&str, &str)> =
+        outcome.inbound.iter().map(|file| (&file.name[20..28], file.status.as_str())).collect();
+    assert_eq!(statuses, [("00000002", "processed"), ("00000001", "parked")]);
+    assert_eq!(outcome.offices["EOE"].live, 1);
 }
 
 #[test]
