@@ -1,15 +1,13 @@
 //! What the program does with a snapshot of TIS that is not as it should be (D111 to D113), and how often it says so.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod world;
 
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use world::service::Service;
-use world::{DAY_1, DAY_2, POST_NUMBER, World, placement, post, status_of};
+
+use crate::world::service::Service;
+use crate::world::{DAY_1, DAY_2, POST_NUMBER, World, placement, post, status_of};
 
 fn make_pipe(world: &World, path: &str) {
     assert!(Command::new("mkfifo").arg(world.path(path)).status().unwrap().success());

@@ -1,12 +1,9 @@
 //! A file for ESR never replaces another one (D63), and a state that is new beside files of another one says so (D114).
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod world;
 
 use std::fs;
 
-use world::service::{Service, wait_for};
-use world::{DAY_1, DAY_2, World, person, placement, status_of};
+use crate::world::service::{Service, wait_for};
+use crate::world::{DAY_1, DAY_2, World, person, placement, status_of};
 
 const APPLICANTS: &str = "DE_EOE_APP_20261121_00000001.DAT";
 

@@ -1,7 +1,4 @@
 //! Clocks that are wrong: of the machine, of `--now`; and the way back (D36, D95, D98, D103).
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod world;
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,8 +6,9 @@ use std::process::Command;
 
 use jiff::Timestamp;
 use tributary_harness::skip;
-use world::service::{Service, wait_for};
-use world::{Answer, DAY_1, POST_NUMBER, World, answer, person, placement, position};
+
+use crate::world::service::{Service, wait_for};
+use crate::world::{Answer, DAY_1, POST_NUMBER, World, answer, person, placement, position};
 
 /// The library that changes what a process believes the time to be.
 fn faketime() -> Option<PathBuf> {

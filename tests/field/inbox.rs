@@ -1,7 +1,4 @@
 //! The inbox: entries that fail, entries that are no files, files that keep changing, parked files (D107-D110).
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod world;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use world::service::{Service, wait_for};
-use world::{Answer, DAY_1, DAY_2, FULL_FILE, POST_NUMBER, World, position};
+
+use crate::world::service::{Service, wait_for};
+use crate::world::{Answer, DAY_1, DAY_2, FULL_FILE, POST_NUMBER, World, position};
 
 const CHANGES: &str = "DE_EOE_RMC_20261121_00000002.DAT";
 const CONFIRMATION: &str = "DE_EOE_RTC_20261121_00000001.DAT";
@@ -87,7 +85,7 @@ fn d107_a_file_without_permission_stops_no_other_office() {
         // After the folders have got their owner.
         allow(if now == DAY_1 { 0o000 } else { 0o644 });
         let arguments = world.command(&["--once", "--output", "json", "--records", "--now", now]);
-        Some(world::answer(command.args(arguments.get_args())))
+        Some(crate::world::answer(command.args(arguments.get_args())))
     };
     let Some(answer) = run(DAY_1) else {
         return tributary_harness::skip("`setpriv` is needed to run as a user whom rights stop");
@@ -244,7 +242,7 @@ fn d109_a_parked_file_that_is_completed_with_its_size_and_time_as_before_is_read
     let answer = world.once(DAY_1, &[]);
     assert_eq!(status_of(&answer, FULL_FILE), "parked", "until it is decided");
     assert!(answer.warns_of(&format!("{FULL_FILE} is parked")), "{answer:?}");
-    let text = world::answer(&mut world.command(&["--once", "--now", DAY_1])).stdout;
+    let text = crate::world::answer(&mut world.command(&["--once", "--now", DAY_1])).stdout;
     assert!(text.contains(&format!("parked     {FULL_FILE}")), "{text}");
     replace_in_place(&path, &whole);
     assert_eq!(status_of(&world.once(DAY_2, &[]), FULL_FILE), "processed");
