@@ -121,6 +121,11 @@ impl Schedule {
             let ticks = (first.0..=today.0).map(Date).collect();
             let cut = NotificationCut { run: state.run, now: request.now, today, ticks, offices, first_ticks };
             self.send_cut(&cut, output);
+            // An office that comes later has missed nothing.
+            let has_run = |office: &Office| state.last_run(RunKey { kind: request.kind, office: *office }).is_some();
+            if self.context.offices.iter().all(has_run) {
+                state.forgotten_after = None;
+            }
         }
         Ok(())
     }

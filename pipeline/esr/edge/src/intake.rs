@@ -75,6 +75,7 @@ impl Intake {
         self.sent.clear();
         self.failed.clear();
         self.parked_checked = None;
+        self.unread = vec!["the inbox".to_owned()];
     }
 
     /// The names of files that were new or changed in the last round and are not sent yet. Files that cannot be read
@@ -83,11 +84,20 @@ impl Intake {
         &self.unread
     }
 
-    /// Sends the files that have settled, and moves processed ones into the archive.
+    /// Takes in what can be taken in now.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the ledger cannot be read, or the log does not accept a file.
     pub(crate) fn round(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
+        let result = self.take_in(exchange, now);
+        if let Err(failure) = &result {
+            self.unread = vec![format!("the inbox ({failure})")];
+        }
+        result
+    }
+
+    /// Sends the files that have settled, and moves processed ones into the archive.
+    fn take_in(&mut self, exchange: &Exchange, now: i64) -> Result<(), Failure> {
         let at = Instant::now();
         let listing = match self.inbox.list() {
             Ok(listing) => listing,
@@ -164,6 +174,8 @@ impl Intake {
                 events::file_taken_in(&file.name, file.print.size);
                 self.sent.insert(file.name, file.print);
             }
+            // An operator may decide about it at any moment. Then it must be sent.
+            Sent::Known if known.is_some_and(LedgerEntry::is_undecided) => {}
             Sent::Known => {
                 self.sent.insert(file.name, file.print);
             }

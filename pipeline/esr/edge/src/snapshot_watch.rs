@@ -65,9 +65,9 @@ impl SnapshotWatch {
         self.tried.as_ref() != Some(listing) || self.again.is_some_and(|(at, _)| now >= at)
     }
 
-    /// Whether a listing shows a snapshot that this process has not tried to load.
+    /// Whether a listing shows a snapshot that this process has not loaded to its end, and may still load.
     pub(crate) fn is_new(&self, listing: &Listing) -> bool {
-        !listing.is_empty() && self.tried.as_ref() != Some(listing)
+        !listing.is_empty() && (self.tried.as_ref() != Some(listing) || self.again.is_some())
     }
 
     /// What is to be said about a snapshot that does not come or does not settle.

@@ -37,8 +37,10 @@ struct Decision {
 impl PostStage {
     /// Does a run: sends its rows, and then the record that this partition has sent all of them.
     pub(super) fn cut(&mut self, cut: &NotificationCut, output: &mut Output) {
-        let others: Vec<Office> =
-            self.office_runs.iter().map(|(office, _)| *office).filter(|one| !cut.offices.contains(one)).collect();
+        // Nothing is kept for an office that is not configured any more: it has no next run.
+        let configured = &self.context.settings.configuration.offices;
+        let has_a_next_run = |one: &Office| !cut.offices.contains(one) && configured.contains_key(one);
+        let others: Vec<Office> = self.office_runs.iter().map(|(office, _)| *office).filter(has_a_next_run).collect();
         for dpn in self.concerned_by(cut) {
             self.cut_dpn(&dpn, cut, &others, output);
         }

@@ -13,6 +13,10 @@ use crate::context::{london_date, london_time};
 /// A clock that goes back by no more than this needs no word: the run was made within this time of its due time.
 const SMALL_STEP_MS: i64 = 5 * 60 * 1000;
 
+/// After a longer silence, a run that waits for input waits for the whole time again: another process runs the rounds
+/// now, or this one was started again.
+const LONGEST_SILENCE_MS: i64 = 5 * 60 * 1000;
+
 /// The due time of one type that came last.
 #[derive(Debug, Clone, Copy)]
 struct Due {
@@ -156,13 +160,12 @@ impl Schedule {
         self.context.alert(output, Severity::Error, code, kind.symbol(), text);
     }
 
-    /// Whether a due run still waits for input: until what has just come has settled, and a time to read it (D95). A
-    /// process that starts or takes over waits for the whole time again.
+    /// Whether a due run still waits for input: until what has just come has settled, and a time to read it (D95).
     fn has_patience(&self, memory: &mut ScheduleClock, now: i64) -> bool {
         let configuration = &self.context.settings.configuration;
         let seconds = i64::from(configuration.inbound.settle_seconds) + i64::from(configuration.schedule.wait_seconds);
         let patience = seconds * 1000;
-        let goes_on = |last: i64| (0..=patience).contains(&(now - last));
+        let goes_on = |last: i64| (0..=patience.max(LONGEST_SILENCE_MS)).contains(&(now - last));
         let since = memory.waiting_since.filter(|_| memory.waited_at.is_some_and(goes_on)).unwrap_or(now);
         (memory.waiting_since, memory.waited_at) = (Some(since), Some(now));
         now - since < patience

@@ -55,7 +55,7 @@ impl Base {
         numbers.extend(self.versions.keys().cloned());
         for dpn in numbers {
             let continued = self.continued(world, &dpn);
-            let mut versions = self.versions.remove(&dpn).unwrap_or_default();
+            let mut versions = self.versions.get(&dpn).cloned().unwrap_or_default();
             for (new, old) in &continued {
                 if let Some(version) = versions.get(old).cloned() {
                     versions.insert(*new, version);

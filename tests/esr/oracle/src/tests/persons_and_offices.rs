@@ -1,5 +1,7 @@
 //! Who is the same person to ESR (D116), and runs of some offices only (D118, R4).
 
+use std::slice;
+
 use super::*;
 
 const DAY_3: &str = "2026-06-03T13:30:00Z";
@@ -100,4 +102,17 @@ fn r4_a_record_that_came_and_went_while_its_office_had_no_run_is_deleted_before_
     run_of(&mut oracle, "EOE", DAY_2, tis(&[post(10, A), post(11, B)], &[other]));
     let outcome = run(&mut oracle, DAY_3, vec![], Snapshot::default());
     assert_eq!(records(&outcome), ["21/1/1 LDN DELETED_BEFORE_EXPORT"]);
+}
+
+#[test]
+fn d116_a_draft_of_another_person_is_withdrawn_once() {
+    let mut oracle = exported();
+    let corrected = with(person(1), "gmcDetails", json!({"gmcNumber": "7000099"}));
+    let draft = with(coming(21, 1), "lifecycleState", "DRAFT");
+    let (_, rows, _) = next_day(&mut oracle, with_people(slice::from_ref(&draft), slice::from_ref(&corrected)));
+    assert_eq!(rows, ["1:>", "2:-P1"]);
+    let outcome = run(&mut oracle, DAY_3, vec![], with_people(&[draft], slice::from_ref(&corrected)));
+    assert_eq!(told(&outcome), nothing());
+    let outcome = run(&mut oracle, "2026-06-04T13:30:00Z", vec![], with_people(&[coming(21, 1)], &[corrected]));
+    assert_eq!(told(&outcome), ["1:>P1"]);
 }
