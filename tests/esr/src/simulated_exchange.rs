@@ -18,7 +18,7 @@ use tributary_esr::topics;
 use tributary_esr_edge::Esr;
 use tributary_esr_oracle::Batch;
 use tributary_flow::configuration::ConfigurationFile;
-use tributary_flow::{BatchRequest, ConfiguredFlow, Flow, Process, RunningFlow};
+use tributary_flow::{BatchRequest, ClockReading, ConfiguredFlow, Flow, Process, RunningFlow};
 use tributary_runtime::{Headers, Output, Producer as _, Topic};
 use tributary_schemas::AvroRecord;
 use tributary_schemas::records::esr::{FileKind, RunRequested, RunsForgotten};
@@ -97,7 +97,13 @@ impl SimulatedExchange {
                 Ok(())
             },
         };
-        self.flow_of(batch).batch(&request).unwrap();
+        let flow = self.flow_of(batch);
+        if !Arc::ptr_eq(&flow, &self.simulation.flow) {
+            // The workers are those of the simulation's own flow, and need the time of this batch (D104).
+            let clock = ClockReading { now: batch.now, doubt: None, believed: None };
+            self.simulation.flow.report(&clock).unwrap();
+        }
+        flow.batch(&request).unwrap();
         let summary = summary.into_inner().unwrap();
         serde_json::from_str(&summary).unwrap()
     }

@@ -136,7 +136,7 @@ impl Exporter {
     pub(super) fn export_applicants(&mut self, run: &ExportRun, times: RunTimes, output: &mut Output) {
         let touched: Vec<ApplicantKey> = self.touched_of(run.office).cloned().collect();
         self.forget_ended(&touched, run.today);
-        self.date_records(run);
+        self.date_records(&touched, run.today);
         self.believe_tis(run, output);
         self.warn_of_invalid(run, output);
         let chosen = self.choose(run, output);
@@ -172,17 +172,14 @@ impl Exporter {
     }
 
     /// Gives new versions whose date cannot be right the date of the run (D104).
-    fn date_records(&mut self, run: &ExportRun) {
-        let odd = |state: &ApplicantState| !BELIEVED_DAYS.contains(&(state.effective_date.0 - run.today.0));
+    fn date_records(&mut self, touched: &[ApplicantKey], today: Date) {
+        let odd = |state: &ApplicantState| !BELIEVED_DAYS.contains(&(state.effective_date.0 - today.0));
         let is_new = |state: &ApplicantState| state.at_run.as_ref().is_none_or(|before| before.digest != state.digest);
-        let odd: Vec<(ApplicantKey, ApplicantState)> = self
-            .touched_of(run.office)
-            .filter_map(|key| Some((key, self.applicants.get(key).filter(|state| is_new(state) && odd(state))?)))
-            .map(|(key, state)| (key.clone(), state.clone()))
-            .collect();
-        for (key, mut state) in odd {
-            state.effective_date = run.today;
-            self.applicants.put(key, state);
+        for key in touched {
+            let Some(state) = self.applicants.get(key).filter(|state| is_new(state) && odd(state)) else { continue };
+            let mut state = state.clone();
+            state.effective_date = today;
+            self.applicants.put(key.clone(), state);
         }
     }
 
@@ -305,6 +302,7 @@ impl Exporter {
     pub(super) fn note_other_run(&mut self, today: Date) {
         let touched: Vec<ApplicantKey> = self.touched.iter().map(|(key, ())| key.clone()).collect();
         self.forget_ended(&touched, today);
+        self.date_records(&touched, today);
         for key in touched {
             let Some(old) = self.applicants.get(&key).filter(|state| !state.is_decided()) else { continue };
             let at_run = version_at_run(old);

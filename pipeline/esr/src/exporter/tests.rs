@@ -1,6 +1,8 @@
 //! Applicant records and their states, by rule (section 5).
 
-use tributary_schemas::records::esr::{Applicant, ApplicantExported, ExportRun, FileKind, OfficeApplicants};
+use tributary_schemas::records::esr::{
+    Applicant, ApplicantExported, ExportRun, FileKind, NotificationCutDone, OfficeApplicants,
+};
 use tributary_schemas::records::tributary::{Clock, FileRow, FileWritten};
 use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
@@ -191,4 +193,14 @@ fn d104_a_record_whose_date_cannot_be_gets_the_date_of_the_run_that_sees_it_firs
     for (placement, expected) in (1..).zip(expected) {
         assert_eq!(effective_date(&exporter, placement), expected, "{placement}");
     }
+}
+
+#[test]
+fn d104_d118_a_run_of_other_offices_dates_a_record_whose_time_was_not_believed() {
+    let mut exporter = exporter();
+    exporter.header(Some("undated"));
+    give(&mut exporter, &applicant(1, 7, "2026-12-01"));
+    exporter.header(None);
+    exporter.give("run/1/0", &NotificationCutDone { run: 1, partition: 0, partitions: 1 });
+    assert_eq!(effective_date(&exporter, 1), "2026-11-20");
 }

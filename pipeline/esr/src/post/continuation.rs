@@ -1,5 +1,7 @@
-//! A placement that continues another one (D116). TIS may merge two records of a trainee, or delete a placement and enter
-//! it again. To ESR nothing has happened then: the new placement takes over what was reported of the old one.
+//! A placement that continues another one (D116). TIS may merge two records of a trainee, or delete a placement and
+//! enter it again. To ESR nothing has happened then: the new placement takes over what was reported of the old one.
+
+use std::collections::BTreeSet;
 
 use tributary_runtime::Output;
 use tributary_schemas::records::esr::PlacementAtPost;
@@ -89,18 +91,27 @@ impl PostStage {
         now: &PlacementAtPost,
         posts: &PostsOfDpn,
     ) -> Option<Predecessor<'_>> {
-        self.of_placement(dpn, key).find_map(|at| {
-            let old = self.as_predecessor(office, at, posts)?;
+        self.of_placement(office, dpn, key).into_iter().find_map(|at| {
+            let old = self.as_predecessor(office, &at, posts)?;
             EsrPerson::of(old.facts).is(EsrPerson::of(now)).then_some(old)
         })
     }
 
-    /// The keys of the same placement with other trainees.
-    fn of_placement(&self, dpn: &FoldedDpn, key: PlacementKey) -> impl Iterator<Item = &PlacementAtDpn> {
+    /// The same placement with other trainees, in the order of keys. With those that only this office still knows,
+    /// because runs of other offices have noted that they are gone (D118).
+    fn of_placement(&self, office: Option<Office>, dpn: &FoldedDpn, key: PlacementKey) -> BTreeSet<PlacementAtDpn> {
         let at = |key| PlacementAtDpn { dpn: dpn.clone(), key };
-        let first = at(PlacementKey { trainee: PlacementKey::FIRST.trainee, ..key });
-        let last = at(PlacementKey { trainee: PlacementKey::LAST.trainee, ..key });
-        self.histories.range(first..=last).map(|(at, _)| at).filter(move |at| at.key != key)
+        let first = PlacementKey { trainee: PlacementKey::FIRST.trainee, ..key };
+        let last = PlacementKey { trainee: PlacementKey::LAST.trainee, ..key };
+        let mut all: BTreeSet<PlacementAtDpn> =
+            self.histories.range(at(first)..=at(last)).map(|(at, _)| at.clone()).collect();
+        if let Some(office) = office {
+            let of = BehindKey { office, dpn: dpn.clone() };
+            let kept = |key| BehindPlacementKey { of: of.clone(), key };
+            all.extend(self.behind_placements.range(kept(first)..=kept(last)).map(|(one, _)| at(one.key)));
+        }
+        all.remove(&at(key));
+        all
     }
 
     /// Placements that have left, of the same person and with the same dates.
@@ -112,7 +123,7 @@ impl PostStage {
         posts: &PostsOfDpn,
     ) -> Vec<Predecessor<'_>> {
         let is_merged = |old: &Predecessor<'_>| {
-            self.of_placement(dpn, old.key).any(|other| {
+            self.of_placement(office, dpn, old.key).iter().any(|other| {
                 let other = self.placements.get(other);
                 other.is_some_and(|other| EsrPerson::of(other).is(EsrPerson::of(old.facts)))
             })

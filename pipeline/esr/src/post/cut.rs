@@ -219,7 +219,8 @@ fn lifts(candidate: &Candidate) -> bool {
     withdrawn || candidate.identity.is_some_and(|identity| identity.trigger == Trigger::Deleted)
 }
 
-/// D30: drops each row that equals the last sent row of its identity, and writes rows of equal content once.
+/// D30: drops each row that equals the last sent row of its identity, and writes rows of equal content once. Of several
+/// rows of one identity the first counts: what has changed is said as of today, and not again as of a missed day.
 fn not_sent_before(
     mut candidates: Vec<Candidate>,
     sent_before: &[(Identity, Sent)],
@@ -234,7 +235,7 @@ fn not_sent_before(
             candidate.identity.map(|identity| (identity.current, identity.trigger)),
         )
     });
-    let mut written = BTreeSet::new();
+    let (mut decided, mut written) = (BTreeSet::new(), BTreeSet::new());
     let (mut rows, mut sent) = (Vec::new(), Vec::new());
     for Candidate { row, identity } in candidates {
         let digest = notification_digest(&row);
@@ -242,6 +243,9 @@ fn not_sent_before(
             rows.push(row);
             continue;
         };
+        if !decided.insert(identity) {
+            continue;
+        }
         let last = sent_before.iter().find(|(one, _)| *one == identity).map(|(_, sent)| sent);
         if last.is_some_and(|last| last.digest == digest && last.run >= lifted_at) {
             continue;

@@ -1,5 +1,5 @@
-//! What a run notes about a DPN, and what an office knows of it (D118). Runs may be of some offices only. Then the notes
-//! of the others, as of their own last run, are kept beside the new ones until their next run.
+//! What a run notes about a DPN, and what an office knows of it (D118). Runs may be of some offices only. Then the
+//! notes of the others, as of their own last run, are kept beside the new ones until their next run.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -28,8 +28,12 @@ impl Schedule {
     ) -> Result<(), ProcessError> {
         let RunsForgotten { after, now, by } = forgotten;
         let time = london_time(*after)?;
+        let had_runs = state.runs.len();
         let runs = state.forget_runs(*after);
-        state.forgotten_after = Some(*after);
+        // An office that never had a run has missed nothing.
+        if state.runs.len() < had_runs {
+            state.forgotten_after = Some(*after);
+        }
         for kind in [FileKind::App, FileKind::Dnc] {
             let due = self.due_date(kind, state.newest_run(kind).unwrap_or(*after))?;
             if let Some(last) = state.last_by_clock.get_mut(&kind) {

@@ -109,6 +109,25 @@ fn d116_d118_a_placement_that_is_entered_again_between_two_runs_of_the_office_is
 }
 
 #[test]
+fn d116_d118_a_trainee_with_another_id_since_the_run_of_another_office_is_the_same() {
+    let of = |trainee| PlacementAtPost {
+        trainee_id: PersonId(trainee),
+        gmc_number: "7000001".to_owned(),
+        ..placement(1, "2026-12-11", "2027-03-01")
+    };
+    let mut posts = both_ran();
+    posts.give(DPN, &post(1, PostStatus::Current));
+    posts.give(DPN, &of(1001));
+    run_of(&mut posts, "LDN", 3, TODAY, "2026-11-19");
+    run_of(&mut posts, "EOE", 4, TODAY, "2026-11-19");
+    let gone = PlacementGone { placement_id: PlacementId(1), trainee_id: PersonId(1001), sent_before: Vec::new() };
+    posts.give(DPN, &gone);
+    posts.give(DPN, &of(2001));
+    run_of(&mut posts, "EOE", 5, "2026-11-21", TODAY);
+    assert_eq!(run_of(&mut posts, "LDN", 6, "2026-11-22", TODAY), [0; 0]);
+}
+
+#[test]
 fn d36_d118_ticks_of_dates_without_a_run_of_the_office_wait_for_its_next_one() {
     let mut posts = told();
     assert_eq!(run_of(&mut posts, "EOE", 5, "2026-12-12", TODAY), [0; 0]);
