@@ -198,6 +198,11 @@ impl Oracle {
     pub(crate) fn continue_exports(&mut self, office: &str, base: &Base) {
         for dpn in self.world.post_numbers() {
             for (new, old) in base.continued(&self.world, &dpn) {
+                // D1: also where only this office still knew the other one.
+                let own = self.bases.get_mut(office).map(|base| &mut base.began);
+                if let Some(began) = own.filter(|began| began.contains(&(old.0, old.1, dpn.clone()))) {
+                    began.insert((new.0, new.1, dpn.clone()));
+                }
                 let positions: Vec<u64> = self
                     .world
                     .positions
