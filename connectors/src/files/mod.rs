@@ -78,8 +78,8 @@ pub trait FileStore: Send + Sync {
     /// [`FileError`] when the file cannot be read, or is larger than `limit` bytes. Then it is not in memory.
     fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, FileError>;
 
-    /// Writes a file whole or not at all. A file of this name with the same bytes is the file, already written. One with
-    /// other bytes is never replaced (D63).
+    /// Writes a file whole or not at all. A file of this name with the same bytes is the file, already written. One
+    /// with other bytes is never replaced (D63).
     ///
     /// # Errors
     /// [`FileError`] when it cannot be written. Then nobody sees any part of it. [`FileError::InTheWay`] when something

@@ -146,8 +146,8 @@ fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().trim().to_owned()
 }
 
-/// Looks values up and collects a warning for each value that it leaves blank. Warnings travel into alerts, so they name
-/// the column and never the value.
+/// Looks values up and collects a warning for each value that it leaves blank. Warnings travel into alerts, so they
+/// name the column and never the value.
 struct Mapper<'a> {
     value_maps: &'a ValueMaps,
     warnings: Vec<String>,

@@ -1,5 +1,5 @@
-//! Troubles that last, and when they are reported: once when a trouble begins, changes or ends, and once each hour while
-//! it lasts. A retry that fails for the same reason is not reported.
+//! Troubles that last, and when they are reported: once when a trouble begins, changes or ends, and once each hour
+//! while it lasts. A retry that fails for the same reason is not reported.
 
 use std::collections::BTreeMap;
 use std::fmt;

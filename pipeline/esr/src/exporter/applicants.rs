@@ -298,7 +298,8 @@ impl Exporter {
         }
     }
 
-    /// Notes that a run has seen the records of offices which have no run now (R4). They stay touched until their own run.
+    /// Notes that a run has seen the records of offices which have no run now (R4). They stay touched until their own
+    /// run.
     pub(super) fn note_other_run(&mut self, today: Date) {
         let touched: Vec<ApplicantKey> = self.touched.iter().map(|(key, ())| key.clone()).collect();
         self.forget_ended(&touched, today);

@@ -104,8 +104,8 @@ fn suspect(reason: impl Into<String>) -> Result<(), Suspect> {
 }
 
 /// A file up to the end of its trailer, and the number of bytes of padding after it: NUL bytes up to a block border, or
-/// the end mark `^Z` of old systems (D110). Without a trailer before it, nothing is padding: only a part of the file may
-/// have been written.
+/// the end mark `^Z` of old systems (D110). Without a trailer before it, nothing is padding: only a part of the file
+/// may have been written.
 pub fn split_padding(content: &[u8]) -> (&[u8], usize) {
     let is_padding = |byte: &u8| matches!(byte, 0 | 0x1A);
     let last = content.iter().rposition(|byte| !is_padding(byte) && !byte.is_ascii_whitespace());

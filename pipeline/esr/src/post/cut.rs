@@ -75,8 +75,8 @@ impl PostStage {
         due.chain(changed).chain(behind).cloned().collect()
     }
 
-    /// Dates of today stay due: a second run on a day ticks again (D36). So do dates after the last run of an office that
-    /// has no run now (D118).
+    /// Dates of today stay due: a second run on a day ticks again (D36). So do dates after the last run of an office
+    /// that has no run now (D118).
     fn forget_due(&mut self, cut: &NotificationCut, others: &[Office]) {
         let last_runs = others.iter().filter_map(|office| self.office_runs.get(office)).map(|run| run.today);
         let needed = last_runs.min().map_or(cut.today, |last| last.plus_days(1).min(cut.today));

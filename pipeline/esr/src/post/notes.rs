@@ -29,8 +29,8 @@ struct Seen<'a> {
 }
 
 impl View<'_> {
-    /// The placements that are or were at the DPN. One that continues another has the history of the other, which is left
-    /// out.
+    /// The placements that are or were at the DPN. One that continues another has the history of the other, which is
+    /// left out.
     pub(super) fn placements(&self) -> impl Iterator<Item = (PlacementKey, PlacementState<'_>)> {
         let states = self.placements.iter().map(|(key, seen)| (*key, seen.state()));
         states.filter(|(key, _)| !self.continued.iter().any(|(old, _)| old == key))
