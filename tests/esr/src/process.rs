@@ -72,8 +72,8 @@ impl Exchange {
         self.folder.path().join(name)
     }
 
-    /// Adds the files of the batch to the inbox and lays out its snapshot, and no other. The runs that follow are of its
-    /// offices and take its decisions.
+    /// Adds the files of the batch to the inbox and lays out its snapshot, and no other. The runs that follow are of
+    /// its offices and take its decisions.
     pub fn put(&mut self, batch: &Batch) {
         put_batch(self.folder.path(), batch);
         self.decisions = decision_flags(batch);

@@ -108,7 +108,8 @@ impl Oracle {
         self.export(office, open, clock, outcome);
     }
 
-    /// The records of an office that has no run now: they hold, or are withdrawn, as the run of the others sees them (R4).
+    /// The records of an office that has no run now: they hold, or are withdrawn, as the run of the others sees them
+    /// (R4).
     pub(crate) fn note_applicants(&mut self, office: &str, today: Date) {
         let mut candidates = self.candidates(office, today);
         candidates.extend(self.known_to_tis(office, today));

@@ -79,8 +79,8 @@ impl Base {
         }
     }
 
-    /// Whether a version was noted of this placement, and its trainee is another person to ESR now: a registration number
-    /// was corrected (D116).
+    /// Whether a version was noted of this placement, and its trainee is another person to ESR now: a registration
+    /// number was corrected (D116).
     pub(crate) fn is_of_another(&self, world: &World, dpn: &str, key: PlacementKey) -> bool {
         let noted = self.versions.get(dpn).is_some_and(|versions| versions.contains_key(&key));
         let before = self.trainees.get(&(dpn.to_owned(), key)).filter(|_| noted);
