@@ -8,5 +8,6 @@ mod late_files;
 mod outgoing;
 mod persons;
 mod snapshot;
+mod state_disk;
 #[path = "../esr/e2e/world/mod.rs"]
 mod world;

@@ -132,10 +132,17 @@ impl LogFactory for Kafka {
             alter(&self.configuration, std::slice::from_ref(&name), &[("cleanup.policy", "compact,delete")]);
         }
         let partitions = (0..word_count::PARTITIONS).map(|partition| (name.as_str(), partition, Offset::End));
-        let deleted = offsets::list(partitions).unwrap();
-        let answer = block_on(admin(&self.configuration).delete_records(&deleted, &AdminOptions::new())).unwrap();
-        answer.elements().iter().for_each(|element| element.error().unwrap());
-        true
+        let ends = offsets::list(partitions).unwrap();
+        let admin = admin(&self.configuration);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        // A broker confirms a change of a topic's settings some time before it follows it.
+        loop {
+            let answer = block_on(admin.delete_records(&ends, &AdminOptions::new())).unwrap();
+            let refused = answer.elements().iter().find_map(|element| element.error().err());
+            let Some(error) = refused else { return true };
+            assert!(Instant::now() < deadline, "records of {name} cannot be deleted: {error}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn forget_offsets(&mut self, group: &str) -> bool {

@@ -40,6 +40,8 @@ pub struct PostStage {
     context: Context,
     partition: i32,
     posts: Store<FoldedDpn, PostsOfDpn>,
+    /// The posts of a DPN that none has.
+    no_posts: PostsOfDpn,
     subscriptions: Store<SubscriptionKey, Subscription>,
     /// The current placements.
     placements: Store<PlacementAtDpn, PlacementAtPost>,
@@ -68,6 +70,7 @@ impl PostStage {
             context,
             partition,
             posts: Store::new(0, "posts"),
+            no_posts: PostsOfDpn::default(),
             subscriptions: Store::new(1, "subscriptions"),
             placements: Store::new(2, "placements"),
             histories: Store::new(3, "histories"),
@@ -82,8 +85,8 @@ impl PostStage {
         }
     }
 
-    fn posts_of(&self, dpn: &FoldedDpn) -> PostsOfDpn {
-        self.posts.get(dpn).cloned().unwrap_or_default()
+    fn posts_of(&self, dpn: &FoldedDpn) -> &PostsOfDpn {
+        self.posts.get(dpn).unwrap_or(&self.no_posts)
     }
 
     fn subscriptions_of(&self, dpn: &FoldedDpn) -> impl Iterator<Item = (PositionId, &Subscription)> {
@@ -114,7 +117,7 @@ impl PostStage {
     }
 
     fn post_arrived(&mut self, dpn: &FoldedDpn, arrived: &PostAtNumber, output: &mut Output) {
-        let mut state = self.posts_of(dpn);
+        let mut state = self.posts_of(dpn).clone();
         let old = state.posts.iter().position(|post| post.id == arrived.post_id).map(|at| state.posts.remove(at));
         state.posts.push(match old {
             Some(old) => PostEntry { status: arrived.status, ..old },
@@ -131,7 +134,7 @@ impl PostStage {
     }
 
     fn post_gone(&mut self, dpn: &FoldedDpn, gone: &PostGone, output: &mut Output) {
-        let mut state = self.posts_of(dpn);
+        let mut state = self.posts_of(dpn).clone();
         state.posts.retain(|post| post.id != gone.post_id);
         if gone.renumbered {
             state.renumbered_away.push(gone.post_id);
@@ -142,7 +145,7 @@ impl PostStage {
     /// Stores the posts of a DPN. If another post is now the preferred one, positions and placements follow (R6, D13).
     /// Placements that name a post follow it to this DPN, and away from it (D117).
     fn replace_posts(&mut self, dpn: &FoldedDpn, after: &PostsOfDpn, output: &mut Output) {
-        let before = self.posts_of(dpn);
+        let before = self.posts_of(dpn).clone();
         self.posts.put(dpn.clone(), after.clone());
         self.mark_changed(dpn);
         let preferred = after.preferred_id();
@@ -175,9 +178,9 @@ impl PostStage {
         let at = PlacementAtDpn { dpn: dpn.clone(), key };
         let posts = self.posts_of(dpn);
         let old = self.placement(&at);
-        let was_offered = old.is_some_and(|old| self.is_offered(dpn, key, old, &posts));
+        let was_offered = old.is_some_and(|old| self.is_offered(dpn, key, old, posts));
         let returns = self.leavers.get(&at).is_some();
-        let successors = if returns { self.successors(&at, &posts) } else { Vec::new() };
+        let successors = if returns { self.successors(&at, posts) } else { Vec::new() };
         let history = match old {
             Some(old) => {
                 let mut history = old.history.clone();
@@ -191,20 +194,20 @@ impl PostStage {
                 ..PlacementHistory::default()
             },
         };
+        let state = PlacementState { now: Some(&new), history: &history };
+        self.follow(dpn, key, state, was_offered, posts, output);
         for date in due_dates(&new, self.horizon()).into_iter().filter(|date| *date >= today) {
             let due = DueKey { date, dpn: dpn.clone() };
             if self.due.get(&due).is_none() {
                 self.due.put(due, ());
             }
         }
-        let state = PlacementState { now: Some(&new), history: &history };
-        self.follow(dpn, key, state, was_offered, &posts, output);
         self.placements.put(at.clone(), new);
         self.histories.put(at.clone(), history);
         self.mark_changed(dpn);
         if returns {
             self.leavers.delete(at);
-            self.offer_again(dpn, successors, &posts, output);
+            self.offer_again(dpn, successors, output);
         }
     }
 
@@ -213,8 +216,8 @@ impl PostStage {
         let at = PlacementAtDpn { dpn: dpn.clone(), key };
         let posts = self.posts_of(dpn);
         let Some(old) = self.placement(&at) else { return };
-        let was_offered = self.is_offered(dpn, key, old, &posts);
-        let successors = self.successors(&at, &posts);
+        let was_offered = self.is_offered(dpn, key, old, posts);
+        let successors = self.successors(&at, posts);
         let mut history = old.history.clone();
         history.keep_reported(old.now);
         // The exports that TIS remembers may arrive with the record of the move.
@@ -224,7 +227,7 @@ impl PostStage {
         }
         let is_noted = !matches!(history.reported, Reported::Never) || !history.exports.is_empty();
         let state = PlacementState { now: None, history: &history };
-        self.follow(dpn, key, state, was_offered, &posts, output);
+        self.follow(dpn, key, state, was_offered, posts, output);
         self.placements.delete(at.clone());
         self.histories.put(at.clone(), history);
         self.change_behind(&at, |history| remember_exports(history, gone));
@@ -232,7 +235,7 @@ impl PostStage {
         if is_noted {
             self.leavers.put(at, ());
         }
-        self.offer_again(dpn, successors, &posts, output);
+        self.offer_again(dpn, successors, output);
     }
 
     /// Offers a placement to the live positions, or withdraws it from them.
@@ -271,9 +274,9 @@ impl PostStage {
                 placement.date_to.is_none_or(|end| end >= today) || new.waiting.contains(&placement.placement_id)
             };
             for (placement_key, placement) in self.placements_of(dpn) {
-                let offered = self.is_offered(dpn, placement_key, placement, &posts);
+                let offered = self.is_offered(dpn, placement_key, placement, posts);
                 if offered && placement.now.is_some_and(asked_for) {
-                    self.offer(new.position_id, &subscription, placement_key, placement, &posts, output);
+                    self.offer(new.position_id, &subscription, placement_key, placement, posts, output);
                 }
             }
         }
@@ -370,9 +373,9 @@ impl PostStage {
         posts: &PostsOfDpn,
     ) -> bool {
         let had_started = || {
-            let before = self.predecessor(None, dpn, key, placement, posts);
             let own = placement.history.started_before && placement.of_another_person().is_none();
-            own || before.is_some_and(|before| before.history.started_before)
+            let of_another = || self.predecessor(None, dpn, key, placement, posts);
+            own || of_another().is_some_and(|before| before.history.started_before)
         };
         placement.approved(posts).is_some() && !had_started()
     }

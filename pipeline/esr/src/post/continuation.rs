@@ -103,14 +103,15 @@ impl PostStage {
         let at = |key| PlacementAtDpn { dpn: dpn.clone(), key };
         let first = PlacementKey { trainee: PlacementKey::FIRST.trainee, ..key };
         let last = PlacementKey { trainee: PlacementKey::LAST.trainee, ..key };
-        let mut all: BTreeSet<PlacementAtDpn> =
-            self.histories.range(at(first)..=at(last)).map(|(at, _)| at.clone()).collect();
+        // Nearly every placement is alone with its id, so nothing is collected then.
+        let others = self.histories.range(at(first)..=at(last)).filter(|(at, _)| at.key != key);
+        let mut all: BTreeSet<PlacementAtDpn> = others.map(|(at, _)| at.clone()).collect();
         if let Some(office) = office {
             let of = BehindKey { office, dpn: dpn.clone() };
             let kept = |key| BehindPlacementKey { of: of.clone(), key };
-            all.extend(self.behind_placements.range(kept(first)..=kept(last)).map(|(one, _)| at(one.key)));
+            let behind = self.behind_placements.range(kept(first)..=kept(last)).filter(|(one, _)| one.key != key);
+            all.extend(behind.map(|(one, _)| at(one.key)));
         }
-        all.remove(&at(key));
         all
     }
 
@@ -174,13 +175,8 @@ impl PostStage {
     }
 
     /// Offers placements again, after a placement that they may continue has left or returned.
-    pub(super) fn offer_again(
-        &self,
-        dpn: &FoldedDpn,
-        successors: Vec<(PlacementKey, bool)>,
-        posts: &PostsOfDpn,
-        output: &mut Output,
-    ) {
+    pub(super) fn offer_again(&self, dpn: &FoldedDpn, successors: Vec<(PlacementKey, bool)>, output: &mut Output) {
+        let posts = self.posts_of(dpn);
         for (key, was_offered) in successors {
             if let Some(state) = self.placement(&PlacementAtDpn { dpn: dpn.clone(), key }) {
                 self.follow(dpn, key, state, was_offered, posts, output);

@@ -91,7 +91,7 @@ impl PostStage {
         let view = self.view(dpn, None);
         self.warn_about_posts(dpn, &view, output);
         let decisions = self.decide(dpn, &view, cut);
-        let notes = self.notes(dpn, &view);
+        let notes = Self::notes(&view);
         let posts = view.posts;
         for decision in decisions {
             self.carry_out(dpn, cut, decision, output);
@@ -119,17 +119,21 @@ impl PostStage {
 
     fn decide(&self, dpn: &FoldedDpn, shared: &View<'_>, cut: &NotificationCut) -> Vec<Decision> {
         let mut decisions = Vec::new();
-        for office in cut.offices.iter().copied() {
-            let is_known = self.offices.get(&OfficeKey { dpn: dpn.clone(), office }).is_some();
-            if !is_known && !self.subscriptions_of(dpn).any(|(_, one)| one.office == office) {
-                continue;
-            }
+        let concerned = self.offices_of(dpn);
+        for office in cut.offices.iter().copied().filter(|office| concerned.contains(office)) {
             let is_behind = self.behind_posts.get(&BehindKey { office, dpn: dpn.clone() }).is_some();
             let own = is_behind.then(|| self.view(dpn, Some(office)));
             let view = own.as_ref().unwrap_or(shared);
             decisions.push(self.decide_office(dpn, office, view, &self.facts(dpn, view, cut)));
         }
         decisions
+    }
+
+    /// The offices that have a position at a DPN, or to which it was reported.
+    fn offices_of(&self, dpn: &FoldedDpn) -> Vec<Office> {
+        let of_dpn = self.offices.range(OfficeKey { dpn: dpn.clone(), office: Office::FIRST }..);
+        let reported = of_dpn.take_while(|(key, _)| key.dpn == *dpn).map(|(key, _)| key.office);
+        reported.chain(self.subscriptions_of(dpn).map(|(_, one)| one.office)).collect()
     }
 
     fn facts<'a>(&'a self, dpn: &FoldedDpn, view: &'a View<'_>, cut: &'a NotificationCut) -> Facts<'a> {

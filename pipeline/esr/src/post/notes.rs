@@ -43,18 +43,17 @@ impl Seen<'_> {
     }
 }
 
-/// The history of a placement before and after it was noted.
+/// The history of a placement after it was noted.
 pub(super) struct Note {
     key: PlacementKey,
     is_here: bool,
-    before: PlacementHistory,
     after: PlacementHistory,
 }
 
 impl PostStage {
     /// What an office knows of a DPN. `None`: what the last run noted.
     pub(super) fn view(&self, dpn: &FoldedDpn, office: Option<Office>) -> View<'_> {
-        let mut posts = self.posts_of(dpn);
+        let mut posts = self.posts_of(dpn).clone();
         let of_dpn = self.placements_of(dpn);
         let mut placements: Vec<(PlacementKey, Seen<'_>)> = of_dpn
             .map(|(key, PlacementState { now, history })| (key, Seen { now, history: Cow::Borrowed(history) }))
@@ -114,20 +113,19 @@ impl PostStage {
     }
 
     /// The notes of a run about all placements whose history changes.
-    pub(super) fn notes(&self, dpn: &FoldedDpn, view: &View<'_>) -> Vec<Note> {
+    pub(super) fn notes(view: &View<'_>) -> Vec<Note> {
         let note = |(key, seen): &(PlacementKey, Seen<'_>)| {
             let own = match &seen.history {
                 Cow::Borrowed(_) => None,
                 Cow::Owned(continued) => Some(continued.clone()),
             };
             let after = noted(seen.state(), &view.posts).or(own)?;
-            let before = self.histories.get(&PlacementAtDpn { dpn: dpn.clone(), key: *key }).cloned();
-            Some(Note { key: *key, is_here: seen.now.is_some(), before: before.unwrap_or_default(), after })
+            Some(Note { key: *key, is_here: seen.now.is_some(), after })
         };
         view.placements.iter().filter_map(note).collect()
     }
 
-    /// Keeps for offices that have no run now what they knew up to now.
+    /// Keeps for offices that have no run now what they knew up to now. Called before the notes are taken.
     pub(super) fn keep_for(&mut self, offices: &[Office], dpn: &FoldedDpn, posts: &PostsOfDpn, notes: &[Note]) {
         if notes.is_empty() && self.changed.get(dpn).is_none() {
             return;
@@ -137,13 +135,14 @@ impl PostStage {
             if self.behind_posts.get(&of).is_none() {
                 self.behind_posts.put(of.clone(), posts.clone());
             }
-            for Note { key, before, .. } in notes {
+            for Note { key, .. } in notes {
                 let at = BehindPlacementKey { of: of.clone(), key: *key };
                 if self.behind_placements.get(&at).is_some() {
                     continue;
                 }
-                let now = self.placements.get(&PlacementAtDpn { dpn: dpn.clone(), key: *key });
-                let mut kept = before.clone();
+                let here = PlacementAtDpn { dpn: dpn.clone(), key: *key };
+                let now = self.placements.get(&here);
+                let mut kept = self.histories.get(&here).cloned().unwrap_or_default();
                 if let (Reported::Unchanged, Some(now)) = (&kept.reported, now) {
                     kept.reported = Reported::Version(without_person(now));
                 }
@@ -222,15 +221,16 @@ impl PostStage {
         }
     }
 
-    /// Forgets what was kept for an office, after its run.
+    /// Forgets what was kept for an office, after its run. Where something is kept, its posts are.
     fn catch_up(&mut self, of: BehindKey) {
+        if self.behind_posts.get(&of).is_none() {
+            return;
+        }
         let kept: Vec<BehindPlacementKey> = self.behind_of(&of).map(|(key, _)| key.clone()).collect();
         for key in kept {
             self.behind_placements.delete(key);
         }
-        if self.behind_posts.get(&of).is_some() {
-            self.behind_posts.delete(of);
-        }
+        self.behind_posts.delete(of);
     }
 }
 

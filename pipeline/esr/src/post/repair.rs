@@ -38,8 +38,8 @@ impl PostStage {
             let posts = self.posts_of(&key.dpn);
             for (of, placement) in self.placements_of(&key.dpn) {
                 let has_ended = placement.now.and_then(|now| now.date_to).is_some_and(|end| end < today);
-                if self.is_offered(&key.dpn, of, placement, &posts) && !has_ended {
-                    self.offer(key.position, subscription, of, placement, &posts, output);
+                if self.is_offered(&key.dpn, of, placement, posts) && !has_ended {
+                    self.offer(key.position, subscription, of, placement, posts, output);
                 }
             }
         }
