@@ -6,6 +6,7 @@ mod baseline;
 mod group;
 mod offsets;
 mod outage;
+mod record_times;
 mod several_processes;
 mod upgrade;
 mod views;
