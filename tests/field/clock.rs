@@ -1,56 +1,42 @@
 //! Clocks that are wrong: of the machine, of `--now`; and the way back (D36, D95, D98, D103).
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use jiff::Timestamp;
-use tributary_harness::skip;
+use tributary_harness::{FakeTime, set_clock};
 
 use crate::world::service::{Service, wait_for};
 use crate::world::{Answer, DAY_1, POST_NUMBER, World, answer, person, placement, position};
 
-/// The library that changes what a process believes the time to be.
-fn faketime() -> Option<PathBuf> {
-    let folders = fs::read_dir("/usr/lib").into_iter().flatten().filter_map(Result::ok);
-    folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).find(|library| library.exists())
-}
-
 /// A world whose services have a clock of their own. The monotonic clock stays right.
 struct Clock {
     world: World,
-    library: PathBuf,
+    time: FakeTime,
 }
 
 impl Clock {
     /// `None`, with a note, where the library is not installed.
     fn new(steady_seconds: u32) -> Option<Self> {
-        let Some(library) = faketime() else {
-            skip("faketime is not installed");
-            return None;
-        };
+        let time = FakeTime::find()?;
         let mut world = World::small();
         let settings = format!(
             "[service]\nclock_seconds = 1\nclock_steady_seconds = {steady_seconds}\n[esr.inbound]\nsettle_seconds = 1\n"
         );
         fs::write(world.path("my.toml"), settings).unwrap();
         world.flags.extend(["--config".into(), world.path("my.toml").display().to_string()]);
-        Some(Self { world, library })
+        Some(Self { world, time })
     }
 
     /// Sets the clock of the services.
     fn set(&self, time: &str) {
         let time: Timestamp = time.parse().unwrap();
-        let seconds = time.as_second() - Timestamp::now().as_second();
-        let (new, file) = (self.world.path("clock.new"), self.world.path("clock"));
-        fs::write(&new, format!("{seconds:+}\n")).unwrap();
-        fs::rename(new, file).unwrap();
+        set_clock(&self.world.path("clock"), time.as_second() - Timestamp::now().as_second());
     }
 
     fn start(&self, more: &[&str]) -> Service {
         let mut command = self.world.command(more);
-        command.env("LD_PRELOAD", &self.library).env("FAKETIME_TIMESTAMP_FILE", self.world.path("clock"));
-        command.env("FAKETIME_NO_CACHE", "1").env("DONT_FAKE_MONOTONIC", "1").env("TZ", "UTC");
+        self.time.give_to(&mut command, &self.world.path("clock"));
         Service::spawn(&mut command)
     }
 

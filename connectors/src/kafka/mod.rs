@@ -30,6 +30,8 @@ mod renewable;
 mod restore;
 #[cfg(test)]
 mod tests;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod timed_wait;
 mod topics;
 mod transaction;
 mod transaction_error;

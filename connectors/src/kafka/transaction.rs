@@ -28,7 +28,7 @@ use super::configuration::KafkaConfiguration;
 use super::connect::connect;
 use super::headers;
 use super::log_error;
-use super::transaction_error::TransactionError;
+use super::transaction_error::{TransactionError, lasting};
 use crate::events;
 
 /// The producer needs a thread that polls. Without one, an abort hangs until its timeout.
@@ -394,7 +394,7 @@ fn commit_directly(producer: &NativeProducer, timeout: Duration) -> Result<(), T
         }
         let error = TransactionError {
             code: bindings::rd_kafka_error_code(raw).into(),
-            text: std::ffi::CStr::from_ptr(bindings::rd_kafka_error_string(raw)).to_string_lossy().into_owned(),
+            text: lasting(&std::ffi::CStr::from_ptr(bindings::rd_kafka_error_string(raw)).to_string_lossy()),
             retriable: bindings::rd_kafka_error_is_retriable(raw) != 0,
             abortable: bindings::rd_kafka_error_txn_requires_abort(raw) != 0,
         };

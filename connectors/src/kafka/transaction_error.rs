@@ -35,7 +35,11 @@ impl TransactionError {
 
     /// The error for the runtime, of the kind that `kind` makes of a text.
     pub(super) fn of_call(self, call: &str, kind: fn(String) -> LogError) -> LogError {
-        kind(format!("{call}: {self}")).caused_by(self)
+        let hint = match self.code {
+            Code::InvalidTimestamp => "; compare the clock of this machine with that of the broker",
+            _ => "",
+        };
+        kind(format!("{call}: {self}{hint}")).caused_by(self)
     }
 }
 
@@ -45,7 +49,7 @@ impl From<KafkaError> for TransactionError {
             KafkaError::Transaction(error) => Self::from(error),
             error => Self {
                 code: error.rdkafka_error_code().unwrap_or(Code::Fail),
-                text: error.to_string(),
+                text: lasting(&error.to_string()),
                 retriable: false,
                 abortable: false,
             },
@@ -57,9 +61,33 @@ impl From<RDKafkaError> for TransactionError {
     fn from(error: RDKafkaError) -> Self {
         Self {
             code: error.code(),
-            text: error.string(),
+            text: lasting(&error.string()),
             retriable: error.is_retriable(),
             abortable: error.txn_requires_abort(),
         }
+    }
+}
+
+/// The text without what librdkafka counts at each attempt, so that a failure that lasts is one trouble.
+pub(super) fn lasting(text: &str) -> String {
+    let cut = text.split_once(" (broker ").and_then(|(before, rest)| Some((before, rest.split_once(')')?.1)));
+    cut.map_or_else(|| text.to_owned(), |(before, after)| format!("{before}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_failure_is_the_same_at_each_attempt() {
+        let of = |epoch: u32| {
+            lasting(&format!(
+                "ProduceRequest for esr.event [0] with 1 message(s) failed: Broker: Invalid timestamp (broker 1 \
+                 PID{{Id:31,Epoch:{epoch}}}, base seq 0): current transaction must be aborted"
+            ))
+        };
+        assert_eq!(of(26), of(27));
+        assert!(of(26).ends_with("Invalid timestamp: current transaction must be aborted"), "{}", of(26));
+        assert_eq!(lasting("Local: Timed out"), "Local: Timed out");
     }
 }

@@ -104,7 +104,7 @@ pub static POSITION_RECONCILED: Topic =
     output("esr.position.reconciled", Cleanup::Compact, &["esr.PositionReconciled"]);
 /// Notes about the baseline (D1), as text. `time` is the time of the first start, in milliseconds since 1970.
 /// `tis.post-0` is the end of that partition at the first start. `snapshot` is `loading` while a snapshot is loaded as
-/// baseline.
+/// baseline. `alive` is the last time at which a process was at work (D103).
 pub static BASELINE: Topic = Topic {
     name: "esr.baseline",
     partitions: Partitions::Fixed(1),

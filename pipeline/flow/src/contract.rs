@@ -115,11 +115,11 @@ pub trait RunningFlow: Any + Send + Sync {
     /// The processor of a declared stage and a partition, with empty state.
     fn processor(&self, stage: &'static str, partition: i32) -> Box<dyn Processor>;
 
-    /// The last time at which a process was at work, as the log says, as far as this process sees it. A clock that is
-    /// far from it is in doubt when this process begins to run the rounds.
+    /// The last time at which a process was at work, as the log says, whichever partitions this process has. A clock
+    /// that is far from it is in doubt at the start, and when this process begins to run the rounds.
     ///
     /// # Errors
-    /// [`Failure::Unfinished`] when the workers do not answer.
+    /// [`Failure::Unfinished`] when the workers or the log do not answer. It is asked again then, before any round.
     fn last_sign_of_life(&self) -> Result<Option<Timestamp>, Failure> {
         Ok(None)
     }

@@ -211,7 +211,9 @@ impl Batch<'_> {
             offices: self.exchange.context.offices.to_vec(),
             include_late: self.exchange.configured.include_late,
         };
-        self.exchange.publish_schedule(self.millis(), &request)?;
+        // A batch may make a run for a time to come.
+        let sign = Some(self.millis()).filter(|_| self.now <= Timestamp::now());
+        self.exchange.publish_schedule(self.millis(), &request, sign)?;
         self.exchange.settle()
     }
 

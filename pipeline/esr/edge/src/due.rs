@@ -3,14 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use tributary_esr::exporter::Exporter;
-use tributary_esr::schedule::Schedule;
 use tributary_esr::topics;
 use tributary_flow::framed::alert;
 use tributary_flow::{ClockReading, Failure};
 use tributary_schemas::records::tributary::{Clock, Severity};
 
 use crate::exchange::Exchange;
+use crate::sign_of_life;
 
 /// Names of input in one record of the time.
 const MOST_NAMES: usize = 10;
@@ -26,6 +25,8 @@ pub(crate) struct DueWork {
     told_doubt: bool,
     /// Since when input is known to be there.
     waits_since: Option<Instant>,
+    /// The last sign of life that was noted in a shared log, in milliseconds since 1970.
+    noted: Option<i64>,
 }
 
 impl DueWork {
@@ -71,18 +72,10 @@ impl DueWork {
         waits_for.extend((more > 0).then(|| format!("{more} more")));
         let held_because = clock.doubt.as_ref().map(|doubt| doubt.reason.clone());
         let now = clock.now.as_millisecond();
-        exchange.publish_schedule(now, &Clock { now, held_because, waits_for })
+        let is_new = |noted: i64| now.abs_diff(noted) >= sign_of_life::INTERVAL_MILLIS;
+        let sign = Some(now).filter(|_| self.noted.is_none_or(is_new));
+        exchange.publish_schedule(now, &Clock { now, held_because, waits_for }, sign)?;
+        self.noted = sign.or(self.noted);
+        Ok(())
     }
-}
-
-/// The last time at which a process was at work: the last time that an exporter of this process was told, or the last
-/// run, unless that was made for a time to come.
-///
-/// # Errors
-/// [`Failure::Unfinished`] when the workers do not answer.
-pub(crate) fn last_sign_of_life(exchange: &Exchange) -> Result<Option<jiff::Timestamp>, Failure> {
-    let now = jiff::Timestamp::now().as_millisecond();
-    let shown = exchange.process.inspect(Exporter::shown_at)?.into_iter().flatten();
-    let runs = exchange.process.inspect(Schedule::last_run)?.into_iter().flatten().filter(|run| *run <= now);
-    Ok(shown.chain(runs).max().and_then(|last| jiff::Timestamp::from_millisecond(last).ok()))
 }

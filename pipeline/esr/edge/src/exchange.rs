@@ -15,9 +15,9 @@ use crate::admin;
 use crate::baseline;
 use crate::batch;
 use crate::configured::Configured;
-use crate::due;
 use crate::outbox::Outbox;
 use crate::rounds::Rounds;
+use crate::sign_of_life;
 use crate::views;
 
 /// The exchange with its settings and its process.
@@ -40,7 +40,9 @@ impl Exchange {
         let baseline = baseline::of_log(&*process).map_err(tributary_flow::log_failure)?;
         let context = Context::new(process.codec().clone(), Arc::clone(&configured.settings), offices)
             .with_baseline(Arc::new(baseline));
-        context.time.set(configured.now.unwrap_or_else(Timestamp::now).as_millisecond());
+        if let Some(now) = first_time(configured, &*process).map_err(tributary_flow::log_failure)? {
+            context.time.set(now.as_millisecond());
+        }
         let securing = Arc::clone(&process);
         let outbox = Arc::new(Outbox::new(&configured.folders.outbox, move || securing.sync()));
         let processors = Processors::new(context.clone(), Arc::clone(&outbox) as _);
@@ -67,19 +69,38 @@ impl Exchange {
         now: TimestampMillis,
         record: &R,
     ) -> Result<(), Failure> {
+        self.publish(&self.output_of(topic, key, now, record)?)
+    }
+
+    fn output_of<R: AvroRecord>(
+        &self,
+        topic: &'static Topic,
+        key: &[u8],
+        now: TimestampMillis,
+        record: &R,
+    ) -> Result<Output, Failure> {
         let mut value = Vec::new();
         self.context.codec.encode(record, &mut value).map_err(Failure::unfinished)?;
         let mut output = self.output(now);
         output.send(topic, key, |buffer| buffer.extend_from_slice(&value));
-        self.publish(&output)
+        Ok(output)
     }
 
-    /// Publishes a record for the `schedule` stage.
+    /// Publishes a record for the `schedule` stage and, on a shared log, the sign of life.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the log does not accept it.
-    pub(crate) fn publish_schedule<R: AvroRecord>(&self, now: TimestampMillis, record: &R) -> Result<(), Failure> {
-        self.publish_record(&topics::SCHEDULE, b"", now, record)
+    pub(crate) fn publish_schedule<R: AvroRecord>(
+        &self,
+        now: TimestampMillis,
+        record: &R,
+        sign_of_life: Option<TimestampMillis>,
+    ) -> Result<(), Failure> {
+        let mut output = self.output_of(&topics::SCHEDULE, b"", now, record)?;
+        if let Some(time) = sign_of_life.filter(|_| self.process.is_shared()) {
+            sign_of_life::note(&mut output, time);
+        }
+        self.publish(&output)
     }
 
     /// Notes the time of the service, which bounds the times of records (D104).
@@ -111,7 +132,7 @@ impl RunningFlow for Exchange {
     }
 
     fn last_sign_of_life(&self) -> Result<Option<Timestamp>, Failure> {
-        due::last_sign_of_life(self)
+        sign_of_life::last(self)
     }
 
     fn round(&self, round: &Round) -> Result<(), Failure> {
@@ -136,6 +157,17 @@ impl RunningFlow for Exchange {
     fn batch(&self, request: &BatchRequest<'_>) -> Result<(), Failure> {
         batch::run_and_print(self, request)
     }
+}
+
+/// The time that bounds the times of records until the first round. `None`, so that no record time is refused, for a
+/// clock that is far from the last time in a shared log.
+///
+/// # Errors
+/// [`LogError`] when the log does not answer.
+fn first_time(configured: &Configured, process: &dyn Process) -> Result<Option<Timestamp>, LogError> {
+    let now = configured.now.unwrap_or_else(Timestamp::now);
+    let is_believed = configured.now.is_some() || !process.is_shared() || sign_of_life::is_near(process, now)?;
+    Ok(Some(now).filter(|_| is_believed))
 }
 
 /// The failure of the log after the start. Records may have been published, so it is never a refusal.

@@ -16,6 +16,7 @@ mod new_state;
 mod options;
 mod outbox;
 mod rounds;
+mod sign_of_life;
 mod snapshot_watch;
 mod sources;
 mod summary;

@@ -36,6 +36,8 @@ pub(crate) struct Service {
 struct Rounds {
     /// Whether this process runs them.
     are_here: bool,
+    /// Whether the clock was compared with the last time in the log.
+    is_clock_compared: bool,
     clock_sent: Option<Instant>,
     /// Failures that last, by the part of the round.
     troubles: Troubles,
@@ -93,8 +95,7 @@ impl Service {
             flow.process.wait_until_ready()?;
             flow.flow.ready()?;
         }
-        let mut rounds: Vec<Rounds> =
-            flows.iter().map(|_| Rounds { are_here: false, clock_sent: None, troubles: Troubles::new() }).collect();
+        let mut rounds: Vec<Rounds> = flows.iter().map(|_| Rounds::new()).collect();
         let mut announced = false;
         let mut in_doubt = false;
         while !shutdown.is_triggered() {
@@ -152,6 +153,9 @@ impl Service {
         let process = &flow.process;
         let leads = process.leads()?;
         if !leads {
+            if !rounds.is_clock_compared {
+                self.compare_clock(flow, rounds)?;
+            }
             if rounds.are_here {
                 process.leave_rounds();
                 events::rounds_are_elsewhere(process.declaration().name);
@@ -164,11 +168,8 @@ impl Service {
         }
         let is_first = !rounds.are_here;
         let mut clock = clock.clone();
-        if is_first
-            && !self.confirms_clock
-            && let Some(last) = flow.flow.last_sign_of_life()?
-        {
-            self.status.begin_clock(last);
+        if is_first {
+            self.compare_clock(flow, rounds)?;
             clock = self.status.read_clock();
         }
         rounds.are_here = true;
@@ -181,9 +182,25 @@ impl Service {
         }
         Ok(Some(Round { clock, is_first, is_clock_due }))
     }
+
+    /// Compares the clock with the last time in the log: at the start of each process, and when it begins to run the
+    /// rounds.
+    fn compare_clock(&self, flow: &Started, rounds: &mut Rounds) -> Result<(), Failure> {
+        if !self.confirms_clock
+            && let Some(last) = flow.flow.last_sign_of_life()?
+        {
+            self.status.begin_clock(last);
+        }
+        rounds.is_clock_compared = true;
+        Ok(())
+    }
 }
 
 impl Rounds {
+    fn new() -> Self {
+        Self { are_here: false, is_clock_compared: false, clock_sent: None, troubles: Troubles::new() }
+    }
+
     /// Reports a failure that a retry may fix, once. The service continues and retries in the next round.
     fn note(&mut self, part: &str, flow: &Started, result: Result<(), Failure>) -> Result<(), Failure> {
         let name = flow.process.declaration().name;

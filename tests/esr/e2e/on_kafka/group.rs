@@ -84,6 +84,11 @@ pub struct Member {
 
 impl Member {
     pub fn start(world: &World, name: &str, instance: &str) -> Self {
+        Self::start_with(world, name, instance, |_| {})
+    }
+
+    /// The same with a change of the command.
+    pub fn start_with(world: &World, name: &str, instance: &str, change: impl FnOnce(&mut Command)) -> Self {
         let log = world.path(&format!("{name}.log"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
         command.arg("run");
@@ -93,6 +98,7 @@ impl Member {
         command.arg("--state").arg(world.path(&format!("state-{name}")));
         command.args(&world.flags).args(["--instance", instance]).env_remove("TRIBUTARY_LOG_LEVEL");
         command.stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+        change(&mut command);
         Self { name: name.to_owned(), child: KilledOnDrop(command.spawn().unwrap()), log }
     }
 

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod baseline;
+mod clock;
 mod group;
 mod offsets;
 mod outage;
+mod record_times;
 mod several_processes;
 mod upgrade;
 mod views;

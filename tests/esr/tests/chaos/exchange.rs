@@ -23,7 +23,7 @@ use tributary_schemas::records::esr::{FileKind, RunRequested};
 use tributary_schemas::{Codec, CodecBuilder, ConfluentRegistry, ConfluentSettings};
 use tributary_tests::chaos::{Driver, Fault, Plan, SmallDisk, Subject, Watcher, alone, duration, seed};
 
-use crate::folders::Folders;
+use crate::folders::{Folders, WITHOUT_CLOCK};
 use crate::outbox::{OutboxWatcher, left_over};
 
 const PARTITIONS: i32 = 4;
@@ -103,7 +103,7 @@ impl Exchange {
         let registry = Arc::new(ConfluentRegistry::connect(ConfluentSettings::new(&services.registry)).unwrap());
         let codec = CodecBuilder::new(registry).namespace(&site.configuration.name("")).topics(DECLARATION.topics());
         let outbox = SmallDisk::new();
-        let mut folders = Folders::new(&site, &outbox.path(), &offices);
+        let mut folders = Folders::new(&site, &outbox.path(), &offices, WITHOUT_CLOCK);
         folders.put(first);
         Self {
             place: format!("seed {seed}"),

@@ -12,7 +12,7 @@ use tributary_harness::process::program;
 use tributary_tests::chaos::{Program, ServiceCommand, Site, replace_link};
 
 /// As little waiting as possible, and no runs by the clock: today's are over when a service starts.
-const CONFIGURATION: &str = r#"
+pub const WITHOUT_CLOCK: &str = r#"
 esr.inbound.settle_seconds = 1
 esr.schedule.applicants = "00:00"
 esr.schedule.notifications = "00:00"
@@ -43,7 +43,7 @@ pub struct Folders {
 
 impl Folders {
     /// Empty folders of an exchange that serves these offices.
-    pub fn new(site: &Site, outbox: &Path, offices: &[&str]) -> Self {
+    pub fn new(site: &Site, outbox: &Path, offices: &[&str], settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         fs::create_dir(path("inbox")).unwrap();
@@ -55,7 +55,7 @@ impl Folders {
         ];
         let flags: Vec<String> = flags.concat().into_iter().map(str::to_owned).collect();
         let program = program().unwrap_or_else(|text| panic!("{text}"));
-        let command = ServiceCommand::new(site, &program, CONFIGURATION, &flags);
+        let command = ServiceCommand::new(site, &program, settings, &flags);
         Self { folder, command, release: Release(Arc::new(Mutex::new(program))), snapshots: 0 }
     }
 

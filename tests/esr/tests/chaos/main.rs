@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "the modules are those of one test")]
 
+mod clock;
 mod exchange;
 mod folders;
 mod outbox;
