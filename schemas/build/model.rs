@@ -7,7 +7,16 @@ use serde_json::Value;
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
 /// Types of fields that have no `Default`.
-const WITHOUT_DEFAULT: [&str; 3] = ["esr.FileName", "esr.Office", "tributary.Digest"];
+const WITHOUT_DEFAULT: [&str; 8] = [
+    "cases.CaseId",
+    "cases.ClientName",
+    "cases.CommandId",
+    "cases.MessageId",
+    "cases.OriginName",
+    "esr.FileName",
+    "esr.Office",
+    "tributary.Digest",
+];
 
 /// `<namespace>/<name>.avsc` in a folder of the contract.
 #[derive(Debug, Clone)]

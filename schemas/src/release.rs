@@ -201,6 +201,11 @@ fn example_of_type(name: &str) -> Option<Value> {
         "esr.NotificationType" => Some(Value::Int(4)),
         "esr.Office" => Some(Value::String("EOE".to_owned())),
         "esr.FileName" => Some(Value::String("DE_EOE_RMC_20261120_0000017.DAT".to_owned())),
+        "cases.CaseId" | "cases.CommandId" | "cases.MessageId" => {
+            Some(Value::String("6b1f3c1e-0f5b-4a53-9d0c-1d2a3b4c5d6e".to_owned()))
+        }
+        "cases.OriginName" => Some(Value::String("esdh-a".to_owned())),
+        "cases.ClientName" => Some(Value::String("journal-1".to_owned())),
         "tributary.Digest" => Some(Value::Bytes((1..=17).collect())),
         _ => None,
     }
@@ -209,8 +214,11 @@ fn example_of_type(name: &str) -> Option<Value> {
 /// `value` as a field of `schema` holds it: itself, present, or as the one item.
 fn shaped(schema: &Schema, value: Value) -> Value {
     match schema {
-        Schema::Union(union) => Value::Union(union.variants().len() as u32 - 1, Box::new(value)),
-        Schema::Array(_) => Value::Array(vec![value]),
+        Schema::Union(union) => {
+            let last = union.variants().len() - 1;
+            Value::Union(last as u32, Box::new(shaped(&union.variants()[last], value)))
+        }
+        Schema::Array(array) => Value::Array(vec![shaped(&array.items, value)]),
         _ => value,
     }
 }

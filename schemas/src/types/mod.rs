@@ -33,6 +33,7 @@ macro_rules! id {
 }
 
 pub mod basic_date;
+pub mod cases;
 pub mod esr;
 pub mod tis;
 pub mod tributary;
@@ -103,6 +104,11 @@ pub(crate) fn allows(value_type: &str, value: &serde_json::Value) -> bool {
             .as_i64()
             .and_then(|number| i32::try_from(number).ok())
             .is_some_and(|number| esr::NotificationType::try_from(number).is_ok()),
+        "cases.CaseId" => is_text(|text| text.parse::<cases::CaseId>().is_ok()),
+        "cases.CommandId" => is_text(|text| text.parse::<cases::CommandId>().is_ok()),
+        "cases.MessageId" => is_text(|text| text.parse::<cases::MessageId>().is_ok()),
+        "cases.OriginName" => is_text(|text| text.parse::<cases::OriginName>().is_ok()),
+        "cases.ClientName" => is_text(|text| text.parse::<cases::ClientName>().is_ok()),
         "esr.Office" => is_text(|text| text.parse::<esr::Office>().is_ok()),
         "esr.FileName" => is_text(|text| text.parse::<esr::FileName>().is_ok()),
         _ => true,

@@ -49,12 +49,23 @@ fn any_field(field: &apache_avro::schema::RecordField) -> BoxedStrategy<Value> {
                 .prop_map(Value::String)
                 .boxed()
         }
+        Some("cases.CaseId" | "cases.CommandId" | "cases.MessageId") => {
+            "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}".prop_map(Value::String).boxed()
+        }
+        Some("cases.OriginName" | "cases.ClientName") => "[A-Za-z0-9._-]{1,64}".prop_map(Value::String).boxed(),
         Some("tributary.Digest") => proptest::collection::vec(any::<u8>(), 17).prop_map(Value::Bytes).boxed(),
         _ => return any_value(&field.schema),
     };
-    match &field.schema {
-        Schema::Array(_) => proptest::collection::vec(one, 0..4).prop_map(Value::Array).boxed(),
-        Schema::Union(_) => proptest::option::of(one)
+    shaped(&field.schema, one)
+}
+
+/// `one` as a field of `schema` holds it.
+fn shaped(schema: &Schema, one: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
+    match schema {
+        Schema::Array(array) => {
+            proptest::collection::vec(shaped(&array.items, one), 0..4).prop_map(Value::Array).boxed()
+        }
+        Schema::Union(union) => proptest::option::of(shaped(&union.variants()[1], one))
             .prop_map(|value| match value {
                 Some(value) => Value::Union(1, Box::new(value)),
                 None => Value::Union(0, Box::new(Value::Null)),

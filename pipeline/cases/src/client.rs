@@ -1,0 +1,172 @@
+//! The `client` stage: the queue of each client, with the position of each notification and what is acknowledged.
+//!
+//! A position is given out once. It grows within the queue of a client, and the queue keeps the order in which the
+//! notifications came. What a client may not see any more leaves its queue, unless it is acknowledged already.
+
+mod dropping;
+#[cfg(test)]
+mod tests;
+
+use tributary_flow::framed::unexpected;
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_schemas::RecordType;
+use tributary_schemas::records::cases::{
+    Acknowledged, NotificationDue, QueueEntry, QueuePosition, RegistryAction, RegistryChange,
+};
+use tributary_schemas::records::cases_state::ClientQueue;
+use tributary_schemas::records::tributary::Clock;
+use tributary_schemas::types::cases::{CaseId, ClientName, OriginName};
+
+use crate::context::Context;
+use crate::permission::Grants;
+use crate::topics;
+
+/// The processor of one partition.
+pub struct ClientStage {
+    context: Context,
+    queues: Store<ClientName, ClientQueue>,
+    entries: Store<(ClientName, i64), QueueEntry>,
+    granted: Granted,
+}
+
+/// The grants of the clients of a partition.
+struct Granted(Store<(ClientName, (OriginName, Option<CaseId>)), ()>);
+
+impl Grants for Granted {
+    fn has(&self, client: &ClientName, origin: &OriginName, case: Option<CaseId>) -> bool {
+        self.0.get(&(client.clone(), (origin.clone(), case))).is_some()
+    }
+}
+
+impl ClientStage {
+    /// Creates a task with empty state.
+    pub fn new(context: Context) -> Self {
+        Self {
+            context,
+            queues: Store::new(0, "queues"),
+            entries: Store::new(1, "entries"),
+            granted: Granted(Store::new(2, "grants")),
+        }
+    }
+
+    fn queue(&self, client: &ClientName) -> ClientQueue {
+        self.queues.get(client).cloned().unwrap_or_default()
+    }
+
+    /// The kept notifications of a client from one position to another, in order. None if the first is the larger one.
+    fn entries_of<'a>(
+        &'a self,
+        client: &'a ClientName,
+        first: i64,
+        last: i64,
+    ) -> impl Iterator<Item = (i64, &'a QueueEntry)> {
+        let from_first = self.entries.range((client.clone(), first)..);
+        let wanted = from_first.take_while(move |(key, _)| key.0 == *client && key.1 <= last);
+        wanted.map(|(key, entry)| (key.1, entry))
+    }
+
+    fn notify(&mut self, record: &Record<'_>, due: &NotificationDue, output: &mut Output) {
+        let notification = &due.notification;
+        for client in &due.clients {
+            // Since the notification was made, the grant may have been revoked.
+            if !self.granted.cover(client, &notification.origin_system, notification.id) {
+                continue;
+            }
+            let mut queue = self.queue(client);
+            queue.last += 1;
+            queue.waiting += 1;
+            let entry = QueueEntry {
+                client: client.clone(),
+                position: queue.last,
+                notification: notification.clone(),
+                made: record.timestamp,
+            };
+            self.send_row(output, client, &entry_key(client, queue.last), &entry);
+            self.entries.put((client.clone(), queue.last), entry);
+            self.note(client, queue, output);
+        }
+    }
+
+    /// A client has received its notifications up to a position. An earlier position changes nothing.
+    fn acknowledge(&mut self, acknowledged: &Acknowledged, output: &mut Output) -> Result<(), ProcessError> {
+        let (client, position) = (&acknowledged.client, acknowledged.position);
+        let mut queue = self.queue(client);
+        if position > queue.last {
+            let text = format!("the queue of {client} ends at {}, before {position}", queue.last);
+            return Err(ProcessError::dead_letter("position-unknown", text));
+        }
+        if position <= queue.acknowledged {
+            return Ok(());
+        }
+        let received = self.entries_of(client, queue.acknowledged + 1, position);
+        queue.waiting -= received.count() as i64;
+        queue.acknowledged = position;
+        self.note(client, queue, output);
+        Ok(())
+    }
+
+    fn change(&mut self, registry: &RegistryChange, output: &mut Output) {
+        let change = &registry.change;
+        if let Some(client) = &change.client {
+            let grant = change.origin.clone().map(|origin| (client.clone(), (origin, change.case_id)));
+            match (change.action, grant) {
+                (RegistryAction::GrantAdd, Some(grant)) => self.granted.0.put(grant, ()),
+                (RegistryAction::GrantRevoke, Some(grant)) => {
+                    self.granted.0.delete(grant);
+                    self.drop_hidden(client, output);
+                }
+                (RegistryAction::ClientPut, _) => {
+                    let queue = self.queue(client);
+                    self.note(client, queue, output);
+                }
+                (RegistryAction::ClientDelete, _) => self.remove(client, output),
+                _ => {}
+            }
+        }
+        self.context.acknowledge(output, registry.version);
+    }
+
+    fn note(&mut self, client: &ClientName, queue: ClientQueue, output: &mut Output) {
+        let ClientQueue { last, acknowledged, waiting, unread } = queue;
+        let row = QueuePosition { last, acknowledged, waiting, unread, ..QueuePosition::of(client.clone()) };
+        self.send_row(output, client, &position_key(client), &row);
+        self.queues.put(client.clone(), queue);
+    }
+
+    fn send_row<R: tributary_schemas::AvroRecord>(&self, output: &mut Output, client: &ClientName, key: &str, row: &R) {
+        let partition = Context::partition_of_client(output, &topics::QUEUE, client);
+        self.context.send_to(output, &topics::QUEUE, partition, key.as_bytes(), row);
+    }
+
+    fn withdraw_row(output: &mut Output, client: &ClientName, key: &str) {
+        let partition = Context::partition_of_client(output, &topics::QUEUE, client);
+        output.tombstone_to(&topics::QUEUE, partition, key.as_bytes());
+    }
+}
+
+impl Processor for ClientStage {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let framed = self.context.open(record)?;
+        match framed.record_type() {
+            RecordType::CasesNotificationDue => self.notify(record, &framed.read()?, output),
+            RecordType::CasesRegistryChange => self.change(&framed.read()?, output),
+            RecordType::CasesAcknowledged => self.acknowledge(&framed.read()?, output)?,
+            RecordType::TributaryClock => self.drop_old(framed.read::<Clock>()?.now, output),
+            _ => return Err(unexpected(&framed)),
+        }
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![&mut self.queues, &mut self.entries, &mut self.granted.0]
+    }
+}
+
+/// The key of a notification in the topic of the queues. Keys sort as positions do.
+fn entry_key(client: &ClientName, position: i64) -> String {
+    format!("entry/{client}/{position:020}")
+}
+
+fn position_key(client: &ClientName) -> String {
+    format!("client/{client}")
+}

@@ -1,0 +1,126 @@
+//! The declaration of the flow, and the processors of its stages.
+
+use tributary_flow::declaration::{Declaration, Group, StageDeclaration, Workers};
+use tributary_runtime::{Processor, Topic};
+use tributary_schemas::records::cases::Queue;
+
+use crate::case::CaseStage;
+use crate::client::ClientStage;
+use crate::configuration::DEFAULTS;
+use crate::context::Context;
+use crate::queue::QueueStage;
+use crate::registry::RegistryStage;
+use crate::topics;
+use crate::views;
+
+/// The name of the consumer group of the stages.
+pub const GROUP: &str = "cases";
+
+/// The distribution of cases as static data.
+pub static DECLARATION: Declaration = Declaration {
+    name: "cases",
+    about: "The distribution of cases from origin systems to clients",
+    groups: &[MAIN],
+    outputs: &[
+        &topics::STATE,
+        &topics::DELETED,
+        &topics::OUTCOME,
+        &topics::QUEUE,
+        &topics::REGISTRY_ROWS,
+        &topics::REGISTRY_ANSWER,
+        &topics::ALERT,
+    ],
+    dead_letters: &topics::DEAD_LETTER,
+    control: &topics::CONTROL,
+    leader: Some(&topics::REGISTRY),
+    views: views::ALL,
+    defaults: DEFAULTS,
+    former_tables: &[],
+    serves_requests: true,
+};
+
+const MAIN: Group = Group {
+    name: GROUP,
+    workers: Workers::Configured,
+    stages: &[
+        stage("create", &topics::CREATE, &topics::CREATE_CHANGELOG),
+        stage("update", &topics::UPDATE, &topics::UPDATE_CHANGELOG),
+        stage("close", &topics::CLOSE, &topics::CLOSE_CHANGELOG),
+        stage("delete", &topics::DELETE, &topics::DELETE_CHANGELOG),
+        stage("registry", &topics::REGISTRY, &topics::REGISTRY_CHANGELOG),
+        stage("case", &topics::CASE, &topics::CASE_CHANGELOG),
+        stage("client", &topics::CLIENT, &topics::CLIENT_CHANGELOG),
+    ],
+};
+
+const fn stage(name: &'static str, inbox: &'static Topic, changelog: &'static Topic) -> StageDeclaration {
+    StageDeclaration { name, inbox, changelog: Some(changelog) }
+}
+
+/// Makes the processors of all stages.
+#[derive(Clone)]
+pub struct Processors {
+    context: Context,
+}
+
+impl Processors {
+    /// Creates stages with these settings.
+    pub fn new(context: Context) -> Self {
+        Self { context }
+    }
+
+    /// Creates the processor of a declared stage and a partition, with empty state.
+    ///
+    /// # Panics
+    /// If [`DECLARATION`] does not name the stage.
+    pub fn processor(&self, stage: &str, partition: i32) -> Box<dyn Processor> {
+        let context = self.context.clone();
+        match stage {
+            "create" => Box::new(QueueStage::new(context, Queue::Create, partition)),
+            "update" => Box::new(QueueStage::new(context, Queue::Update, partition)),
+            "close" => Box::new(QueueStage::new(context, Queue::Close, partition)),
+            "delete" => Box::new(QueueStage::new(context, Queue::Delete, partition)),
+            "registry" => Box::new(RegistryStage::new(context)),
+            "case" => Box::new(CaseStage::new(context)),
+            "client" => Box::new(ClientStage::new(context)),
+            other => unreachable!("the flow declares no stage {other}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::harness;
+
+    /// Numbers and records stand in changelogs, so a line may come, and none may change or go.
+    #[test]
+    fn stores_keep_their_numbers_and_records() {
+        let processors = Processors::new(harness::context());
+        let mut found = String::new();
+        for stage in DECLARATION.stages() {
+            let mut processor = processors.processor(stage.name, 0);
+            let mut stores = processor.stores();
+            stores.sort_by_key(|store| store.number());
+            for store in &stores {
+                let record = store.schema().map_or("none", |schema| schema.name);
+                writeln!(found, "{} {} {} {record}", stage.name, store.number(), store.name()).unwrap();
+            }
+            let count = stores.len();
+            stores.dedup_by_key(|store| store.number());
+            assert_eq!(stores.len(), count, "two stores of {} have the same number", stage.name);
+        }
+        assert_eq!(found, include_str!("stores.txt"));
+    }
+
+    #[test]
+    fn topics_are_declared_once() {
+        let mut names: Vec<&str> = DECLARATION.topics().iter().map(|topic| topic.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!((names.len(), count), (23, 23));
+    }
+}

@@ -1,0 +1,151 @@
+//! The `registry` stage: origin systems, clients and grants, with one version, and who has changed what.
+//!
+//! A change goes to each partition that needs it. It is in force when all of them have applied it.
+
+mod changing;
+mod targets;
+#[cfg(test)]
+mod tests;
+
+use tributary_flow::framed::unexpected;
+use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_schemas::RecordType;
+use tributary_schemas::records::cases::{
+    AuditEntry, Client, Origin, RegistryAction, RegistryAnswer, RegistryApplied, RegistryFill, RegistryRequest,
+    RegistryVersion,
+};
+use tributary_schemas::records::cases_state::{PendingChange, RegistryProgress};
+use tributary_schemas::records::tributary::Clock;
+use tributary_schemas::types::cases::{CaseId, ClientName, OriginName};
+
+use crate::context::Context;
+use crate::topics;
+
+/// Changes that the audit names.
+pub const MOST_AUDITED: i64 = 10_000;
+
+/// The key of a grant: client, origin, and the case if it is not the whole origin.
+pub(crate) type GrantKey = (ClientName, (OriginName, Option<CaseId>));
+
+/// The processor of the only partition.
+pub struct RegistryStage {
+    context: Context,
+    /// By name in lower case: names differ in more than their case.
+    origins: Store<String, Origin>,
+    clients: Store<String, Client>,
+    grants: Store<GrantKey, ()>,
+    audit: Store<i64, AuditEntry>,
+    pending: Store<i64, PendingChange>,
+    progress: Store<(), RegistryProgress>,
+}
+
+impl RegistryStage {
+    /// Creates a task with empty state.
+    pub fn new(context: Context) -> Self {
+        Self {
+            context,
+            origins: Store::new(0, "origins"),
+            clients: Store::new(1, "clients"),
+            grants: Store::new(2, "grants"),
+            audit: Store::new(3, "audit"),
+            pending: Store::new(4, "pending"),
+            progress: Store::new(5, "progress"),
+        }
+    }
+
+    fn progress(&self) -> RegistryProgress {
+        self.progress.get(&()).cloned().unwrap_or_default()
+    }
+
+    fn request(&mut self, record: &Record<'_>, request: &RegistryRequest, output: &mut Output) {
+        let decided = self.change(record.timestamp, request, output);
+        let Some(id) = &request.request else { return };
+        let (existed, code) = match decided {
+            Ok(existed) => (existed, None),
+            Err(code) => (false, Some(code.to_owned())),
+        };
+        let answer = RegistryAnswer { request: id.clone(), version: self.progress().version, code, existed };
+        self.context.send(output, &topics::REGISTRY_ANSWER, id, &answer);
+    }
+
+    /// Fills an empty registry. A restart must not undo what was changed since, so any other registry stays as it is.
+    fn fill(&mut self, record: &Record<'_>, fill: RegistryFill, output: &mut Output) {
+        if self.progress().version > 0 {
+            return;
+        }
+        let request = |action| RegistryRequest { action, by: fill.by.clone(), ..RegistryRequest::default() };
+        let origins = fill.origins.into_iter().map(|origin| RegistryRequest {
+            origin: Some(origin.name),
+            client_id: Some(origin.client_id),
+            details: origin.details,
+            ..request(RegistryAction::OriginPut)
+        });
+        let clients = fill.clients.into_iter().map(|client| RegistryRequest {
+            client: Some(client.name),
+            client_id: Some(client.client_id),
+            channel: client.channel,
+            format: client.format,
+            ..request(RegistryAction::ClientPut)
+        });
+        let grants = fill.grants.into_iter().map(|grant| RegistryRequest {
+            client: Some(grant.client),
+            origin: Some(grant.origin),
+            case_id: grant.case_id,
+            ..request(RegistryAction::GrantAdd)
+        });
+        for request in origins.chain(clients).chain(grants) {
+            // The configuration was checked when it was read.
+            let _ = self.change(record.timestamp, &request, output);
+        }
+    }
+
+    fn applied(&mut self, applied: &RegistryApplied, output: &mut Output) {
+        let Some(pending) = self.pending.get(&applied.version) else { return };
+        let remaining = pending.remaining - 1;
+        if remaining > 0 {
+            self.pending.put(applied.version, PendingChange { remaining });
+            return;
+        }
+        self.pending.delete(applied.version);
+        self.note_version(output);
+    }
+
+    /// Up to the version before the first change that some partition lacks, all is in force.
+    fn note_version(&mut self, output: &mut Output) {
+        let mut progress = self.progress();
+        let first_pending = self.pending.iter().next().map(|(version, _)| *version);
+        progress.in_force = first_pending.map_or(progress.version, |version| version - 1);
+        let row = RegistryVersion { version: progress.version, in_force: progress.in_force };
+        self.context.send(output, &topics::REGISTRY_ROWS, "version", &row);
+        self.progress.put((), progress);
+    }
+}
+
+impl Processor for RegistryStage {
+    fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        let framed = self.context.open(record)?;
+        match framed.record_type() {
+            RecordType::CasesRegistryRequest => self.request(record, &framed.read()?, output),
+            RecordType::CasesRegistryFill => self.fill(record, framed.read()?, output),
+            RecordType::CasesRegistryApplied => self.applied(&framed.read()?, output),
+            RecordType::TributaryClock => {
+                let clock = framed.read::<Clock>()?;
+                self.context.broadcast(output, &topics::CASE, "clock", &clock);
+                self.context.broadcast(output, &topics::CLIENT, "clock", &clock);
+            }
+            _ => return Err(unexpected(&framed)),
+        }
+        Ok(())
+    }
+
+    fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+        vec![
+            &mut self.origins,
+            &mut self.clients,
+            &mut self.grants,
+            &mut self.audit,
+            &mut self.pending,
+            &mut self.progress,
+        ]
+    }
+}

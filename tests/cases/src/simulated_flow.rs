@@ -1,0 +1,245 @@
+//! The stages of the flow at work on a memory log of their own, and what sends to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tributary_cases::configuration::{CasesSettings, Ordering};
+use tributary_cases::context::Context;
+use tributary_cases::flow::{DECLARATION, Processors};
+use tributary_cases::topics;
+use tributary_cases_oracle::{Consumers, Kind, Limits, Sent};
+use tributary_runtime::conformance::{SimulatedWorkers, without_time};
+use tributary_runtime::memory::{Broker, BrokerConfig, Faults, SimulationRng};
+use tributary_runtime::{CommitLimits, Headers, Output, Producer as _, Topic, WorkerConfig};
+use tributary_schemas::records::cases::{
+    Acknowledged, Client, Command, Grant, Origin, Queue, RegistryAction, RegistryFill, RegistryRequest,
+};
+use tributary_schemas::records::tributary::Clock;
+use tributary_schemas::types::cases::MessageId;
+use tributary_schemas::{AvroRecord, Codec, CodecBuilder, LocalRegistry};
+
+/// The origin systems. Their case details may be at `https://NAME.example`.
+pub const ORIGINS: [&str; 2] = ["esdh-a", "esdh-b"];
+
+/// The clients.
+pub const CLIENTS: [&str; 4] = ["archive", "journal-1", "journal-2", "portal"];
+
+/// When simulations begin, in milliseconds since 1970.
+pub const BEGIN: i64 = 1_800_000_000_000;
+
+/// One day in milliseconds.
+pub const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// The flow and its log.
+pub struct SimulatedFlow {
+    /// Decides what happens.
+    pub rng: SimulationRng,
+    /// The time of the records that are sent.
+    pub time: i64,
+    /// Whether the log is compacted now and then.
+    pub is_compacted: bool,
+    /// The command of each message id.
+    messages: BTreeMap<String, u32>,
+    pub(crate) broker: Broker,
+    pub(crate) codec: Codec,
+    pub(crate) partitions: i32,
+    context: Context,
+    faults: Option<Faults>,
+    workers: SimulatedWorkers,
+}
+
+impl SimulatedFlow {
+    /// Starts the flow with a registry of [`ORIGINS`] and [`CLIENTS`] and these grants: client and origin.
+    pub fn new(seed: u64, ordering: Ordering, faults: Option<Faults>, grants: &[(&str, &str)]) -> Self {
+        let mut rng = SimulationRng::new(seed ^ 0xca5e);
+        let partitions = 1 + rng.below(4) as i32;
+        let broker = Broker::new(BrokerConfig { faults, ..BrokerConfig::like_kafka() });
+        broker.create_topics(&DECLARATION.topics(), partitions);
+        let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(DECLARATION.topics());
+        let codec = codec.build().unwrap();
+        let settings = CasesSettings { ordering, ..CasesSettings::default() };
+        let context = Context::new(codec.clone(), Arc::new(settings));
+        let processors = Processors::new(context.clone());
+        let make = move |stage, partition| processors.processor(stage, partition);
+        let topology = DECLARATION.groups[0].topology(DECLARATION.dead_letters, partitions, make);
+        let limits = CommitLimits { records: 1 + rng.below(60) as usize, ..without_time().limits };
+        let config = WorkerConfig { limits, poll_records: 1 + rng.below(30) as usize, ..without_time() };
+        let workers = SimulatedWorkers::new(broker.clone(), Arc::new(topology), config, 1 + rng.below(3));
+        let mut flow = Self {
+            rng,
+            time: BEGIN,
+            is_compacted: true,
+            messages: BTreeMap::new(),
+            broker,
+            codec,
+            partitions,
+            context,
+            faults,
+            workers,
+        };
+        flow.fill(grants);
+        flow.settle();
+        flow
+    }
+
+    /// How long things last.
+    pub fn limits() -> Limits {
+        let CasesSettings { tombstones, park_for, .. } = CasesSettings::default();
+        Limits { tombstones, park_for }
+    }
+
+    fn fill(&mut self, grants: &[(&str, &str)]) {
+        let origin = |name: &str| Origin {
+            client_id: name.to_owned(),
+            details: vec![format!("https://{name}.example")],
+            ..Origin::of(name.parse().unwrap())
+        };
+        let client = |name: &str| Client { client_id: name.to_owned(), ..Client::of(name.parse().unwrap()) };
+        let grant = |(client, origin): &(&str, &str)| Grant::of(client.parse().unwrap(), origin.parse().unwrap());
+        let fill = RegistryFill {
+            by: "simulation".to_owned(),
+            origins: ORIGINS.map(origin).to_vec(),
+            clients: CLIENTS.map(client).to_vec(),
+            grants: grants.iter().map(grant).collect(),
+        };
+        self.ask(&fill);
+    }
+
+    /// Sends a command to its queue.
+    pub fn send(&mut self, sent: &Sent) {
+        let command = command(sent);
+        let message = MessageId::of(&command.origin, command.case_id, command.command_id);
+        self.messages.insert(message.to_string(), sent.id);
+        let mut output = self.output();
+        self.context.submit(&mut output, &command);
+        self.publish(&output);
+    }
+
+    /// The command whose notification has this message id.
+    pub(crate) fn command_of(&self, message: &str) -> u32 {
+        self.messages[message]
+    }
+
+    /// Gives or revokes a grant.
+    pub fn grant(&mut self, is_given: bool, client: &str, origin: &str, case: Option<u32>) {
+        let action = if is_given { RegistryAction::GrantAdd } else { RegistryAction::GrantRevoke };
+        self.ask(&RegistryRequest {
+            action,
+            client: Some(client.parse().unwrap()),
+            origin: Some(origin.parse().unwrap()),
+            case_id: case.map(|case| guid(case).parse().unwrap()),
+            ..RegistryRequest::default()
+        });
+    }
+
+    /// Holds or resumes a queue.
+    pub fn hold(&mut self, is_held: bool, kind: Kind) {
+        let action = if is_held { RegistryAction::QueuePause } else { RegistryAction::QueueResume };
+        self.ask(&RegistryRequest { action, queue: Some(queue(kind)), ..RegistryRequest::default() });
+    }
+
+    /// Moves the time on.
+    pub fn pass(&mut self, time: i64) {
+        self.time = time;
+        self.ask(&Clock { now: time, ..Clock::default() });
+    }
+
+    /// A client acknowledges all that it has.
+    pub fn acknowledge(&mut self, client: &str, position: i64) {
+        let name = client.parse().unwrap();
+        let mut output = self.output();
+        let partition = Context::partition_of_client(&output, &topics::CLIENT, &name);
+        let record = Acknowledged { position, ..Acknowledged::of(name) };
+        self.write(&mut output, &topics::CLIENT, partition, &record);
+        self.publish(&output);
+    }
+
+    fn ask<R: AvroRecord>(&mut self, record: &R) {
+        let mut output = self.output();
+        self.write(&mut output, &topics::REGISTRY, 0, record);
+        self.publish(&output);
+    }
+
+    fn output(&self) -> Output {
+        let mut output = Output::new(self.partitions);
+        output.inherit(self.time, Headers::default());
+        output
+    }
+
+    fn write<R: AvroRecord>(&self, output: &mut Output, topic: &'static Topic, partition: i32, record: &R) {
+        output.send_to(topic, partition, b"simulation", |buffer| self.codec.encode(record, buffer).unwrap());
+    }
+
+    fn publish(&mut self, output: &Output) {
+        self.broker.producer("simulation").publish(output).unwrap();
+    }
+
+    /// Lets workers do a few things.
+    pub fn turn(&mut self, most: u64) {
+        for _ in 0..self.rng.below(most + 1) {
+            self.workers.turn(&mut self.rng);
+        }
+        if self.is_compacted && self.rng.chance(0.05) {
+            self.broker.compact();
+        }
+    }
+
+    /// Lets workers do all that is left. What they have committed is visible afterwards.
+    pub fn settle(&mut self) {
+        self.workers.settle(&mut self.rng);
+        self.broker.stop_faults();
+        if let Some(faults) = self.faults {
+            self.broker.start_faults(faults);
+        }
+    }
+
+    /// Does all that is left, and ends all workers and faults.
+    pub fn end(&mut self) {
+        self.settle();
+        self.workers.end();
+    }
+
+    /// Workers that died, and transactions that were aborted.
+    pub fn trouble(&self) -> (u64, u64) {
+        (u64::from(self.workers.deaths()), self.workers.metrics().workers().aborts)
+    }
+}
+
+/// The GUID of a number.
+pub fn guid(number: u32) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
+/// The number of a GUID.
+pub fn number(guid: &str) -> u32 {
+    guid.rsplit('-').next().unwrap().parse().unwrap()
+}
+
+/// The queue of a type of command.
+pub fn queue(kind: Kind) -> Queue {
+    match kind {
+        Kind::Create => Queue::Create,
+        Kind::Update => Queue::Update,
+        Kind::Close => Queue::Close,
+        Kind::Delete => Queue::Delete,
+    }
+}
+
+fn command(sent: &Sent) -> Command {
+    let host = if sent.is_allowed { &sent.origin } else { "evil" };
+    let uri = format!("https://{host}.example/{}", sent.case);
+    let (is_create, is_update) = (sent.kind == Kind::Create, sent.kind == Kind::Update);
+    let (case, id) = (guid(sent.case).parse().unwrap(), guid(sent.id).parse().unwrap());
+    Command {
+        queue: queue(sent.kind),
+        created: sent.time.filter(|_| is_create),
+        updated: sent.time.filter(|_| !is_create),
+        case_details_uri: (is_create || (is_update && !sent.is_allowed)).then_some(uri),
+        consumers: match &sent.consumers {
+            Consumers::Only(names) => Some(names.iter().map(|name| name.parse().unwrap()).collect()),
+            _ => None,
+        },
+        any_consumer: sent.consumers == Consumers::Anyone,
+        ..Command::of(sent.origin.parse().unwrap(), case, id)
+    }
+}
