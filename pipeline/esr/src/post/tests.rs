@@ -147,19 +147,23 @@ fn r9_the_current_post_counts_before_the_inactive_one() {
     assert_eq!(posts.take::<PostMatch>().last().and_then(|answer| answer.post_id), Some(PostId(1)));
 }
 
-/// A future placement that was exported for the position before the last run.
-fn exported() -> Harness<PostStage> {
-    let mut posts = number();
-    posts.give(DPN, &placement(1, "2026-12-11", "2027-03-01"));
-    let sent = PlacementExported {
+/// The export of placement 1 for position 7.
+fn export() -> PlacementExported {
+    PlacementExported {
         placement_id: PlacementId(1),
         trainee_id: PersonId(1001),
         position_id: PositionId(7),
         date_from: date("2026-12-11"),
         date_to: Some(date("2027-03-01")),
         ..PlacementExported::default()
-    };
-    posts.give(DPN, &sent);
+    }
+}
+
+/// A future placement that was exported for the position before the last run.
+fn exported() -> Harness<PostStage> {
+    let mut posts = number();
+    posts.give(DPN, &placement(1, "2026-12-11", "2027-03-01"));
+    posts.give(DPN, &export());
     assert_eq!(run(&mut posts, 1, TODAY), ["1 |Sample1| N"]);
     posts
 }

@@ -2,13 +2,12 @@
 
 use tributary_schemas::Date;
 use tributary_schemas::records::esr::{
-    Notification, NotificationCut, PlacementAtPost, PlacementExported, PlacementGone, PositionSubscription,
+    Notification, NotificationCut, PlacementAtPost, PlacementGone, PositionSubscription,
 };
 use tributary_schemas::records::tis::PostStatus;
-use tributary_schemas::types::esr::PositionId;
 use tributary_schemas::types::tis::{PersonId, PlacementId};
 
-use super::{DPN, PostStage, TODAY, date, millis, office, placement, position, post};
+use super::{DPN, PostStage, TODAY, date, export, millis, office, placement, position, post};
 use crate::harness::{Harness, stage};
 
 /// A run of one office, with the ticks since its last one. Returns the types of its rows.
@@ -58,15 +57,7 @@ fn told() -> Harness<PostStage> {
     let mut posts = both_ran();
     posts.give(DPN, &post(1, PostStatus::Current));
     posts.give(DPN, &placement(1, "2026-12-11", "2027-03-01"));
-    let sent = PlacementExported {
-        placement_id: PlacementId(1),
-        trainee_id: PersonId(1001),
-        position_id: PositionId(7),
-        date_from: date("2026-12-11"),
-        date_to: Some(date("2027-03-01")),
-        ..PlacementExported::default()
-    };
-    posts.give(DPN, &sent);
+    posts.give(DPN, &export());
     run_of(&mut posts, "LDN", 3, TODAY, "2026-11-19");
     run_of(&mut posts, "EOE", 4, TODAY, "2026-11-19");
     posts
