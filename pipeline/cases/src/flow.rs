@@ -111,6 +111,7 @@ mod tests {
             let count = stores.len();
             stores.dedup_by_key(|store| store.number());
             assert_eq!(stores.len(), count, "two stores of {} have the same number", stage.name);
+            assert!(stores.iter().all(|store| store.number() < 240), "numbers from 240 are those of the runtime");
         }
         assert_eq!(found, include_str!("stores.txt"));
     }
