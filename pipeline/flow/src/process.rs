@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tributary_runtime::{LogError, Metrics, Output, Producer, Shutdown, Topic, TopicReader};
+use tributary_runtime::{LogError, Metrics, Output, Producer, Shutdown, Topic, TopicFollower, TopicReader};
 use tributary_schemas::Codec;
 
 use crate::Failure;
@@ -57,6 +57,14 @@ pub trait Process: Send + Sync {
     /// # Errors
     /// The error of the log.
     fn reader(&self) -> Result<Box<dyn TopicReader>, LogError>;
+
+    /// A reader of topics outside any group, from positions that the flow keeps.
+    ///
+    /// # Errors
+    /// The error of the log.
+    fn follower(&self) -> Result<Box<dyn TopicFollower>, LogError> {
+        Err(LogError::unavailable("this process cannot follow topics"))
+    }
 
     /// Writes everything so far to the disk, if the log is on this machine's disk.
     ///

@@ -74,6 +74,11 @@ impl Problem {
 
     /// 400, with the wrong entries.
     pub fn bad_request(errors: Vec<FieldError>) -> Self {
+        Self::invalid("bad_request", errors)
+    }
+
+    /// 400 under the stable name of a flow, with the wrong entries.
+    pub fn invalid(code: &'static str, errors: Vec<FieldError>) -> Self {
         let list: Vec<String> = errors
             .iter()
             .map(|error| match error.field.as_str() {
@@ -81,7 +86,7 @@ impl Problem {
                 field => format!("{field}: {}", error.reason),
             })
             .collect();
-        let mut problem = Self::new(StatusCode::BAD_REQUEST, "bad_request", list.join("; "));
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, code, list.join("; "));
         problem.errors = Some(errors);
         problem
     }

@@ -15,8 +15,8 @@ use tributary_flow::process::{Visit, view_not_kept};
 use tributary_flow::view::Rows;
 use tributary_flow::{Failure, Process, log_failure};
 use tributary_runtime::{
-    Inspector, Lag, LogError, Metrics, Output, Producer, Shutdown, TopicReader, WorkerError, create_folder_durably,
-    remove_abandoned,
+    Inspector, Lag, LogError, Metrics, Output, Producer, Shutdown, TopicFollower, TopicReader, WorkerError,
+    create_folder_durably, remove_abandoned,
 };
 use tributary_schemas::Codec;
 
@@ -326,6 +326,10 @@ impl Process for FlowProcess {
 
     fn reader(&self) -> Result<Box<dyn TopicReader>, LogError> {
         self.log.reader(self.declaration.name)
+    }
+
+    fn follower(&self) -> Result<Box<dyn TopicFollower>, LogError> {
+        self.log.follower(self.declaration.name)
     }
 
     fn sync(&self) -> Result<(), LogError> {
