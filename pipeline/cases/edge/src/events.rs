@@ -1,0 +1,19 @@
+//! The log events of this crate: each message, level and set of fields is here, once. None has a token or a body.
+
+use std::fmt::Display;
+
+pub(crate) fn rows_trouble(error: &dyn Display) {
+    tracing::error!("the outputs of the flow are not followed for now, queries wait: {error}");
+}
+
+pub(crate) fn rows_panicked() {
+    tracing::error!("the thread that follows the outputs of the flow panicked");
+}
+
+pub(crate) fn row_unreadable(topic: &str, key: &str, error: &dyn Display) {
+    tracing::error!(%topic, %key, "a row cannot be read and is left out: {error}");
+}
+
+pub(crate) fn not_published(error: &dyn Display) {
+    tracing::error!("requests are not published: {error}");
+}

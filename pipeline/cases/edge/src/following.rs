@@ -1,0 +1,230 @@
+//! Follows the outputs of the flow in every process, outside the consumer groups, and keeps their newest rows in memory.
+//!
+//! A look first asks for the ends of all topics and then reads up to them. A query waits for the end of a look that
+//! began after it, so it says of nothing that it is not there before it has seen everything that the log had.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tributary_cases::topics;
+use tributary_flow::http::Problem;
+use tributary_flow::{Failure, Process, log_failure};
+use tributary_runtime::{LogError, Shutdown, Topic, TopicFollower, TopicPartition};
+
+use crate::events;
+use crate::rows::Rows;
+
+/// The pause between two looks, if nobody waits for one.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The pause after a look that failed.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a query waits until the rows have caught up with the log.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The topics that are followed.
+static FOLLOWED: [&Topic; 6] = [
+    &topics::REGISTRY_ROWS,
+    &topics::STATE,
+    &topics::DELETED,
+    &topics::OUTCOME,
+    &topics::QUEUE,
+    &topics::REGISTRY_ANSWER,
+];
+
+/// The rows, and the thread that keeps them.
+pub(crate) struct Following {
+    shared: Arc<Shared>,
+    stop: Shutdown,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    rows: RwLock<Rows>,
+    /// When the last whole look began.
+    begun: watch::Sender<Option<Instant>>,
+    is_wanted: Mutex<bool>,
+    wanted: Condvar,
+}
+
+impl Following {
+    /// Starts to follow the topics.
+    ///
+    /// # Errors
+    /// [`Failure`] when the log does not answer.
+    pub(crate) fn start(process: &Arc<dyn Process>) -> Result<Self, Failure> {
+        let shared = Arc::new(Shared {
+            rows: RwLock::default(),
+            begun: watch::Sender::new(None),
+            is_wanted: Mutex::new(false),
+            wanted: Condvar::new(),
+        });
+        let follower = process.follower().map_err(log_failure)?;
+        let stop = process.shutdown().child();
+        let reader = Reader {
+            process: Arc::clone(process),
+            shared: Arc::clone(&shared),
+            stop: stop.clone(),
+            offsets: HashMap::new(),
+        };
+        let thread = std::thread::Builder::new().name("cases-rows".to_owned());
+        let thread = thread.spawn(move || reader.run(follower)).map_err(Failure::unfinished)?;
+        Ok(Self { shared, stop, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The rows as they are.
+    pub(crate) fn rows(&self) -> RwLockReadGuard<'_, Rows> {
+        self.shared.rows.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the rows have everything that the log has now.
+    ///
+    /// # Errors
+    /// A [`Problem`] with status 503 when that takes too long.
+    pub(crate) async fn catch_up(&self) -> Result<(), Problem> {
+        let asked = Instant::now();
+        let mut begun = self.shared.begun.subscribe();
+        self.shared.want();
+        let caught_up = begun.wait_for(|begun| begun.is_some_and(|begun| begun >= asked));
+        match tokio::time::timeout(PATIENCE, caught_up).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Problem::unavailable(
+                "ViewNotReady",
+                "the view has not caught up with the log; the log of the service says why",
+                Duration::from_secs(1),
+            )),
+        }
+    }
+
+    /// Waits until `find` finds something in the rows, or the time is over.
+    pub(crate) async fn wait_for<T>(&self, time: Duration, find: impl Fn(&Rows) -> Option<T>) -> Option<T> {
+        let mut begun = self.shared.begun.subscribe();
+        let look = async {
+            loop {
+                if let Some(found) = find(&self.rows()) {
+                    return Some(found);
+                }
+                if begun.changed().await.is_err() {
+                    return None;
+                }
+            }
+        };
+        tokio::time::timeout(time, look).await.unwrap_or(None)
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.stop.trigger();
+        self.shared.want();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            events::rows_panicked();
+        }
+    }
+}
+
+impl Shared {
+    fn want(&self) {
+        *self.is_wanted.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.wanted.notify_one();
+    }
+
+    /// Waits until somebody wants a look, at most for the pause.
+    fn pause(&self) {
+        let is_wanted = self.is_wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.wanted.wait_timeout_while(is_wanted, PAUSE, |is_wanted| !*is_wanted);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Rows> {
+        self.rows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Reader {
+    process: Arc<dyn Process>,
+    shared: Arc<Shared>,
+    stop: Shutdown,
+    offsets: HashMap<(&'static str, i32), i64>,
+}
+
+impl Reader {
+    fn run(mut self, follower: Box<dyn TopicFollower>) {
+        let mut follower = Some(follower);
+        while !self.stop.is_triggered() {
+            let begun = Instant::now();
+            match self.look(&mut follower) {
+                Ok(()) => {
+                    self.shared.begun.send_replace(Some(begun));
+                    self.shared.pause();
+                }
+                Err(_) if self.stop.is_triggered() => return,
+                Err(error) => {
+                    events::rows_trouble(&error);
+                    follower = None;
+                    self.stop.wait(FAILURE_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Reads what is new. The ends of all topics come first.
+    fn look(&mut self, follower: &mut Option<Box<dyn TopicFollower>>) -> Result<(), LogError> {
+        let follower = match follower {
+            Some(follower) => follower,
+            None => follower.insert(self.process.follower()?),
+        };
+        let partitions = self.process.flow_partitions();
+        let ends = FOLLOWED.iter().map(|topic| follower.ends(topic, partitions)).collect::<Result<Vec<_>, _>>()?;
+        for (topic, ends) in FOLLOWED.iter().zip(ends) {
+            for (partition, end) in (0..).zip(ends) {
+                self.read(&**follower, topic, partition, end)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        follower: &dyn TopicFollower,
+        topic: &'static Topic,
+        partition: i32,
+        end: i64,
+    ) -> Result<(), LogError> {
+        // Nobody waits for an answer from before the start.
+        let first = if topic == &topics::REGISTRY_ANSWER { end } else { 0 };
+        let from = *self.offsets.entry((topic.name, partition)).or_insert(first);
+        if from == end || self.stop.is_triggered() {
+            return Ok(());
+        }
+        let codec = self.process.codec();
+        let read = follower.read_from(TopicPartition { topic: topic.name, partition }, from, &mut |record| {
+            let key = String::from_utf8_lossy(record.key);
+            match self.shared.change().take(codec, topic.name, &key, record.value) {
+                Err(error) if error.is_transient() => Err(LogError::unavailable(error.to_string())),
+                Err(error) => {
+                    events::row_unreadable(topic.name, &key, &error);
+                    Ok(())
+                }
+                Ok(()) => Ok(()),
+            }
+        });
+        match read {
+            Ok(offset) => {
+                self.offsets.insert((topic.name, partition), offset);
+                Ok(())
+            }
+            Err(error @ (LogError::OffsetOutOfRange(_) | LogError::Truncated(_))) => {
+                self.offsets.retain(|(name, _), _| *name != topic.name);
+                self.shared.change().clear(topic);
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The edge of the distribution of cases: its settings, and commands, queries, notifications and registry over HTTP. The
+//! rules are in `tributary-cases`.
+
+mod admin;
+mod canary;
+mod commands;
+mod events;
+mod following;
+mod intake;
+mod notifications;
+mod problems;
+mod queries;
+mod query;
+mod rows;
+mod service;
+mod settings;
+
+use std::sync::Arc;
+
+use clap::ArgMatches;
+use tributary_cases::flow::DECLARATION;
+use tributary_flow::configuration::{ConfigurationError, ConfigurationFile};
+use tributary_flow::declaration::Declaration;
+use tributary_flow::{ConfiguredFlow, Failure, Flow, Process, RunningFlow};
+
+use service::Distribution;
+use settings::EdgeSettings;
+
+/// The distribution of cases.
+pub struct Cases;
+
+impl Flow for Cases {
+    fn declaration(&self) -> &'static Declaration {
+        &DECLARATION
+    }
+
+    fn effective_configuration(&self, file: &ConfigurationFile) -> Result<String, ConfigurationError> {
+        Ok(EdgeSettings::load(file.source.as_ref())?.effective)
+    }
+
+    fn configure(&self, file: &ConfigurationFile, _options: &ArgMatches) -> Result<Arc<dyn ConfiguredFlow>, Failure> {
+        let settings = EdgeSettings::load(file.source.as_ref()).map_err(Failure::refused)?;
+        Ok(Arc::new(Configured(Arc::new(settings))))
+    }
+}
+
+/// The flow with its settings, before a log is open.
+struct Configured(Arc<EdgeSettings>);
+
+impl ConfiguredFlow for Configured {
+    fn open(&self, process: Arc<dyn Process>) -> Result<Arc<dyn RunningFlow>, Failure> {
+        Ok(Arc::new(Distribution::open(&self.0, process)?))
+    }
+}

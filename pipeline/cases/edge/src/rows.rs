@@ -1,0 +1,269 @@
+//! What this process knows of the flow: the newest rows of its outputs, with the indexes that queries need.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt::Display;
+
+use tributary_cases::permission::{Grants, is_addressed, sees};
+use tributary_runtime::Topic;
+use tributary_schemas::records::cases::{
+    AuditEntry, CaseState, Client, DeletedCase, Grant, Origin, Outcome, QueueEntry, QueuePosition, QueueState,
+    RegistryAnswer, RegistryVersion,
+};
+use tributary_schemas::types::cases::{CaseId, ClientName, CommandId, OriginName};
+use tributary_schemas::{Codec, DecodeError, RecordType};
+
+use tributary_cases::topics;
+
+/// Answers of the registry that are remembered. Whoever waits for one sees it at once.
+const MOST_ANSWERS: usize = 1_000;
+
+/// The key of a grant.
+type GrantKey = (ClientName, OriginName, Option<CaseId>);
+
+/// Who asks, as the registry knows the client id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Viewer {
+    /// The origin system with this client id.
+    pub(crate) origin: Option<OriginName>,
+    /// The client with this client id.
+    pub(crate) client: Option<ClientName>,
+}
+
+/// The newest rows of all outputs.
+#[derive(Default)]
+pub(crate) struct Rows {
+    pub(crate) cases: HashMap<CaseId, CaseState>,
+    /// Living cases by the time of their last update.
+    pub(crate) by_updated: BTreeSet<(i64, CaseId)>,
+    pub(crate) deleted: BTreeMap<(String, String), DeletedCase>,
+    pub(crate) outcomes: HashMap<(OriginName, CommandId), Outcome>,
+    pub(crate) entries: BTreeMap<(ClientName, i64), QueueEntry>,
+    pub(crate) positions: BTreeMap<String, QueuePosition>,
+    pub(crate) origins: BTreeMap<String, Origin>,
+    pub(crate) clients: BTreeMap<String, Client>,
+    pub(crate) grants: BTreeSet<GrantKey>,
+    /// The newest entry has the lowest key.
+    pub(crate) audit: BTreeMap<String, AuditEntry>,
+    pub(crate) queues: BTreeMap<String, QueueState>,
+    pub(crate) version: RegistryVersion,
+    answers: HashMap<String, RegistryAnswer>,
+    answer_order: VecDeque<String>,
+}
+
+impl Grants for Rows {
+    fn has(&self, client: &ClientName, origin: &OriginName, case: Option<CaseId>) -> bool {
+        self.grants.contains(&(client.clone(), origin.clone(), case))
+    }
+}
+
+impl Rows {
+    /// Forgets the rows of a topic, which is read again from its start.
+    pub(crate) fn clear(&mut self, topic: &Topic) {
+        let fresh = Self::default();
+        if topic == &topics::STATE {
+            (self.cases, self.by_updated) = (fresh.cases, fresh.by_updated);
+        } else if topic == &topics::DELETED {
+            self.deleted = fresh.deleted;
+        } else if topic == &topics::OUTCOME {
+            self.outcomes = fresh.outcomes;
+        } else if topic == &topics::QUEUE {
+            (self.entries, self.positions) = (fresh.entries, fresh.positions);
+        } else if topic == &topics::REGISTRY_ROWS {
+            (self.origins, self.clients, self.grants) = (fresh.origins, fresh.clients, fresh.grants);
+            (self.audit, self.queues, self.version) = (fresh.audit, fresh.queues, fresh.version);
+        }
+    }
+
+    /// Takes in a record of an output. `value` is absent when its row is deleted.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for a value that cannot be read.
+    pub(crate) fn take(
+        &mut self,
+        codec: &Codec,
+        topic: &str,
+        key: &str,
+        value: Option<&[u8]>,
+    ) -> Result<(), DecodeError> {
+        let Some(value) = value else {
+            self.remove(topic, key);
+            return Ok(());
+        };
+        let framed = codec.open(value)?;
+        match framed.record_type() {
+            RecordType::CasesCaseState => self.put_case(framed.read()?),
+            RecordType::CasesDeletedCase => {
+                self.deleted.insert(pair(key), framed.read()?);
+            }
+            RecordType::CasesOutcome => {
+                let outcome: Outcome = framed.read()?;
+                self.outcomes.insert((outcome.origin.clone(), outcome.command_id), outcome);
+            }
+            RecordType::CasesQueueEntry => {
+                let entry: QueueEntry = framed.read()?;
+                self.entries.insert((entry.client.clone(), entry.position), entry);
+            }
+            RecordType::CasesQueuePosition => {
+                let position: QueuePosition = framed.read()?;
+                self.positions.insert(folded(&position.client), position);
+            }
+            RecordType::CasesRegistryAnswer => self.put_answer(framed.read()?),
+            _ => return self.take_registry(key, &framed),
+        }
+        Ok(())
+    }
+
+    fn take_registry(&mut self, key: &str, framed: &tributary_schemas::Framed<'_>) -> Result<(), DecodeError> {
+        match framed.record_type() {
+            RecordType::CasesOrigin => {
+                let origin: Origin = framed.read()?;
+                self.origins.insert(folded(&origin.name), origin);
+            }
+            RecordType::CasesClient => {
+                let client: Client = framed.read()?;
+                self.clients.insert(folded(&client.name), client);
+            }
+            RecordType::CasesGrant => {
+                let grant: Grant = framed.read()?;
+                self.grants.insert((grant.client, grant.origin, grant.case_id));
+            }
+            RecordType::CasesAuditEntry => {
+                self.audit.insert(key.to_owned(), framed.read()?);
+            }
+            RecordType::CasesRegistryVersion => self.version = framed.read()?,
+            RecordType::CasesQueueState => {
+                self.queues.insert(key.to_owned(), framed.read()?);
+            }
+            // Of a newer release.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn put_case(&mut self, case: CaseState) {
+        self.remove_case(case.id);
+        self.by_updated.insert((case.updated, case.id));
+        self.cases.insert(case.id, case);
+    }
+
+    fn remove_case(&mut self, id: CaseId) {
+        if let Some(before) = self.cases.remove(&id) {
+            self.by_updated.remove(&(before.updated, id));
+        }
+    }
+
+    fn put_answer(&mut self, answer: RegistryAnswer) {
+        self.answer_order.push_back(answer.request.clone());
+        self.answers.insert(answer.request.clone(), answer);
+        if self.answer_order.len() > MOST_ANSWERS
+            && let Some(oldest) = self.answer_order.pop_front()
+        {
+            self.answers.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, topic: &str, key: &str) {
+        if topic == topics::STATE.name {
+            key.parse().into_iter().for_each(|id| self.remove_case(id));
+        } else if topic == topics::DELETED.name {
+            self.deleted.remove(&pair(key));
+        } else if topic == topics::OUTCOME.name {
+            let (origin, command) = pair(key);
+            if let (Ok(origin), Ok(command)) = (origin.parse(), command.parse()) {
+                self.outcomes.remove(&(origin, command));
+            }
+        } else if let Some((kind, rest)) = key.split_once('/') {
+            self.remove_row(topic, (kind, rest), key);
+        }
+    }
+
+    fn remove_row(&mut self, topic: &str, (kind, rest): (&str, &str), key: &str) {
+        match kind {
+            "entry" => {
+                let (client, position) = pair(rest);
+                if let (Ok(client), Ok(position)) = (client.parse(), position.parse()) {
+                    self.entries.remove(&(client, position));
+                }
+            }
+            "client" if topic == topics::QUEUE.name => {
+                self.positions.remove(&rest.to_ascii_lowercase());
+            }
+            "client" => {
+                self.clients.remove(&rest.to_ascii_lowercase());
+            }
+            "origin" => {
+                self.origins.remove(&rest.to_ascii_lowercase());
+            }
+            "grant" => {
+                let parts: Vec<&str> = rest.split('/').collect();
+                if let (Some(Ok(client)), Some(Ok(origin))) =
+                    (parts.first().map(|text| text.parse()), parts.get(1).map(|text| text.parse()))
+                {
+                    self.grants.remove(&(client, origin, parts.get(2).and_then(|text| text.parse().ok())));
+                }
+            }
+            "audit" => {
+                self.audit.remove(key);
+            }
+            _ => {}
+        }
+    }
+
+    /// The answer of the registry to a request, once what it says is in force.
+    pub(crate) fn answer(&self, request: &str) -> Option<&RegistryAnswer> {
+        let answer = self.answers.get(request)?;
+        (answer.code.is_some() || answer.version <= self.version.in_force).then_some(answer)
+    }
+
+    /// Who has this client id. `None` if nobody has.
+    pub(crate) fn viewer(&self, client_id: &str) -> Option<Viewer> {
+        let origin = self.origins.values().find(|origin| origin.client_id == client_id);
+        let client = self.clients.values().find(|client| client.client_id == client_id);
+        let (origin, client) = (origin.map(|origin| origin.name.clone()), client.map(|client| client.name.clone()));
+        (origin.is_some() || client.is_some()).then_some(Viewer { origin, client })
+    }
+
+    /// Whether the viewer sees the case.
+    pub(crate) fn shows(&self, viewer: &Viewer, case: &CaseState) -> bool {
+        viewer.origin.as_ref() == Some(&case.origin_system)
+            || viewer.client.as_ref().is_some_and(|client| sees(self, case, client))
+    }
+
+    /// Whether the viewer could see a deleted case, and still has a grant for it.
+    pub(crate) fn shows_deleted(&self, viewer: &Viewer, case: &DeletedCase) -> bool {
+        let could =
+            |client: &ClientName| case.clients.contains(client) && self.cover(client, &case.origin_system, case.id);
+        viewer.origin.as_ref() == Some(&case.origin_system) || viewer.client.as_ref().is_some_and(could)
+    }
+
+    /// The queue entries of a client after a position that it may still see.
+    pub(crate) fn notifications<'a>(
+        &'a self,
+        client: &'a ClientName,
+        after: i64,
+    ) -> impl Iterator<Item = &'a QueueEntry> {
+        let from = self.entries.range((client.clone(), after.saturating_add(1))..);
+        let own = from.take_while(move |(key, _)| key.0 == *client).map(|(_, entry)| entry);
+        own.filter(move |entry| {
+            let told = &entry.notification;
+            let is_addressed = self.cases.get(&told.id).is_none_or(|case| is_addressed(case, client));
+            is_addressed && self.cover(client, &told.origin_system, told.id)
+        })
+    }
+
+    /// How far a client is.
+    pub(crate) fn position(&self, client: &ClientName) -> QueuePosition {
+        self.positions.get(&folded(client)).cloned().unwrap_or_else(|| QueuePosition::of(client.clone()))
+    }
+}
+
+/// Names differ in more than their case.
+pub(crate) fn folded(name: &impl Display) -> String {
+    name.to_string().to_ascii_lowercase()
+}
+
+/// The two parts of a key.
+fn pair(key: &str) -> (String, String) {
+    let (first, second) = key.split_once('/').unwrap_or((key, ""));
+    (first.to_owned(), second.to_owned())
+}

@@ -1,0 +1,205 @@
+//! The flow, running in one process.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tributary_cases::configuration::Ordering;
+use tributary_cases::context::Context;
+use tributary_cases::flow::Processors;
+use tributary_cases::topics;
+use tributary_flow::http::{Caller, Mount, Problem};
+use tributary_flow::{Failure, Process, Round, RunningFlow, framed};
+use tributary_runtime::{Headers, Output, Processor, write_atomically};
+use tributary_schemas::records::cases::{Command, Origin};
+use tributary_schemas::records::tributary::Clock;
+use tributary_schemas::types::cases::{ClientName, CommandId, OriginName};
+
+use crate::following::Following;
+use crate::intake::Intake;
+use crate::rows::{Rows, Viewer, folded};
+use crate::settings::EdgeSettings;
+use crate::{admin, canary, commands, notifications, problems, queries};
+
+/// The file that holds the ordering of the state.
+const ORDERING: &str = "ordering";
+
+/// Accepted commands that this process remembers until their outcomes are there.
+const MOST_ACCEPTED: usize = 10_000;
+
+/// The distribution in one process.
+pub(crate) struct Distribution {
+    process: Arc<dyn Process>,
+    context: Context,
+    processors: Processors,
+    service: Arc<Service>,
+}
+
+/// What the handlers of requests share.
+pub(crate) struct Service {
+    pub(crate) settings: Arc<EdgeSettings>,
+    pub(crate) following: Following,
+    pub(crate) intake: Intake,
+    accepted: Mutex<Accepted>,
+}
+
+#[derive(Default)]
+struct Accepted {
+    commands: HashMap<(OriginName, CommandId), Command>,
+    order: VecDeque<(OriginName, CommandId)>,
+}
+
+impl Distribution {
+    /// Opens the flow.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] when the state has another ordering. [`Failure::Unfinished`] when the log does not answer.
+    pub(crate) fn open(settings: &Arc<EdgeSettings>, process: Arc<dyn Process>) -> Result<Self, Failure> {
+        check_ordering(process.state(), settings.stages.ordering)?;
+        let context = Context::new(process.codec().clone(), Arc::clone(&settings.stages));
+        let service = Service {
+            settings: Arc::clone(settings),
+            following: Following::start(&process)?,
+            intake: Intake::start(&process, &context)?,
+            accepted: Mutex::default(),
+        };
+        let processors = Processors::new(context.clone());
+        Ok(Self { process, context, processors, service: Arc::new(service) })
+    }
+}
+
+impl RunningFlow for Distribution {
+    fn processor(&self, stage: &'static str, partition: i32) -> Box<dyn Processor> {
+        self.processors.processor(stage, partition)
+    }
+
+    /// The first round of a process offers the registry of the configuration, which only an empty registry takes.
+    fn round(&self, round: &Round) -> Result<(), Failure> {
+        if round.clock.doubt.is_some() {
+            return Ok(());
+        }
+        let now = round.clock.now.as_millisecond();
+        let mut output = Output::new(self.process.flow_partitions());
+        output.inherit(now, Headers::default());
+        let fill = &self.service.settings.fill;
+        if round.is_first && !(fill.origins.is_empty() && fill.clients.is_empty()) {
+            framed::send(&self.context.codec, &mut output, &topics::REGISTRY, b"fill", fill);
+        }
+        if round.is_clock_due {
+            let clock = Clock { now, ..Clock::default() };
+            framed::send(&self.context.codec, &mut output, &topics::REGISTRY, b"clock", &clock);
+        }
+        if output.is_empty() {
+            return Ok(());
+        }
+        self.process.publish(&output).map_err(Failure::unfinished)
+    }
+
+    fn mounts(&self) -> Vec<Mount> {
+        let service = || Arc::clone(&self.service);
+        vec![
+            commands::mount(service()),
+            queries::mount(service()),
+            notifications::mount(service()),
+            admin::mount(service()),
+            canary::mount(),
+        ]
+    }
+}
+
+impl Service {
+    /// Who calls, as of the request: the rows have caught up with the log.
+    ///
+    /// # Errors
+    /// 403 `UnknownClient`, 503.
+    pub(crate) async fn viewer(&self, caller: &Caller) -> Result<Viewer, Problem> {
+        self.following.catch_up().await?;
+        self.following.rows().viewer(caller.name()).ok_or_else(|| problems::unknown_client(caller))
+    }
+
+    /// The origin system that calls.
+    ///
+    /// # Errors
+    /// 403 `UnknownClient` and `NotAnOrigin`, 503.
+    pub(crate) async fn origin(&self, caller: &Caller) -> Result<Origin, Problem> {
+        let known = |rows: &Rows| {
+            let name = rows.viewer(caller.name())?.origin?;
+            rows.origins.get(&folded(&name)).cloned()
+        };
+        // A known origin need not wait: each command is checked again by its queue.
+        if let Some(origin) = known(&self.following.rows()) {
+            return Ok(origin);
+        }
+        self.viewer(caller).await?;
+        known(&self.following.rows()).ok_or_else(|| problems::not_an_origin(caller))
+    }
+
+    /// The client that calls.
+    ///
+    /// # Errors
+    /// 403 `UnknownClient` and `NotAClient`, 503.
+    pub(crate) async fn client(&self, caller: &Caller) -> Result<ClientName, Problem> {
+        self.viewer(caller).await?.client.ok_or_else(|| problems::not_a_client(caller))
+    }
+
+    /// Remembers a command that is in the log.
+    pub(crate) fn accept(&self, command: Command) {
+        let key = (command.origin.clone(), command.command_id);
+        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        if accepted.commands.insert(key.clone(), command).is_none() {
+            accepted.order.push_back(key);
+        }
+        if accepted.order.len() > MOST_ACCEPTED
+            && let Some(oldest) = accepted.order.pop_front()
+        {
+            accepted.commands.remove(&oldest);
+        }
+    }
+
+    /// A command that this process has put into the log.
+    pub(crate) fn accepted(&self, origin: &OriginName, command: CommandId) -> Option<Command> {
+        let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        accepted.commands.get(&(origin.clone(), command)).cloned()
+    }
+}
+
+/// The ordering decides partitions, so it stays with its state.
+fn check_ordering(state: &Path, ordering: Ordering) -> Result<(), Failure> {
+    let name = match ordering {
+        Ordering::Strict => "strict",
+        Ordering::PerCase => "per_case",
+    };
+    let path = state.join(ORDERING);
+    let cannot =
+        |what: &str, error: &std::io::Error| Failure::refused(format!("cannot {what} {}: {error}", path.display()));
+    match std::fs::read_to_string(&path) {
+        Ok(text) if text.trim() == name => Ok(()),
+        Ok(text) => {
+            let before = text.trim();
+            Err(Failure::refused(format!(
+                "the state has the ordering \"{before}\", and [cases] ordering is \"{name}\": the partitions of cases \
+                 would change; set it back, or start with new state"
+            )))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            write_atomically(&path, name.as_bytes()).map_err(|error| cannot("write", &error))
+        }
+        Err(error) => Err(cannot("read", &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_ordering_on_existing_state_is_refused() {
+        let folder = std::env::temp_dir().join(format!("cases-ordering-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let checked = |ordering| check_ordering(&folder, ordering);
+        assert_eq!((checked(Ordering::Strict), checked(Ordering::Strict)), (Ok(()), Ok(())));
+        let refused = checked(Ordering::PerCase).unwrap_err();
+        assert!(refused.to_string().contains("\"strict\""), "{refused}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,66 @@
+//! The settings of `[cases]`: those of the stages, and those of the edge. Names, client ids and places are checked
+//! before anything is opened.
+
+mod registry;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tributary_cases::configuration::{CasesSettings, DEFAULTS, TABLE};
+use tributary_flow::configuration::{self, ConfigurationError, Source};
+use tributary_schemas::records::cases::RegistryFill;
+
+use table::{Oversize, Table};
+
+/// The settings of the flow in one process.
+#[derive(Debug, Clone)]
+pub(crate) struct EdgeSettings {
+    /// Those of the stages.
+    pub(crate) stages: Arc<CasesSettings>,
+    /// The largest number of rows of a list.
+    pub(crate) list_limit: usize,
+    /// The status of a list that is larger: 404 or 413.
+    pub(crate) oversize: u16,
+    /// Whether there is an external broker.
+    pub(crate) has_broker: bool,
+    /// What fills an empty registry.
+    pub(crate) fill: RegistryFill,
+    /// The settings in effect as TOML, without secrets.
+    pub(crate) effective: String,
+}
+
+#[derive(Serialize)]
+struct Effective<'a> {
+    cases: &'a Table,
+}
+
+impl EdgeSettings {
+    /// Reads and checks the table.
+    ///
+    /// # Errors
+    /// The first wrong entry, with file and line.
+    pub(crate) fn load(user: Option<&Source>) -> Result<Self, ConfigurationError> {
+        let stages = CasesSettings::load(user)?;
+        let defaults = Source::new("the built-in settings", DEFAULTS);
+        let table: Table = configuration::read_table(TABLE, &defaults, user)?;
+        let source = user.unwrap_or(&defaults);
+        let fill = registry::fill(&table).map_err(|wrong| source.error_at(wrong.offset, wrong.problem))?;
+        let effective = toml::to_string_pretty(&Effective { cases: &table })
+            .map_err(|error| source.error_at(0, format!("[cases] cannot be shown: {error}")))?;
+        let oversize = match table.oversize {
+            Oversize::NotFound => 404,
+            Oversize::TooLarge => 413,
+        };
+        Ok(Self {
+            stages: Arc::new(stages),
+            list_limit: table.list_limit.0,
+            oversize,
+            has_broker: table.rabbitmq.is_some(),
+            fill,
+            effective,
+        })
+    }
+}
