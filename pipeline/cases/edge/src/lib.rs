@@ -14,6 +14,8 @@ mod query;
 mod rows;
 mod service;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,0 +1,237 @@
+//! The flow with its workers on the memory log, and callers of its HTTP paths.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use jiff::Timestamp;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tower::ServiceExt;
+use tributary_cases::flow::DECLARATION;
+use tributary_flow::configuration::Source;
+use tributary_flow::http::{Caller, Roles};
+use tributary_flow::process::Visit;
+use tributary_flow::{ClockReading, Failure, Process, Round, RunningFlow};
+use tributary_runtime::memory::{Broker, BrokerConfig};
+use tributary_runtime::{
+    EachRecord, LogError, Metrics, Output, Producer, Record, Shutdown, Topic, TopicFollower, TopicPartition,
+    TopicReader, WorkerConfig, WorkerPool,
+};
+use tributary_schemas::{Codec, CodecBuilder, LocalRegistry};
+
+use crate::service::Distribution;
+use crate::settings::EdgeSettings;
+
+const PARTITIONS: i32 = 3;
+
+/// Two origins, two clients; only one client has a grant.
+pub(super) const CONFIGURATION: &str = "
+[cases]
+[cases.origins.esdh-a]
+client_id = \"esdh-a-id\"
+details = [\"https://esdh.example\"]
+[cases.origins.esdh-b]
+client_id = \"esdh-b-id\"
+details = [\"https://b.example\"]
+[cases.clients.journal-1]
+client_id = \"journal-id\"
+sees = [\"esdh-a\"]
+[cases.clients.blind]
+client_id = \"blind-id\"
+";
+
+struct MemoryProcess {
+    broker: Broker,
+    codec: Codec,
+    state: TempDir,
+    shutdown: Shutdown,
+    tokio: Handle,
+}
+
+/// Reads the memory log.
+struct Follower(Broker);
+
+impl TopicFollower for Follower {
+    fn ends(&self, topic: &'static Topic, flow_partitions: i32) -> Result<Vec<i64>, LogError> {
+        let partitions = 0..topic.partition_count(flow_partitions);
+        partitions.map(|partition| self.0.stable_end(TopicPartition { topic: topic.name, partition })).collect()
+    }
+
+    fn read_from(&self, at: TopicPartition, from: i64, each: EachRecord<'_>) -> Result<i64, LogError> {
+        let end = self.0.stable_end(at)?;
+        for record in self.0.read_committed(at.topic, at.partition) {
+            if (from..end).contains(&record.offset) {
+                each(&Record {
+                    origin: at,
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    key: &record.key,
+                    value: record.value.as_deref(),
+                    headers: record.headers(),
+                })?;
+            }
+        }
+        Ok(end)
+    }
+}
+
+impl Process for MemoryProcess {
+    fn flow_partitions(&self) -> i32 {
+        PARTITIONS
+    }
+
+    fn codec(&self) -> &Codec {
+        &self.codec
+    }
+
+    fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    fn tokio(&self) -> &Handle {
+        &self.tokio
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn publish(&self, output: &Output) -> Result<(), LogError> {
+        self.broker.producer("sources").publish(output)
+    }
+
+    fn producer(&self, name: &str) -> Result<Box<dyn Producer>, LogError> {
+        Ok(Box::new(self.broker.producer(name)))
+    }
+
+    fn reader(&self) -> Result<Box<dyn TopicReader>, LogError> {
+        Err(LogError::unavailable("no flow of this test reads so"))
+    }
+
+    fn follower(&self) -> Result<Box<dyn TopicFollower>, LogError> {
+        Ok(Box::new(Follower(self.broker.clone())))
+    }
+
+    fn sync(&self) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    fn is_idle(&self) -> Result<bool, LogError> {
+        Ok(false)
+    }
+
+    fn settle(&self, _: &dyn Fn() -> Option<String>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn wait_until_ready(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn demand_all_partitions(&self) {}
+
+    fn check(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn visit(&self, _: Visit) -> Result<Vec<Box<dyn Any + Send>>, Failure> {
+        Ok(Vec::new())
+    }
+
+    fn metrics(&self) -> Vec<Arc<Metrics>> {
+        Vec::new()
+    }
+}
+
+/// The running flow.
+pub(super) struct World {
+    router: Router,
+    _pools: Vec<WorkerPool>,
+}
+
+/// An answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The code of a problem.
+    pub(super) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let broker = Broker::new(BrokerConfig::like_kafka());
+        broker.create_topics(&DECLARATION.topics(), PARTITIONS);
+        let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(DECLARATION.topics());
+        let process = MemoryProcess {
+            broker: broker.clone(),
+            codec: codec.build().unwrap(),
+            state: tempfile::tempdir().unwrap(),
+            shutdown: Shutdown::new(),
+            tokio: Handle::current(),
+        };
+        let settings = EdgeSettings::load(Some(&Source::new("dis.toml", CONFIGURATION))).unwrap();
+        let flow = Arc::new(Distribution::open(&Arc::new(settings), Arc::new(process)).unwrap());
+        let pools = DECLARATION.groups.iter().map(|group| {
+            let running = Arc::clone(&flow);
+            let processor = move |stage: &'static str, partition: i32| running.processor(stage, partition);
+            let topology = group.topology(DECLARATION.dead_letters, PARTITIONS, processor);
+            let (broker, inboxes) = (broker.clone(), group.inboxes());
+            WorkerPool::start(Arc::new(topology), WorkerConfig::default(), 2, move |slot| {
+                Ok(Box::new(broker.open(group.name, &format!("worker-{slot}"), &inboxes)?))
+            })
+            .unwrap()
+        });
+        let pools = pools.collect();
+        let clock = ClockReading { now: Timestamp::now(), doubt: None, believed: None };
+        flow.round(&Round { clock, is_first: true, is_clock_due: true }).unwrap();
+        let router = flow.mounts().into_iter().fold(Router::new(), |all, mount| all.merge(mount.router));
+        Self { router, _pools: pools }
+    }
+
+    /// Sends a request as a caller.
+    pub(super) async fn send(&self, method: Method, caller: &str, path: &str, body: Option<Value>) -> Answer {
+        let roles = Roles::from_iter(["operator"]);
+        let request = Request::builder().method(method).uri(path).extension(Caller::new(caller, roles));
+        let request = request.header("content-type", "application/json").header("prefer", "wait=10");
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let status: StatusCode = response.status();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        Answer { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or_default() }
+    }
+
+    pub(super) async fn get(&self, caller: &str, path: &str) -> Answer {
+        self.send(Method::GET, caller, path, None).await
+    }
+
+    /// Sends a command and waits for its outcome.
+    pub(super) async fn command(&self, caller: &str, kind: &str, body: Value) -> Answer {
+        self.send(Method::POST, caller, &format!("/api/Commands/{kind}"), Some(body)).await
+    }
+
+    /// Waits until the registry of the configuration is in force.
+    pub(super) async fn filled(&self) {
+        for _ in 0..500 {
+            let audit = self.get("operator", "/api/admin/cases/audit").await.body;
+            if audit["entries"].as_array().is_some_and(|entries| entries.len() == 5) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("the registry is not filled");
+    }
+}
