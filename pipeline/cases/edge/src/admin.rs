@@ -196,7 +196,8 @@ async fn delete_client(
 
 /// Lets a client see all cases of an origin system.
 #[utoipa::path(put, path = "/api/admin/cases/grants/{client}/{origin}", tag = "cases",
-    params(("client" = String, Path, description = "The client"), ("origin" = String, Path, description = "The origin")),
+    params(("client" = String, Path, description = "The client"),
+        ("origin" = String, Path, description = "The origin")),
     responses((status = 200, description = "It was there"), (status = 201, description = "It is new"),
         (status = 404, description = "`UnknownClient`, `UnknownOrigin`", body = Problem)))]
 async fn put_grant(
@@ -210,7 +211,8 @@ async fn put_grant(
 
 /// Revokes a grant on an origin system.
 #[utoipa::path(delete, path = "/api/admin/cases/grants/{client}/{origin}", tag = "cases",
-    params(("client" = String, Path, description = "The client"), ("origin" = String, Path, description = "The origin")),
+    params(("client" = String, Path, description = "The client"),
+        ("origin" = String, Path, description = "The origin")),
     responses((status = 204, description = "It is revoked"),
         (status = 404, description = "`UnknownGrant`, `UnknownClient`, `UnknownOrigin`", body = Problem)))]
 async fn delete_grant(

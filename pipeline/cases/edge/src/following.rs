@@ -1,4 +1,5 @@
-//! Follows the outputs of the flow in every process, outside the consumer groups, and keeps their newest rows in memory.
+//! Follows the outputs of the flow in every process, outside the consumer groups, and keeps their newest rows in
+//! memory.
 //!
 //! A look first asks for the ends of all topics and then reads up to them. A query waits for the end of a look that
 //! began after it, so it says of nothing that it is not there before it has seen everything that the log had.

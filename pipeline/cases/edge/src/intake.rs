@@ -1,4 +1,5 @@
-//! Puts records of requests into the log. One thread publishes what has come meanwhile in one piece, in order of arrival.
+//! Puts records of requests into the log. One thread publishes what has come meanwhile in one piece, in order of
+//! arrival.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

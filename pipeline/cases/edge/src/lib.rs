@@ -1,5 +1,5 @@
-//! The edge of the distribution of cases: its settings, and commands, queries, notifications and registry over HTTP. The
-//! rules are in `tributary-cases`.
+//! The edge of the distribution of cases: its settings, and commands, queries, notifications and registry over HTTP.
+//! The rules are in `tributary-cases`.
 
 mod admin;
 mod canary;
