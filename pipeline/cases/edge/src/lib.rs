@@ -7,6 +7,7 @@ mod commands;
 mod events;
 mod following;
 mod intake;
+mod leading;
 mod notifications;
 mod problems;
 mod queries;

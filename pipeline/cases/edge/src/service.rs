@@ -17,6 +17,7 @@ use tributary_schemas::types::cases::{ClientName, CommandId, OriginName};
 
 use crate::following::Following;
 use crate::intake::Intake;
+use crate::leading::Leading;
 use crate::rows::{Rows, Viewer, folded};
 use crate::settings::EdgeSettings;
 use crate::{admin, canary, commands, notifications, problems, queries};
@@ -40,6 +41,7 @@ pub(crate) struct Service {
     pub(crate) settings: Arc<EdgeSettings>,
     pub(crate) following: Following,
     pub(crate) intake: Intake,
+    pub(crate) leading: Leading,
     accepted: Mutex<Accepted>,
 }
 
@@ -61,6 +63,7 @@ impl Distribution {
             settings: Arc::clone(settings),
             following: Following::start(&process)?,
             intake: Intake::start(&process, &context)?,
+            leading: Leading::default(),
             accepted: Mutex::default(),
         };
         let processors = Processors::new(context.clone());
@@ -75,6 +78,7 @@ impl RunningFlow for Distribution {
 
     /// The first round of a process offers the registry of the configuration, which only an empty registry takes.
     fn round(&self, round: &Round) -> Result<(), Failure> {
+        self.service.leading.note_round();
         if round.clock.doubt.is_some() {
             return Ok(());
         }
