@@ -52,6 +52,15 @@ pub trait Process: Send + Sync {
     /// The error of the log.
     fn producer(&self, name: &str) -> Result<Box<dyn Producer>, LogError>;
 
+    /// A producer that only this process has, under a name that no other producer of the process has. It fences the one
+    /// that this process had before its restart, and no other.
+    ///
+    /// # Errors
+    /// The error of the log.
+    fn own_producer(&self, name: &str) -> Result<Box<dyn Producer>, LogError> {
+        self.producer(name)
+    }
+
     /// A reader of topics outside any group.
     ///
     /// # Errors

@@ -11,9 +11,11 @@ use tributary_cases::context::Context;
 use tributary_flow::http::Problem;
 use tributary_flow::{Failure, Process};
 use tributary_runtime::{Headers, LogError, Output, Producer};
-use uuid::Uuid;
 
 use crate::events;
+
+/// The name of the producer. Each process has its own, so none fences another.
+const PRODUCER: &str = "requests";
 
 /// Requests that wait. More are refused, so memory stays bounded.
 const MOST_WAITING: usize = 4_096;
@@ -44,9 +46,7 @@ impl Intake {
     /// [`Failure::Unfinished`] when there is no thread.
     pub(crate) fn start(process: &Arc<dyn Process>, context: &Context) -> Result<Self, Failure> {
         let (sender, receiver) = sync_channel(MOST_WAITING);
-        // Another process must not be fenced.
-        let name = format!("requests-{}", Uuid::new_v4().simple());
-        let publishing = Publishing { process: Arc::clone(process), context: context.clone(), name, producer: None };
+        let publishing = Publishing { process: Arc::clone(process), context: context.clone(), producer: None };
         let thread = std::thread::Builder::new().name("cases-intake".to_owned());
         thread.spawn(move || publishing.run(&receiver)).map_err(Failure::unfinished)?;
         Ok(Self { sender })
@@ -88,7 +88,6 @@ impl Intake {
 struct Publishing {
     process: Arc<dyn Process>,
     context: Context,
-    name: String,
     producer: Option<Box<dyn Producer>>,
 }
 
@@ -116,7 +115,7 @@ impl Publishing {
     fn publish(&mut self, output: &Output) -> Result<(), LogError> {
         let published = match &mut self.producer {
             Some(producer) => producer.publish(output),
-            None => self.process.producer(&self.name).and_then(|opened| self.producer.insert(opened).publish(output)),
+            None => self.process.own_producer(PRODUCER).and_then(|opened| self.producer.insert(opened).publish(output)),
         };
         if published.is_err() {
             self.producer = None;

@@ -324,6 +324,10 @@ impl Process for FlowProcess {
         self.log.producer(self.declaration.name, name)
     }
 
+    fn own_producer(&self, name: &str) -> Result<Box<dyn Producer>, LogError> {
+        self.log.own_producer(self.declaration.name, name)
+    }
+
     fn reader(&self) -> Result<Box<dyn TopicReader>, LogError> {
         self.log.reader(self.declaration.name)
     }

@@ -200,6 +200,17 @@ impl OpenLog {
         }
     }
 
+    /// A producer that only this process has.
+    ///
+    /// # Errors
+    /// The error of the log.
+    pub(crate) fn own_producer(&self, flow: &str, name: &str) -> Result<Box<dyn Producer>, LogError> {
+        match self {
+            Self::Embedded(log) => Ok(Box::new(log.producer(name))),
+            Self::Kafka(kafka) => Ok(Box::new(KafkaProducer::open(&kafka.cluster, flow, name)?)),
+        }
+    }
+
     /// The lag of all groups of a flow.
     ///
     /// # Errors
