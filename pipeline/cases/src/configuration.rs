@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 use tributary_flow::configuration::{self, ConfigurationError, Source};
+use tributary_schemas::records::cases;
 
 /// The top-level table of the flow.
 pub const TABLE: &str = "cases";
@@ -34,6 +35,33 @@ pub enum Ordering {
     Strict,
     /// In order for each case, over many partitions.
     PerCase,
+}
+
+impl From<Ordering> for cases::Ordering {
+    fn from(ordering: Ordering) -> Self {
+        match ordering {
+            Ordering::Strict => Self::Strict,
+            Ordering::PerCase => Self::PerCase,
+        }
+    }
+}
+
+impl Ordering {
+    /// Checks that the state follows this ordering.
+    ///
+    /// # Errors
+    /// What to do, if it does not.
+    pub fn check(self, kept: cases::Ordering) -> Result<(), String> {
+        let wanted = cases::Ordering::from(self);
+        if kept == wanted {
+            return Ok(());
+        }
+        let (kept, wanted) = (kept.symbol(), wanted.symbol());
+        Err(format!(
+            "the state has the ordering \"{kept}\", and [cases] ordering is \"{wanted}\": the partitions of cases \
+             would change; set it to \"{kept}\", or start with new state"
+        ))
+    }
 }
 
 /// Which time of an update is kept.

@@ -115,14 +115,30 @@ impl RegistryStage {
         let mut progress = self.progress();
         let first_pending = self.pending.iter().next().map(|(version, _)| *version);
         progress.in_force = first_pending.map_or(progress.version, |version| version - 1);
-        let row = RegistryVersion { version: progress.version, in_force: progress.in_force };
-        self.context.send(output, &topics::REGISTRY_ROWS, "version", &row);
+        self.put_progress(progress, output);
+    }
+
+    fn put_progress(&mut self, progress: RegistryProgress, output: &mut Output) {
+        let RegistryProgress { version, in_force, ordering } = progress;
+        self.context.send(output, &topics::REGISTRY_ROWS, "version", &RegistryVersion { version, in_force, ordering });
         self.progress.put((), progress);
+    }
+
+    /// The ordering decides partitions, so the first record of a log settles it.
+    fn keep_ordering(&mut self, output: &mut Output) -> Result<(), ProcessError> {
+        let progress = self.progress();
+        let Some(kept) = progress.ordering else {
+            let ordering = Some(self.context.settings.ordering.into());
+            self.put_progress(RegistryProgress { ordering, ..progress }, output);
+            return Ok(());
+        };
+        self.context.settings.ordering.check(kept).map_err(ProcessError::Stop)
     }
 }
 
 impl Processor for RegistryStage {
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+        self.keep_ordering(output)?;
         let framed = self.context.open(record)?;
         match framed.record_type() {
             RecordType::CasesRegistryRequest => self.request(record, &framed.read()?, output),

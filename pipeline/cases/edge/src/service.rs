@@ -1,7 +1,6 @@
 //! The flow, running in one process.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tributary_cases::configuration::Ordering;
@@ -9,9 +8,9 @@ use tributary_cases::context::Context;
 use tributary_cases::flow::Processors;
 use tributary_cases::topics;
 use tributary_flow::http::{Caller, Mount, Problem};
-use tributary_flow::{Failure, Process, Round, RunningFlow, framed};
-use tributary_runtime::{Headers, Output, Processor, write_atomically};
-use tributary_schemas::records::cases::{Command, Origin};
+use tributary_flow::{ClockReading, Failure, Process, Round, RunningFlow, framed, log_failure};
+use tributary_runtime::{Headers, Output, Processor};
+use tributary_schemas::records::cases::{Command, Origin, RegistryVersion};
 use tributary_schemas::records::tributary::Clock;
 use tributary_schemas::types::cases::{ClientName, CommandId, OriginName};
 
@@ -21,9 +20,6 @@ use crate::leading::Leading;
 use crate::rows::{Rows, Viewer, folded};
 use crate::settings::EdgeSettings;
 use crate::{admin, canary, commands, notifications, problems, queries};
-
-/// The file that holds the ordering of the state.
-const ORDERING: &str = "ordering";
 
 /// Accepted commands that this process remembers until their outcomes are there.
 const MOST_ACCEPTED: usize = 10_000;
@@ -57,7 +53,7 @@ impl Distribution {
     /// # Errors
     /// [`Failure::Refused`] when the state has another ordering. [`Failure::Unfinished`] when the log does not answer.
     pub(crate) fn open(settings: &Arc<EdgeSettings>, process: Arc<dyn Process>) -> Result<Self, Failure> {
-        check_ordering(process.state(), settings.stages.ordering)?;
+        check_ordering(&*process, settings.stages.ordering)?;
         let context = Context::new(process.codec().clone(), Arc::clone(&settings.stages));
         let service = Service {
             settings: Arc::clone(settings),
@@ -97,6 +93,12 @@ impl RunningFlow for Distribution {
             return Ok(());
         }
         self.process.publish(&output).map_err(Failure::unfinished)
+    }
+
+    /// Another process with another ordering may have begun in the same log at the same time.
+    fn report(&self, _clock: &ClockReading) -> Result<(), Failure> {
+        let kept = self.service.following.rows().version.ordering;
+        kept.map_or(Ok(()), |kept| self.context.settings.ordering.check(kept)).map_err(Failure::refused)
     }
 
     fn mounts(&self) -> Vec<Mount> {
@@ -167,43 +169,20 @@ impl Service {
     }
 }
 
-/// The ordering decides partitions, so it stays with its state.
-fn check_ordering(state: &Path, ordering: Ordering) -> Result<(), Failure> {
-    let name = match ordering {
-        Ordering::Strict => "strict",
-        Ordering::PerCase => "per_case",
-    };
-    let path = state.join(ORDERING);
-    let cannot =
-        |what: &str, error: &std::io::Error| Failure::refused(format!("cannot {what} {}: {error}", path.display()));
-    match std::fs::read_to_string(&path) {
-        Ok(text) if text.trim() == name => Ok(()),
-        Ok(text) => {
-            let before = text.trim();
-            Err(Failure::refused(format!(
-                "the state has the ordering \"{before}\", and [cases] ordering is \"{name}\": the partitions of cases \
-                 would change; set it back, or start with new state"
-            )))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            write_atomically(&path, name.as_bytes()).map_err(|error| cannot("write", &error))
-        }
-        Err(error) => Err(cannot("read", &error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_ordering_on_existing_state_is_refused() {
-        let folder = std::env::temp_dir().join(format!("cases-ordering-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let checked = |ordering| check_ordering(&folder, ordering);
-        assert_eq!((checked(Ordering::Strict), checked(Ordering::Strict)), (Ok(()), Ok(())));
-        let refused = checked(Ordering::PerCase).unwrap_err();
-        assert!(refused.to_string().contains("\"strict\""), "{refused}");
-        std::fs::remove_dir_all(&folder).unwrap();
-    }
+/// The ordering decides partitions, so it stays with the state in the log.
+fn check_ordering(process: &dyn Process, ordering: Ordering) -> Result<(), Failure> {
+    let mut kept = None;
+    let read = process.reader().and_then(|reader| {
+        reader.read(&topics::REGISTRY_ROWS, process.flow_partitions(), &mut |key, value| {
+            if key == b"version" {
+                kept = value.map(<[u8]>::to_vec);
+            }
+        })
+    });
+    read.map_err(log_failure)?;
+    let Some(value) = kept else { return Ok(()) };
+    let row = process.codec().open(&value).and_then(|framed| framed.read::<RegistryVersion>());
+    let row =
+        row.map_err(|error| Failure::unfinished(format!("the version of the registry cannot be read: {error}")))?;
+    row.ordering.map_or(Ok(()), |kept| ordering.check(kept)).map_err(Failure::refused)
 }

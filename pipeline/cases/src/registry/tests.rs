@@ -1,7 +1,7 @@
 //! Versions, refusals, targets of changes, and when a change is in force.
 
 use tributary_schemas::records::cases::{
-    Grant, RegistryAction, RegistryAnswer, RegistryApplied, RegistryChange, RegistryFill, RegistryRequest,
+    self, Grant, RegistryAction, RegistryAnswer, RegistryApplied, RegistryChange, RegistryFill, RegistryRequest,
     RegistryVersion,
 };
 use tributary_schemas::records::tributary::Clock;
@@ -108,6 +108,19 @@ fn a_change_is_in_force_when_every_partition_has_applied_it() {
     assert_eq!(in_force(&mut stage, 2, 1), Some((2, 0)));
     assert_eq!(in_force(&mut stage, 1, 15), None);
     assert_eq!(in_force(&mut stage, 1, 1), Some((2, 2)));
+}
+
+#[test]
+fn the_first_record_settles_the_ordering_and_another_one_is_refused() {
+    let mut stage = harness::stage(RegistryStage::new);
+    let sent = stage.give("", &Clock::default());
+    let rows = stage.read::<RegistryVersion>(&sent);
+    assert_eq!(rows.iter().map(|row| row.ordering).collect::<Vec<_>>(), [Some(cases::Ordering::Strict)]);
+    // The same state in a process with another setting.
+    let settings = CasesSettings { ordering: Ordering::PerCase, ..CasesSettings::default() };
+    stage.processor.context = harness::context_with(settings);
+    let refused = stage.try_give("", &Clock::default()).unwrap_err();
+    assert!(matches!(&refused, ProcessError::Stop(text) if text.contains("\"strict\"")), "{refused}");
 }
 
 #[test]

@@ -19,8 +19,8 @@ use tributary_flow::process::Visit;
 use tributary_flow::{ClockReading, Failure, Process, Round, RunningFlow};
 use tributary_runtime::memory::{Broker, BrokerConfig};
 use tributary_runtime::{
-    EachRecord, LogError, Metrics, Output, Producer, Record, Shutdown, Topic, TopicFollower, TopicPartition,
-    TopicReader, WorkerConfig, WorkerPool,
+    EachChange, EachRecord, LogError, Metrics, Output, Producer, Record, Shutdown, Topic, TopicFollower,
+    TopicPartition, TopicReader, WorkerConfig, WorkerPool,
 };
 use tributary_schemas::{Codec, CodecBuilder, LocalRegistry};
 
@@ -80,6 +80,21 @@ impl TopicFollower for Follower {
     }
 }
 
+impl TopicReader for Follower {
+    fn read(&self, topic: &Topic, flow_partitions: i32, each: EachChange<'_>) -> Result<(), LogError> {
+        for partition in 0..topic.partition_count(flow_partitions) {
+            for record in self.0.read_committed(topic.name, partition) {
+                each(&record.key, record.value.as_deref());
+            }
+        }
+        Ok(())
+    }
+
+    fn ends(&self, _: &Topic, _: i32) -> Result<Vec<i64>, LogError> {
+        Err(LogError::unavailable("no flow of this test asks for these ends"))
+    }
+}
+
 impl Process for MemoryProcess {
     fn flow_partitions(&self) -> i32 {
         PARTITIONS
@@ -114,7 +129,7 @@ impl Process for MemoryProcess {
     }
 
     fn reader(&self) -> Result<Box<dyn TopicReader>, LogError> {
-        Err(LogError::unavailable("no flow of this test reads so"))
+        Ok(Box::new(Follower(self.broker.clone())))
     }
 
     fn follower(&self) -> Result<Box<dyn TopicFollower>, LogError> {
