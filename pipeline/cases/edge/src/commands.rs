@@ -207,7 +207,8 @@ fn own_outcome(command: &Command, known: &Outcome) -> Option<Outcome> {
     if known.request == command.request {
         return Some(known.clone());
     }
-    let is_open = matches!(known.status, Parked | Rejected);
+    let is_repeat = known.repeat.is_some() && known.repeat == command.request;
+    let is_open = matches!(known.status, Parked | Rejected) && !is_repeat;
     (!is_open).then(|| Outcome { duplicate: true, ..known.clone() })
 }
 
@@ -328,5 +329,7 @@ mod tests {
         assert!(!own_outcome(&command, &own).unwrap().duplicate);
         let open = Outcome { status: CommandStatus::Rejected, ..outcome };
         assert_eq!(own_outcome(&command, &open), None);
+        let repeated = Outcome { repeat: command.request.clone(), ..open };
+        assert!(own_outcome(&command, &repeated).unwrap().duplicate);
     }
 }

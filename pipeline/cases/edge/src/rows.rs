@@ -6,8 +6,8 @@ use std::fmt::Display;
 use tributary_cases::permission::{Grants, is_addressed, sees};
 use tributary_runtime::Topic;
 use tributary_schemas::records::cases::{
-    AuditEntry, CaseState, Client, DeletedCase, Grant, Origin, Outcome, QueueEntry, QueuePosition, QueueState,
-    RegistryAnswer, RegistryVersion,
+    AuditEntry, CaseState, Client, DeletedCase, Grant, Notification, NotificationType, Origin, Outcome, QueueEntry,
+    QueuePosition, QueueState, RegistryAnswer, RegistryVersion,
 };
 use tributary_schemas::types::cases::{CaseId, ClientName, CommandId, OriginName};
 use tributary_schemas::{Codec, DecodeError, RecordType};
@@ -246,9 +246,21 @@ impl Rows {
         let own = from.take_while(move |(key, _)| key.0 == *client).map(|(_, entry)| entry);
         own.filter(move |entry| {
             let told = &entry.notification;
-            let is_addressed = self.cases.get(&told.id).is_none_or(|case| is_addressed(case, client));
-            is_addressed && self.cover(client, &told.origin_system, told.id)
+            self.is_left_in(client, told) && self.cover(client, &told.origin_system, told.id)
         })
+    }
+
+    /// Whether `consumers` leaves the client in. For a deleted case that is as it was at the end. The notification of
+    /// the end went only to those who saw the case then.
+    fn is_left_in(&self, client: &ClientName, told: &Notification) -> bool {
+        if told.notification_type == NotificationType::Deleted {
+            return true;
+        }
+        if let Some(case) = self.cases.get(&told.id).filter(|case| case.origin_system == told.origin_system) {
+            return is_addressed(case, client);
+        }
+        let deleted = self.deleted.get(&(told.origin_system.to_string(), told.id.to_string()));
+        deleted.is_some_and(|deleted| deleted.clients.contains(client))
     }
 
     /// How far a client is.

@@ -97,3 +97,39 @@ async fn a_change_of_the_registry_is_answered_when_it_is_in_force() {
     let queues = world.get("operator", "/api/admin/cases/queues").await;
     assert_eq!(queues.body["queues"][3], json!({"queue": "delete", "paused": true, "waiting": 0}));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_left_out_sees_no_notification_of_the_case_not_even_after_its_end() {
+    let world = World::new();
+    world.filled().await;
+    let create = json!({"caseId": CASE, "created": "2026-11-20T10:00:00Z", "caseDetailsUri": URI});
+    assert_eq!(world.command("esdh-a-id", "CreateCase", create.clone()).await.body["status"], "applied");
+    let repeated = world.command("esdh-a-id", "CreateCase", create).await;
+    assert_eq!(repeated.body["code"], "AlreadyExists");
+    let count = async || world.get("journal-id", "/api/Notifications").await.body["items"].as_array().map(Vec::len);
+    assert_eq!(count().await, Some(1));
+    let update = json!({"caseId": CASE, "updated": "2026-11-20T11:00:00Z", "consumers": ["blind"]});
+    assert_eq!(world.command("esdh-a-id", "UpdateCase", update).await.body["status"], "applied");
+    assert_eq!(count().await, Some(0));
+    assert_eq!(world.command("esdh-a-id", "DeleteCase", json!({"caseId": CASE})).await.body["status"], "applied");
+    assert_eq!(count().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_answer_to_a_repeat_is_the_first_outcome_whatever_it_was() {
+    let world = World::new();
+    world.filled().await;
+    let update = json!({"caseId": CASE, "commandId": COMMAND, "updated": "2026-11-20T11:00:00Z"});
+    for (status, is_repeat) in [("parked", false), ("parked", true)] {
+        let answer = world.command("esdh-a-id", "UpdateCase", update.clone()).await.body;
+        assert_eq!((answer["status"].as_str(), answer["duplicate"].as_bool()), (Some(status), Some(is_repeat)));
+    }
+    let create = json!({"caseId": CASE, "created": "2026-11-20T10:00:00Z", "caseDetailsUri": URI});
+    world.command("esdh-a-id", "CreateCase", create.clone()).await;
+    let mut second = create;
+    second["commandId"] = "8b1f3c1e-0f5b-4a53-9d0c-1d2a3b4c5d6e".into();
+    for is_repeat in [false, true] {
+        let answer = world.command("esdh-a-id", "CreateCase", second.clone()).await.body;
+        assert_eq!((answer["code"].as_str(), answer["duplicate"].as_bool()), (Some("AlreadyExists"), Some(is_repeat)));
+    }
+}

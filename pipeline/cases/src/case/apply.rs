@@ -142,9 +142,10 @@ impl CaseStage {
     }
 }
 
+/// Remembers the last commands, and always the first one: a repeat of the create command is no second create command.
 fn remember(living: &mut LivingCase, command: &Command, status: CommandStatus) {
     if living.remembered.len() >= REMEMBERED {
-        living.remembered.remove(0);
+        living.remembered.remove(1);
     }
     living.remembered.push(RememberedCommand { status, ..RememberedCommand::of(command.command_id) });
 }

@@ -42,7 +42,7 @@ impl Outcomes {
         self.put(context, outcome, progress, output);
     }
 
-    /// Notes that a repeat has come, if the first outcome is not kept any more.
+    /// Notes that a repeat has come. It is the outcome if the first one is not kept any more.
     pub(super) fn note_repeat(
         &mut self,
         context: &Context,
@@ -51,7 +51,8 @@ impl Outcomes {
         progress: &mut CaseProgress,
         output: &mut Output,
     ) {
-        if self.known.get(&(command.origin.clone(), command.command_id)).is_some() {
+        if let Some(known) = self.known.get(&(command.origin.clone(), command.command_id)) {
+            send_repeat(context, &known.outcome, command.request.clone(), output);
             return;
         }
         let outcome = Outcome { status: first, duplicate: true, ..outcome_of(command) };
@@ -61,7 +62,10 @@ impl Outcomes {
     fn put(&mut self, context: &Context, outcome: Outcome, progress: &mut CaseProgress, output: &mut Output) {
         let key = (outcome.origin.clone(), outcome.command_id);
         let number = match self.known.get(&key) {
-            Some(known) if !is_open(&known.outcome, &outcome) => return,
+            Some(known) if !is_open(&known.outcome, &outcome) => {
+                send_repeat(context, &known.outcome, outcome.request, output);
+                return;
+            }
             Some(known) => known.number,
             None => {
                 let number = progress.next_outcome;
@@ -83,6 +87,14 @@ impl Outcomes {
         self.order.delete(number);
         output.tombstone(&topics::OUTCOME, row_key(&oldest.origin, oldest.command_id).as_bytes());
         self.known.delete((oldest.origin, oldest.command_id));
+    }
+}
+
+/// Says that an attempt has changed nothing, so that whoever waits for it need not wait longer.
+fn send_repeat(context: &Context, first: &Outcome, repeat: Option<String>, output: &mut Output) {
+    if repeat.is_some() && repeat != first.request {
+        let row = Outcome { repeat, ..first.clone() };
+        context.send(output, &topics::OUTCOME, &row_key(&row.origin, row.command_id), &row);
     }
 }
 

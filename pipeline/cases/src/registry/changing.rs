@@ -11,6 +11,12 @@ use super::targets::targets;
 use super::{GrantKey, MOST_AUDITED, RegistryStage};
 use crate::{topics, uri};
 
+/// Places of one origin system.
+const MOST_PLACES: usize = 100;
+
+/// The longest client id in bytes.
+const LONGEST_CLIENT_ID: usize = 255;
+
 /// Whether what is named was there before, or the code of a refusal.
 type Decided = Result<bool, &'static str>;
 
@@ -33,8 +39,8 @@ impl RegistryStage {
 
     fn put_origin(&mut self, now: i64, request: &RegistryRequest, output: &mut Output) -> Decided {
         let name = request.origin.clone().ok_or("InvalidName")?;
-        let client_id = request.client_id.clone().filter(|id| !id.is_empty()).ok_or("InvalidName")?;
-        if request.details.iter().any(|place| uri::place(place).is_err()) {
+        let client_id = client_id(request)?;
+        if request.details.len() > MOST_PLACES || request.details.iter().any(|place| uri::place(place).is_err()) {
             return Err("InvalidDetails");
         }
         let key = folded(name.as_str());
@@ -58,7 +64,7 @@ impl RegistryStage {
 
     fn put_client(&mut self, now: i64, request: &RegistryRequest, output: &mut Output) -> Decided {
         let name = request.client.clone().ok_or("InvalidName")?;
-        let client_id = request.client_id.clone().filter(|id| !id.is_empty()).ok_or("InvalidName")?;
+        let client_id = client_id(request)?;
         let key = folded(name.as_str());
         let is_other = |other: &Client| !other.name.is_same(&name) && other.client_id == client_id;
         if self.clients.iter().any(|(_, other)| is_other(other)) {
@@ -188,6 +194,11 @@ impl RegistryStage {
 
 fn of_grant(request: &RegistryRequest, (client, (origin, case_id)): GrantKey) -> RegistryRequest {
     RegistryRequest { client: Some(client), origin: Some(origin), case_id, ..request.clone() }
+}
+
+fn client_id(request: &RegistryRequest) -> Result<String, &'static str> {
+    let is_possible = |id: &String| (1..=LONGEST_CLIENT_ID).contains(&id.len());
+    request.client_id.clone().filter(is_possible).ok_or("InvalidName")
 }
 
 fn folded(name: &str) -> String {

@@ -282,7 +282,8 @@ impl Oracle {
         let living = self.cases.get_mut(&sent.case).expect("it is there");
         living.seen.push(sent.id);
         let excess = living.seen.len().saturating_sub(64);
-        living.seen.drain(..excess);
+        // The create command is never forgotten.
+        living.seen.drain(1..=excess);
         let told = match sent.kind {
             Kind::Update => {
                 living.row.updated = living.row.updated.max(sent.time.expect("an update command has a time"));
