@@ -5,6 +5,7 @@
 mod world;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use world::{Answer, DAY_1, World, answer};
@@ -46,6 +47,22 @@ fn what_config_show_prints_can_be_given_back() {
     let shown = tributary(&["config", "show"]);
     assert_eq!(shown.code, 0);
     assert_eq!(check(&shown.stdout).code, 0);
+}
+
+/// The files of `deploy/cases`, with secrets in the environment of the program.
+#[test]
+fn the_deployments_of_cases_are_right_and_show_no_secret() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/cases");
+    for name in ["exttest.toml", "preprod.toml", "prod.toml"] {
+        for verb in ["check", "show"] {
+            let mut program = Command::new(env!("CARGO_BIN_EXE_tributary"));
+            program.args(["config", verb, "--config"]).arg(folder.join(name));
+            program.env("DIS_KAFKA_PASSWORD", "invented-1").env("DIS_RABBIT_PASSWORD", "invented-2");
+            let answer = answer(&mut program);
+            assert_eq!(answer.code, 0, "{name}: {answer:?}");
+            assert!(!answer.stdout.contains("invented-"), "{name}: {answer:?}");
+        }
+    }
 }
 
 #[test]
