@@ -33,6 +33,14 @@ pub struct Answer {
     pub as_of: Option<String>,
 }
 
+/// An answer that is no refusal.
+struct Answered {
+    status: StatusCode,
+    as_of: Option<String>,
+    /// `None` when it is no JSON.
+    body: Option<Value>,
+}
+
 impl ServiceClient {
     /// The service that the command line names.
     ///
@@ -71,7 +79,7 @@ impl ServiceClient {
             let limit = MAX_LIMIT.min(most - answer.items.len()).to_string();
             let mut query = vec![("limit", limit.as_str())];
             query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let (as_of, mut page) = self.tokio.block_on(self.get(path, &query))?;
+            let (as_of, mut page) = self.tokio.block_on(self.page(path, &query))?;
             answer.as_of = answer.as_of.or(as_of);
             let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) else {
                 return Err(Failure::unfinished(format!("{} answers without a list to {path}", self.url)));
@@ -97,7 +105,40 @@ impl ServiceClient {
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let content = serde_json::to_vec(body).map_err(Failure::unfinished)?;
         let request = self.client.post(self.url_of(path)).header(CONTENT_TYPE, "application/json").body(content);
-        Ok(self.tokio.block_on(self.answer(path, request))?.1)
+        self.tokio.block_on(self.document(path, request))
+    }
+
+    /// The document at `path`.
+    ///
+    /// # Errors
+    /// As [`ServiceClient::list`].
+    pub fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
+        let mut url = self.url_of(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.tokio.block_on(self.document(path, self.client.get(url)))
+    }
+
+    /// Puts something at `path`, with `body` or without. Returns whether it is new (201).
+    ///
+    /// # Errors
+    /// As [`ServiceClient::list`].
+    pub fn put(&self, path: &str, body: Option<&Value>) -> Result<bool, Failure> {
+        let mut request = self.client.put(self.url_of(path));
+        if let Some(body) = body {
+            let content = serde_json::to_vec(body).map_err(Failure::unfinished)?;
+            request = request.header(CONTENT_TYPE, "application/json").body(content);
+        }
+        Ok(self.tokio.block_on(self.answer(path, request))?.status == StatusCode::CREATED)
+    }
+
+    /// Deletes what is at `path`.
+    ///
+    /// # Errors
+    /// As [`ServiceClient::list`].
+    pub fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.tokio.block_on(self.answer(path, self.client.delete(self.url_of(path)))).map(drop)
     }
 
     fn url_of(&self, path: &str) -> Url {
@@ -107,13 +148,24 @@ impl ServiceClient {
         url
     }
 
-    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<(Option<String>, Value), Failure> {
+    async fn page(&self, path: &str, query: &[(&str, &str)]) -> Result<(Option<String>, Value), Failure> {
         let mut url = self.url_of(path);
         url.query_pairs_mut().extend_pairs(query);
-        self.answer(path, self.client.get(url)).await
+        let answered = self.answer(path, self.client.get(url)).await?;
+        let as_of = answered.as_of.clone();
+        Ok((as_of, self.read(path, answered)?))
     }
 
-    async fn answer(&self, path: &str, mut request: RequestBuilder) -> Result<(Option<String>, Value), Failure> {
+    async fn document(&self, path: &str, request: RequestBuilder) -> Result<Value, Failure> {
+        let answered = self.answer(path, request).await?;
+        self.read(path, answered)
+    }
+
+    fn read(&self, path: &str, answered: Answered) -> Result<Value, Failure> {
+        answered.body.ok_or_else(|| Failure::unfinished(format!("{} answers without JSON to {path}", self.url)))
+    }
+
+    async fn answer(&self, path: &str, mut request: RequestBuilder) -> Result<Answered, Failure> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -139,8 +191,7 @@ impl ServiceClient {
         if !status.is_success() {
             return Err(self.refusal(status, body.as_ref()));
         }
-        let body = body.ok_or_else(|| Failure::unfinished(format!("{} answers without JSON to {path}", self.url)))?;
-        Ok((as_of, body))
+        Ok(Answered { status, as_of, body })
     }
 
     fn refusal(&self, status: StatusCode, body: Option<&Value>) -> Failure {

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod process;
+pub mod service;
 pub mod services;
 mod skipped;
 mod waiting;

@@ -1,6 +1,8 @@
 //! The registry and the queues of commands, for operators. A change is answered when it is in force everywhere.
 
+mod case;
 mod reading;
+mod trial;
 mod views;
 
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use serde::Deserialize;
 use tributary_cases::topics;
 use tributary_flow::framed;
@@ -59,6 +61,7 @@ pub(crate) struct PutQueue {
 #[derive(OpenApi)]
 #[openapi(
     paths(
+        case::case,
         reading::origins,
         reading::clients,
         reading::grants,
@@ -72,12 +75,18 @@ pub(crate) struct PutQueue {
         delete_grant,
         put_case_grant,
         delete_case_grant,
-        put_queue
+        put_queue,
+        trial::play
     ),
     components(schemas(
         PutOrigin,
         PutClient,
         PutQueue,
+        case::CaseForOperatorsView,
+        case::DeletedCaseView,
+        case::ToldView,
+        trial::Try,
+        trial::TriedView,
         views::OriginsView,
         views::OriginView,
         views::ClientsView,
@@ -92,6 +101,8 @@ pub(crate) struct PutQueue {
 )]
 struct AdminApi;
 
+pub(crate) use trial::LONGEST_PAUSE;
+
 type Shared = State<Arc<Service>>;
 
 /// The paths.
@@ -103,8 +114,10 @@ pub(crate) fn mount(service: Arc<Service>) -> Mount {
         .route("/api/admin/cases/grants/{client}/{origin}", grant())
         .route("/api/admin/cases/grants/{client}/{origin}/{caseId}", put(put_case_grant).delete(delete_case_grant))
         .route("/api/admin/cases/queues/{queue}", put(put_queue))
+        .route("/api/admin/cases/try", post(trial::play))
         .route_layer(require(Role::OPERATOR));
     let reading = Router::new()
+        .route("/api/admin/cases/cases/{id}", get(case::case))
         .route("/api/admin/cases/origins", get(reading::origins))
         .route("/api/admin/cases/clients", get(reading::clients))
         .route("/api/admin/cases/grants", get(reading::grants))

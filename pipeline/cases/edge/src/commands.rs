@@ -65,7 +65,7 @@ pub(crate) struct OutcomeView {
 }
 
 impl OutcomeView {
-    fn new(outcome: Outcome) -> Self {
+    pub(crate) fn new(outcome: Outcome) -> Self {
         Self {
             command_id: outcome.command_id.to_string(),
             case_id: outcome.case_id.to_string(),
@@ -77,7 +77,7 @@ impl OutcomeView {
         }
     }
 
-    fn accepted(command: &Command) -> Self {
+    pub(crate) fn accepted(command: &Command) -> Self {
         Self {
             command_id: command.command_id.to_string(),
             case_id: command.case_id.to_string(),
@@ -176,18 +176,9 @@ async fn send(
 ) -> Result<Response, Problem> {
     let origin = service.origin(caller).await?;
     let command = checked(queue, &origin, body)?;
-    let sent = command.clone();
-    service.intake.publish(move |context, output| context.submit(output, &sent)).await?;
-    service.accept(command.clone());
-    if !wait.is_zero() {
-        let found = service.following.wait_for(wait.min(LONGEST_WAIT), |rows| {
-            let known = rows.outcomes.get(&(command.origin.clone(), command.command_id))?;
-            own_outcome(&command, known)
-        });
-        if let Some(outcome) = found.await {
-            let applied = [(HeaderName::from_static("preference-applied"), format!("wait={}", wait.as_secs()))];
-            return Ok((applied, Json(OutcomeView::new(outcome))).into_response());
-        }
+    if let Some(outcome) = submit(service, &command, wait.min(LONGEST_WAIT)).await? {
+        let applied = [(HeaderName::from_static("preference-applied"), format!("wait={}", wait.as_secs()))];
+        return Ok((applied, Json(OutcomeView::new(outcome))).into_response());
     }
     let location = [(LOCATION, format!("/api/Commands/{}", command.command_id))];
     let accepted = AcceptedView {
@@ -196,6 +187,24 @@ async fn send(
         status: CommandStatus::Accepted.symbol(),
     };
     Ok((StatusCode::ACCEPTED, location, Json(accepted)).into_response())
+}
+
+/// Puts a command into the log. Returns its outcome, if there is one within the time.
+///
+/// # Errors
+/// 429 or 503 when the log does not take it.
+pub(crate) async fn submit(service: &Service, command: &Command, wait: Duration) -> Result<Option<Outcome>, Problem> {
+    let sent = command.clone();
+    service.intake.publish(move |context, output| context.submit(output, &sent)).await?;
+    service.accept(command.clone());
+    if wait.is_zero() {
+        return Ok(None);
+    }
+    let found = service.following.wait_for(wait, |rows| {
+        let known = rows.outcomes.get(&(command.origin.clone(), command.command_id))?;
+        own_outcome(command, known)
+    });
+    Ok(found.await)
 }
 
 /// What the known outcome says about this attempt. `None` while this attempt may still change it.

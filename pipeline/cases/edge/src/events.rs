@@ -17,3 +17,14 @@ pub(crate) fn row_unreadable(topic: &str, key: &str, error: &dyn Display) {
 pub(crate) fn not_published(error: &dyn Display) {
     tracing::error!("requests are not published: {error}");
 }
+
+pub(crate) fn registry_differs(file: &str, difference: &str) {
+    tracing::warn!(
+        "{difference}. The registry holds, whatever {file} says. `tributary cases registry apply --config {file}` lists \
+         the differences, and carries them out with --yes"
+    );
+}
+
+pub(crate) fn tried(origin: &dyn Display, case: &dyn Display, by: &str) {
+    tracing::info!(%origin, %case, %by, "an invented case is played");
+}

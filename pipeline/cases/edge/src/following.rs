@@ -82,6 +82,11 @@ impl Following {
         self.shared.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the rows once had everything that the log had.
+    pub(crate) fn has_caught_up(&self) -> bool {
+        self.shared.begun.borrow().is_some()
+    }
+
     /// Waits until the rows have everything that the log has now.
     ///
     /// # Errors

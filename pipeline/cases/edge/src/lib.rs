@@ -3,7 +3,9 @@
 
 mod admin;
 mod canary;
+mod command_line;
 mod commands;
+mod differences;
 mod events;
 mod following;
 mod intake;
@@ -20,11 +22,11 @@ mod tests;
 
 use std::sync::Arc;
 
-use clap::ArgMatches;
+use clap::{ArgMatches, Command};
 use tributary_cases::flow::DECLARATION;
 use tributary_flow::configuration::{ConfigurationError, ConfigurationFile};
 use tributary_flow::declaration::Declaration;
-use tributary_flow::{ConfiguredFlow, Failure, Flow, Process, RunningFlow};
+use tributary_flow::{ConfiguredFlow, Failure, Flow, Process, RunningFlow, Site};
 
 use service::Distribution;
 use settings::EdgeSettings;
@@ -35,6 +37,14 @@ pub struct Cases;
 impl Flow for Cases {
     fn declaration(&self) -> &'static Declaration {
         &DECLARATION
+    }
+
+    fn commands(&self) -> Vec<Command> {
+        command_line::all()
+    }
+
+    fn run_command(&self, command: &str, options: &ArgMatches, site: &Site<'_>) -> Result<(), Failure> {
+        command_line::run(command, options, site)
     }
 
     fn effective_configuration(&self, file: &ConfigurationFile) -> Result<String, ConfigurationError> {

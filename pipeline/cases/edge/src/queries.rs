@@ -43,7 +43,7 @@ pub(crate) struct CaseView {
 }
 
 impl CaseView {
-    fn new(case: &CaseState) -> Self {
+    pub(crate) fn new(case: &CaseState) -> Self {
         Self {
             id: case.id.to_string(),
             created: shown(case.created),

@@ -7,7 +7,7 @@ use tributary_cases::permission::{Grants, is_addressed, sees};
 use tributary_runtime::Topic;
 use tributary_schemas::records::cases::{
     AuditEntry, CaseState, Client, DeletedCase, Grant, Notification, NotificationType, Origin, Outcome, QueueEntry,
-    QueuePosition, QueueState, RegistryAnswer, RegistryVersion,
+    QueuePosition, QueueState, RegistryAnswer, RegistryFill, RegistryVersion,
 };
 use tributary_schemas::types::cases::{CaseId, ClientName, CommandId, OriginName};
 use tributary_schemas::{Codec, DecodeError, RecordType};
@@ -261,6 +261,20 @@ impl Rows {
         }
         let deleted = self.deleted.get(&(told.origin_system.to_string(), told.id.to_string()));
         deleted.is_some_and(|deleted| deleted.clients.contains(client))
+    }
+
+    /// Origin systems, clients and grants, as a file would have them.
+    pub(crate) fn registry(&self) -> RegistryFill {
+        let grant = |(client, origin, case_id): &GrantKey| Grant {
+            case_id: *case_id,
+            ..Grant::of(client.clone(), origin.clone())
+        };
+        RegistryFill {
+            origins: self.origins.values().cloned().collect(),
+            clients: self.clients.values().cloned().collect(),
+            grants: self.grants.iter().map(grant).collect(),
+            ..RegistryFill::default()
+        }
     }
 
     /// How far a client is.

@@ -1,6 +1,7 @@
 //! The flow, running in one process.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{self, AtomicBool};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tributary_cases::configuration::Ordering;
@@ -19,7 +20,7 @@ use crate::intake::Intake;
 use crate::leading::Leading;
 use crate::rows::{Rows, Viewer, folded};
 use crate::settings::EdgeSettings;
-use crate::{admin, canary, commands, notifications, problems, queries};
+use crate::{admin, canary, commands, differences, events, notifications, problems, queries};
 
 /// Accepted commands that this process remembers until their outcomes are there.
 const MOST_ACCEPTED: usize = 10_000;
@@ -30,6 +31,7 @@ pub(crate) struct Distribution {
     context: Context,
     processors: Processors,
     service: Arc<Service>,
+    is_compared: AtomicBool,
 }
 
 /// What the handlers of requests share.
@@ -63,7 +65,29 @@ impl Distribution {
             accepted: Mutex::default(),
         };
         let processors = Processors::new(context.clone());
-        Ok(Self { process, context, processors, service: Arc::new(service) })
+        Ok(Self { process, context, processors, service: Arc::new(service), is_compared: AtomicBool::new(false) })
+    }
+}
+
+impl Distribution {
+    /// Warns once of what differs between the file and a registry that is not empty.
+    fn compare(&self) {
+        let EdgeSettings { fill, file, .. } = &*self.service.settings;
+        let is_compared = || self.is_compared.load(atomic::Ordering::Relaxed);
+        if is_compared() || !self.service.following.has_caught_up() {
+            return;
+        }
+        let rows = self.service.following.rows();
+        // An empty one takes in the file.
+        if rows.version.version == 0 {
+            return;
+        }
+        self.is_compared.store(true, atomic::Ordering::Relaxed);
+        // A file without these tables says nothing about the registry.
+        let Some(file) = file.as_deref().filter(|_| !differences::is_empty(fill)) else { return };
+        for difference in differences::in_words(&differences::between(fill, &rows.registry())) {
+            events::registry_differs(file, &difference);
+        }
     }
 }
 
@@ -75,6 +99,7 @@ impl RunningFlow for Distribution {
     /// The first round of a process offers the registry of the configuration, which only an empty registry takes.
     fn round(&self, round: &Round) -> Result<(), Failure> {
         self.service.leading.note_round();
+        self.compare();
         if round.clock.doubt.is_some() {
             return Ok(());
         }
@@ -82,7 +107,7 @@ impl RunningFlow for Distribution {
         let mut output = Output::new(self.process.flow_partitions());
         output.inherit(now, Headers::default());
         let fill = &self.service.settings.fill;
-        if round.is_first && !(fill.origins.is_empty() && fill.clients.is_empty()) {
+        if round.is_first && !differences::is_empty(fill) {
             framed::send(&self.context.codec, &mut output, &topics::REGISTRY, b"fill", fill);
         }
         if round.is_clock_due {

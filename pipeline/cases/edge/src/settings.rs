@@ -6,6 +6,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -13,6 +14,7 @@ use tributary_cases::configuration::{CasesSettings, DEFAULTS, TABLE};
 use tributary_flow::configuration::{self, ConfigurationError, Source};
 use tributary_schemas::records::cases::RegistryFill;
 
+use crate::rows::folded;
 use table::{Oversize, Table};
 
 /// The settings of the flow in one process.
@@ -28,6 +30,10 @@ pub(crate) struct EdgeSettings {
     pub(crate) has_broker: bool,
     /// What fills an empty registry.
     pub(crate) fill: RegistryFill,
+    /// The file with these settings, if there is one.
+    pub(crate) file: Option<String>,
+    /// Names, in lower case, of the origin systems whose cases may be invented.
+    pub(crate) test_origins: BTreeSet<String>,
     /// The settings in effect as TOML, without secrets.
     pub(crate) effective: String,
 }
@@ -50,6 +56,7 @@ impl EdgeSettings {
         let fill = registry::fill(&table).map_err(|wrong| source.error_at(wrong.offset, wrong.problem))?;
         let effective = toml::to_string_pretty(&Effective { cases: &table })
             .map_err(|error| source.error_at(0, format!("[cases] cannot be shown: {error}")))?;
+        let is_test = |name: &str| table.origins.get(name).is_some_and(|origin| origin.get_ref().test);
         let oversize = match table.oversize {
             Oversize::NotFound => 404,
             Oversize::TooLarge => 413,
@@ -59,6 +66,8 @@ impl EdgeSettings {
             list_limit: table.list_limit.0,
             oversize,
             has_broker: table.rabbitmq.is_some(),
+            file: user.map(|user| user.name.clone()),
+            test_origins: table.origins.keys().filter(|name| is_test(name)).map(folded).collect(),
             fill,
             effective,
         })

@@ -139,8 +139,9 @@ impl<'de> Deserialize<'de> for Place {
 pub(super) struct OriginTable {
     pub(super) client_id: String,
     pub(super) details: Vec<Place>,
+    /// Whether operators may play an invented case of it.
     #[serde(default)]
-    test: bool,
+    pub(super) test: bool,
 }
 
 /// A client.

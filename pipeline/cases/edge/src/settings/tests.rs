@@ -24,6 +24,14 @@ fn tables_of_the_file_fill_the_registry() {
 }
 
 #[test]
+fn the_example_is_right_and_names_its_test_origin() {
+    let settings = load(include_str!("../../../config/example.toml")).unwrap();
+    assert_eq!(settings.test_origins.iter().map(String::as_str).collect::<Vec<_>>(), ["esdh-test"]);
+    let names: Vec<&str> = settings.fill.clients.iter().map(|client| client.name.as_str()).collect();
+    assert_eq!((names, settings.fill.grants.len()), (vec!["archive-1", "journal-1"], 3));
+}
+
+#[test]
 fn every_key_of_the_broker_is_known_and_the_password_is_not_shown() {
     let text = "[cases]\nviews = \"local\"\n[cases.rabbitmq]\nurl = \"amqps://rabbit.example:5671/dis\"\nuser = \"t\"\n\
                 password = \"hunter2\"\nca = \"ca.pem\"\nqueue = \"q_{CLIENT_NAME}\"\nprobe = \"5s\"\n\

@@ -1,0 +1,148 @@
+//! One case as operators see it: its metadata, who can see it, and its last notifications.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use jiff::Timestamp;
+use serde::Serialize;
+use tributary_cases::permission::{Grants, sees};
+use tributary_flow::http::Problem;
+use tributary_schemas::records::cases::{CaseState, DeletedCase, QueueEntry};
+use tributary_schemas::types::cases::{CaseId, ClientName};
+use utoipa::ToSchema;
+
+use crate::problems::case_not_found;
+use crate::queries::CaseView;
+use crate::query::{guid, shown};
+use crate::rows::Rows;
+use crate::service::Service;
+
+/// Notifications that are shown.
+const MOST_SHOWN: usize = 20;
+
+/// Queue entries of all clients together, the newest of each, among which those of the case are sought.
+const MOST_SOUGHT: usize = 200_000;
+
+/// A case, as operators see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CaseForOperatorsView {
+    /// Its metadata. Null when it is deleted.
+    case: Option<CaseView>,
+    /// The clients that its origin system names. Null: no limit.
+    consumers: Option<Vec<String>>,
+    /// The clients that can see it; of a deleted one those that could, and still have a grant.
+    clients: Vec<String>,
+    /// Deleted cases of this id, one for each origin system.
+    deleted: Vec<DeletedCaseView>,
+    /// Its last notifications, the newest first: at most 20, of those that are not long ago.
+    notifications: Vec<ToldView>,
+}
+
+/// A deleted case.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeletedCaseView {
+    /// The origin system that owned it.
+    origin_system: String,
+    /// RFC 3339.
+    #[schema(value_type = String, format = DateTime)]
+    deleted: Timestamp,
+}
+
+/// A notification of a client.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ToldView {
+    /// The client.
+    client: String,
+    /// Its position in the queue of the client.
+    position: i64,
+    /// The same for repeats, formats and replays.
+    message_id: String,
+    /// Created 0, Updated 1, Closed 2, Deleted 3.
+    notification_type: i32,
+    /// RFC 3339.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    event_time: Option<Timestamp>,
+    /// When it was put into the queue: RFC 3339.
+    #[schema(value_type = String, format = DateTime)]
+    made: Timestamp,
+    /// Whether the client has acknowledged it.
+    acknowledged: bool,
+}
+
+/// One case: its metadata, who can see it, and its last notifications.
+#[utoipa::path(get, path = "/api/admin/cases/cases/{id}", tag = "cases",
+    params(("id" = String, Path, description = "A GUID")),
+    responses((status = 200, description = "The case", body = CaseForOperatorsView),
+        (status = 400, description = "`InvalidQuery`", body = Problem),
+        (status = 404, description = "`CaseNotFound`: never created, or deleted and forgotten", body = Problem)))]
+pub(super) async fn case(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+) -> Result<Json<CaseForOperatorsView>, Problem> {
+    let id: CaseId = guid("id", &id)?;
+    service.following.catch_up().await?;
+    view(&service.following.rows(), id).map(Json).ok_or_else(|| case_not_found(&id.to_string()))
+}
+
+fn view(rows: &Rows, id: CaseId) -> Option<CaseForOperatorsView> {
+    let case = rows.cases.get(&id);
+    let deleted: Vec<&DeletedCase> = rows.deleted.values().filter(|deleted| deleted.id == id).collect();
+    if case.is_none() && deleted.is_empty() {
+        return None;
+    }
+    let names = |names: &[ClientName]| names.iter().map(ToString::to_string).collect();
+    Some(CaseForOperatorsView {
+        case: case.map(CaseView::new),
+        consumers: case.and_then(|case| case.consumers.as_deref()).map(names),
+        clients: viewers(rows, case, &deleted),
+        deleted: deleted.iter().map(|deleted| deleted_view(deleted)).collect(),
+        notifications: told(rows, id),
+    })
+}
+
+fn viewers(rows: &Rows, case: Option<&CaseState>, deleted: &[&DeletedCase]) -> Vec<String> {
+    let could_see = |client: &ClientName, deleted: &DeletedCase| {
+        deleted.clients.contains(client) && rows.cover(client, &deleted.origin_system, deleted.id)
+    };
+    let can_see = |client: &ClientName| match case {
+        Some(case) => sees(rows, case, client),
+        None => deleted.iter().any(|deleted| could_see(client, deleted)),
+    };
+    let clients = rows.clients.values().map(|client| &client.name);
+    clients.filter(|client| can_see(client)).map(ToString::to_string).collect()
+}
+
+fn deleted_view(deleted: &DeletedCase) -> DeletedCaseView {
+    DeletedCaseView {
+        origin_system: deleted.origin_system.to_string(),
+        deleted: Timestamp::from_millisecond(deleted.deleted).unwrap_or_default(),
+    }
+}
+
+fn told(rows: &Rows, id: CaseId) -> Vec<ToldView> {
+    let most = MOST_SOUGHT / rows.clients.len().max(1);
+    let newest = |client: &ClientName| {
+        let own = rows.entries.range((client.clone(), 0)..=(client.clone(), i64::MAX)).rev().take(most);
+        own.map(|(_, entry)| entry).filter(|entry| entry.notification.id == id)
+    };
+    let mut entries: Vec<&QueueEntry> = rows.clients.values().flat_map(|client| newest(&client.name)).collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse((entry.made, entry.position)));
+    entries.truncate(MOST_SHOWN);
+    entries.into_iter().map(|entry| told_view(rows, entry)).collect()
+}
+
+fn told_view(rows: &Rows, entry: &QueueEntry) -> ToldView {
+    let told = &entry.notification;
+    ToldView {
+        client: entry.client.to_string(),
+        position: entry.position,
+        message_id: told.message_id.to_string(),
+        notification_type: told.notification_type.number(),
+        event_time: told.event_time.map(shown),
+        made: Timestamp::from_millisecond(entry.made).unwrap_or_default(),
+        acknowledged: entry.position <= rows.position(&entry.client).acknowledged,
+    }
+}
