@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 pub mod clock;
+pub mod keycloak;
 pub mod process;
 pub mod service;
 pub mod services;
@@ -13,6 +14,7 @@ mod skipped;
 mod waiting;
 
 pub use clock::{FakeTime, set_clock};
+pub use keycloak::Keycloak;
 pub use services::{Services, fresh_namespace, kafka, registry};
 pub use skipped::skip;
 pub use waiting::wait_until;

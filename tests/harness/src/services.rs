@@ -11,7 +11,7 @@ use crate::process::signal;
 use crate::skipped::skip;
 
 /// Where a skipped test finds more.
-const HOW: &str = " (see tests/services/README.md)";
+pub(crate) const HOW: &str = " (see tests/services/README.md)";
 
 /// A broker and a registry.
 #[derive(Debug, Clone)]
@@ -60,10 +60,7 @@ impl Services {
 
     /// Kills `kafka` or `registry` (-9) and starts it again after `pause`, on the same ports and data.
     pub fn restart(&self, service: &str, pause: Duration) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/restart");
-        let pause = pause.as_secs_f64().to_string();
-        let output = Command::new(script).args([service, "--dir", &self.folder, "--pause", &pause]).output().unwrap();
-        assert!(output.status.success(), "{service} did not return: {}", String::from_utf8_lossy(&output.stderr));
+        restart(&self.folder, service, pause);
     }
 
     /// Freezes `kafka` or `registry` for a while, its connections open.
@@ -123,6 +120,14 @@ pub fn registry() -> Option<String> {
         skip(&format!("no registry{HOW}"));
     }
     found
+}
+
+/// Kills a service (-9), if it runs, and starts it again after `pause`, on the same ports and data.
+pub(crate) fn restart(folder: &str, service: &str, pause: Duration) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/restart");
+    let pause = pause.as_secs_f64().to_string();
+    let output = Command::new(script).args([service, "--dir", folder, "--pause", &pause]).output().unwrap();
+    assert!(output.status.success(), "{service} did not return: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A variable of the environment that is not empty.

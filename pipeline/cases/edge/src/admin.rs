@@ -24,6 +24,10 @@ use uuid::Uuid;
 use crate::problems;
 use crate::query;
 use crate::service::Service;
+use crate::settings::check_client_id;
+
+/// The largest body in bytes.
+const LARGEST_BODY: usize = 64 * 1024;
 
 /// How long a change waits until it is in force everywhere.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -125,7 +129,7 @@ pub(crate) fn mount(service: Arc<Service>) -> Mount {
         .route("/api/admin/cases/queues", get(reading::queues))
         .route_layer(require(Role::VIEWER));
     let mount = Mount::new(acting.merge(reading).with_state(service)).described(AdminApi::openapi());
-    mount.faults(problems::QUERIES).deadline(PATIENCE + Duration::from_secs(15))
+    mount.faults(problems::QUERIES).max_body(LARGEST_BODY).deadline(PATIENCE + Duration::from_secs(15))
 }
 
 /// Adds or changes an origin system.
@@ -142,7 +146,7 @@ async fn put_origin(
 ) -> Result<StatusCode, Problem> {
     let request = RegistryRequest {
         origin: Some(named("name", &name)?),
-        client_id: Some(body.client_id),
+        client_id: Some(client_id(body.client_id)?),
         details: body.details,
         ..request(RegistryAction::OriginPut, &caller)
     };
@@ -184,7 +188,7 @@ async fn put_client(
     }
     let request = RegistryRequest {
         client: Some(named("name", &name)?),
-        client_id: Some(body.client_id),
+        client_id: Some(client_id(body.client_id)?),
         channel,
         format,
         ..request(RegistryAction::ClientPut, &caller)
@@ -303,6 +307,12 @@ fn grant(
 fn named<N: std::str::FromStr<Err: ToString>>(field: &str, name: &str) -> Result<N, Problem> {
     name.parse()
         .map_err(|error: N::Err| Problem::invalid("InvalidName", vec![FieldError::new(field, error.to_string())]))
+}
+
+fn client_id(text: String) -> Result<String, Problem> {
+    let wrong = |reason| Problem::invalid("InvalidName", vec![FieldError::new("clientId", reason)]);
+    check_client_id(&text).map_err(wrong)?;
+    Ok(text)
 }
 
 fn symbol<T: Default>(field: &str, text: Option<&str>, read: fn(&str) -> Option<T>) -> Result<T, Problem> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderName, StatusCode};
@@ -154,8 +155,13 @@ async fn delete(State(service): Shared, caller: Caller, wait: Wait, body: Body) 
 #[utoipa::path(get, path = "/api/Commands/{id}", tag = "cases", params(("id" = String, Path, description = "A GUID")),
     responses((status = 200, description = "What became of it", body = OutcomeView),
         (status = 404, description = "`CommandNotFound`", body = Problem)))]
-async fn outcome(State(service): Shared, Path(id): Path<String>, caller: Caller) -> Result<Json<OutcomeView>, Problem> {
-    let id: CommandId = query::guid("id", &id)?;
+async fn outcome(
+    State(service): Shared,
+    id: Result<Path<String>, PathRejection>,
+    caller: Caller,
+) -> Result<Json<OutcomeView>, Problem> {
+    // A segment that is no UTF-8 is no GUID either.
+    let id: CommandId = query::guid("id", id.as_deref().map_or("", |id| id.as_str()))?;
     let viewer = service.viewer(&caller).await?;
     let not_found = || {
         Problem::new(StatusCode::NOT_FOUND, "CommandNotFound", format!("no command {id} of this caller is remembered"))
@@ -174,9 +180,10 @@ async fn send(
     queue: Queue,
     JsonBody(body): Body,
 ) -> Result<Response, Problem> {
+    let wait = wait.min(LONGEST_WAIT);
     let origin = service.origin(caller).await?;
     let command = checked(queue, &origin, body)?;
-    if let Some(outcome) = submit(service, &command, wait.min(LONGEST_WAIT)).await? {
+    if let Some(outcome) = submit(service, &command, wait).await? {
         let applied = [(HeaderName::from_static("preference-applied"), format!("wait={}", wait.as_secs()))];
         return Ok((applied, Json(OutcomeView::new(outcome))).into_response());
     }
@@ -196,7 +203,7 @@ async fn send(
 pub(crate) async fn submit(service: &Service, command: &Command, wait: Duration) -> Result<Option<Outcome>, Problem> {
     let sent = command.clone();
     service.intake.publish(move |context, output| context.submit(output, &sent)).await?;
-    service.accept(command.clone());
+    service.accept(command);
     if wait.is_zero() {
         return Ok(None);
     }

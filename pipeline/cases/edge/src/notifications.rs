@@ -26,6 +26,9 @@ const DEFAULT_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1_000;
 const LONGEST_WAIT: u64 = 30;
 
+/// The largest body in bytes. It holds one number.
+const LARGEST_BODY: usize = 4 * 1024;
+
 /// How long an acknowledgement waits until it is in force.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -116,7 +119,7 @@ pub(crate) fn mount(service: Arc<Service>) -> Mount {
         .route("/api/Notifications/Acknowledged", put(acknowledge))
         .with_state(service);
     let mount = Mount::new(router).described(NotificationsApi::openapi()).faults(problems::QUERIES);
-    mount.deadline(Duration::from_secs(LONGEST_WAIT + 15))
+    mount.max_body(LARGEST_BODY).deadline(Duration::from_secs(LONGEST_WAIT + 15))
 }
 
 /// The notifications of the calling client. Reading does not acknowledge.

@@ -49,8 +49,14 @@ fn renamed(problem: &Problem, bad_request: &'static str) -> Option<Response> {
         "unauthenticated" => "Unauthenticated",
         "forbidden" => "Forbidden",
         "not_found" => "NotFound",
+        "method_not_allowed" => "MethodNotAllowed",
         "body_too_large" => "TooLarge",
         "unsupported_media_type" => "UnsupportedMediaType",
+        "refused" => "Refused",
+        "overloaded" => "Overloaded",
+        "issuer_unavailable" => "IssuerUnavailable",
+        "deadline_exceeded" => "DeadlineExceeded",
+        "panic" | "server_error" => "ServerError",
         _ => return None,
     };
     let mut named = match problem.status() {

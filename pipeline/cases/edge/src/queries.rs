@@ -224,7 +224,13 @@ impl Wanted {
         let first = match &asked.cursor {
             None => Bound::Included((from, CaseId::from_bytes([0; 16]))),
             Some(_) if limit.is_none() => return Err(invalid_query("cursor", "needs `limit`")),
-            Some(cursor) => Bound::Excluded(position(cursor)?),
+            Some(cursor) => {
+                let position = position(cursor)?;
+                if !(from..to).contains(&position.0) {
+                    return Err(invalid_query("cursor", "is outside of the interval"));
+                }
+                Bound::Excluded(position)
+            }
         };
         let limit = limit.unwrap_or(list_limit);
         Ok(Self { first, to, origin: asked.origin_system.clone(), status: status.transpose()?, limit })

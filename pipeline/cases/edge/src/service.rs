@@ -173,9 +173,13 @@ impl Service {
         self.viewer(caller).await?.client.ok_or_else(|| problems::not_a_client(caller))
     }
 
-    /// Remembers a command that is in the log.
-    pub(crate) fn accept(&self, command: Command) {
+    /// Remembers a command that is in the log, without its content, which may be large.
+    pub(crate) fn accept(&self, command: &Command) {
         let key = (command.origin.clone(), command.command_id);
+        let command = Command {
+            queue: command.queue,
+            ..Command::of(command.origin.clone(), command.case_id, command.command_id)
+        };
         let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
         if accepted.commands.insert(key.clone(), command).is_none() {
             accepted.order.push_back(key);

@@ -15,6 +15,7 @@ use tributary_flow::configuration::{self, ConfigurationError, Source};
 use tributary_schemas::records::cases::RegistryFill;
 
 use crate::rows::folded;
+pub(crate) use registry::check_client_id;
 use table::{Oversize, Table};
 
 /// The settings of the flow in one process.

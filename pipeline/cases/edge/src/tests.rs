@@ -64,6 +64,22 @@ async fn a_case_lives_from_its_create_to_its_delete_command_and_its_client_is_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_a_case_leaves_out_is_not_shown_its_notifications_after_its_end_either() {
+    let world = World::new();
+    world.filled().await;
+    let create = json!({"caseId": CASE, "created": "2026-11-20T10:00:00Z", "caseDetailsUri": URI});
+    assert_eq!(world.command("esdh-a-id", "CreateCase", create).await.body["status"], "applied");
+    let created = world.get("journal-id", "/api/Notifications?wait=10").await.body;
+    assert_eq!(created["items"].as_array().map(Vec::len), Some(1), "{created}");
+    let leave_out = json!({"caseId": CASE, "updated": "2026-11-20T11:00:00Z", "consumers": []});
+    assert_eq!(world.command("esdh-a-id", "UpdateCase", leave_out).await.body["status"], "applied");
+    assert_eq!(world.get("journal-id", "/api/Notifications").await.body["items"], json!([]));
+    assert_eq!(world.command("esdh-a-id", "DeleteCase", json!({"caseId": CASE})).await.body["status"], "applied");
+    assert_eq!(world.get("journal-id", "/api/Notifications").await.body["items"], json!([]));
+    assert_eq!(world.get("journal-id", "/api/Cases/Deleted").await.body, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_of_the_registry_is_answered_when_it_is_in_force() {
     let world = World::new();
     world.filled().await;

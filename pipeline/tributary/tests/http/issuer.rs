@@ -57,6 +57,7 @@ struct Published {
     keys: Mutex<Vec<Value>>,
     reads: AtomicUsize,
     is_away: AtomicBool,
+    hangs: AtomicBool,
 }
 
 impl Issuer {
@@ -68,6 +69,7 @@ impl Issuer {
             keys: Mutex::default(),
             reads: AtomicUsize::new(0),
             is_away: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
         });
         let router = Router::new()
             .route("/realms/dis/.well-known/openid-configuration", get(discovery))
@@ -88,6 +90,11 @@ impl Issuer {
 
     pub(crate) fn go_away(&self, is_away: bool) {
         self.state.is_away.store(is_away, Ordering::Relaxed);
+    }
+
+    /// Accepts requests from now on and never answers them.
+    pub(crate) fn hang(&self) {
+        self.state.hangs.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn rename(&self, name: &str) {
@@ -130,6 +137,9 @@ pub(crate) fn now() -> u64 {
 }
 
 async fn discovery(State(state): State<Arc<Published>>) -> Result<Json<Value>, StatusCode> {
+    if state.hangs.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
     let name = state.name.lock().unwrap().clone();
     let jwks_uri = format!("{name}/certs");
     let algorithms = json!(["RS256", "HS256"]);

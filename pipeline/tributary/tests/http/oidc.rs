@@ -7,6 +7,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
+use tokio::task::JoinSet;
+use tributary::http::HttpSettings;
+
 use crate::issuer::{Issuer, Key, now};
 use crate::world::{PATIENCE, World, problem, settings};
 
@@ -142,6 +145,35 @@ async fn known_keys_keep_working_while_the_issuer_is_away() {
     let token = key.sign(&issuer.claims());
     assert_eq!(status(&world, &token).await, 200);
     assert_eq!(status(&world, &Key::ec("b").sign(&issuer.claims())).await, 401);
+    assert_eq!(status(&world, &token).await, 200);
+}
+
+#[tokio::test]
+async fn strangers_that_wait_for_an_issuer_that_hangs_leave_places_for_known_keys() {
+    let key = Key::ec("a");
+    let issuer = Issuer::start(&[&key]).await;
+    let settings = HttpSettings { max_requests: 100, ..settings() };
+    let world = World::open(&settings, &issuer.auth());
+    let token = key.sign(&issuer.claims());
+    let known = async {
+        while status(&world, &token).await != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, known).await.expect("the keys are read");
+    issuer.hang();
+    let stranger = Key::ec("b").sign(&issuer.claims());
+    let mut strangers: JoinSet<_> = (0..200).map(|_| world.get("/toy/who").bearer_auth(&stranger).send()).collect();
+    // Some are refused at once: those beyond the waiting ones.
+    let refused = async {
+        while let Some(Ok(Ok(answer))) = strangers.join_next().await {
+            if answer.status() == 503 {
+                return;
+            }
+        }
+        panic!("no stranger is refused with 503");
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the strangers beyond the limit do not wait");
     assert_eq!(status(&world, &token).await, 200);
 }
 

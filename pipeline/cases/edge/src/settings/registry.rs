@@ -10,6 +10,9 @@ use tributary_schemas::types::cases::{NameError, OriginName};
 
 use super::table::{Channel, ClientTable, Format, Table};
 
+/// The longest client id that the server takes from a token, in bytes.
+const LONGEST_CLIENT_ID: usize = 200;
+
 /// A wrong entry at a byte of the file.
 pub(super) struct Wrong {
     pub(super) offset: usize,
@@ -67,6 +70,20 @@ fn client(name: &str, entry: &Spanned<ClientTable>, taken: &mut Taken, has_broke
     Ok(Client { client_id: client.client_id.clone(), channel, format, ..Client::of(name) })
 }
 
+/// Checks the client id of a token. Nobody could ever call with another one.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_client_id(text: &str) -> Result<(), &'static str> {
+    if text.trim().is_empty() {
+        return Err("is empty");
+    }
+    if text.len() > LONGEST_CLIENT_ID || text.chars().any(char::is_control) {
+        return Err("has more than 200 bytes or a control character");
+    }
+    Ok(())
+}
+
 /// Names in lower case and client ids, each with the name that has it.
 #[derive(Default)]
 struct Taken {
@@ -83,9 +100,8 @@ impl Taken {
         entry: &Spanned<T>,
     ) -> Result<N, Wrong> {
         let parsed = name.parse().map_err(|error| Wrong::at(entry, format!("InvalidName: {error}")))?;
-        if client_id.is_empty() {
-            return Err(Wrong::at(entry, format!("InvalidName: the client_id of {name} is empty")));
-        }
+        let wrong_id = |reason| Wrong::at(entry, format!("InvalidName: the client_id of {name} {reason}"));
+        check_client_id(client_id).map_err(wrong_id)?;
         if let Some(other) = self.names.insert(name.to_ascii_lowercase(), name.to_owned()) {
             let problem = format!("NameTaken: [cases.{table}] has {other} and {name}, which differ only in case");
             return Err(Wrong::at(entry, problem));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use tributary_connectors::trouble::Troubles;
 use tributary_flow::http::{Caller, Problem};
 
@@ -44,6 +45,10 @@ const READ_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// The shortest time between two reads while no keys are known: nobody can call, and the issuer may just be starting.
 const FIRST_READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// Callers that may wait for a read of the keys at one time. While the issuer hangs, tokens with unknown keys must not
+/// take the places of callers whose keys are known.
+const MAX_WAITING: usize = 64;
+
 /// The age at which keys are read again, so that a withdrawn key does not stay in use.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
@@ -55,6 +60,7 @@ pub(super) struct Oidc {
     keys: RwLock<Arc<KeySet>>,
     /// The time of the last read or attempt. Locked while keys are read.
     last_attempt: tokio::sync::Mutex<Option<Instant>>,
+    waiting: Semaphore,
     troubles: Mutex<Troubles>,
 }
 
@@ -68,7 +74,15 @@ impl Oidc {
         let audience = needed(&settings.audience, "audience")?;
         let (keys, last_attempt) = (RwLock::default(), tokio::sync::Mutex::default());
         let claims = ClaimNames::new(settings);
-        Ok(Self { issuer, audience, claims, keys, last_attempt, troubles: Mutex::default() })
+        Ok(Self {
+            issuer,
+            audience,
+            claims,
+            keys,
+            last_attempt,
+            waiting: Semaphore::new(MAX_WAITING),
+            troubles: Mutex::default(),
+        })
     }
 
     /// Reads the keys before the first token arrives, so that they are known if the issuer becomes unavailable later.
@@ -129,6 +143,10 @@ impl Oidc {
             }
             return Ok(key);
         }
+        let Ok(_waiting) = self.waiting.try_acquire() else {
+            let detail = "the token cannot be checked: too many callers wait for the keys of the issuer";
+            return Err(Problem::unavailable("issuer_unavailable", detail, FIRST_READ_AGAIN_AFTER));
+        };
         // The read continues if this caller goes away, because other callers need it too.
         let _ = self.refresh_in_background().await;
         let keys = self.keys();
