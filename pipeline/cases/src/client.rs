@@ -4,6 +4,7 @@
 //! notifications came. What a client may not see any more leaves its queue, unless it is acknowledged already.
 
 mod dropping;
+mod replay;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,8 @@ use tributary_schemas::types::cases::{CaseId, ClientName, OriginName};
 use crate::context::Context;
 use crate::permission::Grants;
 use crate::topics;
+
+pub use replay::is_told_again;
 
 /// The processor of one partition.
 pub struct ClientStage {
@@ -80,6 +83,7 @@ impl ClientStage {
                 position: queue.last,
                 notification: notification.clone(),
                 made: record.timestamp,
+                original: None,
             };
             self.send_row(output, client, &entry_key(client, queue.last), &entry);
             self.entries.put((client.clone(), queue.last), entry);
@@ -112,8 +116,8 @@ impl ClientStage {
             match (change.action, grant) {
                 (RegistryAction::GrantAdd, Some(grant)) => self.granted.0.put(grant, ()),
                 (RegistryAction::GrantRevoke, Some(grant)) => {
-                    self.granted.0.delete(grant);
-                    self.drop_hidden(client, output);
+                    self.granted.0.delete(grant.clone());
+                    self.drop_hidden(client, grant.1, output);
                 }
                 (RegistryAction::ClientPut, _) => {
                     let queue = self.queue(client);
@@ -127,8 +131,8 @@ impl ClientStage {
     }
 
     fn note(&mut self, client: &ClientName, queue: ClientQueue, output: &mut Output) {
-        let ClientQueue { last, acknowledged, waiting, unread } = queue;
-        let row = QueuePosition { last, acknowledged, waiting, unread, ..QueuePosition::of(client.clone()) };
+        let ClientQueue { last, acknowledged, waiting, unread, begins } = queue;
+        let row = QueuePosition { last, acknowledged, waiting, unread, begins, ..QueuePosition::of(client.clone()) };
         self.send_row(output, client, &position_key(client), &row);
         self.queues.put(client.clone(), queue);
     }
@@ -136,6 +140,12 @@ impl ClientStage {
     fn send_row<R: tributary_schemas::AvroRecord>(&self, output: &mut Output, client: &ClientName, key: &str, row: &R) {
         let partition = Context::partition_of_client(output, &topics::QUEUE, client);
         self.context.send_to(output, &topics::QUEUE, partition, key.as_bytes(), row);
+    }
+
+    /// Sends the next step of a long task to this stage.
+    fn go_on<R: tributary_schemas::AvroRecord>(&self, output: &mut Output, client: &ClientName, step: &R) {
+        let partition = Context::partition_of_client(output, &topics::CLIENT, client);
+        self.context.send_to(output, &topics::CLIENT, partition, client.as_str().as_bytes(), step);
     }
 
     fn withdraw_row(output: &mut Output, client: &ClientName, key: &str) {
@@ -151,6 +161,8 @@ impl Processor for ClientStage {
             RecordType::CasesNotificationDue => self.notify(record, &framed.read()?, output),
             RecordType::CasesRegistryChange => self.change(&framed.read()?, output),
             RecordType::CasesAcknowledged => self.acknowledge(&framed.read()?, output)?,
+            RecordType::CasesQueueDrop => self.drop_some(framed.read()?, output),
+            RecordType::CasesReplay => self.replay(record, framed.read()?, output),
             RecordType::TributaryClock => self.drop_old(framed.read::<Clock>()?.now, output),
             _ => return Err(unexpected(&framed)),
         }

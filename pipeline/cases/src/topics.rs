@@ -46,7 +46,14 @@ pub static CASE: Topic =
 pub static CLIENT: Topic = inbox(
     "cases.client",
     Partitions::Flow,
-    &["cases.NotificationDue", "cases.RegistryChange", "cases.Acknowledged", "tributary.Clock"],
+    &[
+        "cases.NotificationDue",
+        "cases.RegistryChange",
+        "cases.Acknowledged",
+        "cases.QueueDrop",
+        "cases.Replay",
+        "tributary.Clock",
+    ],
 );
 
 /// The metadata of all living cases, keyed by the id of the case.

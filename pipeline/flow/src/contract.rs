@@ -156,6 +156,15 @@ pub trait RunningFlow: Any + Send + Sync {
         Err(Failure::refused("this flow has no batch: omit --once"))
     }
 
+    /// What the flow shows at `/metrics` besides the counters of its workers. The names have no `tributary_`: the port
+    /// adds it. In a namespace of several processes a number must not be shown by two, because sums would hold it twice.
+    ///
+    /// # Errors
+    /// When a name is not valid for Prometheus.
+    fn collectors(&self) -> prometheus::Result<Vec<Box<dyn prometheus::core::Collector>>> {
+        Ok(Vec::new())
+    }
+
     /// The HTTP paths of the flow.
     fn mounts(&self) -> Vec<crate::http::Mount> {
         Vec::new()

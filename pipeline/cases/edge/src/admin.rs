@@ -2,6 +2,7 @@
 
 mod case;
 mod reading;
+mod replay;
 mod trial;
 mod views;
 
@@ -28,6 +29,7 @@ use crate::settings::check_client_id;
 
 /// The largest body in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
+use crate::waiting::Awaited;
 
 /// How long a change waits until it is in force everywhere.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -80,7 +82,8 @@ pub(crate) struct PutQueue {
         put_case_grant,
         delete_case_grant,
         put_queue,
-        trial::play
+        trial::play,
+        replay::replay
     ),
     components(schemas(
         PutOrigin,
@@ -91,6 +94,8 @@ pub(crate) struct PutQueue {
         case::ToldView,
         trial::Try,
         trial::TriedView,
+        replay::ReplayWanted,
+        replay::ReplayView,
         views::OriginsView,
         views::OriginView,
         views::ClientsView,
@@ -119,6 +124,7 @@ pub(crate) fn mount(service: Arc<Service>) -> Mount {
         .route("/api/admin/cases/grants/{client}/{origin}/{caseId}", put(put_case_grant).delete(delete_case_grant))
         .route("/api/admin/cases/queues/{queue}", put(put_queue))
         .route("/api/admin/cases/try", post(trial::play))
+        .route("/api/admin/cases/replay", post(replay::replay))
         .route_layer(require(Role::OPERATOR));
     let reading = Router::new()
         .route("/api/admin/cases/cases/{id}", get(case::case))
@@ -331,15 +337,21 @@ async fn carry_out(service: &Service, change: RegistryRequest) -> Result<bool, P
         framed::send(&context.codec, output, &topics::REGISTRY, b"request", &change);
     };
     service.intake.publish(write).await?;
-    let answer = service.following.wait_for(PATIENCE, |rows| rows.answer(&id).cloned()).await;
-    let Some(cases::RegistryAnswer { code, existed, .. }) = answer else {
-        let detail = "the change is in the log, and not yet in force everywhere: it will be, or send it again";
-        return Err(Problem::unavailable("NotYetInForce", detail, Duration::from_secs(5)));
-    };
+    let cases::RegistryAnswer { code, existed, .. } = answer(service, id).await?;
     match code {
         None => Ok(existed),
         Some(code) => Err(refused(&code)),
     }
+}
+
+/// Waits for the answer to a request, once what it says is in force.
+async fn answer(service: &Service, request: String) -> Result<cases::RegistryAnswer, Problem> {
+    let awaited = Awaited::Answer(request.clone());
+    let answer = service.following.wait_for(awaited, PATIENCE, |rows| rows.answer(&request).cloned()).await;
+    answer.ok_or_else(|| {
+        let detail = "the change is in the log, and not yet in force everywhere: it will be, or send it again";
+        Problem::unavailable("NotYetInForce", detail, Duration::from_secs(5))
+    })
 }
 
 /// The problem for a code of the registry.

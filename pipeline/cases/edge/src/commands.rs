@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::problems;
 use crate::query;
 use crate::service::Service;
+use crate::waiting::Awaited;
 
 /// The largest command in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -207,7 +208,8 @@ pub(crate) async fn submit(service: &Service, command: &Command, wait: Duration)
     if wait.is_zero() {
         return Ok(None);
     }
-    let found = service.following.wait_for(wait, |rows| {
+    let awaited = Awaited::Outcome(command.origin.clone(), command.command_id);
+    let found = service.following.wait_for(awaited, wait, |rows| {
         let known = rows.outcomes.get(&(command.origin.clone(), command.command_id))?;
         own_outcome(command, known)
     });

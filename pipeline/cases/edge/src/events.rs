@@ -28,3 +28,7 @@ pub(crate) fn registry_differs(file: &str, difference: &str) {
 pub(crate) fn tried(origin: &dyn Display, case: &dyn Display, by: &str) {
     tracing::info!(%origin, %case, %by, "an invented case is played");
 }
+
+pub(crate) fn told_again(by: &str, client: &dyn Display, count: usize) {
+    tracing::info!(%by, %client, count, "notifications are told again");
+}

@@ -13,10 +13,12 @@ use tokio::sync::watch;
 use tributary_cases::topics;
 use tributary_flow::http::Problem;
 use tributary_flow::{Failure, Process, log_failure};
-use tributary_runtime::{LogError, Shutdown, Topic, TopicFollower, TopicPartition};
+use tributary_runtime::{LogError, Record, Shutdown, Topic, TopicFollower, TopicPartition};
+use tributary_schemas::Codec;
 
 use crate::events;
 use crate::rows::Rows;
+use crate::waiting::{Awaited, Waiter, Waiting};
 
 /// The pause between two looks, if nobody waits for one.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -27,11 +29,19 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// How long a query waits until the rows have caught up with the log.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The topics that are followed.
+/// How old the rows may be that something is told from without a request for it.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// Records that are taken in while queries wait.
+const MOST_AT_ONCE: usize = 500;
+
+/// The topics that are followed, in the order in which they are read: what allows or explains a row comes before it. The
+/// ends are asked for in the opposite order. So no notification is seen without the state and the grants under which it
+/// was made, and no end of a case without its row among the deleted ones.
 static FOLLOWED: [&Topic; 6] = [
     &topics::REGISTRY_ROWS,
-    &topics::STATE,
     &topics::DELETED,
+    &topics::STATE,
     &topics::OUTCOME,
     &topics::QUEUE,
     &topics::REGISTRY_ANSWER,
@@ -48,6 +58,9 @@ struct Shared {
     rows: RwLock<Rows>,
     /// When the last whole look began.
     begun: watch::Sender<Option<Instant>>,
+    /// Whether the process ends.
+    is_ending: watch::Sender<bool>,
+    waiting: Arc<Waiting>,
     is_wanted: Mutex<bool>,
     wanted: Condvar,
 }
@@ -61,11 +74,19 @@ impl Following {
         let shared = Arc::new(Shared {
             rows: RwLock::default(),
             begun: watch::Sender::new(None),
+            is_ending: watch::Sender::new(false),
+            waiting: Arc::default(),
             is_wanted: Mutex::new(false),
             wanted: Condvar::new(),
         });
         let follower = process.follower().map_err(log_failure)?;
         let stop = process.shutdown().child();
+        let ending = Arc::downgrade(&shared);
+        stop.on_trigger(move || {
+            if let Some(shared) = ending.upgrade() {
+                shared.is_ending.send_replace(true);
+            }
+        });
         let reader = Reader {
             process: Arc::clone(process),
             shared: Arc::clone(&shared),
@@ -106,20 +127,44 @@ impl Following {
         }
     }
 
-    /// Waits until `find` finds something in the rows, or the time is over.
-    pub(crate) async fn wait_for<T>(&self, time: Duration, find: impl Fn(&Rows) -> Option<T>) -> Option<T> {
-        let mut begun = self.shared.begun.subscribe();
+    /// Whether the rows have what the log had a moment ago.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.shared.begun.borrow().is_some_and(|begun| begun.elapsed() < FRESH)
+    }
+
+    /// Waits for changes from now on.
+    pub(crate) fn waiter(&self, awaited: Awaited) -> Waiter {
+        self.shared.waiting.join(awaited)
+    }
+
+    /// Waits until the process ends.
+    pub(crate) async fn ending(&self) {
+        let mut is_ending = self.shared.is_ending.subscribe();
+        // The sender lives as long as this value.
+        let _ = is_ending.wait_for(|is_ending| *is_ending).await;
+    }
+
+    /// Waits until `find` finds something in the rows that it waits for. `None` if the time is over, or the process
+    /// ends.
+    pub(crate) async fn wait_for<T>(
+        &self,
+        awaited: Awaited,
+        time: Duration,
+        find: impl Fn(&Rows) -> Option<T>,
+    ) -> Option<T> {
+        let mut waiter = self.waiter(awaited);
         let look = async {
             loop {
                 if let Some(found) = find(&self.rows()) {
                     return Some(found);
                 }
-                if begun.changed().await.is_err() {
-                    return None;
-                }
+                waiter.changed().await;
             }
         };
-        tokio::time::timeout(time, look).await.unwrap_or(None)
+        tokio::select! {
+            found = tokio::time::timeout(time, look) => found.unwrap_or(None),
+            () = self.ending() => None,
+        }
     }
 }
 
@@ -150,6 +195,44 @@ impl Shared {
     fn change(&self) -> RwLockWriteGuard<'_, Rows> {
         self.rows.write().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Takes in a batch, and wakes who waits for it. Queries wait meanwhile, once for the batch.
+    fn take(&self, codec: &Codec, topic: &Topic, batch: &mut Vec<Row>) -> Result<(), LogError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut rows = self.change();
+        let taken = batch.drain(..).try_for_each(|row| take(&mut rows, codec, topic, &row));
+        let changed = rows.take_changed();
+        drop(rows);
+        self.waiting.wake(&changed);
+        taken
+    }
+}
+
+/// A record of an output.
+struct Row {
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+}
+
+impl Row {
+    fn of(record: &Record<'_>) -> Self {
+        Self { key: record.key.to_vec(), value: record.value.map(<[u8]>::to_vec) }
+    }
+}
+
+/// Takes in a record. One that can never be read is left out.
+fn take(rows: &mut Rows, codec: &Codec, topic: &Topic, row: &Row) -> Result<(), LogError> {
+    let key = String::from_utf8_lossy(&row.key);
+    match rows.take(codec, topic.name, &key, row.value.as_deref()) {
+        Err(error) if error.is_transient() => Err(LogError::unavailable(error.to_string())),
+        Err(error) => {
+            events::row_unreadable(topic.name, &key, &error);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 struct Reader {
@@ -166,6 +249,7 @@ impl Reader {
             let begun = Instant::now();
             match self.look(&mut follower) {
                 Ok(()) => {
+                    self.shared.change().begin_counting();
                     self.shared.begun.send_replace(Some(begun));
                     self.shared.pause();
                 }
@@ -186,8 +270,9 @@ impl Reader {
             None => follower.insert(self.process.follower()?),
         };
         let partitions = self.process.flow_partitions();
-        let ends = FOLLOWED.iter().map(|topic| follower.ends(topic, partitions)).collect::<Result<Vec<_>, _>>()?;
-        for (topic, ends) in FOLLOWED.iter().zip(ends) {
+        let ends = FOLLOWED.iter().rev().map(|topic| follower.ends(topic, partitions));
+        let ends = ends.collect::<Result<Vec<_>, _>>()?;
+        for (topic, ends) in FOLLOWED.iter().zip(ends.into_iter().rev()) {
             for (partition, end) in (0..).zip(ends) {
                 self.read(&**follower, topic, partition, end)?;
             }
@@ -209,17 +294,13 @@ impl Reader {
             return Ok(());
         }
         let codec = self.process.codec();
-        let read = follower.read_from(TopicPartition { topic: topic.name, partition }, from, &mut |record| {
-            let key = String::from_utf8_lossy(record.key);
-            match self.shared.change().take(codec, topic.name, &key, record.value) {
-                Err(error) if error.is_transient() => Err(LogError::unavailable(error.to_string())),
-                Err(error) => {
-                    events::row_unreadable(topic.name, &key, &error);
-                    Ok(())
-                }
-                Ok(()) => Ok(()),
-            }
+        let mut batch = Vec::new();
+        let at = TopicPartition { topic: topic.name, partition };
+        let read = follower.read_from(at, from, &mut |record| {
+            batch.push(Row::of(record));
+            if batch.len() < MOST_AT_ONCE { Ok(()) } else { self.shared.take(codec, topic, &mut batch) }
         });
+        let read = read.and_then(|offset| self.shared.take(codec, topic, &mut batch).map(|()| offset));
         match read {
             Ok(offset) => {
                 self.offsets.insert((topic.name, partition), offset);

@@ -10,7 +10,9 @@ mod events;
 mod following;
 mod intake;
 mod leading;
+mod metrics;
 mod notifications;
+mod places;
 mod problems;
 mod queries;
 mod query;
@@ -19,6 +21,7 @@ mod service;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::sync::Arc;
 

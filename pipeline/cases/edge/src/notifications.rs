@@ -1,5 +1,7 @@
 //! Notifications of a client, and what it has acknowledged.
 
+mod stream;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use crate::problems::{self, invalid_query};
 use crate::query::{optional, shown};
 use crate::rows::folded;
 use crate::service::Service;
+use crate::waiting::Awaited;
 
 const DEFAULT_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 1_000;
@@ -105,7 +108,7 @@ struct Asked {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(notifications, acknowledge),
+    paths(notifications, acknowledge, stream::notification_stream),
     components(schemas(NotificationView, NotificationsView, AcknowledgedView, Acknowledge))
 )]
 struct NotificationsApi;
@@ -117,6 +120,7 @@ pub(crate) fn mount(service: Arc<Service>) -> Mount {
     let router = Router::new()
         .route("/api/Notifications", get(notifications))
         .route("/api/Notifications/Acknowledged", put(acknowledge))
+        .route("/api/Notifications/Stream", get(stream::notification_stream))
         .with_state(service);
     let mount = Mount::new(router).described(NotificationsApi::openapi()).faults(problems::QUERIES);
     mount.max_body(LARGEST_BODY).deadline(Duration::from_secs(LONGEST_WAIT + 15))
@@ -133,10 +137,7 @@ async fn notifications(
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<NotificationsView>, Problem> {
     let asked = asked.map_err(|_| invalid_query("", "each parameter may be given once"))?.0;
-    let after: Option<i64> = optional("after", asked.after.as_deref(), "a position, a whole number from 0")?;
-    if after.is_some_and(|after| after < 0) {
-        return Err(invalid_query("after", "expected a position, a whole number from 0"));
-    }
+    let after = position("after", asked.after.as_deref())?;
     let limit = optional("limit", asked.limit.as_deref(), "a whole number")?.unwrap_or(DEFAULT_LIMIT);
     if !(1..=LARGEST_LIMIT).contains(&limit) {
         return Err(invalid_query("limit", format!("expected a number from 1 to {LARGEST_LIMIT}")));
@@ -147,7 +148,8 @@ async fn notifications(
     }
     let client = service.client(&caller).await?;
     if wait > 0 {
-        let first = service.following.wait_for(Duration::from_secs(wait), |rows| {
+        let _place = service.places.take(&client)?;
+        let first = service.following.wait_for(Awaited::Queue(client.clone()), Duration::from_secs(wait), |rows| {
             let after = after.unwrap_or_else(|| rows.position(&client).acknowledged);
             rows.notifications(&client, after).next().map(|_| ())
         });
@@ -161,6 +163,15 @@ async fn notifications(
     let acknowledged = rows.position(&client).acknowledged;
     let found = rows.notifications(&client, after.unwrap_or(acknowledged)).take(limit);
     Ok(Json(NotificationsView { items: found.map(NotificationView::new).collect(), acknowledged }))
+}
+
+/// A position that a client names.
+fn position(field: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {
+    let expected = "a position, a whole number from 0";
+    match optional(field, text, expected)? {
+        Some(position) if position < 0 => Err(invalid_query(field, format!("expected {expected}"))),
+        position => Ok(position),
+    }
 }
 
 /// Acknowledges notifications up to a position. A smaller one changes nothing.
@@ -189,7 +200,7 @@ async fn acknowledge(
     if position > queue.acknowledged {
         publish(&service, &client, position).await?;
     }
-    let acknowledged = service.following.wait_for(PATIENCE, |rows| {
+    let acknowledged = service.following.wait_for(Awaited::Queue(client.clone()), PATIENCE, |rows| {
         let acknowledged = rows.position(&client).acknowledged;
         (acknowledged >= position).then_some(acknowledged)
     });

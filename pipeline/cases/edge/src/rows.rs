@@ -6,13 +6,15 @@ use std::fmt::Display;
 use tributary_cases::permission::{Grants, is_addressed, sees};
 use tributary_runtime::Topic;
 use tributary_schemas::records::cases::{
-    AuditEntry, CaseState, Client, DeletedCase, Grant, Notification, NotificationType, Origin, Outcome, QueueEntry,
-    QueuePosition, QueueState, RegistryAnswer, RegistryFill, RegistryVersion,
+    AuditEntry, CaseState, Client, CommandStatus, DeletedCase, Grant, Notification, NotificationType, Origin, Outcome,
+    Queue, QueueEntry, QueuePosition, QueueState, RegistryAnswer, RegistryFill, RegistryVersion,
 };
 use tributary_schemas::types::cases::{CaseId, ClientName, CommandId, OriginName};
 use tributary_schemas::{Codec, DecodeError, RecordType};
 
 use tributary_cases::topics;
+
+use crate::waiting::{Awaited, Changed};
 
 /// Answers of the registry that are remembered. Whoever waits for one sees it at once.
 const MOST_ANSWERS: usize = 1_000;
@@ -48,6 +50,11 @@ pub(crate) struct Rows {
     pub(crate) version: RegistryVersion,
     answers: HashMap<String, RegistryAnswer>,
     answer_order: VecDeque<String>,
+    /// What has changed since somebody took it.
+    changed: Changed,
+    /// Outcomes that commands have reached, by type and status, while this process counted.
+    pub(crate) reached: BTreeMap<(Queue, CommandStatus), u64>,
+    counts: bool,
 }
 
 impl Grants for Rows {
@@ -65,13 +72,19 @@ impl Rows {
         } else if topic == &topics::DELETED {
             self.deleted = fresh.deleted;
         } else if topic == &topics::OUTCOME {
-            self.outcomes = fresh.outcomes;
+            // Read again from the start, they are not counted again.
+            (self.outcomes, self.counts) = (fresh.outcomes, false);
         } else if topic == &topics::QUEUE {
             (self.entries, self.positions) = (fresh.entries, fresh.positions);
         } else if topic == &topics::REGISTRY_ROWS {
             (self.origins, self.clients, self.grants) = (fresh.origins, fresh.clients, fresh.grants);
             (self.audit, self.queues, self.version) = (fresh.audit, fresh.queues, fresh.version);
         }
+    }
+
+    /// What has changed since the last call.
+    pub(crate) fn take_changed(&mut self) -> Changed {
+        std::mem::take(&mut self.changed)
     }
 
     /// Takes in a record of an output. `value` is absent when its row is deleted.
@@ -97,14 +110,17 @@ impl Rows {
             }
             RecordType::CasesOutcome => {
                 let outcome: Outcome = framed.read()?;
-                self.outcomes.insert((outcome.origin.clone(), outcome.command_id), outcome);
+                self.changed.note(Awaited::Outcome(outcome.origin.clone(), outcome.command_id));
+                self.put_outcome(outcome);
             }
             RecordType::CasesQueueEntry => {
                 let entry: QueueEntry = framed.read()?;
+                self.changed.note(Awaited::Queue(entry.client.clone()));
                 self.entries.insert((entry.client.clone(), entry.position), entry);
             }
             RecordType::CasesQueuePosition => {
                 let position: QueuePosition = framed.read()?;
+                self.changed.note(Awaited::Queue(position.client.clone()));
                 self.positions.insert(folded(&position.client), position);
             }
             RecordType::CasesRegistryAnswer => self.put_answer(framed.read()?),
@@ -114,6 +130,7 @@ impl Rows {
     }
 
     fn take_registry(&mut self, key: &str, framed: &tributary_schemas::Framed<'_>) -> Result<(), DecodeError> {
+        self.changed.note_registry();
         match framed.record_type() {
             RecordType::CasesOrigin => {
                 let origin: Origin = framed.read()?;
@@ -152,7 +169,22 @@ impl Rows {
         }
     }
 
+    fn put_outcome(&mut self, outcome: Outcome) {
+        let key = (outcome.origin.clone(), outcome.command_id);
+        let reached = (outcome.queue, outcome.status);
+        if self.counts && self.outcomes.get(&key) != Some(&outcome) {
+            *self.reached.entry(reached).or_default() += 1;
+        }
+        self.outcomes.insert(key, outcome);
+    }
+
+    /// Counts outcomes from now on. What stood in the log before is not counted.
+    pub(crate) fn begin_counting(&mut self) {
+        self.counts = true;
+    }
+
     fn put_answer(&mut self, answer: RegistryAnswer) {
+        self.changed.note(Awaited::Answer(answer.request.clone()));
         self.answer_order.push_back(answer.request.clone());
         self.answers.insert(answer.request.clone(), answer);
         if self.answer_order.len() > MOST_ANSWERS
@@ -163,6 +195,9 @@ impl Rows {
     }
 
     fn remove(&mut self, topic: &str, key: &str) {
+        if topic == topics::REGISTRY_ROWS.name {
+            self.changed.note_registry();
+        }
         if topic == topics::STATE.name {
             key.parse().into_iter().for_each(|id| self.remove_case(id));
         } else if topic == topics::DELETED.name {
@@ -242,7 +277,9 @@ impl Rows {
         client: &'a ClientName,
         after: i64,
     ) -> impl Iterator<Item = &'a QueueEntry> {
-        let from = self.entries.range((client.clone(), after.saturating_add(1))..);
+        // A client without a row has nothing yet. What is left of an earlier client of the name is not its own.
+        let begins = self.positions.get(&folded(client)).map_or(i64::MAX, |position| position.begins);
+        let from = self.entries.range((client.clone(), after.max(begins).saturating_add(1))..);
         let own = from.take_while(move |(key, _)| key.0 == *client).map(|(_, entry)| entry);
         own.filter(move |entry| {
             let told = &entry.notification;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{self, AtomicBool};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use prometheus::core::Collector;
 use tributary_cases::configuration::Ordering;
 use tributary_cases::context::Context;
 use tributary_cases::flow::Processors;
@@ -18,6 +19,8 @@ use tributary_schemas::types::cases::{ClientName, CommandId, OriginName};
 use crate::following::Following;
 use crate::intake::Intake;
 use crate::leading::Leading;
+use crate::metrics::QueueCollector;
+use crate::places::Places;
 use crate::rows::{Rows, Viewer, folded};
 use crate::settings::EdgeSettings;
 use crate::{admin, canary, commands, differences, events, notifications, problems, queries};
@@ -40,6 +43,7 @@ pub(crate) struct Service {
     pub(crate) following: Following,
     pub(crate) intake: Intake,
     pub(crate) leading: Leading,
+    pub(crate) places: Arc<Places>,
     accepted: Mutex<Accepted>,
 }
 
@@ -62,6 +66,7 @@ impl Distribution {
             following: Following::start(&process)?,
             intake: Intake::start(&process, &context)?,
             leading: Leading::default(),
+            places: Arc::default(),
             accepted: Mutex::default(),
         };
         let processors = Processors::new(context.clone());
@@ -124,6 +129,11 @@ impl RunningFlow for Distribution {
     fn report(&self, _clock: &ClockReading) -> Result<(), Failure> {
         let kept = self.service.following.rows().version.ordering;
         kept.map_or(Ok(()), |kept| self.context.settings.ordering.check(kept)).map_err(Failure::refused)
+    }
+
+    /// Numbers of deliveries to brokers are a collector of their own, beside this one.
+    fn collectors(&self) -> prometheus::Result<Vec<Box<dyn Collector>>> {
+        Ok(vec![Box::new(QueueCollector::new(&self.service)?)])
     }
 
     fn mounts(&self) -> Vec<Mount> {

@@ -2,48 +2,73 @@
 
 use tributary_flow::framed;
 use tributary_runtime::Output;
+use tributary_schemas::records::cases::{QueueDrop, QueueEntry};
 use tributary_schemas::records::tributary::Severity;
-use tributary_schemas::types::cases::ClientName;
+use tributary_schemas::types::cases::{CaseId, ClientName, OriginName};
 
 use super::{ClientStage, entry_key, position_key};
 use crate::permission::Grants;
 use crate::topics;
 
-/// Notifications of one client that one tick of the clock drops.
+/// Notifications of one client that one record drops, so that no transaction grows with the length of a queue.
 const MOST_AT_ONCE: usize = 1000;
 
 impl ClientStage {
-    /// A grant is revoked: what has not been received and is not covered by another grant leaves the queue.
-    pub(super) fn drop_hidden(&mut self, client: &ClientName, output: &mut Output) {
-        let mut queue = self.queue(client);
-        let waiting = self.entries_of(client, queue.acknowledged + 1, queue.last);
-        let hidden = waiting.filter(|(_, entry)| {
-            let notification = &entry.notification;
-            !self.granted.cover(client, &notification.origin_system, notification.id)
-        });
-        let hidden: Vec<i64> = hidden.map(|(position, _)| position).collect();
-        if hidden.is_empty() {
-            return;
-        }
-        queue.waiting -= hidden.len() as i64;
-        for position in hidden {
-            self.drop_entry(client, position, output);
-        }
-        self.note(client, queue, output);
+    /// A grant is revoked: what has not been received and is not covered by another grant leaves the queue. Whoever
+    /// reads the queue checks grants too, so nobody sees what a later step drops.
+    pub(super) fn drop_hidden(
+        &mut self,
+        client: &ClientName,
+        (origin, case_id): (OriginName, Option<CaseId>),
+        output: &mut Output,
+    ) {
+        let until = self.queue(client).last;
+        self.drop_some(QueueDrop { until, origin: Some(origin), case_id, ..QueueDrop::of(client.clone()) }, output);
     }
 
-    /// A client is removed. The positions of its queue are never given out again, even if it returns.
+    /// A client is removed. The positions of its queue are never given out again, even if it returns, and what stood at
+    /// them is never shown again.
     pub(super) fn remove(&mut self, client: &ClientName, output: &mut Output) {
         let mut queue = self.queue(client);
-        let all = self.entries_of(client, 0, queue.last);
-        let all: Vec<i64> = all.map(|(position, _)| position).collect();
-        for position in all {
-            self.drop_entry(client, position, output);
-        }
-        queue.acknowledged = queue.last;
-        queue.waiting = 0;
+        let until = queue.last;
+        (queue.acknowledged, queue.begins, queue.waiting) = (until, until, 0);
         self.queues.put(client.clone(), queue);
         Self::withdraw_row(output, client, &position_key(client));
+        self.drop_some(QueueDrop { until, ..QueueDrop::of(client.clone()) }, output);
+    }
+
+    /// One step of a revocation, or of the removal of a client.
+    pub(super) fn drop_some(&mut self, mut step: QueueDrop, output: &mut Output) {
+        let client = step.client.clone();
+        let mut queue = self.queue(&client);
+        let is_revocation = step.origin.is_some();
+        // A revocation leaves what is acknowledged.
+        let first = if is_revocation { step.after.max(queue.acknowledged) } else { step.after } + 1;
+        let looked = self.entries_of(&client, first, step.until).take(MOST_AT_ONCE);
+        let looked: Vec<(i64, bool)> = looked.map(|(at, entry)| (at, self.is_dropped(&step, entry))).collect();
+        let mut dropped = 0;
+        for (position, _) in looked.iter().filter(|(_, is_dropped)| *is_dropped) {
+            self.drop_entry(&client, *position, output);
+            dropped += 1;
+        }
+        if is_revocation && dropped > 0 {
+            queue.waiting -= dropped;
+            self.note(&client, queue, output);
+        }
+        if let (MOST_AT_ONCE, Some((last, _))) = (looked.len(), looked.last()) {
+            step.after = *last;
+            self.go_on(output, &client, &step);
+        }
+    }
+
+    /// Whether a step drops this notification. The revoked grant may have been given again since: what was made before
+    /// its revocation goes nevertheless.
+    fn is_dropped(&self, step: &QueueDrop, entry: &QueueEntry) -> bool {
+        let Some(origin) = &step.origin else { return true };
+        let told = &entry.notification;
+        let other_grant = if step.case_id.is_none() { Some(told.id) } else { None };
+        let is_meant = told.origin_system == *origin && step.case_id.is_none_or(|case| case == told.id);
+        is_meant && !self.granted.has(&step.client, origin, other_grant)
     }
 
     /// The time has come to drop what was kept long enough.

@@ -1,7 +1,8 @@
 //! Positions, acknowledgements, revocations and what is dropped with time.
 
 use tributary_schemas::records::cases::{
-    Acknowledged, Notification, NotificationDue, QueueEntry, QueuePosition, RegistryAction,
+    Acknowledged, Notification, NotificationDue, QueueDrop, QueueEntry, QueuePosition, RegistryAction, RegistryAnswer,
+    Replay,
 };
 use tributary_schemas::records::tributary::{Alert, Clock};
 use tributary_schemas::types::cases::MessageId;
@@ -135,4 +136,132 @@ fn acknowledged_notifications_are_kept_for_7_days_and_unread_ones_for_30() {
     let (withdrawn, alerts, sent) = tick(30);
     assert_eq!((withdrawn, alerts), (2, 1), "never read: dropped, counted and reported");
     assert_eq!(state(&stage, &sent), (3, 1, 0, 2));
+}
+
+/// Gives the stage what it sends to itself, until nothing is left. Returns all that is sent.
+fn finish<R: tributary_schemas::AvroRecord>(stage: &mut Stage, sent: Vec<Sent>) -> Vec<Sent> {
+    let mut all = sent;
+    let mut seen = 0;
+    loop {
+        let steps = stage.read::<R>(&all[seen..]);
+        let Some(step) = steps.last() else { return all };
+        seen = all.len();
+        all.extend(stage.give("", step));
+    }
+}
+
+fn tombstones(sent: &[Sent]) -> usize {
+    sent.iter().filter(|sent| sent.value.is_none()).count()
+}
+
+#[test]
+fn a_revocation_drops_a_long_queue_in_steps_whatever_is_granted_meanwhile() {
+    let mut stage = stage();
+    for number in 0..2_500 {
+        stage.give("", &due(&["journal"], if number % 2 == 0 { "a" } else { "b" }, 1));
+    }
+    let first = stage.give("", &grant(RegistryAction::GrantRevoke, "journal", "a", None));
+    assert_eq!(tombstones(&first), 500, "a step looks at 1,000");
+    let again = stage.give("", &grant(RegistryAction::GrantAdd, "journal", "a", None));
+    assert_eq!(tombstones(&again), 0);
+    stage.give("", &due(&["journal"], "a", 1));
+    let sent = finish::<QueueDrop>(&mut stage, first);
+    assert_eq!(tombstones(&sent), 1_250, "what was made before the revocation");
+    assert_eq!(state(&stage, &sent), (2_501, 0, 1_251, 0));
+}
+
+#[test]
+fn what_is_acknowledged_between_two_steps_of_a_revocation_stays() {
+    let mut stage = stage();
+    for _ in 0..2_000 {
+        stage.give("", &due(&["journal"], "a", 1));
+    }
+    let first = stage.give("", &grant(RegistryAction::GrantRevoke, "journal", "a", None));
+    acknowledge(&mut stage, 1_500);
+    let sent = finish::<QueueDrop>(&mut stage, first);
+    assert_eq!(tombstones(&sent), 1_500);
+    assert_eq!(state(&stage, &sent), (2_000, 1_500, 0, 0));
+}
+
+#[test]
+fn a_long_queue_of_a_removed_client_goes_in_steps_and_its_successor_begins_behind_it() {
+    let mut stage = stage();
+    for _ in 0..2_500 {
+        stage.give("", &due(&["journal"], "a", 1));
+    }
+    let mut change = grant(RegistryAction::ClientDelete, "journal", "a", None);
+    change.change.origin = None;
+    let first = stage.give("", &change);
+    assert_eq!(tombstones(&first), 1_001, "the row of the client, and 1,000 notifications");
+    change.change.action = RegistryAction::ClientPut;
+    let sent = stage.give("", &change);
+    let row = stage.read::<QueuePosition>(&sent).pop().unwrap();
+    assert_eq!((row.last, row.begins), (2_500, 2_500));
+    assert_eq!(stage.give("", &replay(None)).len(), 1, "only the answer: nothing of the former client is told again");
+    let sent = finish::<QueueDrop>(&mut stage, first);
+    assert_eq!(tombstones(&sent), 2_501);
+    assert!(stage.read::<QueuePosition>(&sent).is_empty(), "the row of the client does not come back");
+}
+
+fn replay(case: Option<u32>) -> Replay {
+    let case_id = case.map(|case| guid(case).parse().unwrap());
+    Replay { request: "r".to_owned(), case_id, ..Replay::of("journal".parse().unwrap()) }
+}
+
+#[test]
+fn a_replay_tells_again_what_is_kept_under_the_same_message_ids_at_the_end_of_the_queue() {
+    let mut stage = stage();
+    for (origin, case) in [("a", 1), ("a", 2), ("b", 1), ("a", 1)] {
+        stage.give("", &due(&["journal"], origin, case));
+    }
+    acknowledge(&mut stage, 2);
+    stage.now = NOW + DAY;
+    let sent = stage.give("", &replay(Some(1)));
+    let again = stage.read::<QueueEntry>(&sent);
+    let found: Vec<(i64, Option<i64>)> = again.iter().map(|entry| (entry.position, entry.original)).collect();
+    assert_eq!(found, [(5, Some(1)), (6, Some(3)), (7, Some(4))]);
+    let of = |origin: &str| due(&[], origin, 1).notification.message_id;
+    assert_eq!(again.iter().map(|entry| entry.notification.message_id).collect::<Vec<_>>(), ["a", "b", "a"].map(of));
+    assert!(again.iter().all(|entry| entry.made == NOW + DAY));
+    assert_eq!(state(&stage, &sent), (7, 2, 5, 0));
+    assert_eq!(stage.read::<RegistryAnswer>(&sent)[0].request, "r");
+    // A second replay tells each of them once more, not twice.
+    let sent = stage.give("", &replay(Some(1)));
+    assert_eq!(positions(&stage, &sent), [8, 9, 10]);
+}
+
+#[test]
+fn a_replay_of_an_interval_tells_what_was_made_in_it_and_may_still_be_seen() {
+    let mut stage = stage();
+    for day in 0..4 {
+        stage.now = NOW + day * DAY;
+        stage.give("", &due(&["journal"], if day == 2 { "b" } else { "a" }, 1));
+    }
+    acknowledge(&mut stage, 4);
+    let micros = |day: i64| Some((NOW + day * DAY) * 1_000);
+    let interval = Replay { from: micros(1), to: micros(3), ..replay(None) };
+    let originals = |stage: &Stage, sent: &[Sent]| {
+        stage.read::<QueueEntry>(sent).iter().map(|entry| entry.original.unwrap()).collect::<Vec<i64>>()
+    };
+    let sent = stage.give("", &interval);
+    assert_eq!(originals(&stage, &sent), [2, 3]);
+    stage.give("", &grant(RegistryAction::GrantRevoke, "journal", "a", None));
+    let sent = stage.give("", &interval);
+    assert_eq!(originals(&stage, &sent), [3]);
+}
+
+#[test]
+fn a_long_replay_goes_in_steps_and_tells_what_was_there_when_it_began() {
+    let mut stage = stage();
+    for _ in 0..1_200 {
+        stage.give("", &due(&["journal"], "a", 1));
+    }
+    let first = stage.give("", &replay(None));
+    assert_eq!(positions(&stage, &first).len(), 500);
+    assert!(stage.read::<RegistryAnswer>(&first).is_empty(), "answered when all is told");
+    stage.give("", &due(&["journal"], "a", 1));
+    let sent = finish::<Replay>(&mut stage, first);
+    assert_eq!(positions(&stage, &sent).len(), 1_200);
+    assert_eq!(stage.read::<RegistryAnswer>(&sent).len(), 1);
+    assert_eq!(state(&stage, &sent), (2_401, 0, 2_401, 0));
 }

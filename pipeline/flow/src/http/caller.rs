@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Weak;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::{FromFnLayer, Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Problem;
@@ -76,14 +78,28 @@ pub struct Caller {
     name: String,
     roles: Roles,
     user_id: Uuid,
+    expires: Option<Timestamp>,
+    listing: Option<Listing>,
 }
+
+/// The list that a caller's token was found in. It ends when the list is replaced.
+#[derive(Debug, Clone)]
+struct Listing(Weak<()>);
+
+impl PartialEq for Listing {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+}
+
+impl Eq for Listing {}
 
 impl Caller {
     /// A caller whose user id is derived from the name.
     pub fn new(name: impl Into<String>, roles: Roles) -> Self {
         let name = name.into();
         let user_id = user_id(&name);
-        Self { name, roles, user_id }
+        Self { name, roles, user_id, expires: None, listing: None }
     }
 
     /// The same caller, acting for this user.
@@ -91,6 +107,32 @@ impl Caller {
     pub fn for_user(mut self, user_id: Uuid) -> Self {
         self.user_id = user_id;
         self
+    }
+
+    /// The same caller, until its token expires.
+    #[must_use]
+    pub fn until(mut self, expires: Timestamp) -> Self {
+        self.expires = Some(expires);
+        self
+    }
+
+    /// The same caller, as long as the list of tokens lives that names it.
+    #[must_use]
+    pub fn listed(mut self, list: Weak<()>) -> Self {
+        self.listing = Some(Listing(list));
+        self
+    }
+
+    /// When the caller's token expires. `None` if it does not.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
+
+    /// Whether the caller is still known at this time. What outlives its request, such as a stream of events, asks again
+    /// and again, and ends when the answer is no: the token has expired, or the list of tokens was replaced.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        let is_listed = self.listing.as_ref().is_none_or(|listing| listing.0.strong_count() > 0);
+        is_listed && self.expires.is_none_or(|expires| now < expires)
     }
 
     /// The client's name.
@@ -183,6 +225,20 @@ mod tests {
             }
         }
         assert!(Caller::new("local", Roles::All).has(Role::of_flow("consumer")));
+    }
+
+    #[test]
+    fn a_caller_is_current_until_its_token_expires_or_its_list_is_replaced() {
+        let expires = Timestamp::from_second(100).unwrap();
+        let (before, at) = (Timestamp::from_second(99).unwrap(), expires);
+        assert!(caller(&[]).is_current(Timestamp::MAX));
+        let anna = caller(&[]).until(expires);
+        assert!(anna.is_current(before) && !anna.is_current(at));
+        let list = std::sync::Arc::new(());
+        let listed = caller(&[]).listed(std::sync::Arc::downgrade(&list));
+        assert!(listed.is_current(at));
+        drop(list);
+        assert!(!listed.is_current(at));
     }
 
     #[test]

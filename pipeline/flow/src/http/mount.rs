@@ -23,7 +23,8 @@ pub struct Mount {
     pub is_open: bool,
     /// The largest body in bytes. `None` for the configured limit.
     pub max_body: Option<usize>,
-    /// How long a request may take. `None` for the configured limit.
+    /// How long a request may take until its answer begins. `None` for the configured limit. A body may go on as long
+    /// as its client reads.
     pub deadline: Option<Duration>,
     /// How problems are written, also those of the server (413, 503).
     pub render_fault: Option<RenderFault>,
@@ -53,7 +54,7 @@ impl Mount {
         Self { max_body: Some(bytes), ..self }
     }
 
-    /// Sets how long a request may take.
+    /// Sets how long a request may take until its answer begins.
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
         Self { deadline: Some(deadline), ..self }

@@ -21,6 +21,7 @@ mod site;
 mod status;
 mod tls;
 mod tokens;
+mod unread;
 
 pub use error::HttpError;
 pub use metrics::WorkerCollector;

@@ -26,6 +26,7 @@ use super::settings::{AuthSettings, HttpSettings};
 use super::site::{Shared, Site};
 use super::status::ProcessStatus;
 use super::tls::{self, TlsFiles};
+use super::unread::ClosedIfUnread;
 use super::{HttpError, metrics};
 use crate::events;
 
@@ -211,6 +212,7 @@ impl Connection {
         // With Nagle's algorithm, small answers wait for the client's acknowledgement. A failure only makes them
         // slower.
         let _ = stream.set_nodelay(true);
+        let stream = ClosedIfUnread::new(stream, self.idle);
         let Some(tls) = &self.tls else {
             return self.answer(stream, None, false, watcher).await;
         };

@@ -26,7 +26,7 @@ pub struct HttpSettings {
     /// How long a request may take.
     #[serde(with = "duration_text")]
     pub deadline: Duration,
-    /// How long a connection may wait for the next request, and a request for its headers.
+    /// How long a connection may wait for the next request, a request for its headers, and an answer for its reader.
     #[serde(with = "duration_text")]
     pub idle: Duration,
     /// The largest number of requests at one time. Further requests are answered with 503.

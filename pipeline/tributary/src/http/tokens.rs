@@ -1,5 +1,7 @@
 //! Reads tokens from a file. Each line is `NAME ROLE[,ROLE] SHA256-OF-TOKEN-IN-HEX`.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tributary_flow::http::{Caller, Roles};
@@ -8,6 +10,8 @@ use tributary_flow::http::{Caller, Roles};
 #[derive(Debug)]
 pub(super) struct Tokens {
     entries: Vec<(Hash, Caller)>,
+    /// Callers are current as long as their list lives. A file that is read again is another list.
+    _alive: Arc<()>,
 }
 
 type Hash = [u8; 32];
@@ -52,6 +56,7 @@ impl Tokens {
         let text = str::from_utf8(content).map_err(|_| TokensError::NotText)?;
         let mut entries: Vec<(Hash, Caller)> = Vec::new();
         let mut lines: Vec<usize> = Vec::new();
+        let alive = Arc::new(());
         for (line, text) in (1..).zip(text.lines()) {
             if text.trim().is_empty() || text.starts_with('#') {
                 continue;
@@ -60,10 +65,10 @@ impl Tokens {
             if let Some(other) = entries.iter().position(|(known, _)| *known == hash) {
                 return Err(TokensError::Twice { line, other: lines[other] });
             }
-            entries.push((hash, caller));
+            entries.push((hash, caller.listed(Arc::downgrade(&alive))));
             lines.push(line);
         }
-        Ok(Self { entries })
+        Ok(Self { entries, _alive: alive })
     }
 
     /// The caller with this token. Every entry is compared, each in constant time.
@@ -117,6 +122,7 @@ mod tests {
         let tokens = Tokens::parse(text.as_bytes()).unwrap();
         let anna = tokens.caller("secret").unwrap();
         assert_eq!((anna.name(), anna.has(Role::DATA), anna.has(Role::OPERATOR)), ("anna", true, false));
+        assert!(anna.is_current(jiff::Timestamp::MAX));
         assert_eq!(tokens.caller("Secret"), None);
         assert_eq!(tokens.caller(""), None);
         assert_eq!(tokens.caller(SECRET), None);

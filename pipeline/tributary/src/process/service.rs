@@ -228,6 +228,9 @@ fn mount(site: &crate::http::Site, flows: &[Started]) -> Result<(), Failure> {
             let collector = WorkerCollector::new(declaration.name, group.name, metrics).map_err(Failure::refused)?;
             site.registry().register(Box::new(collector)).map_err(Failure::refused)?;
         }
+        for collector in flow.flow.collectors().map_err(Failure::refused)? {
+            site.registry().register(collector).map_err(Failure::refused)?;
+        }
     }
     site.mount(flows.iter().flat_map(|flow| flow.flow.mounts()).collect()).map_err(Failure::refused)
 }

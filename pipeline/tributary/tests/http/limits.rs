@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tributary::http::{AuthSettings, HttpSettings};
 
-use crate::world::{PATIENCE, World, problem, settings};
+use crate::world::{ENDLESS, PATIENCE, World, problem, settings};
 
 fn world(change: impl FnOnce(&mut HttpSettings)) -> World {
     let mut settings = settings();
@@ -124,4 +124,41 @@ async fn looks_that_hang_do_not_take_all_threads() {
         }
     };
     tokio::time::timeout(PATIENCE, again).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_without_an_end_outlives_the_deadline_and_takes_no_place() {
+    let world = world(|settings| {
+        settings.deadline = Duration::from_millis(100);
+        settings.max_requests = 1;
+    });
+    let mut answer = world.get("/toy/endless").send().await.unwrap();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(500) {
+        assert!(answer.chunk().await.unwrap().is_some());
+        assert_eq!(world.status("/toy/who").await, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_let_go_and_others_feel_nothing() {
+    let world = world(|settings| settings.idle = Duration::from_secs(1));
+    let mut silent = TcpStream::connect(world.address()).await.unwrap();
+    silent.write_all(b"GET /toy/flood HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let becomes = async |expected: &str| {
+        let line = format!("tributary_http_connections {expected}\n");
+        while !world.get("/metrics").send().await.unwrap().text().await.unwrap().contains(&line) {
+            assert_eq!(world.status("/toy/who").await, 200);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // That of the client of this test counts too.
+    tokio::time::timeout(PATIENCE, becomes("2")).await.expect("it is open");
+    tokio::time::timeout(PATIENCE, becomes("1")).await.expect("it is closed, though it was never read");
+    let dropped = async {
+        while ENDLESS.load(Ordering::SeqCst) > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, dropped).await.expect("its body is dropped");
 }

@@ -1,10 +1,10 @@
 //! A running port with the paths of an invented flow.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -167,6 +167,8 @@ fn mounts() -> Vec<Mount> {
         .route("/toy/names", get(names))
         .route("/toy/echo", post(async |body: Bytes| body.len().to_string()))
         .route("/toy/slow", get(slow))
+        .route("/toy/endless", get(async || endless(Duration::from_millis(20), b"again\n")))
+        .route("/toy/flood", get(async || endless(Duration::ZERO, &FLOOD)))
         .route("/toy/panic", get(panic))
         .route("/toy/items/{id}", get(async || axum::http::StatusCode::NOT_FOUND))
         .route("/toy/trace", get(async |correlation: Correlation| correlation.traceparent()))
@@ -197,6 +199,30 @@ async fn who(caller: Caller) -> Json<Value> {
 async fn names(page: Page) -> Result<(AsOf, Json<List<String>>), Problem> {
     let list = page.of(["a", "b", "c"].map(str::to_owned).to_vec())?;
     Ok((AsOf(jiff::Timestamp::UNIX_EPOCH), Json(list)))
+}
+
+/// Open bodies without an end.
+pub(crate) static ENDLESS: AtomicUsize = AtomicUsize::new(0);
+
+/// More than a socket and the server keep for a client that does not read.
+static FLOOD: [u8; 65_536] = [b'x'; 65_536];
+
+/// Counts while it lives.
+struct Open;
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        ENDLESS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A body without an end.
+fn endless(pause: Duration, piece: &'static [u8]) -> Body {
+    ENDLESS.fetch_add(1, Ordering::SeqCst);
+    Body::from_stream(futures_util::stream::unfold(Open, move |open| async move {
+        tokio::time::sleep(pause).await;
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from_static(piece)), open))
+    }))
 }
 
 async fn slow() -> &'static str {

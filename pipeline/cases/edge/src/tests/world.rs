@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Method, Request, StatusCode};
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,6 +29,9 @@ use crate::service::Distribution;
 use crate::settings::EdgeSettings;
 
 const PARTITIONS: i32 = 3;
+
+/// How long tests wait for what must come.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Two origins, two clients; only one client has a grant.
 pub(super) const CONFIGURATION: &str = "
@@ -170,10 +174,49 @@ impl Process for MemoryProcess {
 /// The running flow.
 pub(super) struct World {
     router: Router,
+    flow: Arc<Distribution>,
+    broker: Broker,
+    codec: Codec,
+    shutdown: Shutdown,
     _pools: Vec<WorkerPool>,
 }
 
+/// An open stream of notifications.
+pub(super) struct Events {
+    body: BodyDataStream,
+    text: String,
+}
+
+impl Events {
+    /// The next event: `id`, `event` and `data`. `None` if the stream has ended.
+    pub(super) async fn next(&mut self) -> Option<(String, String, Value)> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.text = rest;
+                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+                let Some(id) = field("id: ") else { continue };
+                let data = serde_json::from_str(&field("data: ").unwrap()).unwrap();
+                return Some((id, field("event: ").unwrap(), data));
+            }
+            let more = tokio::time::timeout(PATIENCE, self.body.next()).await.expect("an event, or the end");
+            self.text += str::from_utf8(&more?.unwrap()).unwrap();
+        }
+    }
+
+    /// The positions and types of the next events.
+    pub(super) async fn next_few(&mut self, count: usize) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for _ in 0..count {
+            let (id, kind, _) = self.next().await.expect("an event");
+            found.push((id, kind));
+        }
+        found
+    }
+}
+
 /// An answer.
+#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Value,
@@ -191,11 +234,24 @@ impl World {
         let broker = Broker::new(BrokerConfig::like_kafka());
         broker.create_topics(&DECLARATION.topics(), PARTITIONS);
         let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(DECLARATION.topics());
+        Self::on(broker, codec.build().unwrap())
+    }
+
+    /// Ends the process, and starts another one on the same log.
+    pub(super) fn restart(self) -> Self {
+        let Self { broker, codec, shutdown, flow, router, _pools: pools } = self;
+        shutdown.trigger();
+        drop((pools, router, flow));
+        Self::on(broker, codec)
+    }
+
+    fn on(broker: Broker, codec: Codec) -> Self {
+        let shutdown = Shutdown::new();
         let process = MemoryProcess {
             broker: broker.clone(),
-            codec: codec.build().unwrap(),
+            codec: codec.clone(),
             state: tempfile::tempdir().unwrap(),
-            shutdown: Shutdown::new(),
+            shutdown: shutdown.clone(),
             tokio: Handle::current(),
         };
         let settings = EdgeSettings::load(Some(&Source::new("dis.toml", CONFIGURATION))).unwrap();
@@ -211,10 +267,42 @@ impl World {
             .unwrap()
         });
         let pools = pools.collect();
+        let world = Self { router: Router::new(), flow, broker, codec, shutdown, _pools: pools };
+        world.round();
+        let router = world.flow.mounts().into_iter().fold(Router::new(), |all, mount| all.merge(mount.router));
+        Self { router, ..world }
+    }
+
+    /// Runs a round of the process.
+    pub(super) fn round(&self) {
         let clock = ClockReading { now: Timestamp::now(), doubt: None, believed: None };
-        flow.round(&Round { clock, is_first: true, is_clock_due: true }).unwrap();
-        let router = flow.mounts().into_iter().fold(Router::new(), |all, mount| all.merge(mount.router));
-        Self { router, _pools: pools }
+        self.flow.round(&Round { clock, is_first: true, is_clock_due: true }).unwrap();
+    }
+
+    /// Asks the process to end.
+    pub(super) fn end(&self) {
+        self.shutdown.trigger();
+    }
+
+    /// What `/metrics` shows of the flow.
+    pub(super) fn metrics(&self) -> String {
+        let registry = prometheus::Registry::new_custom(Some("tributary".to_owned()), None).unwrap();
+        self.flow.collectors().unwrap().into_iter().for_each(|collector| registry.register(collector).unwrap());
+        prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
+    }
+
+    /// Opens a stream of notifications. `last` is the header `Last-Event-ID`.
+    pub(super) async fn stream(&self, caller: Caller, query: &str, last: Option<&str>) -> Result<Events, Answer> {
+        let request = Request::get(format!("/api/Notifications/Stream{query}")).extension(caller);
+        let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        if response.status() == StatusCode::OK {
+            assert_eq!(response.headers()["content-type"], "text/event-stream");
+            return Ok(Events { body: response.into_body().into_data_stream(), text: String::new() });
+        }
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        Err(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() })
     }
 
     /// Sends a request as a caller.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tributary_flow::http::{Caller, Roles, user_id};
 
@@ -37,7 +38,10 @@ impl ClaimNames {
         for claim in [&self.roles, &self.scopes] {
             roles.extend(find(claims, claim).into_iter().flat_map(words).map(str::to_owned));
         }
-        let caller = Caller::new(name, Roles::Named(roles));
+        let mut caller = Caller::new(name, Roles::Named(roles));
+        if let Some(expires) = claims.get("exp").and_then(seconds) {
+            caller = caller.until(expires);
+        }
         let user = find(claims, &self.user).and_then(Value::as_str).filter(|user| !user.is_empty());
         Ok(match user {
             Some(user) => caller.for_user(user_id(user)),
@@ -54,6 +58,11 @@ fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let mut parts = path.split('.');
     let first = claims.get(parts.next()?)?;
     parts.try_fold(first, |value, part| value.get(part))
+}
+
+/// A time in seconds since 1970, which may have a fraction (RFC 7519).
+fn seconds(value: &Value) -> Option<Timestamp> {
+    Timestamp::from_second(value.as_f64()? as i64).ok()
 }
 
 /// The words of a text, or the texts of a list.
@@ -89,6 +98,14 @@ mod tests {
         assert!(bot.has(Role::OPERATOR) && bot.has(Role::VIEWER) && bot.has(Role::DATA) && !bot.has(Role::AUDITOR));
         let listed = caller(&json!({"azp": "bot", "scope": ["auditor"], "realm_access": "no map"})).unwrap();
         assert!(listed.has(Role::AUDITOR) && !listed.has(Role::VIEWER));
+    }
+
+    #[test]
+    fn a_caller_is_known_until_its_token_expires() {
+        let expires = |claims| caller(&claims).unwrap().expires().map(Timestamp::as_second);
+        assert_eq!(expires(json!({"azp": "bot", "exp": 1_800_000_000})), Some(1_800_000_000));
+        assert_eq!(expires(json!({"azp": "bot", "exp": 1_800_000_000.9})), Some(1_800_000_000));
+        assert_eq!(expires(json!({"azp": "bot"})), None);
     }
 
     #[test]

@@ -1,0 +1,60 @@
+//! Notifications that a client is told again.
+
+use tributary_runtime::{Output, Record};
+use tributary_schemas::records::cases::{QueueEntry, RegistryAnswer, Replay};
+
+use super::{ClientStage, entry_key};
+use crate::permission::Grants;
+use crate::topics;
+
+/// Notifications that one record looks at, so that no transaction grows with the length of a queue.
+const MOST_AT_ONCE: usize = 500;
+
+/// Whether a replay tells this notification again, as far as permissions allow. One that was told again before stands in
+/// the queue twice: `is_kept` says whether the first one, at this position, is still there. Then only the first counts.
+pub fn is_told_again(replay: &Replay, entry: &QueueEntry, is_kept: impl FnOnce(i64) -> bool) -> bool {
+    let made = entry.made.saturating_mul(1_000);
+    let is_wanted = replay.case_id.is_none_or(|case| case == entry.notification.id)
+        && replay.from.is_none_or(|from| made >= from)
+        && replay.to.is_none_or(|to| made < to);
+    is_wanted && !entry.original.is_some_and(is_kept)
+}
+
+impl ClientStage {
+    /// One step of a replay. What is told again stands at the end of the queue, under the same message id.
+    pub(super) fn replay(&mut self, record: &Record<'_>, mut replay: Replay, output: &mut Output) {
+        let client = replay.client.clone();
+        let mut queue = self.queue(&client);
+        let until = *replay.until.get_or_insert(queue.last);
+        let first = replay.after.max(queue.begins) + 1;
+        let looked = self.entries_of(&client, first, until).take(MOST_AT_ONCE);
+        let looked: Vec<(i64, Option<QueueEntry>)> =
+            looked.map(|(at, entry)| (at, self.told_again(&replay, entry).then(|| entry.clone()))).collect();
+        let before = queue.last;
+        for (position, entry) in &looked {
+            let Some(entry) = entry else { continue };
+            queue.last += 1;
+            queue.waiting += 1;
+            let original = entry.original.or(Some(*position));
+            let again = QueueEntry { position: queue.last, made: record.timestamp, original, ..entry.clone() };
+            self.send_row(output, &client, &entry_key(&client, queue.last), &again);
+            self.entries.put((client.clone(), queue.last), again);
+        }
+        if queue.last > before {
+            self.note(&client, queue, output);
+        }
+        if let (MOST_AT_ONCE, Some((last, _))) = (looked.len(), looked.last()) {
+            replay.after = *last;
+            self.go_on(output, &client, &replay);
+            return;
+        }
+        let answer = RegistryAnswer { request: replay.request, existed: true, ..RegistryAnswer::default() };
+        self.context.send(output, &topics::REGISTRY_ANSWER, &answer.request, &answer);
+    }
+
+    fn told_again(&self, replay: &Replay, entry: &QueueEntry) -> bool {
+        let is_kept = |position| self.entries.get(&(entry.client.clone(), position)).is_some();
+        let told = &entry.notification;
+        is_told_again(replay, entry, is_kept) && self.granted.cover(&entry.client, &told.origin_system, told.id)
+    }
+}
