@@ -5,6 +5,7 @@ mod events;
 pub mod files;
 mod hex;
 pub mod kafka;
+pub mod rabbitmq;
 pub mod tis;
 pub mod views;
 

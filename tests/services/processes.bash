@@ -9,7 +9,7 @@
 SERVICES_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$SERVICES_DIR/versions"
 
-KNOWN_SERVICES="kafka registry keycloak"
+KNOWN_SERVICES="kafka registry keycloak rabbitmq"
 READY_SECONDS=${TRIBUTARY_SERVICE_READY_SECONDS:-120}
 
 say() { printf '%s\n' "$*" >&2; }
@@ -160,3 +160,4 @@ known_service() {
 source "$SERVICES_DIR/kafka.bash"
 source "$SERVICES_DIR/registry.bash"
 source "$SERVICES_DIR/keycloak.bash"
+source "$SERVICES_DIR/rabbitmq.bash"

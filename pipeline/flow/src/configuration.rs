@@ -1,11 +1,15 @@
 //! Reads TOML over built-in defaults, and reports the line of each error.
 
+mod secret;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
+
+pub use secret::{Secret, SecretSource};
 
 /// A configuration file that was read: its name, for messages, and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,8 +37,9 @@ pub fn main(flows: Flows) -> ExitCode {
 }
 
 /// Libraries that log too much: the Kafka client reports every end of a partition as an error, and the embedded
-/// database says each failed write four times. Important errors arrive as errors of the log.
-const QUIET: &str = "rdkafka=off,librdkafka=off,fjall=off,lsm_tree=off";
+/// database says each failed write four times. Important errors arrive as errors of the log. The client of RabbitMQ
+/// writes whole messages.
+const QUIET: &str = "rdkafka=off,librdkafka=off,fjall=off,lsm_tree=off,lapin=off";
 
 fn execute(flows: Flows, typed: &Typed) -> Result<(), Failure> {
     let is_service = matches!(&typed.action, Action::Run(options, _) if !options.once);

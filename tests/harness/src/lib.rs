@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod keycloak;
 pub mod process;
+mod rabbitmq;
 pub mod service;
 pub mod services;
 mod skipped;
@@ -15,6 +16,7 @@ mod waiting;
 
 pub use clock::{FakeTime, set_clock};
 pub use keycloak::Keycloak;
+pub use rabbitmq::RabbitMq;
 pub use services::{Services, fresh_namespace, kafka, registry};
 pub use skipped::skip;
 pub use waiting::wait_until;

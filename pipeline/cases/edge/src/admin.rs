@@ -1,6 +1,7 @@
 //! The registry and the queues of commands, for operators. A change is answered when it is in force everywhere.
 
 mod case;
+mod deliveries;
 mod reading;
 mod replay;
 mod trial;
@@ -73,6 +74,8 @@ pub(crate) struct PutQueue {
         reading::grants,
         reading::audit,
         reading::queues,
+        deliveries::deliveries,
+        deliveries::delayed,
         put_origin,
         delete_origin,
         put_client,
@@ -105,7 +108,12 @@ pub(crate) struct PutQueue {
         views::AuditView,
         views::AuditEntryView,
         views::QueuesView,
-        views::QueueView
+        views::QueueView,
+        deliveries::DeliveriesView,
+        deliveries::ExternalView,
+        deliveries::DeliveryView,
+        deliveries::DelayedView,
+        deliveries::DelayedItem
     ))
 )]
 struct AdminApi;
@@ -133,6 +141,8 @@ pub(crate) fn mount(service: Arc<Service>) -> Mount {
         .route("/api/admin/cases/grants", get(reading::grants))
         .route("/api/admin/cases/audit", get(reading::audit))
         .route("/api/admin/cases/queues", get(reading::queues))
+        .route("/api/admin/cases/deliveries", get(deliveries::deliveries))
+        .route("/api/admin/cases/delayed", get(deliveries::delayed))
         .route_layer(require(Role::VIEWER));
     let mount = Mount::new(acting.merge(reading).with_state(service)).described(AdminApi::openapi());
     mount.faults(problems::QUERIES).max_body(LARGEST_BODY).deadline(PATIENCE + Duration::from_secs(15))
@@ -188,7 +198,7 @@ async fn put_client(
 ) -> Result<StatusCode, Problem> {
     let channel = symbol("channel", body.channel.as_deref(), Channel::from_symbol)?;
     let format = symbol("format", body.format.as_deref(), Format::from_symbol)?;
-    if channel == Channel::Rabbitmq && !service.settings.has_broker {
+    if channel == Channel::Rabbitmq && service.settings.broker.is_none() {
         let reason = "there is no external broker: [cases.rabbitmq] is not configured";
         return Err(Problem::invalid("NoExternalBroker", vec![FieldError::new("channel", reason)]));
     }

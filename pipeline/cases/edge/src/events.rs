@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use tributary_runtime::trouble::Report;
+
 pub(crate) fn rows_trouble(error: &dyn Display) {
     tracing::error!("the outputs of the flow are not followed for now, queries wait: {error}");
 }
@@ -31,4 +33,24 @@ pub(crate) fn tried(origin: &dyn Display, case: &dyn Display, by: &str) {
 
 pub(crate) fn told_again(by: &str, client: &dyn Display, count: usize) {
     tracing::info!(%by, %client, count, "notifications are told again");
+}
+
+pub(crate) fn broker_trouble(report: &Report) {
+    tracing::warn!("the external broker is down, notifications for its clients wait: {report}");
+}
+
+pub(crate) fn broker_returned(report: &Report) {
+    tracing::info!("the external broker is up: {report}");
+}
+
+pub(crate) fn client_trouble(report: &Report) {
+    tracing::warn!("{report}");
+}
+
+pub(crate) fn client_returned(report: &Report) {
+    tracing::info!("{report}");
+}
+
+pub(crate) fn delayed_for_long(text: &str) {
+    tracing::warn!("{text}");
 }

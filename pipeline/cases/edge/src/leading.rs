@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a round counts. Rounds come more often than this.
-const TERM: Duration = Duration::from_secs(5);
+pub(crate) const TERM: Duration = Duration::from_secs(5);
 
 /// Follows the rounds. Two processes may believe for a short time that they lead: the one that has just lost the rounds
 /// learns it late. So what depends on it must stand a repeat, or be fenced.

@@ -5,6 +5,7 @@ mod admin;
 mod canary;
 mod command_line;
 mod commands;
+mod delivery;
 mod differences;
 mod events;
 mod following;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
 use tributary_cases::flow::DECLARATION;
+use tributary_connectors::rabbitmq::Broker;
 use tributary_flow::configuration::{ConfigurationError, ConfigurationFile};
 use tributary_flow::declaration::Declaration;
 use tributary_flow::{ConfiguredFlow, Failure, Flow, Process, RunningFlow, Site};
@@ -56,15 +58,21 @@ impl Flow for Cases {
 
     fn configure(&self, file: &ConfigurationFile, _options: &ArgMatches) -> Result<Arc<dyn ConfiguredFlow>, Failure> {
         let settings = EdgeSettings::load(file.source.as_ref()).map_err(Failure::refused)?;
-        Ok(Arc::new(Configured(Arc::new(settings))))
+        let broker =
+            settings.broker.as_ref().map(|broker| broker.client(file)).transpose().map_err(Failure::refused)?;
+        let broker = broker.map(|broker| Arc::new(broker) as Arc<dyn Broker>);
+        Ok(Arc::new(Configured { settings: Arc::new(settings), broker }))
     }
 }
 
 /// The flow with its settings, before a log is open.
-struct Configured(Arc<EdgeSettings>);
+struct Configured {
+    settings: Arc<EdgeSettings>,
+    broker: Option<Arc<dyn Broker>>,
+}
 
 impl ConfiguredFlow for Configured {
     fn open(&self, process: Arc<dyn Process>) -> Result<Arc<dyn RunningFlow>, Failure> {
-        Ok(Arc::new(Distribution::open(&self.0, process)?))
+        Ok(Arc::new(Distribution::open(&self.settings, process, self.broker.clone())?))
     }
 }

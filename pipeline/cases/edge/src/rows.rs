@@ -277,14 +277,25 @@ impl Rows {
         client: &'a ClientName,
         after: i64,
     ) -> impl Iterator<Item = &'a QueueEntry> {
+        self.entries_after(client, after).filter(move |entry| self.is_visible(client, entry))
+    }
+
+    /// The queue entries of a client after a position, also those that it may not see any more.
+    pub(crate) fn entries_after<'a>(
+        &'a self,
+        client: &'a ClientName,
+        after: i64,
+    ) -> impl Iterator<Item = &'a QueueEntry> {
         // A client without a row has nothing yet. What is left of an earlier client of the name is not its own.
         let begins = self.positions.get(&folded(client)).map_or(i64::MAX, |position| position.begins);
         let from = self.entries.range((client.clone(), after.max(begins).saturating_add(1))..);
-        let own = from.take_while(move |(key, _)| key.0 == *client).map(|(_, entry)| entry);
-        own.filter(move |entry| {
-            let told = &entry.notification;
-            self.is_left_in(client, told) && self.cover(client, &told.origin_system, told.id)
-        })
+        from.take_while(move |(key, _)| key.0 == *client).map(|(_, entry)| entry)
+    }
+
+    /// Whether a client may see a notification.
+    pub(crate) fn is_visible(&self, client: &ClientName, entry: &QueueEntry) -> bool {
+        let told = &entry.notification;
+        self.is_left_in(client, told) && self.cover(client, &told.origin_system, told.id)
     }
 
     /// Whether `consumers` leaves the client in. For a deleted case that is as it was at the end. The notification of

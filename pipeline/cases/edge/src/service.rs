@@ -9,6 +9,7 @@ use tributary_cases::configuration::Ordering;
 use tributary_cases::context::Context;
 use tributary_cases::flow::Processors;
 use tributary_cases::topics;
+use tributary_connectors::rabbitmq::Broker;
 use tributary_flow::http::{Caller, Mount, Problem};
 use tributary_flow::{ClockReading, Failure, Process, Round, RunningFlow, framed, log_failure};
 use tributary_runtime::{Headers, Output, Processor};
@@ -16,6 +17,7 @@ use tributary_schemas::records::cases::{Command, Origin, RegistryVersion};
 use tributary_schemas::records::tributary::Clock;
 use tributary_schemas::types::cases::{ClientName, CommandId, OriginName};
 
+use crate::delivery::{Delivery, DeliveryStatus};
 use crate::following::Following;
 use crate::intake::Intake;
 use crate::leading::Leading;
@@ -35,6 +37,7 @@ pub(crate) struct Distribution {
     processors: Processors,
     service: Arc<Service>,
     is_compared: AtomicBool,
+    _delivery: Option<Delivery>,
 }
 
 /// What the handlers of requests share.
@@ -44,6 +47,7 @@ pub(crate) struct Service {
     pub(crate) intake: Intake,
     pub(crate) leading: Leading,
     pub(crate) places: Arc<Places>,
+    pub(crate) delivery: DeliveryStatus,
     accepted: Mutex<Accepted>,
 }
 
@@ -54,11 +58,15 @@ struct Accepted {
 }
 
 impl Distribution {
-    /// Opens the flow.
+    /// Opens the flow. Without the broker that the settings have, nothing is delivered to its clients.
     ///
     /// # Errors
     /// [`Failure::Refused`] when the state has another ordering. [`Failure::Unfinished`] when the log does not answer.
-    pub(crate) fn open(settings: &Arc<EdgeSettings>, process: Arc<dyn Process>) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        settings: &Arc<EdgeSettings>,
+        process: Arc<dyn Process>,
+        broker: Option<Arc<dyn Broker>>,
+    ) -> Result<Self, Failure> {
         check_ordering(&*process, settings.stages.ordering)?;
         let context = Context::new(process.codec().clone(), Arc::clone(&settings.stages));
         let service = Service {
@@ -67,10 +75,15 @@ impl Distribution {
             intake: Intake::start(&process, &context)?,
             leading: Leading::default(),
             places: Arc::default(),
+            delivery: DeliveryStatus::default(),
             accepted: Mutex::default(),
         };
         let processors = Processors::new(context.clone());
-        Ok(Self { process, context, processors, service: Arc::new(service), is_compared: AtomicBool::new(false) })
+        let service = Arc::new(service);
+        let delivered = settings.broker.clone().zip(broker);
+        let delivery = delivered.map(|(settings, broker)| Delivery::start(&*process, &service, settings, broker));
+        let is_compared = AtomicBool::new(false);
+        Ok(Self { process, context, processors, service, is_compared, _delivery: delivery })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The settings of `[cases]`: those of the stages, and those of the edge. Names, client ids and places are checked
 //! before anything is opened.
 
+mod broker;
 mod registry;
 mod table;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use tributary_flow::configuration::{self, ConfigurationError, Source};
 use tributary_schemas::records::cases::RegistryFill;
 
 use crate::rows::folded;
+pub(crate) use broker::BrokerSettings;
 pub(crate) use registry::check_client_id;
 use table::{Oversize, Table};
 
@@ -27,8 +29,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) list_limit: usize,
     /// The status of a list that is larger: 404 or 413.
     pub(crate) oversize: u16,
-    /// Whether there is an external broker.
-    pub(crate) has_broker: bool,
+    /// The external broker, if there is one.
+    pub(crate) broker: Option<BrokerSettings>,
     /// What fills an empty registry.
     pub(crate) fill: RegistryFill,
     /// The file with these settings, if there is one.
@@ -66,7 +68,7 @@ impl EdgeSettings {
             stages: Arc::new(stages),
             list_limit: table.list_limit.0,
             oversize,
-            has_broker: table.rabbitmq.is_some(),
+            broker: table.rabbitmq.map(BrokerSettings::of),
             file: user.map(|user| user.name.clone()),
             test_origins: table.origins.keys().filter(|name| is_test(name)).map(folded).collect(),
             fill,

@@ -1,7 +1,7 @@
 //! The flow from its configuration to the notifications of its clients, over HTTP.
 
 mod notifications;
-mod world;
+pub(crate) mod world;
 
 use axum::http::Method;
 use serde_json::json;

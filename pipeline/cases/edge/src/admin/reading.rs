@@ -19,7 +19,7 @@ use crate::query::optional;
 const DEFAULT_LIMIT: usize = 100;
 const LARGEST_LIMIT: usize = 10_000;
 
-/// How many changes.
+/// How many rows.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Asked {
@@ -78,14 +78,20 @@ pub(super) async fn audit(
     State(service): Shared,
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<AuditView>, Problem> {
+    let limit = limit(asked)?;
+    service.following.catch_up().await?;
+    let rows = service.following.rows();
+    Ok(Json(AuditView { entries: rows.audit.values().take(limit).map(entry).collect() }))
+}
+
+/// The largest number of rows of an answer.
+pub(super) fn limit(asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>) -> Result<usize, Problem> {
     let Query(asked) = asked.map_err(|_| invalid_query("limit", "may be given once"))?;
     let limit = optional("limit", asked.limit.as_deref(), "a whole number")?.unwrap_or(DEFAULT_LIMIT);
     if !(1..=LARGEST_LIMIT).contains(&limit) {
         return Err(invalid_query("limit", format!("expected a number from 1 to {LARGEST_LIMIT}")));
     }
-    service.following.catch_up().await?;
-    let rows = service.following.rows();
-    Ok(Json(AuditView { entries: rows.audit.values().take(limit).map(entry).collect() }))
+    Ok(limit)
 }
 
 fn entry(entry: &AuditEntry) -> AuditEntryView {

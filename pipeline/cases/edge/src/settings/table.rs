@@ -1,10 +1,14 @@
 //! The table `[cases]` as it is written. Unknown entries and values are refused.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Spanned;
 use tributary_cases::uri;
+
+use super::broker::RabbitMqTable;
 
 /// The largest `list_limit`.
 const LARGEST_LIST: usize = 1_000_000;
@@ -27,7 +31,7 @@ pub(super) struct Table {
     pub(super) origins: BTreeMap<String, Spanned<OriginTable>>,
     #[serde(default)]
     pub(super) clients: BTreeMap<String, Spanned<ClientTable>>,
-    pub(super) rabbitmq: Option<RabbitMq>,
+    pub(super) rabbitmq: Option<RabbitMqTable>,
     kafka: Option<Kafka>,
 }
 
@@ -87,15 +91,43 @@ struct Details {
 }
 
 /// A duration with units, such as `30s`.
-#[derive(Debug, Serialize)]
-struct Period(String);
+#[derive(Debug, Clone)]
+pub(super) struct Period {
+    text: String,
+    pub(super) duration: Duration,
+}
+
+/// The longest duration.
+const LONGEST_PERIOD: Duration = Duration::from_hours(10 * 366 * 24);
+
+impl Period {
+    pub(super) fn seconds(seconds: u64) -> Self {
+        Self { text: format!("{seconds}s"), duration: Duration::from_secs(seconds) }
+    }
+}
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = text.parse::<jiff::Span>().ok();
+        let total = span.and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
+        let duration = total.and_then(|total| Duration::try_from(total).ok());
+        let is_right = |duration: &Duration| !duration.is_zero() && *duration <= LONGEST_PERIOD;
+        let wrong = || format!("expected a duration such as \"30s\" or \"1h\", up to 10 years, found \"{text}\"");
+        Ok(Self { text: text.to_owned(), duration: duration.filter(is_right).ok_or_else(wrong)? })
+    }
+}
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let is_right = text.parse::<jiff::Span>().is_ok_and(|span| span.is_positive());
-        let wrong = || format!("expected a duration such as \"30s\" or \"1h\", found \"{text}\"");
-        if is_right { Ok(Self(text)) } else { Err(serde::de::Error::custom(wrong())) }
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 
@@ -175,68 +207,6 @@ pub(super) enum Format {
     Masstransit,
     RawJson,
     Cloudevents,
-}
-
-/// The external broker.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RabbitMq {
-    url: String,
-    user: String,
-    password: Secret,
-    ca: Option<String>,
-    #[serde(default = "queue_template")]
-    queue: QueueTemplate,
-    #[serde(default = "probe")]
-    probe: Period,
-    #[serde(default = "retry")]
-    retry: Vec<Period>,
-    #[serde(default = "alarm")]
-    alarm: Period,
-}
-
-fn queue_template() -> QueueTemplate {
-    QueueTemplate("dis_notifications_{CLIENT_NAME}".to_owned())
-}
-
-fn probe() -> Period {
-    Period("5s".to_owned())
-}
-
-fn retry() -> Vec<Period> {
-    ["5s", "30s", "1m", "5m", "15m"].map(|text| Period(text.to_owned())).into()
-}
-
-fn alarm() -> Period {
-    Period("1h".to_owned())
-}
-
-/// The name of the queue of a client.
-#[derive(Debug, Serialize)]
-struct QueueTemplate(String);
-
-impl<'de> Deserialize<'de> for QueueTemplate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = || format!("expected a name with {{CLIENT_NAME}}, found \"{text}\"");
-        if text.contains("{CLIENT_NAME}") { Ok(Self(text)) } else { Err(serde::de::Error::custom(wrong())) }
-    }
-}
-
-/// A password. It is never shown.
-#[derive(Deserialize)]
-struct Secret(#[allow(dead_code, reason = "the connector of the broker reads it")] String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("***")
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("***")
-    }
 }
 
 /// The inboxes on Kafka.

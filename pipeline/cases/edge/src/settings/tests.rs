@@ -1,3 +1,7 @@
+use std::time::Duration;
+
+use tributary_flow::configuration::ConfigurationFile;
+
 use super::*;
 
 fn load(text: &str) -> Result<EdgeSettings, ConfigurationError> {
@@ -10,7 +14,7 @@ const TWO: &str = "[cases]\n[cases.origins.esdh-a]\nclient_id = \"esdh-a\"\ndeta
 #[test]
 fn the_built_in_settings_are_right() {
     let settings = EdgeSettings::load(None).unwrap();
-    assert_eq!((settings.list_limit, settings.oversize, settings.has_broker), (10_000, 404, false));
+    assert_eq!((settings.list_limit, settings.oversize, settings.broker.is_some()), (10_000, 404, false));
     assert!(settings.fill.origins.is_empty());
 }
 
@@ -23,6 +27,9 @@ fn tables_of_the_file_fill_the_registry() {
     assert_eq!(fill.origins[0].details, ["https://esdh.example"]);
 }
 
+const BROKER: &str = "[cases]\n[cases.rabbitmq]\nurl = \"amqps://rabbit.example:5671/dis\"\nuser = \"t\"\n\
+                      password = \"${CARGO_PKG_NAME}\"\nca = \"ca.pem\"\n";
+
 #[test]
 fn the_example_is_right_and_names_its_test_origin() {
     let settings = load(include_str!("../../../config/example.toml")).unwrap();
@@ -33,12 +40,46 @@ fn the_example_is_right_and_names_its_test_origin() {
 
 #[test]
 fn every_key_of_the_broker_is_known_and_the_password_is_not_shown() {
-    let text = "[cases]\nviews = \"local\"\n[cases.rabbitmq]\nurl = \"amqps://rabbit.example:5671/dis\"\nuser = \"t\"\n\
-                password = \"hunter2\"\nca = \"ca.pem\"\nqueue = \"q_{CLIENT_NAME}\"\nprobe = \"5s\"\n\
-                retry = [\"5s\"]\nalarm = \"1h\"\n[cases.kafka]\nsender = \"header\"\n";
-    let settings = load(text).unwrap();
-    assert!(settings.has_broker);
-    assert!(!settings.effective.contains("hunter2"), "{}", settings.effective);
+    let text = format!(
+        "{BROKER}queue = \"q_{{CLIENT_NAME}}\"\nprobe = \"5s\"\nretry = [\"5s\", \"1m\"]\nalarm = \"1h\"\n\
+         [cases.kafka]\nsender = \"header\"\n"
+    );
+    let settings = load(&text).unwrap();
+    assert!(settings.effective.contains("password = \"${CARGO_PKG_NAME}\""), "{}", settings.effective);
+    let broker = settings.broker.unwrap();
+    assert_eq!(broker.queue_of(&"journal-1".parse().unwrap()), "q_journal-1");
+    let (probe, alarm) = (Duration::from_secs(5), Duration::from_hours(1));
+    assert_eq!((broker.probe, broker.alarm), (probe, alarm));
+    assert_eq!(broker.retry, [Duration::from_secs(5), Duration::from_mins(1)]);
+}
+
+#[test]
+fn the_broker_has_defaults() {
+    let broker = load(BROKER).unwrap().broker.unwrap();
+    assert_eq!(broker.queue_of(&"journal-1".parse().unwrap()), "dis_notifications_journal-1");
+    assert_eq!(broker.retry.iter().map(Duration::as_secs).collect::<Vec<_>>(), [5, 30, 60, 300, 900]);
+}
+
+#[test]
+fn password_and_authorities_are_read_beside_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = |text: &str| {
+        let source = Some(Source::new("dis.toml", text));
+        let file = ConfigurationFile { source, folder: folder.path().to_owned() };
+        load(text).unwrap().broker.unwrap().client(&file)
+    };
+    let refused = |text: &str, line: usize, problem: &str| {
+        let error = client(text).unwrap_err();
+        assert_eq!((error.line, error.problem.contains(problem)), (line, true), "{error}");
+    };
+    refused(BROKER, 6, "ca.pem");
+    std::fs::write(folder.path().join("ca.pem"), "nothing").unwrap();
+    refused(BROKER, 6, "no certificate");
+    refused(&BROKER.replace("amqps", "amqp"), 6, "amqps");
+    refused(&BROKER.replace("CARGO_PKG_NAME", "NO_SUCH_VARIABLE"), 5, "NO_SUCH_VARIABLE");
+    let without_ca = BROKER.replace("ca = \"ca.pem\"\n", "");
+    let shown = format!("{:?}", client(&without_ca).unwrap());
+    assert!(!shown.contains(env!("CARGO_PKG_NAME")), "{shown}");
 }
 
 #[test]
@@ -55,9 +96,16 @@ fn wrong_entries_are_refused_with_their_line() {
         (format!("{TWO}[cases.clients.journal-2]\nclient_id = \"journal-1\"\n"), 8, "NameTaken"),
         (format!("{TWO}[cases.clients.\"a b\"]\nclient_id = \"x\"\n"), 8, "InvalidName"),
         (TWO.replace("https://esdh", "https://me@esdh"), 4, "a user part"),
+        (BROKER.replace("amqps://", "https://"), 3, "amqps://rabbit.example"),
+        (BROKER.replace("amqps://", "amqps://me:hunter2@"), 3, "without user"),
+        (BROKER.replace("${CARGO_PKG_NAME}", "hunter2"), 5, "a secret as"),
+        (format!("{BROKER}queue = \"q\"\n"), 7, "{CLIENT_NAME}"),
+        (format!("{BROKER}retry = []\n"), 7, "at least one"),
+        (format!("{BROKER}retry = [\"soon\"]\n"), 7, "a duration"),
     ];
     for (text, line, problem) in cases {
         let error = load(&text).unwrap_err();
         assert_eq!((error.line, error.problem.contains(problem)), (line, true), "{error}");
+        assert!(!error.problem.contains("hunter2"), "{error}");
     }
 }

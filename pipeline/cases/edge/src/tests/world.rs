@@ -12,8 +12,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tower::ServiceExt;
 use tributary_cases::flow::DECLARATION;
+use tributary_connectors::rabbitmq::Broker as External;
 use tributary_flow::configuration::Source;
 use tributary_flow::http::{Caller, Roles};
 use tributary_flow::process::Visit;
@@ -34,7 +36,7 @@ const PARTITIONS: i32 = 3;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Two origins, two clients; only one client has a grant.
-pub(super) const CONFIGURATION: &str = "
+pub(crate) const CONFIGURATION: &str = "
 [cases]
 [cases.origins.esdh-a]
 client_id = \"esdh-a-id\"
@@ -49,10 +51,15 @@ sees = [\"esdh-a\"]
 client_id = \"blind-id\"
 ";
 
+/// Settings of a file.
+pub(crate) fn settings(text: &str) -> EdgeSettings {
+    EdgeSettings::load(Some(&Source::new("dis.toml", text))).unwrap()
+}
+
 struct MemoryProcess {
     broker: Broker,
     codec: Codec,
-    state: TempDir,
+    state: Arc<TempDir>,
     shutdown: Shutdown,
     tokio: Handle,
 }
@@ -171,25 +178,39 @@ impl Process for MemoryProcess {
     }
 }
 
-/// The running flow.
-pub(super) struct World {
-    router: Router,
-    flow: Arc<Distribution>,
+/// A log with its state, which outlives the processes on it.
+#[derive(Clone)]
+pub(crate) struct Site {
     broker: Broker,
     codec: Codec,
+    state: Arc<TempDir>,
+}
+
+/// The running flow.
+pub(crate) struct World {
+    router: Router,
+    flow: Arc<Distribution>,
+    site: Site,
     shutdown: Shutdown,
+    rounds: JoinHandle<()>,
     _pools: Vec<WorkerPool>,
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        self.rounds.abort();
+    }
+}
+
 /// An open stream of notifications.
-pub(super) struct Events {
+pub(crate) struct Events {
     body: BodyDataStream,
     text: String,
 }
 
 impl Events {
     /// The next event: `id`, `event` and `data`. `None` if the stream has ended.
-    pub(super) async fn next(&mut self) -> Option<(String, String, Value)> {
+    pub(crate) async fn next(&mut self) -> Option<(String, String, Value)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
@@ -205,7 +226,7 @@ impl Events {
     }
 
     /// The positions and types of the next events.
-    pub(super) async fn next_few(&mut self, count: usize) -> Vec<(String, String)> {
+    pub(crate) async fn next_few(&mut self, count: usize) -> Vec<(String, String)> {
         let mut found = Vec::new();
         for _ in 0..count {
             let (id, kind, _) = self.next().await.expect("an event");
@@ -217,82 +238,104 @@ impl Events {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     /// The code of a problem.
-    pub(super) fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.body["code"].as_str().unwrap_or_default()
     }
 }
 
-impl World {
-    pub(super) fn new() -> Self {
+impl Site {
+    pub(crate) fn new() -> Self {
         let broker = Broker::new(BrokerConfig::like_kafka());
         broker.create_topics(&DECLARATION.topics(), PARTITIONS);
         let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(DECLARATION.topics());
-        Self::on(broker, codec.build().unwrap())
+        Self { broker, codec: codec.build().unwrap(), state: Arc::new(tempfile::tempdir().unwrap()) }
     }
 
-    /// Ends the process, and starts another one on the same log.
-    pub(super) fn restart(self) -> Self {
-        let Self { broker, codec, shutdown, flow, router, _pools: pools } = self;
-        shutdown.trigger();
-        drop((pools, router, flow));
-        Self::on(broker, codec)
+    /// The values of the records of a topic that is not partitioned by the test.
+    pub(crate) fn values(&self, topic: &Topic) -> Vec<Vec<u8>> {
+        let records = (0..PARTITIONS).flat_map(|partition| self.broker.read_committed(topic.name, partition));
+        records.filter_map(|record| record.value).collect()
     }
 
-    fn on(broker: Broker, codec: Codec) -> Self {
+    /// Starts a process that runs the rounds, with an external broker.
+    pub(crate) fn open(&self, settings: EdgeSettings, external: Option<Arc<dyn External>>) -> World {
         let shutdown = Shutdown::new();
         let process = MemoryProcess {
-            broker: broker.clone(),
-            codec: codec.clone(),
-            state: tempfile::tempdir().unwrap(),
+            broker: self.broker.clone(),
+            codec: self.codec.clone(),
+            state: Arc::clone(&self.state),
             shutdown: shutdown.clone(),
             tokio: Handle::current(),
         };
-        let settings = EdgeSettings::load(Some(&Source::new("dis.toml", CONFIGURATION))).unwrap();
-        let flow = Arc::new(Distribution::open(&Arc::new(settings), Arc::new(process)).unwrap());
+        let flow = Arc::new(Distribution::open(&Arc::new(settings), Arc::new(process), external).unwrap());
         let pools = DECLARATION.groups.iter().map(|group| {
             let running = Arc::clone(&flow);
             let processor = move |stage: &'static str, partition: i32| running.processor(stage, partition);
             let topology = group.topology(DECLARATION.dead_letters, PARTITIONS, processor);
-            let (broker, inboxes) = (broker.clone(), group.inboxes());
+            let (broker, inboxes) = (self.broker.clone(), group.inboxes());
             WorkerPool::start(Arc::new(topology), WorkerConfig::default(), 2, move |slot| {
                 Ok(Box::new(broker.open(group.name, &format!("worker-{slot}"), &inboxes)?))
             })
             .unwrap()
         });
         let pools = pools.collect();
-        let world = Self { router: Router::new(), flow, broker, codec, shutdown, _pools: pools };
-        world.round();
-        let router = world.flow.mounts().into_iter().fold(Router::new(), |all, mount| all.merge(mount.router));
-        Self { router, ..world }
+        round(&flow, true);
+        let router = flow.mounts().into_iter().fold(Router::new(), |all, mount| all.merge(mount.router));
+        let running = Arc::clone(&flow);
+        let rounds = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                round(&running, false);
+            }
+        });
+        World { router, flow, site: self.clone(), shutdown, rounds, _pools: pools }
+    }
+}
+
+fn round(flow: &Distribution, is_first: bool) {
+    let clock = ClockReading { now: Timestamp::now(), doubt: None, believed: None };
+    flow.round(&Round { clock, is_first, is_clock_due: is_first }).unwrap();
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Site::new().open(settings(CONFIGURATION), None)
+    }
+
+    /// Ends the process, and starts another one on the same log.
+    pub(crate) fn restart(self) -> Self {
+        let site = self.site.clone();
+        self.shutdown.trigger();
+        drop(self);
+        site.open(settings(CONFIGURATION), None)
     }
 
     /// Runs a round of the process.
-    pub(super) fn round(&self) {
-        let clock = ClockReading { now: Timestamp::now(), doubt: None, believed: None };
-        self.flow.round(&Round { clock, is_first: true, is_clock_due: true }).unwrap();
+    pub(crate) fn round(&self) {
+        round(&self.flow, true);
     }
 
     /// Asks the process to end.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.shutdown.trigger();
     }
 
     /// What `/metrics` shows of the flow.
-    pub(super) fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let registry = prometheus::Registry::new_custom(Some("tributary".to_owned()), None).unwrap();
         self.flow.collectors().unwrap().into_iter().for_each(|collector| registry.register(collector).unwrap());
         prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
     }
 
     /// Opens a stream of notifications. `last` is the header `Last-Event-ID`.
-    pub(super) async fn stream(&self, caller: Caller, query: &str, last: Option<&str>) -> Result<Events, Answer> {
+    pub(crate) async fn stream(&self, caller: Caller, query: &str, last: Option<&str>) -> Result<Events, Answer> {
         let request = Request::get(format!("/api/Notifications/Stream{query}")).extension(caller);
         let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
         let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
@@ -306,7 +349,7 @@ impl World {
     }
 
     /// Sends a request as a caller.
-    pub(super) async fn send(&self, method: Method, caller: &str, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn send(&self, method: Method, caller: &str, path: &str, body: Option<Value>) -> Answer {
         let roles = Roles::from_iter(["operator"]);
         let request = Request::builder().method(method).uri(path).extension(Caller::new(caller, roles));
         let request = request.header("content-type", "application/json").header("prefer", "wait=10");
@@ -317,20 +360,25 @@ impl World {
         Answer { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or_default() }
     }
 
-    pub(super) async fn get(&self, caller: &str, path: &str) -> Answer {
+    pub(crate) async fn get(&self, caller: &str, path: &str) -> Answer {
         self.send(Method::GET, caller, path, None).await
     }
 
     /// Sends a command and waits for its outcome.
-    pub(super) async fn command(&self, caller: &str, kind: &str, body: Value) -> Answer {
+    pub(crate) async fn command(&self, caller: &str, kind: &str, body: Value) -> Answer {
         self.send(Method::POST, caller, &format!("/api/Commands/{kind}"), Some(body)).await
     }
 
     /// Waits until the registry of the configuration is in force.
-    pub(super) async fn filled(&self) {
+    pub(crate) async fn filled(&self) {
+        self.filled_with(5).await;
+    }
+
+    /// The same for a configuration with this number of origins, clients and grants.
+    pub(crate) async fn filled_with(&self, count: usize) {
         for _ in 0..500 {
             let audit = self.get("operator", "/api/admin/cases/audit").await.body;
-            if audit["entries"].as_array().is_some_and(|entries| entries.len() == 5) {
+            if audit["entries"].as_array().is_some_and(|entries| entries.len() == count) {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
