@@ -127,3 +127,13 @@ pub(crate) fn last_commits_not_synced(error: &LogError) {
 pub(crate) fn upkeep_panicked() {
     tracing::error!(error_code = "upkeep-panicked", "upkeep of the state folder ended with a panic");
 }
+
+/// Without certificates of the operating system, no https of an origin is trusted.
+pub(crate) fn no_system_certificates(error: &reqwest::Error) {
+    tracing::warn!(error_code = "no_certificates", "no origin can be called over https: {error:?}");
+}
+
+/// The rest of an answer was not passed on to its caller.
+pub(crate) fn answer_cut_off(origin: &str, error: &crate::origin::OriginError) {
+    tracing::warn!(error_code = "answer_cut_off", origin, "an answer was cut off: {error}");
+}

@@ -1,10 +1,11 @@
-//! Connections to the outside: logs, files, snapshots of TIS, and views. This crate names no flow.
+//! Connections to the outside: logs, files, snapshots of TIS, views, and URIs of other systems. This crate names no flow.
 
 pub mod embedded;
 mod events;
 pub mod files;
 mod hex;
 pub mod kafka;
+pub mod origin;
 pub mod rabbitmq;
 pub mod tis;
 pub mod views;

@@ -54,3 +54,8 @@ pub(crate) fn client_returned(report: &Report) {
 pub(crate) fn delayed_for_long(text: &str) {
     tracing::warn!("{text}");
 }
+
+/// An origin system gave no case details. `failure` has no URI, header or body.
+pub(crate) fn no_details(origin: &str, error_code: &str, failure: &dyn Display) {
+    tracing::warn!(error_code, origin, "the origin system gave no case details: {failure}");
+}

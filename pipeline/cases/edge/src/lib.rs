@@ -6,6 +6,7 @@ mod canary;
 mod command_line;
 mod commands;
 mod delivery;
+mod details;
 mod differences;
 mod events;
 mod following;

@@ -175,7 +175,7 @@ async fn case(State(service): Shared, Path(id): Path<String>, caller: Caller) ->
     let case: CaseId = guid("id", &id)?;
     let viewer = service.viewer(&caller).await?;
     let rows = service.following.rows();
-    let found = rows.cases.get(&case).filter(|found| rows.shows(&viewer, found));
+    let found = rows.visible(&viewer, case);
     found.map(|found| Json(CaseView::new(found))).ok_or_else(|| case_not_found(&case.to_string()))
 }
 

@@ -264,6 +264,11 @@ impl Rows {
             || viewer.client.as_ref().is_some_and(|client| sees(self, case, client))
     }
 
+    /// A case that the viewer sees.
+    pub(crate) fn visible(&self, viewer: &Viewer, case: CaseId) -> Option<&CaseState> {
+        self.cases.get(&case).filter(|case| self.shows(viewer, case))
+    }
+
     /// Whether the viewer could see a deleted case, and still has a grant for it.
     pub(crate) fn shows_deleted(&self, viewer: &Viewer, case: &DeletedCase) -> bool {
         let could =

@@ -9,6 +9,7 @@ use tributary_cases::configuration::Ordering;
 use tributary_cases::context::Context;
 use tributary_cases::flow::Processors;
 use tributary_cases::topics;
+use tributary_connectors::origin::OriginClient;
 use tributary_connectors::rabbitmq::Broker;
 use tributary_flow::http::{Caller, Mount, Problem};
 use tributary_flow::{ClockReading, Failure, Process, Round, RunningFlow, framed, log_failure};
@@ -25,7 +26,7 @@ use crate::metrics::QueueCollector;
 use crate::places::Places;
 use crate::rows::{Rows, Viewer, folded};
 use crate::settings::EdgeSettings;
-use crate::{admin, canary, commands, differences, events, notifications, problems, queries};
+use crate::{admin, canary, commands, details, differences, events, notifications, problems, queries};
 
 /// Accepted commands that this process remembers until their outcomes are there.
 const MOST_ACCEPTED: usize = 10_000;
@@ -48,6 +49,7 @@ pub(crate) struct Service {
     pub(crate) leading: Leading,
     pub(crate) places: Arc<Places>,
     pub(crate) delivery: DeliveryStatus,
+    pub(crate) origins: OriginClient,
     accepted: Mutex<Accepted>,
 }
 
@@ -76,6 +78,7 @@ impl Distribution {
             leading: Leading::default(),
             places: Arc::default(),
             delivery: DeliveryStatus::default(),
+            origins: OriginClient::new(&settings.details).map_err(Failure::unfinished)?,
             accepted: Mutex::default(),
         };
         let processors = Processors::new(context.clone());
@@ -154,6 +157,7 @@ impl RunningFlow for Distribution {
         vec![
             commands::mount(service()),
             queries::mount(service()),
+            details::mount(service()),
             notifications::mount(service()),
             admin::mount(service()),
             canary::mount(),

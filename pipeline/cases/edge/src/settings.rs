@@ -2,6 +2,7 @@
 //! before anything is opened.
 
 mod broker;
+mod details;
 mod registry;
 mod table;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tributary_cases::configuration::{CasesSettings, DEFAULTS, TABLE};
+use tributary_connectors::origin::OriginLimits;
 use tributary_flow::configuration::{self, ConfigurationError, Source};
 use tributary_schemas::records::cases::RegistryFill;
 
@@ -31,6 +33,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) oversize: u16,
     /// The external broker, if there is one.
     pub(crate) broker: Option<BrokerSettings>,
+    /// The limits of calls of origin systems.
+    pub(crate) details: OriginLimits,
     /// What fills an empty registry.
     pub(crate) fill: RegistryFill,
     /// The file with these settings, if there is one.
@@ -71,6 +75,7 @@ impl EdgeSettings {
             broker: table.rabbitmq.map(BrokerSettings::of),
             file: user.map(|user| user.name.clone()),
             test_origins: table.origins.keys().filter(|name| is_test(name)).map(folded).collect(),
+            details: table.details.limits(),
             fill,
             effective,
         })

@@ -1,5 +1,6 @@
 //! The flow from its configuration to the notifications of its clients, over HTTP.
 
+mod details;
 mod notifications;
 pub(crate) mod world;
 

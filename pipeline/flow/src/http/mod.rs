@@ -5,6 +5,7 @@
 //! ([`Mount::faults`]).
 
 mod as_of;
+mod bearer;
 mod caller;
 mod correlation;
 mod json;
@@ -14,6 +15,7 @@ mod problem;
 mod wait;
 
 pub use as_of::AsOf;
+pub use bearer::BearerToken;
 pub use caller::{Caller, RequireLayer, Role, Roles, require, user_id};
 pub use correlation::Correlation;
 pub use json::JsonBody;

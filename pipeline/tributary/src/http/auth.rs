@@ -7,7 +7,7 @@ use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use tributary_flow::http::{Caller, Problem, Roles};
+use tributary_flow::http::{BearerToken, Caller, Problem, Roles};
 
 use super::HttpError;
 use super::certificates::{Certificates, Subject};
@@ -94,6 +94,15 @@ impl Authenticator {
                 Some(token) => oidc.caller(&token).await.map(Some),
             },
         }
+    }
+
+    /// The bearer token of an identified sender, if the token is what identifies it. In mode `none` nobody has checked
+    /// it.
+    pub(super) fn bearer(&self, headers: &HeaderMap, peer: Option<&Subject>) -> Option<BearerToken> {
+        if matches!(self.mode, Mode::None) || peer.is_some_and(|subject| self.certificates.caller(subject).is_some()) {
+            return None;
+        }
+        headers.get(AUTHORIZATION).and_then(BearerToken::of)
     }
 }
 

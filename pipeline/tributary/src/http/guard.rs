@@ -97,6 +97,9 @@ impl Guard {
         if let Some(client) = request.extensions().get::<Client>() {
             client.0.get_or_init(|| caller.name().to_owned());
         }
+        if let Some(token) = self.shared.authenticator.bearer(request.headers(), peer.as_deref()) {
+            request.extensions_mut().insert(token);
+        }
         request.extensions_mut().insert(caller);
         Ok(())
     }

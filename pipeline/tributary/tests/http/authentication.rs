@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tributary::http::{AuthMode, AuthSettings};
@@ -63,6 +64,18 @@ async fn a_token_names_its_caller_and_roles() {
         assert_eq!(world.status(open).await, 200, "{open}");
     }
     assert_eq!(world.get("/livez").bearer_auth("c").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_handler_receives_a_bearer_token_only_if_it_was_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens.txt");
+    fs::write(&file, line("anna", "viewer", "a")).unwrap();
+    let (with_tokens, without) = (World::open(&settings(), &with_tokens(&file)), World::plain());
+    let received = async |request: RequestBuilder| request.send().await.unwrap().text().await.unwrap();
+    assert_eq!(received(with_tokens.get("/toy/token").bearer_auth("a")).await, "Bearer a");
+    assert_eq!(received(with_tokens.get("/toy/token").basic_auth("anna", Some("a"))).await, "");
+    assert_eq!(received(without.get("/toy/token").bearer_auth("a")).await, "");
 }
 
 #[tokio::test]

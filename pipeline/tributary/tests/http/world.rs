@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -16,7 +16,9 @@ use tokio::task::JoinHandle;
 use tributary::http::{
     AuthSettings, FlowLag, FlowState, FlowStatus, HttpError, HttpSettings, ProcessStatus, Server, Site,
 };
-use tributary_flow::http::{AsOf, Caller, Correlation, JsonBody, List, Mount, Page, Problem, Role, require};
+use tributary_flow::http::{
+    AsOf, BearerToken, Caller, Correlation, JsonBody, List, Mount, Page, Problem, Role, require,
+};
 
 /// How long the tests wait for a condition.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -163,6 +165,7 @@ fn mounts() -> Vec<Mount> {
     let acting = Router::new().route("/toy/act", post(|| async { "done" })).route_layer(require(Role::OPERATOR));
     let paths = Router::new()
         .route("/toy/who", get(who))
+        .route("/toy/token", get(token))
         .route("/toy/notes", post(async |JsonBody(note): JsonBody<Note>| note.text))
         .route("/toy/names", get(names))
         .route("/toy/echo", post(async |body: Bytes| body.len().to_string()))
@@ -193,6 +196,11 @@ fn toy_api() -> utoipa::openapi::OpenApi {
 async fn who(caller: Caller) -> Json<Value> {
     let roles = ["viewer", "operator", "data", "auditor"].map(|name| caller.has(Role::of_flow(name)));
     Json(json!({"name": caller.name(), "roles": roles, "user": caller.user_id().to_string()}))
+}
+
+/// The header that a call in the name of the caller would have.
+async fn token(token: Option<Extension<BearerToken>>) -> String {
+    token.and_then(|token| token.authorization().to_str().map(str::to_owned).ok()).unwrap_or_default()
 }
 
 #[utoipa::path(get, path = "/toy/names", params(Page), responses((status = 200, body = List<String>)))]

@@ -19,9 +19,6 @@ use crate::tests::world::{Site, World, settings};
 /// Tests stop the broker, so only one runs at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// Entries of the registry of the configuration below: one origin, three clients, three grants.
-const ENTRIES: usize = 7;
-
 struct Setting {
     rabbit: RabbitMq,
     site: Site,
@@ -194,7 +191,7 @@ fn acknowledged(deliveries: &Value, position: i64) -> bool {
 async fn three_formats_reach_clients_that_may_read_only_their_own_queue() {
     let Some(setting) = Setting::find().await else { return };
     let world = setting.open();
-    world.filled_with(ENTRIES).await;
+    world.filled().await;
     create(&world, 1..2).await;
     let mut ids = Vec::new();
     for (client, content_type) in [
@@ -241,7 +238,7 @@ async fn a_broker_that_is_down_at_the_start_and_in_the_middle_delays_and_loses_n
     let Some(setting) = Setting::find().await else { return };
     setting.broker(RabbitMq::stop).await;
     let world = setting.open();
-    world.filled_with(ENTRIES).await;
+    world.filled().await;
     create(&world, 0..5).await;
     let deliveries = until(&world, "15 are delayed", |found| found["external"]["delayed"] == 15).await;
     assert_eq!(deliveries["external"]["up"], false);
@@ -300,7 +297,7 @@ async fn a_process_that_ends_between_confirmation_and_note_repeats_and_loses_not
         broker.note_pause = Duration::from_hours(1);
     }
     let world = setting.open_with(forgetful, "tributary-password");
-    world.filled_with(ENTRIES).await;
+    world.filled().await;
     create(&world, 0..4).await;
     assert_eq!(setting.numbers(4).await, [0, 1, 2, 3]);
     let deliveries = world.get("operator", "/api/admin/cases/deliveries").await.body;
@@ -323,7 +320,7 @@ async fn a_process_that_ends_between_confirmation_and_note_repeats_and_loses_not
 async fn queues_return_after_the_broker_has_lost_its_data_or_was_killed() {
     let Some(setting) = Setting::find().await else { return };
     let world = setting.open();
-    world.filled_with(ENTRIES).await;
+    world.filled().await;
     create(&world, 0..2).await;
     assert_eq!(setting.numbers(2).await, [0, 1]);
     setting.broker(RabbitMq::forget).await;
@@ -352,7 +349,7 @@ async fn queues_return_after_the_broker_has_lost_its_data_or_was_killed() {
 async fn a_full_queue_delays_nobody_else_and_is_delivered_in_order_later() {
     let Some(setting) = Setting::find().await else { return };
     let world = setting.open();
-    world.filled_with(ENTRIES).await;
+    world.filled().await;
     create(&world, 0..3).await;
     assert_eq!(setting.read("alpha", 3).await.len(), 3);
     setting.broker(|rabbit| rabbit.limit(&queue_of("beta"), 3)).await;
@@ -377,7 +374,7 @@ async fn a_full_queue_delays_nobody_else_and_is_delivered_in_order_later() {
 async fn a_wrong_password_is_shown_in_words_and_delays_only_what_is_for_the_broker() {
     let Some(setting) = Setting::find().await else { return };
     let world = setting.open_with(setting.settings(), "hunter2");
-    world.filled_with(ENTRIES).await;
+    world.filled().await;
     create(&world, 0..1).await;
     let is_refused = |found: &Value| found["clients"][0]["lastError"].as_str().is_some_and(|error| !error.is_empty());
     let deliveries = until(&world, "an error is shown", is_refused).await;

@@ -9,6 +9,7 @@ use toml::Spanned;
 use tributary_cases::uri;
 
 use super::broker::RabbitMqTable;
+use super::details::Details;
 
 /// The largest `list_limit`.
 const LARGEST_LIST: usize = 1_000_000;
@@ -25,7 +26,7 @@ pub(super) struct Table {
     views: Views,
     pub(super) list_limit: ListLimit,
     pub(super) oversize: Oversize,
-    details: Details,
+    pub(super) details: Details,
     notifications: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) origins: BTreeMap<String, Spanned<OriginTable>>,
@@ -81,15 +82,6 @@ impl Serialize for Oversize {
     }
 }
 
-/// Settings of the proxy of case details.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Details {
-    timeout: Period,
-    body_limit: String,
-    private_networks: Vec<Network>,
-}
-
 /// A duration with units, such as `30s`.
 #[derive(Debug, Clone)]
 pub(super) struct Period {
@@ -128,24 +120,6 @@ impl<'de> Deserialize<'de> for Period {
 impl Serialize for Period {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.text)
-    }
-}
-
-/// A network such as `10.1.0.0/16`.
-#[derive(Debug, Serialize)]
-struct Network(String);
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let is_network = |text: &str| {
-            let (address, bits) = text.split_once('/')?;
-            let address: std::net::IpAddr = address.parse().ok()?;
-            let most = if address.is_ipv4() { 32 } else { 128 };
-            bits.parse::<u8>().ok().filter(|bits| *bits <= most)
-        };
-        let wrong = || format!("expected a network such as \"10.1.0.0/16\", found \"{text}\"");
-        if is_network(&text).is_some() { Ok(Self(text)) } else { Err(serde::de::Error::custom(wrong())) }
     }
 }
 

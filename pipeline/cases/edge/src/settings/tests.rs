@@ -83,6 +83,16 @@ fn password_and_authorities_are_read_beside_the_configuration() {
 }
 
 #[test]
+fn the_limits_of_details_have_units_and_are_shown_again() {
+    let details = load("[cases]\ndetails = { private_networks = [\"10.1.0.0/16\", \"fd12::/16\"] }\n").unwrap();
+    let limits = &details.details;
+    assert_eq!((limits.timeout.as_secs(), limits.body_limit), (30, 10 << 20));
+    let networks: Vec<String> = limits.private_networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.1.0.0/16", "fd12::/16"]);
+    assert_eq!(load(&details.effective).unwrap().details, details.details, "{}", details.effective);
+}
+
+#[test]
 fn wrong_entries_are_refused_with_their_line() {
     let cases = [
         ("[cases]\nlist_limits = 5\n".to_owned(), 2, "list_limits"),
@@ -90,6 +100,8 @@ fn wrong_entries_are_refused_with_their_line() {
         ("[cases]\noversize = 500\n".to_owned(), 2, "404 or 413"),
         ("[cases]\nordering = \"some\"\n".to_owned(), 2, "strict"),
         ("[cases]\n\ndetails = { private_networks = [\"10.0.0.0\"] }\n".to_owned(), 3, "a network"),
+        ("[cases]\ndetails = { timeout = \"1h\" }\n".to_owned(), 2, "a duration"),
+        ("[cases]\ndetails = { body_limit = \"2GiB\" }\n".to_owned(), 2, "a size"),
         (format!("{TWO}channel = \"rabbitmq\"\n"), 5, "NoExternalBroker"),
         (TWO.replace("sees = [\"esdh-a\"]", "sees = [\"esdh-b\"]"), 5, "UnknownOrigin"),
         (format!("{TWO}[cases.clients.Journal-1]\nclient_id = \"x\"\n"), 5, "NameTaken"),

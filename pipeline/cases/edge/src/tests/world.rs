@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{Method, Request, StatusCode};
+use axum::response::Response;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -193,6 +194,8 @@ pub(crate) struct World {
     site: Site,
     shutdown: Shutdown,
     rounds: JoinHandle<()>,
+    /// Changes that fill the registry.
+    filling: usize,
     _pools: Vec<WorkerPool>,
 }
 
@@ -274,6 +277,7 @@ impl Site {
             shutdown: shutdown.clone(),
             tokio: Handle::current(),
         };
+        let filling = settings.fill.origins.len() + settings.fill.clients.len() + settings.fill.grants.len();
         let flow = Arc::new(Distribution::open(&Arc::new(settings), Arc::new(process), external).unwrap());
         let pools = DECLARATION.groups.iter().map(|group| {
             let running = Arc::clone(&flow);
@@ -295,7 +299,7 @@ impl Site {
                 round(&running, false);
             }
         });
-        World { router, flow, site: self.clone(), shutdown, rounds, _pools: pools }
+        World { router, filling, flow, site: self.clone(), shutdown, rounds, _pools: pools }
     }
 }
 
@@ -306,7 +310,11 @@ fn round(flow: &Distribution, is_first: bool) {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Site::new().open(settings(CONFIGURATION), None)
+        Self::with(CONFIGURATION)
+    }
+
+    pub(crate) fn with(configuration: &str) -> Self {
+        Site::new().open(settings(configuration), None)
     }
 
     /// Ends the process, and starts another one on the same log.
@@ -354,10 +362,15 @@ impl World {
         let request = Request::builder().method(method).uri(path).extension(Caller::new(caller, roles));
         let request = request.header("content-type", "application/json").header("prefer", "wait=10");
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let response = self.answer(request.body(body).unwrap()).await;
         let status: StatusCode = response.status();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         Answer { status: status.as_u16(), body: serde_json::from_slice(&bytes).unwrap_or_default() }
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn get(&self, caller: &str, path: &str) -> Answer {
@@ -371,14 +384,9 @@ impl World {
 
     /// Waits until the registry of the configuration is in force.
     pub(crate) async fn filled(&self) {
-        self.filled_with(5).await;
-    }
-
-    /// The same for a configuration with this number of origins, clients and grants.
-    pub(crate) async fn filled_with(&self, count: usize) {
         for _ in 0..500 {
             let audit = self.get("operator", "/api/admin/cases/audit").await.body;
-            if audit["entries"].as_array().is_some_and(|entries| entries.len() == count) {
+            if audit["entries"].as_array().is_some_and(|entries| entries.len() == self.filling) {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
