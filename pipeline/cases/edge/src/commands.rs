@@ -230,7 +230,7 @@ fn own_outcome(command: &Command, known: &Outcome) -> Option<Outcome> {
     (!is_open).then(|| Outcome { duplicate: true, ..known.clone() })
 }
 
-fn checked(queue: Queue, origin: &Origin, body: Value) -> Result<Command, Problem> {
+pub(crate) fn checked(queue: Queue, origin: &Origin, body: Value) -> Result<Command, Problem> {
     let invalid = |errors: Vec<FieldError>| Problem::invalid("InvalidCommand", errors);
     let Value::Object(object) = body else {
         return Err(invalid(vec![FieldError::new("", "expected a JSON object")]));
@@ -267,7 +267,7 @@ fn fields(mut object: Map<String, Value>) -> Result<Fields, Vec<FieldError>> {
         Some(Value::Null) => Consumers::Anyone,
         Some(Value::Array(names)) => {
             let texts: Option<Vec<String>> = names.iter().map(|name| name.as_str().map(str::to_owned)).collect();
-            texts.map(Consumers::Only).unwrap_or_else(|| wrong(&mut errors, "consumers", "expected client names"))
+            texts.map_or_else(|| wrong(&mut errors, "consumers", "expected client names"), Consumers::Only)
         }
         Some(_) => wrong(&mut errors, "consumers", "expected a list of client names, or null"),
     };

@@ -6,6 +6,7 @@ mod canary;
 mod command_line;
 mod commands;
 mod delivery;
+mod demo;
 mod details;
 mod differences;
 mod events;
@@ -25,14 +26,15 @@ mod settings;
 mod tests;
 mod waiting;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{ArgMatches, Command};
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use tributary_cases::flow::DECLARATION;
 use tributary_connectors::rabbitmq::Broker;
 use tributary_flow::configuration::{ConfigurationError, ConfigurationFile};
 use tributary_flow::declaration::Declaration;
-use tributary_flow::{ConfiguredFlow, Failure, Flow, Process, RunningFlow, Site};
+use tributary_flow::{ConfiguredFlow, Failure, Flow, Host, Process, RunningFlow, Site};
 
 use service::Distribution;
 use settings::EdgeSettings;
@@ -53,6 +55,19 @@ impl Flow for Cases {
         command_line::run(command, options, site)
     }
 
+    fn demo_options(&self, demo: Command) -> Option<Command> {
+        Some(DemoOptions::augment_args(demo))
+    }
+
+    fn demo_help(&self) -> &'static str {
+        DEMO_HELP
+    }
+
+    fn demo(&self, options: &ArgMatches, host: &dyn Host) -> Result<(), Failure> {
+        let options = DemoOptions::from_arg_matches(options).map_err(Failure::refused)?;
+        demo::run(options.dir.as_deref(), host, &mut std::io::stdout())
+    }
+
     fn effective_configuration(&self, file: &ConfigurationFile) -> Result<String, ConfigurationError> {
         Ok(EdgeSettings::load(file.source.as_ref())?.effective)
     }
@@ -65,6 +80,21 @@ impl Flow for Cases {
         Ok(Arc::new(Configured { settings: Arc::new(settings), broker }))
     }
 }
+
+/// Options of the demo.
+#[derive(Debug, Args)]
+struct DemoOptions {
+    /// Folder for all files; it must have no state of another demo [default: a new temporary folder, which is kept]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+const DEMO_HELP: &str = "\
+Two origin systems, three clients, and an outage of the external broker, which the demo plays. It prints who was notified
+of what, and when.
+
+Example:
+  tributary demo cases";
 
 /// The flow with its settings, before a log is open.
 struct Configured {

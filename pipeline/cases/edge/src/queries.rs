@@ -191,9 +191,9 @@ impl Asked {
             ("limit", &self.limit),
         ];
         for (name, value) in given {
-            value.iter().for_each(|value| {
+            if let Some(value) = value {
                 query.append_pair(name, value);
-            });
+            }
         }
         query.append_pair("cursor", cursor);
         format!("</api/Cases?{}>; rel=\"next\"", query.finish())

@@ -91,6 +91,16 @@ impl Distribution {
 }
 
 impl Distribution {
+    /// What the handlers of requests share.
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// The async runtime of the process.
+    pub(crate) fn tokio(&self) -> &tokio::runtime::Handle {
+        self.process.tokio()
+    }
+
     /// Warns once of what differs between the file and a registry that is not empty.
     fn compare(&self) {
         let EdgeSettings { fill, file, .. } = &*self.service.settings;

@@ -165,7 +165,8 @@ impl Cluster {
         let mut child = KilledOnDrop(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
         let (sender, ready) = tokio::sync::oneshot::channel();
         follow(&mut child.0, stderr, sender);
-        let url = tokio::time::timeout(PATIENCE, ready).await.unwrap().expect("the process ended before it was ready");
+        let ready = tokio::time::timeout(PATIENCE, ready).await.unwrap();
+        let url = ready.unwrap_or_else(|_| panic!("process {number} ended before it was ready"));
         let mut member = self.member(number);
         (member.child, member.url) = (Some(child), Some(url));
     }

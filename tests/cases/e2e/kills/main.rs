@@ -49,7 +49,7 @@ async fn run(cluster: Cluster, kills: u32) {
     origins.check_outcomes(&outcomes);
     let told = readers.finish(&outcomes, Instant::now() + PATIENCE).await;
     for (client, notifications) in &told {
-        origins.check_notifications(client, notifications);
+        origins::check_notifications(client, notifications);
     }
     origins.check_list(&cluster).await;
     cluster.end().await;

@@ -21,9 +21,17 @@ pub struct Notification {
     pub kind: i64,
 }
 
+struct Client {
+    name: &'static str,
+    /// The origin systems that it sees.
+    sees: &'static [&'static str],
+    told: Arc<Mutex<Vec<Notification>>>,
+    reading: JoinHandle<()>,
+}
+
 /// The clients.
 pub struct Readers {
-    clients: Vec<(&'static str, &'static [&'static str], Arc<Mutex<Vec<Notification>>>, JoinHandle<()>)>,
+    clients: Vec<Client>,
     origins: Arc<Origins>,
     living: Arc<AtomicUsize>,
 }
@@ -37,8 +45,8 @@ impl Readers {
         let living = Arc::new(AtomicUsize::new(0));
         let clients = clients.iter().map(|(name, sees)| {
             let told = Arc::new(Mutex::new(Vec::new()));
-            let reading = read(*name, Arc::clone(cluster), Arc::clone(origins), Arc::clone(&told), Arc::clone(&living));
-            (*name, *sees, told, tokio::spawn(reading))
+            let reading = read(name, Arc::clone(cluster), Arc::clone(origins), Arc::clone(&told), Arc::clone(&living));
+            Client { name, sees, told, reading: tokio::spawn(reading) }
         });
         Self { clients: clients.collect(), origins: Arc::clone(origins), living }
     }
@@ -46,7 +54,7 @@ impl Readers {
     /// Waits until each client has as many notifications as commands were applied that it may see.
     pub async fn finish(self, outcomes: &Outcomes, deadline: Instant) -> BTreeMap<&'static str, Vec<Notification>> {
         let mut all = BTreeMap::new();
-        for (name, sees, told, reading) in self.clients {
+        for Client { name, sees, told, reading } in self.clients {
             let is_seen = |case: &String| sees.contains(&self.origins.cases[case].origin);
             let applied = outcomes.iter().filter(|((case, _), status)| *status == "applied" && is_seen(case)).count();
             while told.lock().unwrap().len() < applied && !reading.is_finished() {
