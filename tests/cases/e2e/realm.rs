@@ -1,6 +1,8 @@
 //! The realm in Keycloak: tokens, and what an administrator of it does.
 #![allow(unreachable_pub, reason = "a module of a test")]
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use jsonwebtoken::{Algorithm, EncodingKey, Header, decode_header, encode};
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use reqwest::{Client, Method, StatusCode};
@@ -21,7 +23,9 @@ pub struct Key {
 
 impl<'a> Realm<'a> {
     pub fn new(keycloak: &'a Keycloak) -> Self {
-        Self { keycloak, http: Client::builder().no_proxy().build().unwrap() }
+        // Tests stop Keycloak, so a connection of before may be dead.
+        let http = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        Self { keycloak, http }
     }
 
     pub fn issuer(&self) -> String {
@@ -98,7 +102,9 @@ impl<'a> Realm<'a> {
     pub async fn rotate(&self) -> Key {
         let pair = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
         let realm = self.administer(Method::GET, "", None).await;
-        let config = json!({"priority": ["1000"], "enabled": ["true"], "active": ["true"], "algorithm": ["RS256"],
+        // The newest key signs, also beside those that other tests have added.
+        let priority = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().to_string();
+        let config = json!({"priority": [priority], "enabled": ["true"], "active": ["true"], "algorithm": ["RS256"],
             "privateKey": [pair.serialize_pem()]});
         let key = json!({"name": "of the tests", "providerId": "rsa", "providerType": "org.keycloak.keys.KeyProvider",
             "parentId": realm["id"], "config": config});

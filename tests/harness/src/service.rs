@@ -40,8 +40,11 @@ impl Service {
         line.split_once("ready: ").unwrap().1.trim().to_owned()
     }
 
-    /// The first line from now on that contains this.
+    /// The first line that contains this, also one from before.
     pub fn wait_until_said(&mut self, part: &str) -> String {
+        if let Some(line) = self.before.iter().find(|line| line.contains(part)) {
+            return line.clone();
+        }
         loop {
             let Ok(line) = self.said.recv_timeout(PATIENCE) else {
                 panic!("{part} is not said, but {:?}", self.before)
