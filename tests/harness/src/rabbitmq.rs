@@ -73,7 +73,7 @@ impl RabbitMq {
 
     /// Closes all connections of the broker.
     pub fn close_connections(&self) {
-        self.control(&["close_all_connections", "a test"]);
+        self.control(&["close_all_connections", "--vhost", "dis", "a test"]);
     }
 
     /// How long a test waits for the broker.

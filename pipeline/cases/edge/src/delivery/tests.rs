@@ -99,17 +99,23 @@ alarm = \"1s\"
 
     /// Reads this number of messages as a client, from its own queue.
     async fn read(&self, client: &str, count: usize) -> Vec<(BasicProperties, Value)> {
-        let (_connection, channel) = self.channel(client).await;
         let mut messages = Vec::new();
         let reading = async {
+            let (mut connection, mut channel) = self.channel(client).await;
             while messages.len() < count {
                 let options = BasicGetOptions { no_ack: true };
-                match channel.basic_get(queue_of(client).as_str().into(), options).await.unwrap() {
-                    Some(message) => {
+                match channel.basic_get(queue_of(client).as_str().into(), options).await {
+                    Ok(Some(message)) => {
                         let body = serde_json::from_slice(&message.data).unwrap();
                         messages.push((message.properties.clone(), body));
                     }
-                    None => tokio::time::sleep(Duration::from_millis(10)).await,
+                    Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
+                    // The queue is not there yet, and the broker has closed the channel.
+                    Err(_) => {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        drop(connection);
+                        (connection, channel) = self.channel(client).await;
+                    }
                 }
             }
         };
