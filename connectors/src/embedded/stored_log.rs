@@ -170,9 +170,9 @@ impl StoredLog {
             for (number, partition) in (0..).zip(partitions.iter_mut()) {
                 let at = TopicPartition { topic: stored.topic.name, partition: number };
                 broker.load_end(at, partition.entry.end)?;
-                if stored.topic.role == Role::Inbox || !stored.readers.is_empty() {
+                if stored.topic.role.is_inbox() || !stored.readers.is_empty() {
                     let unread = self.load_unread(broker, stored, at, unread_from(stored, &partition.offsets))?;
-                    partition.unread = if stored.topic.role == Role::Inbox { unread } else { VecDeque::new() };
+                    partition.unread = if stored.topic.role.is_inbox() { unread } else { VecDeque::new() };
                 }
                 for &group in &stored.readers {
                     broker.load_offset(&self.groups[group], at, partition.offsets[group])?;
@@ -364,7 +364,7 @@ impl Durability for StoredLog {
         }
         self.database.apply(changes)?;
         for ((topic, partition), update) in updates {
-            let is_inbox = self.topics[topic].topic.role == Role::Inbox;
+            let is_inbox = self.topics[topic].topic.role.is_inbox();
             let partition = &mut state[topic][partition as usize];
             partition.entry = update.entry;
             partition.unread.drain(..update.read);

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use rdkafka::{Offset, TopicPartitionList};
-use tributary_runtime::{LogError, Topic, TopicPartition};
+use tributary_runtime::{LogError, Role, Topic, TopicPartition};
 
 use super::committer::Committed;
 use super::configuration::KafkaConfiguration;
+use super::headers::TimeHeader;
 use super::offsets::{self, BrokerPartition};
 
 /// The partitions of the inboxes that a worker reads.
@@ -20,6 +21,7 @@ struct Inbox {
     topic: &'static str,
     /// Its name on the broker.
     name: String,
+    time_header: TimeHeader,
     partitions: Vec<Option<Progress>>,
 }
 
@@ -39,6 +41,10 @@ impl Assignment {
         let inbox = |topic: &&'static Topic| Inbox {
             topic: topic.name,
             name: configuration.name(topic.name),
+            time_header: match topic.role {
+                Role::ForeignInbox => TimeHeader::Dropped,
+                Role::Inbox | Role::Changelog | Role::Output => TimeHeader::Trusted,
+            },
             partitions: Vec::new(),
         };
         Self { inboxes: inboxes.iter().map(inbox).collect(), last: 0 }
@@ -71,14 +77,14 @@ impl Assignment {
             .collect()
     }
 
-    /// Looks up a partition by its name on the broker.
-    pub(super) fn find(&mut self, name: &str, partition: i32) -> Option<(TopicPartition, &mut Progress)> {
+    /// Looks up a partition by its name on the broker, and says whether its records may carry their time in a header.
+    pub(super) fn find(&mut self, name: &str, partition: i32) -> Option<(TopicPartition, &mut Progress, TimeHeader)> {
         if self.inboxes.get(self.last).is_none_or(|inbox| inbox.name != name) {
             self.last = self.inboxes.iter().position(|inbox| inbox.name == name)?;
         }
         let inbox = &mut self.inboxes[self.last];
         let progress = inbox.partitions.get_mut(usize::try_from(partition).ok()?)?.as_mut()?;
-        Some((TopicPartition { topic: inbox.topic, partition }, progress))
+        Some((TopicPartition { topic: inbox.topic, partition }, progress, inbox.time_header))
     }
 
     /// Takes note of the committed offsets, and says when the commit ended.

@@ -34,10 +34,20 @@ pub(super) fn to_wire(
     (now, Some(wire.insert(Header { key: TIME_HEADER, value: Some(time.as_slice()) })))
 }
 
+/// Whether a record's time may come from a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimeHeader {
+    /// The writers are processes of this product.
+    Trusted,
+    /// Anyone may have written it, so only the broker's time counts.
+    Dropped,
+}
+
 /// Writes the headers in compact form to `buffer` and returns the record's time.
 pub(super) fn from_wire(
     timestamp: Option<i64>,
     headers: Option<&BorrowedHeaders>,
+    time_header: TimeHeader,
     buffer: &mut Vec<u8>,
 ) -> TimestampMillis {
     buffer.clear();
@@ -45,6 +55,7 @@ pub(super) fn from_wire(
     for header in headers.iter().flat_map(|headers| headers.iter()) {
         let value = header.value.unwrap_or_default();
         match <[u8; 8]>::try_from(value) {
+            Ok(_) if header.key == TIME_HEADER && time_header == TimeHeader::Dropped => {}
             Ok(bytes) if header.key == TIME_HEADER => time = i64::from_be_bytes(bytes),
             _ => append_header(buffer, header.key, value),
         }
@@ -72,7 +83,8 @@ mod tests {
             let wire = wire.expect("headers");
             assert_eq!(field, NOW);
             let mut buffer = vec![9];
-            assert_eq!(from_wire(Some(field), Some(wire.as_borrowed()), &mut buffer), far);
+            let mut read = |header| from_wire(Some(field), Some(wire.as_borrowed()), header, &mut buffer);
+            assert_eq!((read(TimeHeader::Dropped), read(TimeHeader::Trusted)), (field, far));
             assert_eq!(buffer, compact);
         }
     }

@@ -438,11 +438,13 @@ fn hand_out(
     buffer: &mut Vec<u8>,
     each: &mut dyn FnMut(&Record<'_>),
 ) -> bool {
-    let Some((origin, progress)) = assignment.find(message.topic(), message.partition()) else { return false };
+    let Some((origin, progress, time_header)) = assignment.find(message.topic(), message.partition()) else {
+        return false;
+    };
     if !progress.flowing {
         return false;
     }
-    let timestamp = headers::from_wire(message.timestamp().to_millis(), message.headers(), buffer);
+    let timestamp = headers::from_wire(message.timestamp().to_millis(), message.headers(), time_header, buffer);
     progress.position = message.offset() + 1;
     each(&Record {
         origin,

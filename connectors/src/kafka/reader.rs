@@ -53,7 +53,12 @@ impl TopicFollower for KafkaReader {
         let on_broker = (self.configuration.name(partition.topic), partition.partition);
         let mut buffer = Vec::new();
         self.reader.follow(&on_broker, from, &mut |message| {
-            let timestamp = headers::from_wire(message.timestamp().to_millis(), message.headers(), &mut buffer);
+            let timestamp = headers::from_wire(
+                message.timestamp().to_millis(),
+                message.headers(),
+                headers::TimeHeader::Trusted,
+                &mut buffer,
+            );
             each(&Record {
                 origin: partition,
                 offset: message.offset(),

@@ -196,7 +196,12 @@ fn read_committed(configuration: &KafkaConfiguration, topic: &Topic, partition: 
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 let mut compact = Vec::new();
-                let timestamp = headers::from_wire(message.timestamp().to_millis(), message.headers(), &mut compact);
+                let timestamp = headers::from_wire(
+                    message.timestamp().to_millis(),
+                    message.headers(),
+                    headers::TimeHeader::Trusted,
+                    &mut compact,
+                );
                 records.push(OwnedRecord {
                     offset: message.offset(),
                     timestamp,

@@ -325,6 +325,9 @@ fn settings(topic: &Topic, replication: i32) -> BTreeMap<String, String> {
             set("retention.ms", retention.as_millis().to_string());
         }
     }
+    if topic.role == Role::ForeignInbox {
+        set("message.timestamp.type", "LogAppendTime".to_owned());
+    }
     if topic.role == Role::Changelog {
         // The newest segment is never compacted. With small segments, a restart reads little more than the state.
         set("segment.bytes", (64 * 1024 * 1024).to_string());

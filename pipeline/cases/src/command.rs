@@ -1,11 +1,17 @@
 //! Commands as origin systems send them, checked for their form. The same fields come as JSON and as Avro.
 
+mod json;
+#[cfg(test)]
+mod tests;
+
 use jiff::Timestamp;
 use tributary_schemas::records::cases::{Command, Queue};
 use tributary_schemas::records::dis::{CloseCaseCommand, CreateCaseCommand, DeleteCaseCommand, UpdateCaseCommand};
 use tributary_schemas::types::cases::{ClientName, CommandId, OriginName};
 
 use crate::uri;
+
+pub use json::fields as fields_of_json;
 
 /// Names in the `consumers` of one command.
 pub const MOST_CONSUMERS: usize = 1000;
@@ -248,6 +254,3 @@ impl From<DeleteCaseCommand> for Fields {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

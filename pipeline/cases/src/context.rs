@@ -6,7 +6,7 @@ use tributary_flow::framed;
 use tributary_runtime::{
     Headers, Output, ProcessError, Record, Topic, append_header, dead_letter_header, partition_for_key,
 };
-use tributary_schemas::records::cases::{Command, RegistryApplied};
+use tributary_schemas::records::cases::{Acknowledged, Command, RegistryApplied};
 use tributary_schemas::types::cases::{CaseId, ClientName};
 use tributary_schemas::{AvroRecord, Codec, Framed};
 
@@ -54,6 +54,13 @@ impl Context {
         let inbox = topics::inbox_of(command.queue);
         let partition = self.partition_of_case(output, inbox, command.case_id);
         self.send_to(output, inbox, partition, command.case_id.as_bytes(), command);
+    }
+
+    /// Reports to the queue of a client that it has received its notifications up to a position.
+    pub fn acknowledge_for(&self, output: &mut Output, client: &ClientName, position: i64) {
+        let partition = Self::partition_of_client(output, &topics::CLIENT, client);
+        let record = Acknowledged { position, ..Acknowledged::of(client.clone()) };
+        self.send_to(output, &topics::CLIENT, partition, client.as_str().as_bytes(), &record);
     }
 
     /// Opens the frame of a record's value.

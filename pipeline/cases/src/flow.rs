@@ -1,5 +1,7 @@
 //! The declaration of the flow, and the processors of its stages.
 
+use std::sync::Arc;
+
 use tributary_flow::declaration::{Declaration, Group, StageDeclaration, Workers};
 use tributary_runtime::{Processor, Topic};
 use tributary_schemas::records::cases::Queue;
@@ -8,6 +10,7 @@ use crate::case::CaseStage;
 use crate::client::ClientStage;
 use crate::configuration::DEFAULTS;
 use crate::context::Context;
+use crate::intake::{IntakeStage, Senders};
 use crate::queue::QueueStage;
 use crate::registry::RegistryStage;
 use crate::topics;
@@ -20,7 +23,7 @@ pub const GROUP: &str = "cases";
 pub static DECLARATION: Declaration = Declaration {
     name: "cases",
     about: "The distribution of cases from origin systems to clients",
-    groups: &[MAIN],
+    groups: &[MAIN, INTAKE],
     outputs: &[
         &topics::STATE,
         &topics::DELETED,
@@ -28,6 +31,7 @@ pub static DECLARATION: Declaration = Declaration {
         &topics::QUEUE,
         &topics::REGISTRY_ROWS,
         &topics::REGISTRY_ANSWER,
+        &topics::DELIVERED,
         &topics::ALERT,
     ],
     dead_letters: &topics::DEAD_LETTER,
@@ -53,6 +57,22 @@ const MAIN: Group = Group {
     ],
 };
 
+/// These stages may wait for an issuer of tokens, so they have a group and workers of their own.
+const INTAKE: Group = Group {
+    name: "cases-intake",
+    workers: Workers::Fixed(2),
+    stages: &[
+        stateless("create-intake", &topics::CREATE_COMMANDS),
+        stateless("update-intake", &topics::UPDATE_COMMANDS),
+        stateless("close-intake", &topics::CLOSE_COMMANDS),
+        stateless("delete-intake", &topics::DELETE_COMMANDS),
+    ],
+};
+
+const fn stateless(name: &'static str, inbox: &'static Topic) -> StageDeclaration {
+    StageDeclaration { name, inbox, changelog: None }
+}
+
 const fn stage(name: &'static str, inbox: &'static Topic, changelog: &'static Topic) -> StageDeclaration {
     StageDeclaration { name, inbox, changelog: Some(changelog) }
 }
@@ -61,12 +81,13 @@ const fn stage(name: &'static str, inbox: &'static Topic, changelog: &'static To
 #[derive(Clone)]
 pub struct Processors {
     context: Context,
+    senders: Arc<dyn Senders>,
 }
 
 impl Processors {
-    /// Creates stages with these settings.
-    pub fn new(context: Context) -> Self {
-        Self { context }
+    /// Creates stages with these settings, which ask this port who sends records of other programs.
+    pub fn new(context: Context, senders: Arc<dyn Senders>) -> Self {
+        Self { context, senders }
     }
 
     /// Creates the processor of a declared stage and a partition, with empty state.
@@ -83,8 +104,18 @@ impl Processors {
             "registry" => Box::new(RegistryStage::new(context)),
             "case" => Box::new(CaseStage::new(context)),
             "client" => Box::new(ClientStage::new(context)),
+            "create-intake" => self.intake(Queue::Create),
+            "update-intake" => self.intake(Queue::Update),
+            "close-intake" => self.intake(Queue::Close),
+            "delete-intake" => self.intake(Queue::Delete),
             other => unreachable!("the flow declares no stage {other}"),
         }
+    }
+}
+
+impl Processors {
+    fn intake(&self, queue: Queue) -> Box<dyn Processor> {
+        Box::new(IntakeStage::new(self.context.clone(), queue, Arc::clone(&self.senders)))
     }
 }
 
@@ -98,7 +129,7 @@ mod tests {
     /// Numbers and records stand in changelogs, so a line may come, and none may change or go.
     #[test]
     fn stores_keep_their_numbers_and_records() {
-        let processors = Processors::new(harness::context());
+        let processors = Processors::new(harness::context(), Arc::new(harness::NoSenders));
         let mut found = String::new();
         for stage in DECLARATION.stages() {
             let mut processor = processors.processor(stage.name, 0);
@@ -122,6 +153,6 @@ mod tests {
         let count = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!((names.len(), count), (23, 23));
+        assert_eq!((names.len(), count), (28, 28));
     }
 }

@@ -3,20 +3,31 @@
 use std::sync::Arc;
 
 pub(crate) use tributary_flow::testing::{Harness, Sent};
-use tributary_runtime::Processor;
+use tributary_runtime::{Headers, Processor, TimestampMillis};
 use tributary_schemas::records::cases::{
     CheckedCommand, Command, Queue, RegistryAction, RegistryChange, RegistryRequest,
 };
+use tributary_schemas::types::cases::OriginName;
 use tributary_schemas::{CodecBuilder, LocalRegistry};
 
 use crate::configuration::CasesSettings;
 use crate::context::Context;
+use crate::intake::{SenderError, Senders};
 
 /// The timestamp of all records, unless a test sets another one.
 pub(crate) const NOW: i64 = 1_800_000_000_000;
 
 /// One day in milliseconds.
 pub(crate) const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// No record of another program comes.
+pub(crate) struct NoSenders;
+
+impl Senders for NoSenders {
+    fn sender(&self, _: Headers<'_>, _: TimestampMillis) -> Result<OriginName, SenderError> {
+        Err(SenderError::Unavailable("nobody sends in this test".to_owned()))
+    }
+}
 
 /// The built-in settings, with a registry in memory.
 pub(crate) fn context() -> Context {

@@ -15,6 +15,7 @@ mod delete;
 pub mod flow;
 #[cfg(test)]
 mod harness;
+pub mod intake;
 pub mod message;
 pub mod permission;
 pub mod queue;

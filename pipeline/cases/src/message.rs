@@ -48,12 +48,11 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn of(notification: &'a Notification) -> Self {
-        let event_time = notification.event_time.map(|time| Timestamp::from_microsecond(time).unwrap_or_default());
         Self {
             id: notification.id.to_string(),
             notification_type: notification.notification_type.number(),
             case_details_uri: notification.case_details_uri.as_deref(),
-            event_time,
+            event_time: event_time(notification),
         }
     }
 }
@@ -130,33 +129,55 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// A `CloudEvent` in structured mode.
-#[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: String,
-    source: String,
+/// The attributes of a notification as a `CloudEvent` 1.0.
+#[derive(Debug, Clone, Serialize)]
+pub struct Attributes {
+    /// The version of the specification.
+    pub specversion: &'static str,
+    /// The id of the notification.
+    pub id: String,
+    /// The origin system of the case.
+    pub source: String,
+    /// What has happened.
     #[serde(rename = "type")]
-    kind: String,
-    subject: String,
+    pub kind: String,
+    /// The case.
+    pub subject: String,
+    /// When it happened, if the origin system said so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<Timestamp>,
-    datacontenttype: &'static str,
-    data: Fields<'a>,
+    pub time: Option<Timestamp>,
 }
 
-impl<'a> CloudEvent<'a> {
-    fn of(notification: &Notification, data: Fields<'a>) -> Self {
+impl Attributes {
+    /// The attributes of a notification.
+    pub fn of(notification: &Notification) -> Self {
         Self {
             specversion: "1.0",
             id: notification.message_id.to_string(),
             source: format!("/dis/origins/{}", notification.origin_system),
             kind: format!("dk.egdw.dis.case.{}.v1", notification.notification_type.symbol().to_ascii_lowercase()),
             subject: notification.id.to_string(),
-            time: data.event_time,
-            datacontenttype: "application/json",
-            data,
+            time: event_time(notification),
         }
+    }
+}
+
+fn event_time(notification: &Notification) -> Option<Timestamp> {
+    notification.event_time.map(|time| Timestamp::from_microsecond(time).unwrap_or_default())
+}
+
+/// A `CloudEvent` in structured mode.
+#[derive(Serialize)]
+struct CloudEvent<'a> {
+    #[serde(flatten)]
+    attributes: Attributes,
+    datacontenttype: &'static str,
+    data: Fields<'a>,
+}
+
+impl<'a> CloudEvent<'a> {
+    fn of(notification: &Notification, data: Fields<'a>) -> Self {
+        Self { attributes: Attributes::of(notification), datacontenttype: "application/json", data }
     }
 }
 

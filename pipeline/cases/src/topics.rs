@@ -21,6 +21,20 @@ const fn output(name: &'static str, cleanup: Cleanup, records: &'static [&'stati
     Topic { name, partitions: Partitions::Flow, cleanup, role: Role::Output, records }
 }
 
+/// A topic that origin systems write to. The key decides the partition, which keeps the order of its commands.
+const fn commands(name: &'static str, records: &'static [&'static str]) -> Topic {
+    Topic { name, partitions: Partitions::Flow, cleanup: Cleanup::Delete(WEEK), role: Role::ForeignInbox, records }
+}
+
+/// Create commands of origin systems on Kafka.
+pub static CREATE_COMMANDS: Topic = commands("dis-CreateCaseCommand", &["dis.CreateCaseCommand"]);
+/// Update commands of origin systems on Kafka.
+pub static UPDATE_COMMANDS: Topic = commands("dis-UpdateCaseCommand", &["dis.UpdateCaseCommand"]);
+/// Close commands of origin systems on Kafka.
+pub static CLOSE_COMMANDS: Topic = commands("dis-CloseCaseCommand", &["dis.CloseCaseCommand"]);
+/// Delete commands of origin systems on Kafka.
+pub static DELETE_COMMANDS: Topic = commands("dis-DeleteCaseCommand", &["dis.DeleteCaseCommand"]);
+
 const QUEUE_RECORDS: &[&str] = &["cases.Command", "cases.RegistryChange", "cases.QueueRelease"];
 
 /// Create commands. With strict ordering, all are in partition 0, as those of the other queues. Otherwise the key
@@ -74,6 +88,15 @@ pub static REGISTRY_ROWS: Topic = output(
 );
 /// Answers to requests for changes of the registry, keyed by the request.
 pub static REGISTRY_ANSWER: Topic = output("cases.registry.answer", Cleanup::Delete(DAY), &["cases.RegistryAnswer"]);
+/// How far the queues of clients on Kafka are copied to their topics, keyed by the client. The records in those topics,
+/// whose names are known only at run time, are `cases.Notification`: their schema is registered for this topic.
+pub static DELIVERED: Topic = Topic {
+    name: "cases.delivered",
+    partitions: Partitions::Fixed(1),
+    cleanup: Cleanup::Compact,
+    role: Role::Output,
+    records: &["cases.Delivered", "cases.Notification"],
+};
 /// What a person should see.
 pub static ALERT: Topic = output("cases.alert", Cleanup::Delete(YEAR), &["tributary.Alert"]);
 /// The level of the namespace, under `level`, and the processes that have started in it, under `member/INSTANCE`.

@@ -1,6 +1,8 @@
 //! The contract of a flow, and what every flow needs. It names no flow and no connector.
 
 #[cfg(feature = "edge")]
+mod authenticator;
+#[cfg(feature = "edge")]
 pub mod clock;
 pub mod configuration;
 #[cfg(feature = "edge")]
@@ -26,6 +28,8 @@ pub mod testing;
 pub mod view;
 pub mod whole_file;
 
+#[cfg(feature = "edge")]
+pub use authenticator::Authenticator;
 #[cfg(feature = "edge")]
 pub use clock::{ClockDoubt, ClockGuard, ClockLimits, ClockReading};
 #[cfg(feature = "edge")]

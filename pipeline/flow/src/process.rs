@@ -11,6 +11,7 @@ use tributary_runtime::{LogError, Metrics, Output, Producer, Shutdown, Topic, To
 use tributary_schemas::Codec;
 
 use crate::Failure;
+use crate::authenticator::Authenticator;
 use crate::declaration::View;
 use crate::http::{Page, Problem};
 use crate::view::Rows;
@@ -51,6 +52,20 @@ pub trait Process: Send + Sync {
     /// # Errors
     /// The error of the log.
     fn producer(&self, name: &str) -> Result<Box<dyn Producer>, LogError>;
+
+    /// Checks credentials of messages as the HTTP port does. `None` in a process without that port.
+    fn authenticator(&self) -> Option<Arc<dyn Authenticator>> {
+        None
+    }
+
+    /// Makes sure that a topic is there which no flow declares, because its name is only known at run time. Nothing has
+    /// to be done on a log that takes any topic.
+    ///
+    /// # Errors
+    /// The error of the log. [`LogError::Fatal`] when the topic is missing and may not be created, or differs.
+    fn provide_topic(&self, _topic: &'static Topic) -> Result<(), LogError> {
+        Ok(())
+    }
 
     /// A producer that only this process has, under a name that no other producer of the process has. It fences the one
     /// that this process had before its restart, and no other.

@@ -10,7 +10,7 @@ use crate::record::{Headers, Record, append_header};
 use crate::stage::{Stage, Topology};
 use crate::state::{SCHEMA_ENTRY, Schemas, StateError};
 use crate::store::StateStore;
-use crate::topic::TopicPartition;
+use crate::topic::{Role, TopicPartition};
 
 /// The headers that a dead letter carries besides those of the record: the names of Kafka Connect, and the stage.
 pub mod dead_letter_header {
@@ -69,6 +69,9 @@ pub(crate) enum RestoredState {
     OfUnknownOffset,
 }
 
+/// The header with the credentials of a sender. No dead letter carries its value.
+const CREDENTIALS: &str = "authorization";
+
 /// Called with the store's number, key and value of each entry.
 pub(crate) type EachEntry<'a> = &'a mut dyn FnMut(u8, &[u8], &[u8]);
 
@@ -82,6 +85,8 @@ pub(crate) struct Task {
     /// The schemas in its changelog.
     schemas: Schemas,
     level: TaskLevel,
+    /// Records of a foreign inbox do not set the level.
+    inbox_role: Role,
     /// The next offset to process; unknown before the first record.
     next: Option<i64>,
     /// The next offset in the last commit that was begun.
@@ -110,6 +115,7 @@ impl Task {
             processor: (stage.processor)(partition),
             schemas: Schemas::default(),
             level: TaskLevel::default(),
+            inbox_role: stage.inbox.role,
             next: None,
             sealed: None,
             committed: None,
@@ -132,7 +138,7 @@ impl Task {
         if self.next.is_some_and(|next| record.offset < next) {
             return Ok(Processed::Skipped);
         }
-        if self.level.take(record) {
+        if self.inbox_role != Role::ForeignInbox && self.level.take(record) {
             self.next = Some(record.offset + 1);
             return Ok(Processed::Done);
         }
@@ -344,7 +350,11 @@ fn send_dead_letter(
     (code, text): (&str, &str),
     output: &mut Output,
 ) {
-    let mut headers = record.headers.as_bytes().to_vec();
+    let mut headers = Vec::with_capacity(record.headers.as_bytes().len());
+    for (name, value) in record.headers.iter() {
+        let value = if name.eq_ignore_ascii_case(CREDENTIALS) { b"***" } else { value };
+        append_header(&mut headers, name, value);
+    }
     let partition = record.origin.partition.to_string();
     let named = [
         (dead_letter_header::TOPIC, record.origin.topic),

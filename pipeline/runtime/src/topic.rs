@@ -58,10 +58,20 @@ pub enum Cleanup {
 pub enum Role {
     /// The one input of a stage; a log that serves one process may drop what the stage has committed.
     Inbox,
+    /// An inbox that only other programs write to. The time of a record is that of its arrival, whatever its sender
+    /// says. Its stage stays at the first level, because no record of a sender may raise it.
+    ForeignInbox,
     /// The changes of a stage's state, read by nobody but the runtime.
     Changelog,
     /// Written for other programs.
     Output,
+}
+
+impl Role {
+    /// Whether it is the input of a stage.
+    pub fn is_inbox(self) -> bool {
+        matches!(self, Self::Inbox | Self::ForeignInbox)
+    }
 }
 
 /// One partition of a topic.

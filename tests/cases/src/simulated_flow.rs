@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tributary_cases::configuration::{CasesSettings, Ordering};
 use tributary_cases::context::Context;
 use tributary_cases::flow::{DECLARATION, Processors};
+use tributary_cases::intake::{SenderError, Senders};
 use tributary_cases::topics;
 use tributary_cases_oracle::{Consumers, Kind, Limits, Sent};
 use tributary_runtime::conformance::{SimulatedWorkers, without_time};
@@ -15,7 +16,7 @@ use tributary_schemas::records::cases::{
     Acknowledged, Client, Command, Grant, Origin, Queue, RegistryAction, RegistryFill, RegistryRequest,
 };
 use tributary_schemas::records::tributary::Clock;
-use tributary_schemas::types::cases::MessageId;
+use tributary_schemas::types::cases::{MessageId, OriginName};
 use tributary_schemas::{AvroRecord, Codec, CodecBuilder, LocalRegistry};
 
 /// The origin systems. Their case details may be at `https://NAME.example`.
@@ -29,6 +30,15 @@ pub const BEGIN: i64 = 1_800_000_000_000;
 
 /// One day in milliseconds.
 pub const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// No record of another program comes.
+struct NoSenders;
+
+impl Senders for NoSenders {
+    fn sender(&self, _: Headers<'_>, _: i64) -> Result<OriginName, SenderError> {
+        Err(SenderError::Unavailable("nobody sends in this simulation".to_owned()))
+    }
+}
 
 /// The flow and its log.
 pub struct SimulatedFlow {
@@ -59,7 +69,7 @@ impl SimulatedFlow {
         let codec = codec.build().unwrap();
         let settings = CasesSettings { ordering, ..CasesSettings::default() };
         let context = Context::new(codec.clone(), Arc::new(settings));
-        let processors = Processors::new(context.clone());
+        let processors = Processors::new(context.clone(), Arc::new(NoSenders));
         let make = move |stage, partition| processors.processor(stage, partition);
         let topology = DECLARATION.groups[0].topology(DECLARATION.dead_letters, partitions, make);
         let limits = CommitLimits { records: 1 + rng.below(60) as usize, ..without_time().limits };

@@ -188,7 +188,7 @@ async fn delete_origin(
 #[utoipa::path(put, path = "/api/admin/cases/clients/{name}", tag = "cases", request_body = PutClient,
     params(("name" = String, Path, description = "Its name")),
     responses((status = 200, description = "It was there"), (status = 201, description = "It is new"),
-        (status = 400, description = "`InvalidName`, `NoExternalBroker`", body = Problem),
+        (status = 400, description = "`InvalidName`, `NoExternalBroker`, `NoKafka`", body = Problem),
         (status = 409, description = "`NameTaken`", body = Problem)))]
 async fn put_client(
     State(service): Shared,
@@ -201,6 +201,10 @@ async fn put_client(
     if channel == Channel::Rabbitmq && service.settings.broker.is_none() {
         let reason = "there is no external broker: [cases.rabbitmq] is not configured";
         return Err(Problem::invalid("NoExternalBroker", vec![FieldError::new("channel", reason)]));
+    }
+    if channel == Channel::Kafka && !service.has_kafka {
+        let reason = "the log of this service is not on Kafka";
+        return Err(Problem::invalid("NoKafka", vec![FieldError::new("channel", reason)]));
     }
     let request = RegistryRequest {
         client: Some(named("name", &name)?),

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::{Map, Value};
-use tributary_cases::command::{self, Consumers, Fields, Sender};
+use serde_json::Value;
+use tributary_cases::command::{self, Sender};
 use tributary_cases::uri::{self, UriError};
 use tributary_flow::http::{Caller, FieldError, JsonBody, Mount, Problem, Wait};
 use tributary_schemas::records::cases::{Command, CommandStatus, Origin, Outcome, Queue};
@@ -235,7 +235,7 @@ pub(crate) fn checked(queue: Queue, origin: &Origin, body: Value) -> Result<Comm
     let Value::Object(object) = body else {
         return Err(invalid(vec![FieldError::new("", "expected a JSON object")]));
     };
-    let fields = fields(object).map_err(invalid)?;
+    let fields = command::fields_of_json(object).map_err(|errors| invalid(named(errors)))?;
     let has_uri = matches!(queue, Queue::Create | Queue::Update);
     if let Some(uri) = fields.case_details_uri.as_deref().filter(|_| has_uri) {
         check_place(uri, origin)?;
@@ -245,8 +245,11 @@ pub(crate) fn checked(queue: Queue, origin: &Origin, body: Value) -> Result<Comm
         request: Some(Uuid::new_v4().to_string()),
         made: CommandId::from_bytes(*Uuid::new_v4().as_bytes()),
     };
-    command::check(queue, sender, &fields)
-        .map_err(|errors| invalid(errors.into_iter().map(|error| FieldError::new(error.field, error.reason)).collect()))
+    command::check(queue, sender, &fields).map_err(|errors| invalid(named(errors)))
+}
+
+fn named(errors: Vec<command::FieldError>) -> Vec<FieldError> {
+    errors.into_iter().map(|error| FieldError::new(error.field, error.reason)).collect()
 }
 
 /// A URI that is elsewhere, however it is spelled. What is no URI at all is a malformed field.
@@ -257,41 +260,6 @@ fn check_place(uri: &str, origin: &Origin) -> Result<(), Problem> {
         Err(error @ (UriError::OddCharacter | UriError::Part(_))) => error.to_string(),
     };
     Err(Problem::invalid("UriNotAllowed", vec![FieldError::new("caseDetailsUri", reason)]))
-}
-
-/// The fields of a command. Unknown ones are ignored; null is as good as absent, except for `consumers`.
-fn fields(mut object: Map<String, Value>) -> Result<Fields, Vec<FieldError>> {
-    let mut errors = Vec::new();
-    let consumers = match object.remove("consumers") {
-        None => Consumers::AsItWas,
-        Some(Value::Null) => Consumers::Anyone,
-        Some(Value::Array(names)) => {
-            let texts: Option<Vec<String>> = names.iter().map(|name| name.as_str().map(str::to_owned)).collect();
-            texts.map_or_else(|| wrong(&mut errors, "consumers", "expected client names"), Consumers::Only)
-        }
-        Some(_) => wrong(&mut errors, "consumers", "expected a list of client names, or null"),
-    };
-    let mut text = |field: &'static str| match object.remove(field) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text),
-        Some(_) => wrong(&mut errors, field, "expected a text"),
-    };
-    let fields = Fields {
-        case_id: text("caseId"),
-        command_id: text("commandId"),
-        created: text("created"),
-        updated: text("updated"),
-        case_details_uri: text("caseDetailsUri"),
-        event_time: text("eventTime"),
-        correlation_id: text("correlationId"),
-        consumers,
-    };
-    if errors.is_empty() { Ok(fields) } else { Err(errors) }
-}
-
-fn wrong<T: Default>(errors: &mut Vec<FieldError>, field: &str, reason: &str) -> T {
-    errors.push(FieldError::new(field, reason));
-    T::default()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use tributary_runtime::trouble::Report;
+use tributary_runtime::trouble::{Change, Report};
 
 pub(crate) fn rows_trouble(error: &dyn Display) {
     tracing::error!("the outputs of the flow are not followed for now, queries wait: {error}");
@@ -14,6 +14,23 @@ pub(crate) fn rows_panicked() {
 
 pub(crate) fn row_unreadable(topic: &str, key: &str, error: &dyn Display) {
     tracing::error!(%topic, %key, "a row cannot be read and is left out: {error}");
+}
+
+pub(crate) fn kafka_delivery_trouble(report: &Report) {
+    let Report { change, subject, .. } = report;
+    if *change == Change::Ended {
+        tracing::info!(%subject, "notifications are copied to Kafka again: {report}");
+    } else {
+        tracing::error!(%subject, "notifications are not copied to Kafka for now, and wait: {report}");
+    }
+}
+
+pub(crate) fn kafka_delivery_taken_over() {
+    tracing::info!("another process copies the notifications of clients on Kafka");
+}
+
+pub(crate) fn kafka_delivery_panicked() {
+    tracing::error!("the thread that copies notifications to Kafka panicked");
 }
 
 pub(crate) fn not_published(error: &dyn Display) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLoc
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tributary_cases::topics;
 use tributary_flow::http::Problem;
@@ -28,6 +29,9 @@ const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a query waits until the rows have caught up with the log.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a thread of this flow waits for the same, before it tries again.
+const PATIENCE_OF_THREADS: Duration = Duration::from_secs(2);
 
 /// How old the rows may be that something is told from without a request for it.
 const FRESH: Duration = Duration::from_millis(100);
@@ -119,12 +123,17 @@ impl Following {
         let caught_up = begun.wait_for(|begun| begun.is_some_and(|begun| begun >= asked));
         match tokio::time::timeout(PATIENCE, caught_up).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Problem::unavailable(
-                "ViewNotReady",
-                "the view has not caught up with the log; the log of the service says why",
-                Duration::from_secs(1),
-            )),
+            _ => Err(not_caught_up()),
         }
+    }
+
+    /// The same for a thread that may block, for a shorter time: the process may end meanwhile.
+    ///
+    /// # Errors
+    /// As [`Following::catch_up`].
+    pub(crate) fn catch_up_blocking(&self, tokio: &Handle) -> Result<(), Problem> {
+        let within = async { tokio::time::timeout(PATIENCE_OF_THREADS, self.catch_up()).await };
+        tokio.block_on(within).unwrap_or_else(|_| Err(not_caught_up()))
     }
 
     /// Whether the rows have what the log had a moment ago.
@@ -166,6 +175,11 @@ impl Following {
             () = self.ending() => None,
         }
     }
+}
+
+fn not_caught_up() -> Problem {
+    let detail = "the view has not caught up with the log; the log of the service says why";
+    Problem::unavailable("ViewNotReady", detail, Duration::from_secs(1))
 }
 
 impl Drop for Following {

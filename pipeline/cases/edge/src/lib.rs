@@ -3,6 +3,7 @@
 
 mod admin;
 mod canary;
+mod cloud_events;
 mod command_line;
 mod commands;
 mod delivery;
@@ -12,6 +13,7 @@ mod differences;
 mod events;
 mod following;
 mod intake;
+mod kafka_delivery;
 mod leading;
 mod metrics;
 mod notifications;
@@ -20,6 +22,7 @@ mod problems;
 mod queries;
 mod query;
 mod rows;
+mod senders;
 mod service;
 mod settings;
 #[cfg(test)]

@@ -11,11 +11,8 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tributary_cases::context::Context;
-use tributary_cases::topics;
-use tributary_flow::framed;
 use tributary_flow::http::{Caller, FieldError, JsonBody, Mount, Problem};
-use tributary_schemas::records::cases::{Acknowledged, Channel, QueueEntry};
+use tributary_schemas::records::cases::{Channel, QueueEntry};
 use tributary_schemas::types::cases::ClientName;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
@@ -213,11 +210,6 @@ async fn acknowledge(
 }
 
 async fn publish(service: &Service, client: &ClientName, position: i64) -> Result<(), Problem> {
-    let record = Acknowledged { position, ..Acknowledged::of(client.clone()) };
-    let write = move |context: &Context, output: &mut tributary_runtime::Output| {
-        let partition = Context::partition_of_client(output, &topics::CLIENT, &record.client);
-        let key = record.client.as_str().as_bytes();
-        output.send_to(&topics::CLIENT, partition, key, |buffer| framed::write(&context.codec, &record, buffer));
-    };
-    service.intake.publish(write).await
+    let client = client.clone();
+    service.intake.publish(move |context, output| context.acknowledge_for(output, &client, position)).await
 }

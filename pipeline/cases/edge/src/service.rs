@@ -21,10 +21,12 @@ use tributary_schemas::types::cases::{ClientName, CommandId, OriginName};
 use crate::delivery::{Delivery, DeliveryStatus};
 use crate::following::Following;
 use crate::intake::Intake;
+use crate::kafka_delivery::KafkaDelivery;
 use crate::leading::Leading;
 use crate::metrics::QueueCollector;
 use crate::places::Places;
 use crate::rows::{Rows, Viewer, folded};
+use crate::senders::KafkaSenders;
 use crate::settings::EdgeSettings;
 use crate::{admin, canary, commands, details, differences, events, notifications, problems, queries};
 
@@ -39,6 +41,8 @@ pub(crate) struct Distribution {
     service: Arc<Service>,
     is_compared: AtomicBool,
     _delivery: Option<Delivery>,
+    /// Only on Kafka.
+    _kafka_delivery: Option<KafkaDelivery>,
 }
 
 /// What the handlers of requests share.
@@ -47,6 +51,8 @@ pub(crate) struct Service {
     pub(crate) following: Following,
     pub(crate) intake: Intake,
     pub(crate) leading: Leading,
+    /// Whether clients may receive their notifications on Kafka.
+    pub(crate) has_kafka: bool,
     pub(crate) places: Arc<Places>,
     pub(crate) delivery: DeliveryStatus,
     pub(crate) origins: OriginClient,
@@ -63,30 +69,36 @@ impl Distribution {
     /// Opens the flow. Without the broker that the settings have, nothing is delivered to its clients.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when the state has another ordering. [`Failure::Unfinished`] when the log does not answer.
+    /// [`Failure::Refused`] when the state has another ordering, or the settings need Kafka. [`Failure::Unfinished`] when
+    /// the log does not answer.
     pub(crate) fn open(
         settings: &Arc<EdgeSettings>,
         process: Arc<dyn Process>,
         broker: Option<Arc<dyn Broker>>,
     ) -> Result<Self, Failure> {
+        if let Some(error) = settings.needs_kafka.as_ref().filter(|_| !process.is_shared()) {
+            return Err(Failure::refused(error.clone()));
+        }
         check_ordering(&*process, settings.stages.ordering)?;
         let context = Context::new(process.codec().clone(), Arc::clone(&settings.stages));
-        let service = Service {
+        let service = Arc::new(Service {
             settings: Arc::clone(settings),
             following: Following::start(&process)?,
             intake: Intake::start(&process, &context)?,
             leading: Leading::default(),
+            has_kafka: process.is_shared(),
             places: Arc::default(),
             delivery: DeliveryStatus::default(),
             origins: OriginClient::new(&settings.details).map_err(Failure::unfinished)?,
             accepted: Mutex::default(),
-        };
-        let processors = Processors::new(context.clone());
-        let service = Arc::new(service);
+        });
+        let senders = KafkaSenders::new(&service, &*process);
+        let processors = Processors::new(context.clone(), Arc::new(senders));
         let delivered = settings.broker.clone().zip(broker);
         let delivery = delivered.map(|(settings, broker)| Delivery::start(&*process, &service, settings, broker));
+        let copies = service.has_kafka.then(|| KafkaDelivery::start(&process, &context, &service)).transpose()?;
         let is_compared = AtomicBool::new(false);
-        Ok(Self { process, context, processors, service, is_compared, _delivery: delivery })
+        Ok(Self { process, context, processors, service, is_compared, _delivery: delivery, _kafka_delivery: copies })
     }
 }
 

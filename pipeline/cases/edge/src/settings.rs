@@ -20,7 +20,7 @@ use tributary_schemas::records::cases::RegistryFill;
 use crate::rows::folded;
 pub(crate) use broker::BrokerSettings;
 pub(crate) use registry::check_client_id;
-use table::{Oversize, Table};
+use table::{Oversize, Sender, Table};
 
 /// The settings of the flow in one process.
 #[derive(Debug, Clone)]
@@ -33,6 +33,10 @@ pub(crate) struct EdgeSettings {
     pub(crate) oversize: u16,
     /// The external broker, if there is one.
     pub(crate) broker: Option<BrokerSettings>,
+    /// Why these settings need Kafka.
+    pub(crate) needs_kafka: Option<ConfigurationError>,
+    /// Whether the header `origin` of a record on Kafka names its sender. Else its token does.
+    pub(crate) trusts_origin_header: bool,
     /// The limits of calls of origin systems.
     pub(crate) details: OriginLimits,
     /// What fills an empty registry.
@@ -72,6 +76,8 @@ impl EdgeSettings {
             stages: Arc::new(stages),
             list_limit: table.list_limit.0,
             oversize,
+            needs_kafka: registry::needs_kafka(&table).map(|wrong| source.error_at(wrong.offset, wrong.problem)),
+            trusts_origin_header: table.kafka.as_ref().is_some_and(|kafka| kafka.sender == Sender::Header),
             broker: table.rabbitmq.map(BrokerSettings::of),
             file: user.map(|user| user.name.clone()),
             test_origins: table.origins.keys().filter(|name| is_test(name)).map(folded).collect(),

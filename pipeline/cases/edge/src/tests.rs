@@ -1,6 +1,7 @@
 //! The flow from its configuration to the notifications of its clients, over HTTP.
 
 mod details;
+mod kafka;
 mod notifications;
 pub(crate) mod world;
 

@@ -210,7 +210,7 @@ impl State {
     fn keeps(&self, topic: usize) -> Kept {
         let declared = self.topics[topic].topic;
         let compact = declared.cleanup == Cleanup::Compact || declared.role == Role::Changelog;
-        let awaited = declared.role == Role::Inbox || self.groups.values().any(|group| group.reads(topic));
+        let awaited = declared.role.is_inbox() || self.groups.values().any(|group| group.reads(topic));
         match self.retention {
             Retention::All => Kept::All,
             _ if awaited => Kept::All,

@@ -32,7 +32,8 @@ pub(crate) fn execute(
     let runtime = Runtime::start()?;
     // The demo itself chooses the folder.
     let settings = Settings::new(&configuration.process, &options, std::path::PathBuf::new())?;
-    let surroundings = Surroundings { settings, shutdown: runtime.shutdown(), tokio: runtime.handle() };
+    let surroundings =
+        Surroundings { settings, shutdown: runtime.shutdown(), tokio: runtime.handle(), authenticator: None };
     let host = ProcessHost { surroundings, declaration: flow.declaration(), statistics: &Statistics::begin() };
     let outcome = flow.demo(matches, &host);
     runtime.end();

@@ -23,7 +23,8 @@ pub(crate) fn execute(flows: Flows, options: &RunOptions, matches: &ArgMatches) 
     settings.config.clone_from(&options.config);
     let flows = flows_to_run(flows, options, matches, &configuration)?;
     let runtime = Runtime::start()?;
-    let surroundings = Surroundings { settings, shutdown: runtime.shutdown(), tokio: runtime.handle() };
+    let surroundings =
+        Surroundings { settings, shutdown: runtime.shutdown(), tokio: runtime.handle(), authenticator: None };
     let outcome = if options.once {
         batch(options, surroundings, &flows)
     } else {
@@ -116,5 +117,6 @@ fn service(
         None => None,
     };
     surroundings.settings.serves_views = server.is_some();
+    surroundings.authenticator = server.as_ref().map(|server| server.message_authenticator(&surroundings.tokio));
     Service::new(surroundings, flows, status, server, options.confirmed.confirm_clock).run()
 }

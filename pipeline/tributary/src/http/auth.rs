@@ -7,11 +7,13 @@ use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use tokio::runtime::Handle;
 use tributary_flow::http::{BearerToken, Caller, Problem, Roles};
 
 use super::HttpError;
 use super::certificates::{Certificates, Subject};
-use super::oidc::Oidc;
+use super::oidc::{Oidc, Presented};
 use super::reload::{NamedFile, Reloaded};
 use super::settings::{AuthMode, AuthSettings};
 use super::tokens::Tokens;
@@ -73,6 +75,16 @@ impl Authenticator {
         }
     }
 
+    /// The caller of a message that was sent at this time.
+    async fn sender(&self, authorization: &str, sent: Timestamp) -> Result<Caller, Problem> {
+        let token = token_of(authorization)?;
+        match &self.mode {
+            Mode::None => Err(Problem::unauthenticated("auth.mode is \"none\": no token is checked")),
+            Mode::Tokens(tokens) => known_caller(&tokens.current(), &token),
+            Mode::Oidc(oidc) => oidc.caller(&token, Presented::At(sent)).await,
+        }
+    }
+
     /// The caller. `None` without credentials. A certificate takes precedence over a token.
     ///
     /// # Errors
@@ -85,13 +97,11 @@ impl Authenticator {
             Mode::None => local_caller(headers).map(Some),
             Mode::Tokens(tokens) => {
                 let Some(token) = token(headers)? else { return Ok(None) };
-                let tokens = tokens.current();
-                let caller = tokens.caller(&token).ok_or_else(|| Problem::unauthenticated("the token is not known"))?;
-                Ok(Some(caller.clone()))
+                known_caller(&tokens.current(), &token).map(Some)
             }
             Mode::Oidc(oidc) => match token(headers)? {
                 None => Ok(None),
-                Some(token) => oidc.caller(&token).await.map(Some),
+                Some(token) => oidc.caller(&token, Presented::Now).await.map(Some),
             },
         }
     }
@@ -106,6 +116,28 @@ impl Authenticator {
     }
 }
 
+/// Checks the credentials of messages that came over another way than this port.
+pub(super) struct MessageAuthenticator {
+    authenticator: Arc<Authenticator>,
+    tokio: Handle,
+}
+
+impl MessageAuthenticator {
+    pub(super) fn new(authenticator: &Arc<Authenticator>, tokio: &Handle) -> Self {
+        Self { authenticator: Arc::clone(authenticator), tokio: tokio.clone() }
+    }
+}
+
+impl tributary_flow::Authenticator for MessageAuthenticator {
+    fn is_open(&self) -> bool {
+        matches!(self.authenticator.mode, Mode::None)
+    }
+
+    fn caller(&self, authorization: &str, sent: Timestamp) -> Result<Caller, Problem> {
+        self.tokio.block_on(self.authenticator.sender(authorization, sent))
+    }
+}
+
 /// The token: a bearer token, or the password of HTTP Basic for webhooks that can send nothing else.
 fn token(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -113,11 +145,16 @@ fn token(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     if values.next().is_some() {
         return Err(Problem::unauthenticated("the request has more than one header `Authorization`"));
     }
+    token_of(value.to_str().unwrap_or_default()).map(Some)
+}
+
+/// The token in a value of `Authorization`.
+fn token_of(authorization: &str) -> Result<String, Problem> {
     let wrong = || Problem::unauthenticated("the header `Authorization` must be `Bearer TOKEN` or HTTP Basic");
-    let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(wrong)?;
+    let (scheme, credentials) = authorization.split_once(' ').ok_or_else(wrong)?;
     let credentials = credentials.trim();
     if scheme.eq_ignore_ascii_case("bearer") && !credentials.is_empty() {
-        return Ok(Some(credentials.to_owned()));
+        return Ok(credentials.to_owned());
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(wrong());
@@ -125,7 +162,11 @@ fn token(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let decoded = BASE64_STANDARD.decode(credentials).map_err(|_| wrong())?;
     let text = String::from_utf8(decoded).map_err(|_| wrong())?;
     let (_, password) = text.split_once(':').ok_or_else(wrong)?;
-    Ok(Some(password.to_owned()))
+    Ok(password.to_owned())
+}
+
+fn known_caller(tokens: &Tokens, token: &str) -> Result<Caller, Problem> {
+    tokens.caller(token).cloned().ok_or_else(|| Problem::unauthenticated("the token is not known"))
 }
 
 /// In mode `none`, anyone on this machine may call, but a browser page from another site may not.

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tributary_connectors::trouble::Troubles;
 
-use super::auth::Authenticator;
+use super::auth::{Authenticator, MessageAuthenticator};
 use super::certificates::Subject;
 use super::metrics::HttpMetrics;
 use super::settings::{AuthSettings, HttpSettings};
@@ -73,7 +73,7 @@ impl Server {
             return Err(HttpError::NoClientCa);
         }
         let tls = settings.tls.as_ref().map(tls::load).transpose()?.map(Arc::new);
-        let authenticator = Authenticator::new(auth)?;
+        let authenticator = Arc::new(Authenticator::new(auth)?);
         let (listener, address) = listen_on(listen, &authenticator, runtime)?;
         let registry = metrics::registry().map_err(|error| HttpError::Routes(error.to_string()))?;
         let metrics = HttpMetrics::register(&registry).map_err(|error| HttpError::Routes(error.to_string()))?;
@@ -101,6 +101,11 @@ impl Server {
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
+    }
+
+    /// Checks the credentials of messages as those of requests. `tokio` is the runtime of the process.
+    pub fn message_authenticator(&self, tokio: &Handle) -> Arc<dyn tributary_flow::Authenticator> {
+        Arc::new(MessageAuthenticator::new(&self.site.shared.authenticator, tokio))
     }
 
     /// The site to mount the flows' paths on, also while the server runs.

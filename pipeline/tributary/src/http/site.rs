@@ -22,7 +22,7 @@ pub(super) struct Shared {
     pub(super) status: Arc<dyn ProcessStatus>,
     pub(super) registry: Registry,
     pub(super) metrics: HttpMetrics,
-    pub(super) authenticator: Authenticator,
+    pub(super) authenticator: Arc<Authenticator>,
     /// The free places for requests.
     pub(super) places: Arc<Semaphore>,
     /// The free places for calls that may block a thread.

@@ -13,18 +13,17 @@ use tributary_flow::declaration::{Declaration, View, Workers};
 use tributary_flow::http::{Page, Problem};
 use tributary_flow::process::{Visit, view_not_kept};
 use tributary_flow::view::Rows;
-use tributary_flow::{Failure, Process, log_failure};
+use tributary_flow::{Authenticator, Failure, Process, log_failure};
 use tributary_runtime::{
-    Inspector, Lag, LogError, Metrics, Output, Producer, Shutdown, TopicFollower, TopicReader, WorkerError,
+    Inspector, Lag, LogError, Metrics, Output, Producer, Shutdown, Topic, TopicFollower, TopicReader, WorkerError,
     create_folder_durably, remove_abandoned,
 };
 use tributary_schemas::Codec;
 
 use super::open_log::OpenLog;
 use super::views::{Views, remove_unkept};
-use super::worker_failure;
+use super::{Surroundings, worker_failure};
 use crate::events;
-use crate::settings::Settings;
 
 /// The pause between two checks for remaining work.
 const SETTLE_PAUSE: Duration = Duration::from_millis(2);
@@ -46,6 +45,7 @@ pub(crate) struct FlowProcess {
     state: PathBuf,
     shutdown: Shutdown,
     tokio: Handle,
+    authenticator: Option<Arc<dyn Authenticator>>,
     flow_partitions: i32,
     give_up_after: Duration,
     lag: Box<dyn Lag>,
@@ -77,12 +77,11 @@ impl FlowProcess {
     /// [`Failure`] when the log does not answer, or the state folder cannot be used.
     pub(super) fn new(
         declaration: &'static Declaration,
-        settings: &Settings,
+        surroundings: &Surroundings,
         log: OpenLog,
         codec: Codec,
-        shutdown: &Shutdown,
-        tokio: &Handle,
     ) -> Result<Self, Failure> {
+        let Surroundings { settings, shutdown, tokio, authenticator } = surroundings;
         let flow_partitions = i32::from(settings.partitions);
         let state = settings.state.join(declaration.name);
         prepare_folder(&state)?;
@@ -100,6 +99,7 @@ impl FlowProcess {
             state,
             shutdown: shutdown.clone(),
             tokio: tokio.clone(),
+            authenticator: authenticator.clone(),
             flow_partitions,
             give_up_after: settings.give_up_after,
             producer: Mutex::new(None),
@@ -322,6 +322,14 @@ impl Process for FlowProcess {
 
     fn producer(&self, name: &str) -> Result<Box<dyn Producer>, LogError> {
         self.log.producer(self.declaration.name, name)
+    }
+
+    fn authenticator(&self) -> Option<Arc<dyn Authenticator>> {
+        self.authenticator.clone()
+    }
+
+    fn provide_topic(&self, topic: &'static Topic) -> Result<(), LogError> {
+        self.log.provide_topic(topic, self.flow_partitions)
     }
 
     fn own_producer(&self, name: &str) -> Result<Box<dyn Producer>, LogError> {

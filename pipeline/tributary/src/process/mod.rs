@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tributary_flow::declaration::{Declaration, Group};
-use tributary_flow::{ConfiguredFlow, Failure, Process, RunningFlow};
+use tributary_flow::{Authenticator, ConfiguredFlow, Failure, Process, RunningFlow};
 use tributary_runtime::{Shutdown, SnapshotConfig, WorkerConfig, WorkerError, WorkerPool, remove_abandoned};
 
 pub(crate) use address::address_in;
@@ -43,6 +43,8 @@ pub(crate) struct Surroundings {
     pub(crate) settings: Settings,
     pub(crate) shutdown: Shutdown,
     pub(crate) tokio: Handle,
+    /// Checks credentials of messages, in a process with an HTTP port.
+    pub(crate) authenticator: Option<Arc<dyn Authenticator>>,
 }
 
 /// A flow with its workers.
@@ -62,12 +64,11 @@ pub(crate) fn start(surroundings: &Surroundings, flows: &[FlowToRun]) -> Result<
     let declarations: Vec<&'static Declaration> = flows.iter().map(|flow| flow.declaration).collect();
     let log = OpenLog::open(settings, &declarations)?;
     let codec = log.codec(settings, &declarations)?;
-    let (shutdown, tokio) = (&surroundings.shutdown, &surroundings.tokio);
     let mut started = Vec::new();
     for flow in flows {
         let flow_partitions = i32::from(settings.partitions);
         ControlTopic { log: &log, codec: &codec, flow: flow.declaration, flow_partitions }.enter(log.instance())?;
-        let process = FlowProcess::new(flow.declaration, settings, log.clone(), codec.clone(), shutdown, tokio)?;
+        let process = FlowProcess::new(flow.declaration, surroundings, log.clone(), codec.clone())?;
         started.push(Started::start(flow, Arc::new(process), &log, settings)?);
     }
     Ok(started)

@@ -34,9 +34,31 @@ pub(crate) enum OpenLog {
 /// An open log on Kafka.
 pub(crate) struct OpenKafka {
     cluster: KafkaConfiguration,
+    /// Whether missing topics are created.
+    creates_topics: bool,
+    /// Replicas of new topics.
+    replication: u16,
     /// Locks the state folder. It holds only what makes a restart faster, but no other process may use it. `None` for a
     /// command that does not use it.
     _folder: Option<StateFolder>,
+}
+
+impl OpenKafka {
+    fn new(kafka: &KafkaSettings, folder: Option<StateFolder>) -> Self {
+        let (creates_topics, replication) = (kafka.create_topics, kafka.replication);
+        Self { cluster: kafka.cluster.clone(), creates_topics, replication, _folder: folder }
+    }
+
+    fn provide_topic(&self, topic: &'static Topic, flow_partitions: i32) -> Result<(), LogError> {
+        let mut plan = TopicPlan::compare(&self.cluster, &[topic], flow_partitions, i32::from(self.replication))?;
+        match plan.changes() {
+            [] => Ok(()),
+            [change, ..] if !self.creates_topics => Err(LogError::fatal(format!(
+                "the topic is missing or differs, and [kafka] create_topics is false: {change}"
+            ))),
+            _ => plan.apply(),
+        }
+    }
 }
 
 impl OpenLog {
@@ -50,7 +72,7 @@ impl OpenLog {
             Some(kafka) => {
                 let folder = StateFolder::open(&settings.state).map_err(Failure::refused)?;
                 check_topics(kafka, flows, settings.partitions)?;
-                Ok(Self::Kafka(Arc::new(OpenKafka { cluster: kafka.cluster.clone(), _folder: Some(folder) })))
+                Ok(Self::Kafka(Arc::new(OpenKafka::new(kafka, Some(folder)))))
             }
             None => open_embedded(settings, flows),
         }
@@ -73,7 +95,7 @@ impl OpenLog {
         if !plan.changes().is_empty() {
             return Err(topics_differ(&plan));
         }
-        Ok(Self::Kafka(Arc::new(OpenKafka { cluster: kafka.cluster.clone(), _folder: None })))
+        Ok(Self::Kafka(Arc::new(OpenKafka::new(kafka, None))))
     }
 
     /// The members of the groups of a flow now. Nobody on the embedded log, which only this process has.
@@ -197,6 +219,17 @@ impl OpenLog {
         match self {
             Self::Embedded(log) => Ok(Box::new(log.producer(name))),
             Self::Kafka(kafka) => Ok(Box::new(KafkaProducer::open_shared(&kafka.cluster, flow, name)?)),
+        }
+    }
+
+    /// Makes sure that a topic is there which no flow declares.
+    ///
+    /// # Errors
+    /// The error of the log. [`LogError::Fatal`] when the topic is missing or differs, and may not be changed.
+    pub(crate) fn provide_topic(&self, topic: &'static Topic, flow_partitions: i32) -> Result<(), LogError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Kafka(kafka) => kafka.provide_topic(topic, flow_partitions),
         }
     }
 

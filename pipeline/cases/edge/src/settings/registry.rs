@@ -50,6 +50,13 @@ pub(super) fn fill(table: &Table) -> Result<RegistryFill, Wrong> {
     Ok(fill)
 }
 
+/// The first client that needs Kafka, as the error for a log without it.
+pub(super) fn needs_kafka(table: &Table) -> Option<Wrong> {
+    let (name, entry) = table.clients.iter().find(|(_, client)| client.get_ref().channel == Channel::Kafka)?;
+    let problem = format!("NoKafka: {name} has the channel kafka, and the log is not on Kafka: start with --log kafka");
+    Some(Wrong::at(entry, problem))
+}
+
 fn client(name: &str, entry: &Spanned<ClientTable>, taken: &mut Taken, has_broker: bool) -> Result<Client, Wrong> {
     let client = entry.get_ref();
     if client.channel == Channel::Rabbitmq && !has_broker {

@@ -33,7 +33,7 @@ pub(super) struct Table {
     #[serde(default)]
     pub(super) clients: BTreeMap<String, Spanned<ClientTable>>,
     pub(super) rabbitmq: Option<RabbitMqTable>,
-    kafka: Option<Kafka>,
+    pub(super) kafka: Option<Kafka>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -186,14 +186,14 @@ pub(super) enum Format {
 /// The inboxes on Kafka.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Kafka {
-    sender: Sender,
+pub(super) struct Kafka {
+    pub(super) sender: Sender,
 }
 
 /// What says which origin system sends a record.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Sender {
+pub(super) enum Sender {
     Token,
     Header,
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
@@ -18,9 +19,9 @@ use tower::ServiceExt;
 use tributary_cases::flow::DECLARATION;
 use tributary_connectors::rabbitmq::Broker as External;
 use tributary_flow::configuration::Source;
-use tributary_flow::http::{Caller, Roles};
+use tributary_flow::http::{Caller, Problem, Roles};
 use tributary_flow::process::Visit;
-use tributary_flow::{ClockReading, Failure, Process, Round, RunningFlow};
+use tributary_flow::{Authenticator, ClockReading, Failure, Process, Round, RunningFlow};
 use tributary_runtime::memory::{Broker, BrokerConfig};
 use tributary_runtime::{
     EachChange, EachRecord, LogError, Metrics, Output, Producer, Record, Shutdown, Topic, TopicFollower,
@@ -34,7 +35,7 @@ use crate::settings::EdgeSettings;
 const PARTITIONS: i32 = 3;
 
 /// How long tests wait for what must come.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Two origins, two clients; only one client has a grant.
 pub(crate) const CONFIGURATION: &str = "
@@ -63,6 +64,24 @@ struct MemoryProcess {
     state: Arc<TempDir>,
     shutdown: Shutdown,
     tokio: Handle,
+    is_shared: bool,
+}
+
+/// Knows tokens of the form `good CLIENT-ID`, and an issuer that is away.
+struct Tokens;
+
+impl Authenticator for Tokens {
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    fn caller(&self, authorization: &str, _: Timestamp) -> Result<Caller, Problem> {
+        match authorization.strip_prefix("good ") {
+            Some(name) => Ok(Caller::new(name, Roles::from_iter([""; 0]))),
+            None if authorization == "away" => Err(Problem::unavailable("away", "away", Duration::from_secs(1))),
+            None => Err(Problem::unauthenticated("the token is not known")),
+        }
+    }
 }
 
 /// Reads the memory log.
@@ -129,7 +148,20 @@ impl Process for MemoryProcess {
     }
 
     fn is_shared(&self) -> bool {
-        false
+        self.is_shared
+    }
+
+    fn authenticator(&self) -> Option<Arc<dyn Authenticator>> {
+        Some(Arc::new(Tokens))
+    }
+
+    /// The client `forbidden` has no topic.
+    fn provide_topic(&self, topic: &'static Topic) -> Result<(), LogError> {
+        if topic.name.ends_with("forbidden") {
+            return Err(LogError::fatal("not authorised"));
+        }
+        self.broker.create_topics(&[topic], PARTITIONS);
+        Ok(())
     }
 
     fn publish(&self, output: &Output) -> Result<(), LogError> {
@@ -182,16 +214,19 @@ impl Process for MemoryProcess {
 /// A log with its state, which outlives the processes on it.
 #[derive(Clone)]
 pub(crate) struct Site {
-    broker: Broker,
-    codec: Codec,
+    pub(crate) broker: Broker,
+    pub(crate) codec: Codec,
     state: Arc<TempDir>,
+    /// Whether other processes may share the log.
+    is_shared: bool,
 }
 
 /// The running flow.
 pub(crate) struct World {
     router: Router,
     flow: Arc<Distribution>,
-    site: Site,
+    pub(crate) site: Site,
+    settings: Arc<EdgeSettings>,
     shutdown: Shutdown,
     rounds: JoinHandle<()>,
     /// Changes that fill the registry.
@@ -258,7 +293,12 @@ impl Site {
         let broker = Broker::new(BrokerConfig::like_kafka());
         broker.create_topics(&DECLARATION.topics(), PARTITIONS);
         let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(DECLARATION.topics());
-        Self { broker, codec: codec.build().unwrap(), state: Arc::new(tempfile::tempdir().unwrap()) }
+        Self { broker, codec: codec.build().unwrap(), state: Arc::new(tempfile::tempdir().unwrap()), is_shared: false }
+    }
+
+    /// A log that other processes may share.
+    pub(crate) fn shared() -> Self {
+        Self { is_shared: true, ..Self::new() }
     }
 
     /// The values of the records of a topic that is not partitioned by the test.
@@ -269,23 +309,18 @@ impl Site {
 
     /// Starts a process that runs the rounds, with an external broker.
     pub(crate) fn open(&self, settings: EdgeSettings, external: Option<Arc<dyn External>>) -> World {
+        let settings = Arc::new(settings);
         let shutdown = Shutdown::new();
-        let process = MemoryProcess {
-            broker: self.broker.clone(),
-            codec: self.codec.clone(),
-            state: Arc::clone(&self.state),
-            shutdown: shutdown.clone(),
-            tokio: Handle::current(),
-        };
+        let process = self.process(&shutdown);
         let filling = settings.fill.origins.len() + settings.fill.clients.len() + settings.fill.grants.len();
-        let flow = Arc::new(Distribution::open(&Arc::new(settings), Arc::new(process), external).unwrap());
+        let flow = Arc::new(Distribution::open(&settings, process, external).unwrap());
         let pools = DECLARATION.groups.iter().map(|group| {
             let running = Arc::clone(&flow);
             let processor = move |stage: &'static str, partition: i32| running.processor(stage, partition);
             let topology = group.topology(DECLARATION.dead_letters, PARTITIONS, processor);
             let (broker, inboxes) = (self.broker.clone(), group.inboxes());
             WorkerPool::start(Arc::new(topology), WorkerConfig::default(), 2, move |slot| {
-                Ok(Box::new(broker.open(group.name, &format!("worker-{slot}"), &inboxes)?))
+                Ok(Box::new(broker.open(group.name, &format!("{}-{slot}", group.name), &inboxes)?))
             })
             .unwrap()
         });
@@ -295,11 +330,22 @@ impl Site {
         let running = Arc::clone(&flow);
         let rounds = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
                 round(&running, false);
             }
         });
-        World { router, filling, flow, site: self.clone(), shutdown, rounds, _pools: pools }
+        World { router, settings, filling, flow, site: self.clone(), shutdown, rounds, _pools: pools }
+    }
+
+    fn process(&self, shutdown: &Shutdown) -> Arc<MemoryProcess> {
+        Arc::new(MemoryProcess {
+            broker: self.broker.clone(),
+            codec: self.codec.clone(),
+            state: Arc::clone(&self.state),
+            shutdown: shutdown.clone(),
+            tokio: Handle::current(),
+            is_shared: self.is_shared,
+        })
     }
 }
 
@@ -315,6 +361,23 @@ impl World {
 
     pub(crate) fn with(configuration: &str) -> Self {
         Site::new().open(settings(configuration), None)
+    }
+
+    /// With this configuration, on a log that other processes may share.
+    pub(crate) fn shared(configuration: &str) -> Self {
+        Site::shared().open(settings(configuration), None)
+    }
+
+    /// This process leads for some seconds.
+    pub(crate) fn lead(&self) {
+        round(&self.flow, false);
+    }
+
+    /// Another process on the same log takes over.
+    pub(crate) fn take_over(&self) -> Distribution {
+        let other = Distribution::open(&self.settings, self.site.process(&Shutdown::new()), None).unwrap();
+        round(&other, true);
+        other
     }
 
     /// Ends the process, and starts another one on the same log.
@@ -389,7 +452,7 @@ impl World {
             if audit["entries"].as_array().is_some_and(|entries| entries.len() == self.filling) {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("the registry is not filled");
     }

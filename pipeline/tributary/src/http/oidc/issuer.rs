@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use reqwest::{Client, Url, redirect};
@@ -158,6 +159,12 @@ impl KeySet {
 
     pub(super) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// Whether they were read at this time or later.
+    pub(super) fn were_read_since(&self, time: Timestamp) -> bool {
+        let passed = Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default();
+        self.read.is_some_and(|read| read.elapsed() <= passed)
     }
 
     pub(super) fn age(&self) -> Duration {

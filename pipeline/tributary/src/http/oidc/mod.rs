@@ -6,6 +6,7 @@ mod issuer;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -64,6 +65,25 @@ pub(super) struct Oidc {
     troubles: Mutex<Troubles>,
 }
 
+/// When a token was presented.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Presented {
+    /// With a request that waits for an answer.
+    Now,
+    /// With a message that was sent at this time.
+    At(Timestamp),
+}
+
+impl Presented {
+    /// No message was sent later than now, whatever clock says so.
+    fn until_now(self) -> Self {
+        match self {
+            Self::Now => Self::Now,
+            Self::At(time) => Self::At(time.min(Timestamp::now())),
+        }
+    }
+}
+
 impl Oidc {
     pub(super) fn new(settings: &AuthSettings) -> Result<Self, HttpError> {
         let needed = |value: &Option<String>, entry| match value.as_deref() {
@@ -97,13 +117,19 @@ impl Oidc {
     /// The caller that this token names.
     ///
     /// # Errors
-    /// 401 for a token that is not valid. 503 when the issuer's keys have never been read.
-    pub(super) async fn caller(self: &Arc<Self>, token: &str) -> Result<Caller, Problem> {
-        let claims = self.verified_claims(token).await?;
+    /// 401 for a token that is not valid. 503 when the issuer's keys have never been read, or, if it was presented
+    /// earlier, when its key is not known and the keys could not be read since then.
+    pub(super) async fn caller(self: &Arc<Self>, token: &str, presented: Presented) -> Result<Caller, Problem> {
+        let presented = presented.until_now();
+        let claims = self.verified_claims(token, presented).await?;
         self.claims.caller(&claims).map_err(refused)
     }
 
-    async fn verified_claims(self: &Arc<Self>, token: &str) -> Result<Map<String, Value>, Problem> {
+    async fn verified_claims(
+        self: &Arc<Self>,
+        token: &str,
+        presented: Presented,
+    ) -> Result<Map<String, Value>, Problem> {
         if token.len() > MAX_TOKEN {
             return Err(refused("it is longer than 16 KiB"));
         }
@@ -114,28 +140,39 @@ impl Oidc {
         if header.crit.is_some() {
             return Err(refused("it has critical extensions (`crit`), which are not known here"));
         }
-        let key = self.key(header.kid.as_deref(), header.alg).await?;
-        let validation = self.validation(header.alg);
+        let key = self.key(header.kid.as_deref(), header.alg, presented).await?;
+        let validation = self.validation(header.alg, presented);
         let decoded = decode::<Map<String, Value>>(token, &key.decoding, &validation)
             // The kind of the error names the claim, never its value.
             .map_err(|error| refused(format!("it is not valid here: {error}")))?;
         if decoded.claims.get("iss").and_then(Value::as_str) != Some(self.issuer.name()) {
             return Err(refused("it is of another issuer"));
         }
+        if let Presented::At(time) = presented {
+            check_times(&decoded.claims, time)?;
+        }
         Ok(decoded.claims)
     }
 
-    fn validation(&self, algorithm: Algorithm) -> Validation {
+    fn validation(&self, algorithm: Algorithm, presented: Presented) -> Validation {
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
+        // The library compares with the time of now only.
+        let is_now = matches!(presented, Presented::Now);
+        validation.validate_exp = is_now;
+        validation.validate_nbf = is_now;
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation.set_issuer(&[self.issuer.name()]);
         validation.set_audience(&[&self.audience]);
         validation
     }
 
-    async fn key(self: &Arc<Self>, kid: Option<&str>, algorithm: Algorithm) -> Result<SigningKey, Problem> {
+    async fn key(
+        self: &Arc<Self>,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+        presented: Presented,
+    ) -> Result<SigningKey, Problem> {
         let keys = self.keys();
         if let Some(key) = keys.find(kid, algorithm) {
             if keys.age() > MAX_AGE {
@@ -154,7 +191,18 @@ impl Oidc {
             let detail = "the token cannot be checked: the keys of the issuer could not be read yet";
             return Err(Problem::unavailable("issuer_unavailable", detail, FIRST_READ_AGAIN_AFTER));
         }
-        keys.find(kid, algorithm).ok_or_else(|| refused("its key (`kid`) is not one of the issuer's"))
+        if let Some(key) = keys.find(kid, algorithm) {
+            return Ok(key);
+        }
+        // The issuer may have a newer key. Who waits for an answer asks again; a message has to be tried again.
+        if let Presented::At(time) = presented
+            && !keys.were_read_since(time)
+        {
+            let detail = "the token cannot be checked: its key (`kid`) is not known, and the keys of the issuer could \
+                          not be read since it was sent";
+            return Err(Problem::unavailable("issuer_unavailable", detail, READ_AGAIN_AFTER));
+        }
+        Err(refused("its key (`kid`) is not one of the issuer's"))
     }
 
     fn refresh_in_background(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
@@ -195,6 +243,53 @@ impl Oidc {
     }
 }
 
+/// Whether the token was valid at this time.
+fn check_times(claims: &Map<String, Value>, time: Timestamp) -> Result<(), Problem> {
+    let seconds = time.as_second() as f64;
+    let leeway = LEEWAY_SECONDS as f64;
+    let number = |claim: &str| claims.get(claim).map(|value| value.as_f64().filter(|number| number.is_finite()));
+    match number("exp") {
+        Some(Some(expires)) if expires >= seconds - leeway => {}
+        Some(Some(_)) => return Err(refused("it had expired when it was sent")),
+        _ => return Err(refused("it has no time `exp`")),
+    }
+    match number("nbf") {
+        None => Ok(()),
+        Some(Some(begins)) if begins <= seconds + leeway => Ok(()),
+        Some(Some(_)) => Err(refused("it was not yet valid when it was sent")),
+        Some(None) => Err(refused("its `nbf` is no time")),
+    }
+}
+
 fn refused(reason: impl std::fmt::Display) -> Problem {
     Problem::unauthenticated(format!("the token is refused: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_message_has_the_token_that_was_valid_when_it_was_sent() {
+        let sent = Timestamp::from_second(1_800_000_000).unwrap();
+        let check = |claims: Value| check_times(claims.as_object().unwrap(), sent);
+        assert_eq!(check(json!({"exp": 1_799_999_970, "nbf": 1_800_000_030.0})), Ok(()));
+        for wrong in [
+            json!({}),
+            json!({"exp": "1900000000"}),
+            json!({"exp": 1_799_999_969}),
+            json!({"exp": 1_900_000_000, "nbf": 1_800_000_031}),
+            json!({"exp": 1_900_000_000, "nbf": "now"}),
+        ] {
+            assert!(check(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_message_was_sent_later_than_now() {
+        let later = Timestamp::MAX;
+        assert!(matches!(Presented::At(later).until_now(), Presented::At(time) if time < later));
+    }
 }
