@@ -11,7 +11,7 @@ use tributary_harness::process::{KilledOnDrop, signal};
 use tributary_harness::{Services, fresh_namespace, wait_until};
 
 /// How long anything may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The token of the origin system.
 pub(crate) const TOKEN: &str = "the-secret-of-esdh-a";
@@ -29,7 +29,7 @@ impl Namespace {
     pub(crate) fn new() -> Option<Self> {
         let services = Services::find()?;
         let folder = tempfile::tempdir().unwrap();
-        let hash: String = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = Sha256::digest(TOKEN).iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
         std::fs::write(folder.path().join("tokens.txt"), format!("esdh-a-id - {hash}\n")).unwrap();
         let configuration = "[auth]\nmode = \"tokens\"\ntokens_file = \"tokens.txt\"\n\
             [cases.origins.esdh-a]\nclient_id = \"esdh-a-id\"\ndetails = [\"https://esdh.example\"]\n\
