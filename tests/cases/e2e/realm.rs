@@ -3,7 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, decode_header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -109,7 +109,9 @@ impl<'a> Realm<'a> {
         let key = json!({"name": "of the tests", "providerId": "rsa", "providerType": "org.keycloak.keys.KeyProvider",
             "parentId": realm["id"], "config": config});
         let component = self.administer(Method::POST, "/components", Some(key)).await.as_str().unwrap().to_owned();
-        let kid = decode_header(self.token("operator-1").await).unwrap().kid.unwrap();
+        let listed = self.administer(Method::GET, "/keys", None).await;
+        let own = listed["keys"].as_array().unwrap().iter().find(|key| key["providerId"] == component.as_str());
+        let kid = own.unwrap()["kid"].as_str().unwrap().to_owned();
         Key { pair, kid, component }
     }
 

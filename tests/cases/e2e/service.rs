@@ -94,7 +94,7 @@ impl Service {
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut said = Said { lines, before: Vec::new() };
         let url = said.wait_for("ready: ");
-        let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let client = Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap();
         Self { _process: process, said, url, client, _folder: folder }
     }
 

@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use tributary_connectors::kafka::{OffsetReset, PartitionReset, ResetInbox, ResetTo, StateOffset};
+use tributary_flow::declaration::Declaration;
 use tributary_flow::{Failure, Flow, json_text, log_failure, print, table};
 
 use crate::cli::{LogKind, OffsetsCommand, OutputForm, ResetOptions};
 use crate::configuration::Configuration;
 use crate::flows::Flows;
+use crate::process::flows_of_namespace;
 use crate::settings::{self, Registry};
 
 const HEADING: [&str; 8] =
@@ -28,7 +30,15 @@ pub(crate) fn execute(flows: Flows, command: &OffsetsCommand) -> Result<(), Fail
         return Err(Failure::refused(text));
     }
     let kafka = settings::kafka_settings(&options.kafka, &configuration.process.kafka, Registry::NotNeeded)?;
-    let inboxes = inboxes(flows, options, &kafka.cluster.name(""))?;
+    let mut declarations: Vec<&'static Declaration> = flows.iter().map(Flow::declaration).collect();
+    if options.flow.is_none() {
+        declarations = flows_of_namespace(
+            &kafka,
+            &declarations,
+            settings::partitions(configuration.process.log.partitions, true),
+        )?;
+    }
+    let inboxes = inboxes(&declarations, options, &kafka.cluster.name(""))?;
     if matches!(options.to, ResetTo::Offset(_)) && (inboxes.len() > 1 || options.partition.is_none()) {
         let text = "an offset is that of one partition: name it with --topic and --partition (and --group, if several \
                     groups read the topic)";
@@ -48,11 +58,11 @@ pub(crate) fn execute(flows: Flows, command: &OffsetsCommand) -> Result<(), Fail
 }
 
 /// The inboxes that the options name.
-fn inboxes(flows: Flows, options: &ResetOptions, prefix: &str) -> Result<Vec<ResetInbox>, Failure> {
+fn inboxes(flows: &[&'static Declaration], options: &ResetOptions, prefix: &str) -> Result<Vec<ResetInbox>, Failure> {
     let topic = options.topic.as_deref().map(|name| name.strip_prefix(prefix).unwrap_or(name));
     let is_named = |wanted: Option<&str>, name: &str| wanted.is_none_or(|wanted| wanted == name);
     let (mut named, mut known) = (Vec::new(), Vec::new());
-    for flow in flows.iter().map(Flow::declaration) {
+    for flow in flows {
         for group in flow.groups {
             for stage in group.stages {
                 known.push(format!("--flow {} --group {} --topic {}", flow.name, group.name, stage.inbox.name));

@@ -13,7 +13,7 @@ use tributary_schemas::records::tributary::GroupMember;
 use crate::cli::{OutputForm, UpgradeCommand, UpgradeOptions};
 use crate::configuration::Configuration;
 use crate::flows::Flows;
-use crate::process::{Control, ControlTopic, OpenLog, RELEASE};
+use crate::process::{Control, ControlTopic, OpenLog, RELEASE, flows_of_namespace};
 use crate::settings::Settings;
 
 /// Executes the command.
@@ -21,7 +21,10 @@ pub(crate) fn execute(flows: Flows, command: &UpgradeCommand) -> Result<(), Fail
     let (UpgradeCommand::Status(options) | UpgradeCommand::Finalize { options, .. }) = command;
     let configuration = Configuration::load(flows, options.config.as_deref())?;
     let settings = Settings::new(&configuration.process, &options.log, options.state.clone())?;
-    let declarations: Vec<&'static Declaration> = flows.iter().map(Flow::declaration).collect();
+    let mut declarations: Vec<&'static Declaration> = flows.iter().map(Flow::declaration).collect();
+    if let Some(kafka) = &settings.kafka {
+        declarations = flows_of_namespace(kafka, &declarations, settings.partitions)?;
+    }
     let log = OpenLog::open_beside(&settings, &declarations)?;
     let codec = log.codec_of_control(&settings, &declarations)?;
     let flow_partitions = i32::from(settings.partitions);
@@ -47,17 +50,20 @@ fn finalize(topics: &[ControlTopic<'_>], level: Level) -> Result<(), Failure> {
         let (min, max) = (LEVELS.min, LEVELS.max);
         return Err(Failure::refused(format!("this release ({RELEASE}) runs the levels {min} to {max}, not {level}")));
     }
-    let mut raised = false;
+    let (mut raised, mut has_started) = (false, false);
     for topic in topics {
-        let control = topic.read()?;
-        let Some(now) = control.level() else {
-            return Err(Failure::refused(format!(
-                "no process has started in this namespace yet: {} names no level",
-                topic.flow.control.name
-            )));
-        };
+        // A flow that has never run here gets the newest level when it does.
+        let Some(now) = topic.read()?.level() else { continue };
+        has_started = true;
         topic.finalize(level, |control| may_raise(control, &members(topic)?, level))?;
         raised |= now != level;
+    }
+    if !has_started {
+        let names: Vec<&str> = topics.iter().map(|topic| topic.flow.control.name).collect();
+        let names = names.join(", ");
+        return Err(Failure::refused(format!(
+            "no process has started in this namespace yet: there is no level in {names}"
+        )));
     }
     let what = if raised { "is" } else { "was already" };
     print(&format!("the namespace {what} at level {level}\n"))

@@ -21,7 +21,7 @@ pub(crate) use address::address_in;
 pub(crate) use flow_process::FlowProcess;
 pub(crate) use host::ProcessHost;
 pub(crate) use namespace_level::{Control, ControlTopic, RELEASE};
-pub(crate) use open_log::{OpenLog, compare_compatibility, compare_topics};
+pub(crate) use open_log::{OpenLog, compare_compatibility, compare_topics, flows_of_namespace};
 pub(crate) use service::Service;
 pub(crate) use status::Status;
 

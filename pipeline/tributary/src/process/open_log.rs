@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tributary_connectors::embedded::{EmbeddedLog, Fsync, GroupInboxes, StateFolder};
 use tributary_connectors::kafka::{
-    KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, NamedMember, TopicPlan, named_members,
+    KafkaConfiguration, KafkaLag, KafkaLog, KafkaProducer, KafkaReader, NamedMember, TopicChange, TopicPlan,
+    named_members,
 };
 use tributary_flow::declaration::Declaration;
 use tributary_flow::{Failure, log_failure};
@@ -325,6 +326,25 @@ fn check_topics(kafka: &KafkaSettings, flows: &[&'static Declaration], partition
 fn topics_differ(plan: &TopicPlan) -> Failure {
     let changes: Vec<String> = plan.changes().iter().map(ToString::to_string).collect();
     Failure::refused(format!("topics are missing or differ; run `tributary topics apply`:\n{}", changes.join("\n")))
+}
+
+/// The flows that have run in the namespace: those whose control topic is there. All of them in a new namespace, so that
+/// the message about what is missing is complete.
+///
+/// # Errors
+/// [`Failure`] when the broker cannot be asked.
+pub(crate) fn flows_of_namespace(
+    kafka: &KafkaSettings,
+    flows: &[&'static Declaration],
+    flow_partitions: u16,
+) -> Result<Vec<&'static Declaration>, Failure> {
+    let plan = compare_topics(kafka, flows, flow_partitions)?;
+    let is_missing = |name: &str| {
+        plan.changes().iter().any(|change| matches!(change, TopicChange::Create { topic, .. } if topic == name))
+    };
+    let is_there = |flow: &&&'static Declaration| !is_missing(&kafka.cluster.name(flow.control.name));
+    let there: Vec<_> = flows.iter().filter(is_there).copied().collect();
+    Ok(if there.is_empty() { flows.to_vec() } else { there })
 }
 
 /// Compares the topics of the flows with those of the cluster.
