@@ -59,7 +59,7 @@ pub trait Outlet: Send {
     /// [`BrokerError`] when the way is closed.
     fn publish(&mut self, message: Message) -> Pending<'_, ()>;
 
-    /// Waits until the broker has confirmed the oldest message that is not confirmed yet. Waits for ever if there is
+    /// Waits until the broker has confirmed the oldest message that is not confirmed yet. Never returns if there is
     /// none. It may be dropped and called again.
     ///
     /// # Errors

@@ -114,7 +114,7 @@ impl Processor for IntakeStage {
         };
         let fields = self.fields(value)?;
         let place = format!("{}/{}/{}", record.origin.topic, record.origin.partition, record.offset);
-        // A topic that was made anew has the same places, so the time belongs to it.
+        // A topic that was deleted and created again has the same places, so the time belongs to it.
         let made = Uuid::new_v5(&COMMANDS, format!("{place}/{}", record.timestamp).as_bytes());
         let sender = Sender { origin, request: Some(place), made: CommandId::from_bytes(*made.as_bytes()) };
         let command = command::check(self.queue, sender, &fields).map_err(|errors| invalid(in_words(&errors)))?;
