@@ -20,13 +20,13 @@ struct Definition {
     help: &'static str,
     kind: MetricType,
     labels: &'static [&'static str],
-    samples: fn(&Rows) -> Vec<Sample>,
+    samples: fn(&Service, &Rows) -> Vec<Sample>,
 }
 
 /// The values of the labels, and the number.
 type Sample = (Vec<String>, f64);
 
-static ALL: [Definition; 4] = [
+static ALL: [Definition; 7] = [
     Definition {
         name: "cases_commands_total",
         help: "Commands by the status that they reached, since the start of the process. A parked command that is \
@@ -40,23 +40,49 @@ static ALL: [Definition; 4] = [
         help: "Notifications put into the queue of a client, those told again included.",
         kind: MetricType::COUNTER,
         labels: &["client"],
-        samples: |rows| by_client(rows, |position| position.last),
+        samples: |_, rows| by_client(rows, |position| position.last),
     },
     Definition {
         name: "cases_notifications_unread_total",
         help: "Notifications dropped from the queue of a client because they were never read.",
         kind: MetricType::COUNTER,
         labels: &["client"],
-        samples: |rows| by_client(rows, |position| position.unread),
+        samples: |_, rows| by_client(rows, |position| position.unread),
     },
     Definition {
         name: "cases_waiting",
         help: "Notifications that a client has not acknowledged.",
         kind: MetricType::GAUGE,
         labels: &["client"],
-        samples: |rows| by_client(rows, |position| position.waiting),
+        samples: |_, rows| by_client(rows, |position| position.waiting),
+    },
+    Definition {
+        name: "cases_external_broker_up",
+        help: "1 while the external broker receives our probes.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        samples: |service, _| alone(service.delivery.broker_up().map(i64::from)),
+    },
+    Definition {
+        name: "cases_delayed_notifications",
+        help: "Notifications that wait because the external broker is down or a queue takes none, one for each client.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        samples: |service, _| alone(service.delivery.delayed_notifications()),
+    },
+    Definition {
+        name: "cases_oldest_delayed_seconds",
+        help: "The age of the oldest of them. 0 if none is delayed.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        samples: |service, _| alone(service.delivery.oldest_delayed_seconds()),
     },
 ];
+
+/// A number without labels. Nothing while this process does not deliver to the external broker.
+fn alone(number: Option<i64>) -> Vec<Sample> {
+    number.map(|number| (Vec::new(), number as f64)).into_iter().collect()
+}
 
 /// The labels are bounded: types and statuses are few, and clients are those of the registry.
 fn by_client(rows: &Rows, number: fn(&QueuePosition) -> i64) -> Vec<Sample> {
@@ -67,7 +93,7 @@ fn by_client(rows: &Rows, number: fn(&QueuePosition) -> i64) -> Vec<Sample> {
         .collect()
 }
 
-fn commands(rows: &Rows) -> Vec<Sample> {
+fn commands(_: &Service, rows: &Rows) -> Vec<Sample> {
     let reached = rows.reached.iter();
     let labels = |queue: &Queue, status: &CommandStatus| vec![queue.command().to_owned(), status.symbol().to_owned()];
     reached.map(|((queue, status), count)| (labels(queue, status), *count as f64)).collect()
@@ -106,13 +132,13 @@ impl Collector for QueueCollector {
         let rows = service.following.rows();
         // The encoder refuses a family without metrics.
         ALL.iter()
-            .map(|definition| family(definition, &rows))
+            .map(|definition| family(definition, &service, &rows))
             .filter(|family| !family.get_metric().is_empty())
             .collect()
     }
 }
 
-fn family(definition: &Definition, rows: &Rows) -> MetricFamily {
+fn family(definition: &Definition, service: &Service, rows: &Rows) -> MetricFamily {
     let metric = |(values, number): Sample| {
         let labels = definition.labels.iter().zip(values).map(|(name, value)| label(name, value)).collect();
         let mut metric = Metric::from_label(labels);
@@ -131,7 +157,7 @@ fn family(definition: &Definition, rows: &Rows) -> MetricFamily {
     family.set_name(definition.name.to_owned());
     family.set_help(definition.help.to_owned());
     family.set_field_type(definition.kind);
-    family.set_metric((definition.samples)(rows).into_iter().map(metric).collect());
+    family.set_metric((definition.samples)(service, rows).into_iter().map(metric).collect());
     family
 }
 

@@ -69,8 +69,8 @@ impl Distribution {
     /// Opens the flow. Without the broker that the settings have, nothing is delivered to its clients.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when the state has another ordering, or the settings need Kafka. [`Failure::Unfinished`] when
-    /// the log does not answer.
+    /// [`Failure::Refused`] when the state has another ordering, or the settings need Kafka.
+    /// [`Failure::Unfinished`] when the log does not answer.
     pub(crate) fn open(
         settings: &Arc<EdgeSettings>,
         process: Arc<dyn Process>,
@@ -100,9 +100,7 @@ impl Distribution {
         let is_compared = AtomicBool::new(false);
         Ok(Self { process, context, processors, service, is_compared, _delivery: delivery, _kafka_delivery: copies })
     }
-}
 
-impl Distribution {
     /// What the handlers of requests share.
     pub(crate) fn service(&self) -> &Service {
         &self.service
@@ -169,7 +167,6 @@ impl RunningFlow for Distribution {
         kept.map_or(Ok(()), |kept| self.context.settings.ordering.check(kept)).map_err(Failure::refused)
     }
 
-    /// Numbers of deliveries to brokers are a collector of their own, beside this one.
     fn collectors(&self) -> prometheus::Result<Vec<Box<dyn Collector>>> {
         Ok(vec![Box::new(QueueCollector::new(&self.service)?)])
     }

@@ -263,10 +263,15 @@ async fn a_broker_that_is_down_at_the_start_and_in_the_middle_delays_and_loses_n
         }
     };
     tokio::time::timeout(RabbitMq::PATIENCE, alarm).await.unwrap();
+    let metrics = world.metrics();
+    for line in ["cases_external_broker_up 0\n", "cases_delayed_notifications 15\n", "cases_oldest_delayed_seconds "] {
+        assert!(metrics.contains(&format!("\ntributary_{line}")), "{line}: {metrics}");
+    }
 
     setting.broker(RabbitMq::start).await;
     assert_eq!(setting.numbers(5).await, [0, 1, 2, 3, 4]);
     until(&world, "all is acknowledged", |found| acknowledged(found, 5)).await;
+    assert!(world.metrics().contains("\ntributary_cases_external_broker_up 1\n"));
 
     let (stopped, ()) = tokio::join!(setting.broker(RabbitMq::stop), create(&world, 5..45));
     let () = stopped;
