@@ -15,12 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tributary_cases::context::Context;
-use tributary_cases::topics;
 use tributary_connectors::rabbitmq::Broker;
-use tributary_flow::{Process, framed};
-use tributary_runtime::{Output, Shutdown};
-use tributary_schemas::records::cases::Acknowledged;
+use tributary_flow::Process;
+use tributary_runtime::Shutdown;
 use tributary_schemas::types::cases::ClientName;
 
 use crate::leading::TERM;
@@ -129,22 +126,20 @@ impl Delivering {
                 continue;
             }
             let noted = due.clone();
-            let published =
-                self.service.intake.publish(move |context, output| acknowledge(context, output, &due)).await;
+            let published = self
+                .service
+                .intake
+                .publish(move |context, output| {
+                    for (client, position) in &due {
+                        context.acknowledge_for(output, client, *position);
+                    }
+                })
+                .await;
             match published {
                 Ok(()) => self.status().noted(&noted),
                 // The thread that publishes reports it.
                 Err(_) => pause = FAILURE_PAUSE,
             }
         }
-    }
-}
-
-fn acknowledge(context: &Context, output: &mut Output, positions: &[(ClientName, i64)]) {
-    for (client, position) in positions {
-        let record = Acknowledged { position: *position, ..Acknowledged::of(client.clone()) };
-        let partition = Context::partition_of_client(output, &topics::CLIENT, client);
-        let key = client.as_str().as_bytes();
-        output.send_to(&topics::CLIENT, partition, key, |buffer| framed::write(&context.codec, &record, buffer));
     }
 }
