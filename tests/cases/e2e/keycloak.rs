@@ -106,7 +106,7 @@ async fn a_case_lives_and_its_client_acknowledges_with_tokens_of_keycloak() {
     assert_eq!(rest["items"], json!([]), "{rest}");
     let other = world.realm.token("journal-2").await;
     assert_eq!(Answer::of(world.get("/api/Notifications", &other)).await.body["items"], json!([]));
-    let said = world.service.said.all();
+    let said = world.service.process.said();
     for token in [origin, client, other] {
         assert!(!said.contains(token.rsplit('.').next().unwrap()), "a token is in the log");
     }

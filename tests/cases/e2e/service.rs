@@ -1,16 +1,13 @@
 //! `tributary run --flow cases` as a process, and requests to its HTTP port.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of it")]
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
-use tributary_harness::process::KilledOnDrop;
 
 /// How long the tests wait for what must become true.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -37,7 +34,6 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
         command.args(["run", "--flow", "cases", "--http", "127.0.0.1:0", "--config"]);
         command.arg(self.path("dis.toml")).arg("--state").arg(self.path("state"));
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }
 
@@ -50,52 +46,19 @@ impl Folder {
 
 /// A running service. It is killed when the test ends.
 pub struct Service {
-    _process: KilledOnDrop,
-    pub said: Said,
+    pub process: tributary_harness::service::Service,
     url: String,
     client: Client,
     _folder: Folder,
 }
 
-/// What the service writes to standard error.
-pub struct Said {
-    lines: Receiver<String>,
-    before: Vec<String>,
-}
-
-impl Said {
-    /// The rest of the first line from now on that has this part.
-    fn wait_for(&mut self, part: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
-                panic!("`{part}` is not said, but {}", self.before.join("\n"))
-            };
-            self.before.push(line.clone());
-            if let Some((_, rest)) = line.split_once(part) {
-                return rest.to_owned();
-            }
-        }
-    }
-
-    /// Everything until now.
-    pub fn all(&mut self) -> String {
-        self.before.extend(self.lines.try_iter());
-        self.before.join("\n")
-    }
-}
-
 impl Service {
     /// Starts the service and waits until it is ready.
     pub fn start(folder: Folder) -> Self {
-        let mut process = KilledOnDrop(folder.command().spawn().unwrap());
-        let stderr = BufReader::new(process.stderr.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut said = Said { lines, before: Vec::new() };
-        let url = said.wait_for("ready: ");
+        let mut process = tributary_harness::service::Service::start(&mut folder.command());
+        let url = process.ready();
         let client = Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap();
-        Self { _process: process, said, url, client, _folder: folder }
+        Self { process, url, client, _folder: folder }
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -56,6 +56,12 @@ impl Service {
         }
     }
 
+    /// Everything that it has said so far.
+    pub fn said(&mut self) -> String {
+        self.before.extend(self.said.try_iter());
+        self.before.join("\n")
+    }
+
     /// Asks it to end. Returns its exit code and everything that it said.
     pub fn end(mut self) -> (Option<i32>, String) {
         signal(self.process.id(), "TERM");

@@ -1,8 +1,7 @@
 //! One process on the embedded log, or several on Kafka, and requests to any of them.
 
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 use tributary_harness::Services;
-use tributary_harness::process::{KilledOnDrop, signal};
+use tributary_harness::service::Service;
 
 use crate::PATIENCE;
 
@@ -39,7 +38,7 @@ pub struct Cluster {
 }
 
 struct Member {
-    child: Option<KilledOnDrop>,
+    service: Option<Service>,
     url: Option<String>,
 }
 
@@ -58,54 +57,45 @@ impl Answer {
 
 impl Cluster {
     /// One process.
-    pub async fn embedded() -> Self {
-        Self::start(vec!["--log".to_owned(), "embedded".to_owned()], 1).await
+    pub fn embedded() -> Self {
+        Self::start(vec!["--log".to_owned(), "embedded".to_owned()], 1)
     }
 
     /// Processes that share a namespace.
-    pub async fn on_kafka(services: &Services, namespace: &str, count: usize) -> Self {
-        Self::start(services.flags(namespace), count).await
+    pub fn on_kafka(services: &Services, namespace: &str, count: usize) -> Self {
+        Self::start(services.flags(namespace), count)
     }
 
-    async fn start(log: Vec<String>, count: usize) -> Self {
+    fn start(log: Vec<String>, count: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("dis.toml"), CONFIGURATION).unwrap();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
-        let members = (0..count).map(|_| Mutex::new(Member { child: None, url: None })).collect();
+        let members = (0..count).map(|_| Mutex::new(Member { service: None, url: None })).collect();
         let cluster = Self { folder, log, http, members, next: AtomicUsize::new(0) };
         for number in 0..count {
-            cluster.start_member(number).await;
+            cluster.start_member(number);
         }
         cluster
     }
 
     /// Kills a process and starts it again.
-    pub async fn kill_and_start(&self, number: u32) {
+    pub fn kill_and_start(&self, number: u32) {
         let number = number as usize % self.members.len();
         {
             let mut member = self.member(number);
             member.url = None;
             // Dropping it kills it.
-            member.child = None;
+            member.service = None;
         }
-        self.start_member(number).await;
+        self.start_member(number);
     }
 
     /// Asks all processes to end, and expects that they do.
-    pub async fn end(&self) {
+    pub fn end(&self) {
         for number in 0..self.members.len() {
-            let child = self.member(number).child.take();
-            let Some(mut child) = child else { continue };
-            signal(child.id(), "TERM");
-            let deadline = Instant::now() + PATIENCE;
-            let status = loop {
-                if let Some(status) = child.try_wait().unwrap() {
-                    break status;
-                }
-                assert!(Instant::now() < deadline, "process {number} does not end");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            };
-            assert_eq!(status.code(), Some(0), "process {number}");
+            let service = self.member(number).service.take();
+            let Some((code, said)) = service.map(Service::end) else { continue };
+            assert!(code == Some(0) && !said.contains("panicked"), "process {number}: {said}");
         }
     }
 
@@ -156,19 +146,16 @@ impl Cluster {
         Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or_default() })
     }
 
-    async fn start_member(&self, number: usize) {
-        let stderr = self.path(&format!("stderr-{number}"));
+    fn start_member(&self, number: usize) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
         command.args(["run", "--flow", "cases", "--http", "127.0.0.1:0", "--instance", &number.to_string()]);
         command.args(&self.log).arg("--config").arg(self.path("dis.toml"));
         command.arg("--state").arg(self.path(&format!("state-{number}")));
-        let mut child = KilledOnDrop(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
-        let (sender, ready) = tokio::sync::oneshot::channel();
-        follow(&mut child.0, stderr, sender);
-        let ready = tokio::time::timeout(PATIENCE, ready).await.unwrap();
-        let url = ready.unwrap_or_else(|_| panic!("process {number} ended before it was ready"));
+        let mut service = Service::start(&mut command);
+        // Origins and clients go on meanwhile.
+        let url = tokio::task::block_in_place(|| service.ready());
         let mut member = self.member(number);
-        (member.child, member.url) = (Some(child), Some(url));
+        (member.service, member.url) = (Some(service), Some(url));
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -178,24 +165,4 @@ impl Cluster {
     fn member(&self, number: usize) -> std::sync::MutexGuard<'_, Member> {
         self.members[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads what a process says, and tells the address once it is ready.
-fn follow(child: &mut Child, file: PathBuf, sender: tokio::sync::oneshot::Sender<String>) {
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    std::thread::spawn(move || {
-        let mut sender = Some(sender);
-        let mut said = String::new();
-        for line in lines.map_while(Result::ok) {
-            if let Some(url) = line.strip_prefix("ready: ")
-                && let Some(sender) = sender.take()
-            {
-                let _ = sender.send(url.to_owned());
-            }
-            said.push_str(&line);
-            said.push('\n');
-        }
-        assert!(!said.contains("panicked"), "{said}");
-        let _ = std::fs::write(file, said);
-    });
 }

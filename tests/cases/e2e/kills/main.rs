@@ -22,14 +22,14 @@ const CASES: u32 = 150;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_on_the_embedded_log_loses_and_repeats_nothing() {
-    let cluster = Cluster::embedded().await;
+    let cluster = Cluster::embedded();
     run(cluster, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_processes_on_kafka_lose_and_repeat_nothing() {
     let Some(services) = Services::find() else { return };
-    let cluster = Cluster::on_kafka(&services, &fresh_namespace("cases-kills"), 3).await;
+    let cluster = Cluster::on_kafka(&services, &fresh_namespace("cases-kills"), 3);
     run(cluster, 6).await;
 }
 
@@ -42,7 +42,7 @@ async fn run(cluster: Cluster, kills: u32) {
     let sending = origins.send_all(&cluster);
     for number in 0..kills {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
-        cluster.kill_and_start(number).await;
+        cluster.kill_and_start(number);
     }
     sending.await.unwrap();
     let outcomes = origins.outcomes(&cluster, Instant::now() + PATIENCE).await;
@@ -52,5 +52,5 @@ async fn run(cluster: Cluster, kills: u32) {
         origins::check_notifications(client, notifications);
     }
     origins.check_list(&cluster).await;
-    cluster.end().await;
+    cluster.end();
 }
