@@ -223,3 +223,19 @@ fn the_example_is_checked_and_shown() {
     let table: toml::Table = shown.stdout.parse().unwrap();
     assert_eq!(table["cases"]["origins"]["esdh-test"]["test"].as_bool(), Some(true), "{shown:?}");
 }
+
+#[test]
+fn the_demo_shows_who_is_notified_of_what_and_what_waits_for_the_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = run(tributary("demo cases --dir").arg(folder.path()));
+    assert_eq!(demo.code, 0, "{demo:?}");
+    let after = |start: &str, part: &str| demo.stdout.split_once(start).is_some_and(|(_, rest)| rest.contains(part));
+    assert!(after("2. ", "partner-1  rabbitmq  2 waiting"), "{demo:?}");
+    let back = demo.stdout.split_once("3. ").unwrap().1.split_once("4. ").unwrap().0;
+    let delivered: Vec<&str> = back.lines().filter(|line| line.contains("partner-1")).collect();
+    assert!(delivered.len() == 2 && delivered[0].contains("Updated") && delivered[1].contains("Closed"), "{back}");
+    let revoked = demo.stdout.split_once("4. ").unwrap().1.split_once("5. ").unwrap().0;
+    assert!(revoked.contains("archive-1  api       Closed") && !revoked.contains("     journal-1"), "{revoked}");
+    let next = folder.path().join("dis.toml");
+    assert_eq!(run(tributary("config check --config").arg(next)).code, 0);
+}
