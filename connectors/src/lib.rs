@@ -1,4 +1,5 @@
-//! Connections to the outside: logs, files, snapshots of TIS, views, and URIs of other systems. This crate names no flow.
+//! Connections to the outside: logs, files, snapshots of TIS, views, brokers of messages, and URIs of other systems.
+//! This crate names no flow.
 
 pub mod embedded;
 mod events;

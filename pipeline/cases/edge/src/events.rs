@@ -39,8 +39,8 @@ pub(crate) fn not_published(error: &dyn Display) {
 
 pub(crate) fn registry_differs(file: &str, difference: &str) {
     tracing::warn!(
-        "{difference}. The registry holds, whatever {file} says. `tributary cases registry apply --config {file}` lists \
-         the differences, and carries them out with --yes"
+        "{difference}. The registry holds, whatever {file} says. `tributary cases registry apply --config {file}` \
+         lists the differences, and carries them out with --yes"
     );
 }
 

@@ -39,9 +39,9 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Records that are taken in while queries wait.
 const MOST_AT_ONCE: usize = 500;
 
-/// The topics that are followed, in the order in which they are read: what allows or explains a row comes before it. The
-/// ends are asked for in the opposite order. So no notification is seen without the state and the grants under which it
-/// was made, and no end of a case without its row among the deleted ones.
+/// The topics that are followed, in the order in which they are read: what allows or explains a row comes before it.
+/// The ends are asked for in the opposite order. So no notification is seen without the state and the grants under
+/// which it was made, and no end of a case without its row among the deleted ones.
 static FOLLOWED: [&Topic; 6] = [
     &topics::REGISTRY_ROWS,
     &topics::DELETED,

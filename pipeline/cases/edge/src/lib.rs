@@ -93,8 +93,8 @@ struct DemoOptions {
 }
 
 const DEMO_HELP: &str = "\
-Two origin systems, three clients, and an outage of the external broker, which the demo plays. It prints who was notified
-of what, and when.
+Two origin systems, three clients, and an outage of the external broker, which the demo plays. It prints who was
+notified of what, and when.
 
 Example:
   tributary demo cases";

@@ -1,5 +1,5 @@
-//! The places for open streams and waiting requests. Both may last, so their number is bounded: for each client, so that
-//! no client takes the places of the others, and in all.
+//! The places for open streams and waiting requests. Both may last, so their number is bounded: for each client, so
+//! that no client takes the places of the others, and in all.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

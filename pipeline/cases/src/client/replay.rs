@@ -10,8 +10,8 @@ use crate::topics;
 /// Notifications that one record looks at, so that no transaction grows with the length of a queue.
 const MOST_AT_ONCE: usize = 500;
 
-/// Whether a replay tells this notification again, as far as permissions allow. One that was told again before stands in
-/// the queue twice: `is_kept` says whether the first one, at this position, is still there. Then only the first counts.
+/// Whether a replay tells this notification again, as far as permissions allow. One that was told again before stands
+/// in the queue twice: `is_kept` says whether the first one, at this position, is still there. Then only the first counts.
 pub fn is_told_again(replay: &Replay, entry: &QueueEntry, is_kept: impl FnOnce(i64) -> bool) -> bool {
     let made = entry.made.saturating_mul(1_000);
     let is_wanted = replay.case_id.is_none_or(|case| case == entry.notification.id)
