@@ -29,7 +29,11 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     async fn new(keycloak: &'a Keycloak) -> Self {
-        let alone = ONE_AT_A_TIME.lock().await;
+        Self::alone(keycloak, ONE_AT_A_TIME.lock().await).await
+    }
+
+    /// The world of a test that is alone already, because it has changed the realm before.
+    async fn alone(keycloak: &'a Keycloak, alone: MutexGuard<'static, ()>) -> Self {
         let realm = Realm::new(keycloak);
         let issuer = realm.issuer();
         let service = Service::start(Folder::new(&format!(
@@ -151,11 +155,10 @@ async fn a_good_token_is_not_enough() {
 #[tokio::test]
 async fn a_token_that_proves_nothing_is_401() {
     let Some(keycloak) = Keycloak::find() else { return };
-    let key = {
-        let _alone = ONE_AT_A_TIME.lock().await;
-        Realm::new(&keycloak).rotate().await
-    };
-    let world = World::new(&keycloak).await;
+    // A test that kills Keycloak here would take a key away that it has not yet written to its disk.
+    let alone = ONE_AT_A_TIME.lock().await;
+    let key = Realm::new(&keycloak).rotate().await;
+    let world = World::alone(&keycloak, alone).await;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let good = json!({"iss": world.realm.issuer(), "aud": "tributary", "azp": "journal-1", "exp": now + 300});
     let with = |name: &str, value: Value| {
