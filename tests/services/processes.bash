@@ -50,6 +50,32 @@ maven() {
     fail "mvn $* failed three times"
 }
 
+# debian_packages FOLDER PACKAGE...: downloads packages of Debian and unpacks them into FOLDER. Nothing is installed.
+debian_packages() {
+    local folder=$1 package
+    shift
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+        fail "$1 is fetched from Debian's packages, and there is no apt-get here"
+    (mkdir "$folder/packages" && cd "$folder/packages" && debian_download "$@") || exit 1
+    for package in "$folder"/packages/*.deb; do
+        dpkg-deb -x "$package" "$folder" || fail "$package cannot be unpacked"
+    done
+    rm -r "$folder/packages"
+}
+
+# The lists of packages may be missing or old, so a second attempt reads them, into a folder of its own.
+debian_download() {
+    apt-get download -q "$@" >/dev/null 2>&1 && return 0
+    local lists=$PWD/lists output
+    mkdir -p "$lists/partial"
+    local options=(-q -o "Dir::State::lists=$lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
+    if ! output=$(apt-get "${options[@]}" update 2>&1 && apt-get "${options[@]}" download "$@" 2>&1); then
+        say "$output"
+        fail "apt-get could not download $*"
+    fi
+    rm -r "$lists"
+}
+
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # free_ports COUNT: COUNT different free ports in one line. They are below the range from which the system picks ports

@@ -11,34 +11,14 @@ RABBITMQ_PACKAGES="rabbitmq-server erlang-base erlang-asn1 erlang-crypto erlang-
 rabbitmq_fetch() { install_once "rabbitmq-$RABBITMQ_VERSION" rabbitmq_fill; }
 
 rabbitmq_fill() {
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-        fail "RabbitMQ is fetched from Debian's packages, and there is no apt-get here"
-    (
-        mkdir "$1/packages" && cd "$1/packages" || exit 1
-        # shellcheck disable=SC2086  # a list of packages
-        rabbitmq_download $RABBITMQ_PACKAGES
-    )
-    local package erl
-    for package in "$1"/packages/*.deb; do dpkg-deb -x "$package" "$1" || fail "$package cannot be unpacked"; done
-    rm -r "$1/packages"
+    local erl
+    # shellcheck disable=SC2086  # a list of packages
+    debian_packages "$1" $RABBITMQ_PACKAGES
     # Its path is built in; from now on the variable says where it is.
     erl=$1/usr/lib/erlang/bin/erl
     sed -i 's|ROOTDIR=/usr/lib/erlang$|ROOTDIR=${ERL_ROOTDIR:-/usr/lib/erlang}|' "$erl"
     [[ -x $(printf '%s' "$1"/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server) ]] ||
         fail "the packages have no rabbitmq-server"
-}
-
-# The lists of packages may be missing or old, so a second attempt reads them, into a folder of its own.
-rabbitmq_download() {
-    apt-get download -q "$@" >/dev/null 2>&1 && return 0
-    local lists=$PWD/lists output
-    mkdir -p "$lists/partial"
-    local options=(-q -o "Dir::State::lists=$lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
-    if ! output=$(apt-get "${options[@]}" update 2>&1 && apt-get "${options[@]}" download "$@" 2>&1); then
-        say "$output"
-        fail "apt-get could not download RabbitMQ"
-    fi
-    rm -r "$lists"
 }
 
 rabbitmq_configure() {
