@@ -8,6 +8,8 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use tributary_flow::framed::unexpected;
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::RecordType;
@@ -30,6 +32,8 @@ pub struct ClientStage {
     queues: Store<ClientName, ClientQueue>,
     entries: Store<(ClientName, i64), QueueEntry>,
     granted: Granted,
+    /// Clients whose queue has changed since the last commit. One row for each is enough.
+    moved: BTreeSet<ClientName>,
 }
 
 /// The grants of the clients of a partition.
@@ -49,6 +53,7 @@ impl ClientStage {
             queues: Store::new(0, "queues"),
             entries: Store::new(1, "entries"),
             granted: Granted(Store::new(2, "grants")),
+            moved: BTreeSet::new(),
         }
     }
 
@@ -87,12 +92,12 @@ impl ClientStage {
             };
             self.send_row(output, client, &entry_key(client, queue.last), &entry);
             self.entries.put((client.clone(), queue.last), entry);
-            self.note(client, queue, output);
+            self.note(client, queue);
         }
     }
 
     /// A client has received its notifications up to a position. An earlier position changes nothing.
-    fn acknowledge(&mut self, acknowledged: &Acknowledged, output: &mut Output) -> Result<(), ProcessError> {
+    fn acknowledge(&mut self, acknowledged: &Acknowledged) -> Result<(), ProcessError> {
         let (client, position) = (&acknowledged.client, acknowledged.position);
         let mut queue = self.queue(client);
         if position > queue.last {
@@ -105,7 +110,7 @@ impl ClientStage {
         let received = self.entries_of(client, queue.acknowledged + 1, position);
         queue.waiting -= received.count() as i64;
         queue.acknowledged = position;
-        self.note(client, queue, output);
+        self.note(client, queue);
         Ok(())
     }
 
@@ -121,7 +126,7 @@ impl ClientStage {
                 }
                 (RegistryAction::ClientPut, _) => {
                     let queue = self.queue(client);
-                    self.note(client, queue, output);
+                    self.note(client, queue);
                 }
                 (RegistryAction::ClientDelete, _) => self.remove(client, output),
                 _ => {}
@@ -130,11 +135,11 @@ impl ClientStage {
         self.context.acknowledge(output, registry.version);
     }
 
-    fn note(&mut self, client: &ClientName, queue: ClientQueue, output: &mut Output) {
-        let ClientQueue { last, acknowledged, waiting, unread, begins } = queue;
-        let row = QueuePosition { last, acknowledged, waiting, unread, begins, ..QueuePosition::of(client.clone()) };
-        self.send_row(output, client, &position_key(client), &row);
+    fn note(&mut self, client: &ClientName, queue: ClientQueue) {
         self.queues.put(client.clone(), queue);
+        if !self.moved.contains(client) {
+            self.moved.insert(client.clone());
+        }
     }
 
     fn send_row<R: tributary_schemas::AvroRecord>(&self, output: &mut Output, client: &ClientName, key: &str, row: &R) {
@@ -160,13 +165,22 @@ impl Processor for ClientStage {
         match framed.record_type() {
             RecordType::CasesNotificationDue => self.notify(record, &framed.read()?, output),
             RecordType::CasesRegistryChange => self.change(&framed.read()?, output),
-            RecordType::CasesAcknowledged => self.acknowledge(&framed.read()?, output)?,
+            RecordType::CasesAcknowledged => self.acknowledge(&framed.read()?)?,
             RecordType::CasesQueueDrop => self.drop_some(framed.read()?, output),
             RecordType::CasesReplay => self.replay(record, framed.read()?, output),
             RecordType::TributaryClock => self.drop_old(framed.read::<Clock>()?.now, output),
             _ => return Err(unexpected(&framed)),
         }
         Ok(())
+    }
+
+    fn flush(&mut self, output: &mut Output) {
+        for client in std::mem::take(&mut self.moved) {
+            let ClientQueue { last, acknowledged, waiting, unread, begins } = self.queue(&client);
+            let row =
+                QueuePosition { last, acknowledged, waiting, unread, begins, ..QueuePosition::of(client.clone()) };
+            self.send_row(output, &client, &position_key(&client), &row);
+        }
     }
 
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {

@@ -154,6 +154,7 @@ impl<P: Processor> Harness<P> {
         let origin = TopicPartition { topic: "test", partition: 0 };
         let record = Record { origin, offset: 0, timestamp, key, value, headers };
         self.processor.process(&record, &mut output)?;
+        self.processor.flush(&mut output);
         let sent = output.records().map(|record| Sent {
             topic: record.topic.name,
             key: record.key.to_vec(),

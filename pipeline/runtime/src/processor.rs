@@ -16,6 +16,11 @@ pub trait Processor: Send + Any {
     /// A [`ProcessError`] says whether to dead-letter the record, to try it again, or to stop.
     fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError>;
 
+    /// Sends what needs to be sent only once for all records of a transaction, such as the newest of many states of one
+    /// row. It is called once before each commit and must change no state. After an abort the records are processed
+    /// again, so what it has noted of them may be sent once more.
+    fn flush(&mut self, _output: &mut Output) {}
+
     /// The state stores, always in the same order: the position is the store's number in the changelog.
     fn stores(&mut self) -> Vec<&mut dyn StateStore>;
 }

@@ -207,6 +207,17 @@ impl Task {
         self.has_output = true;
     }
 
+    /// Adds what the processor sends once for each transaction, if it has processed anything in this one.
+    pub(crate) fn flush(&mut self, output: &mut Output) {
+        if self.progress().is_none() {
+            return;
+        }
+        output.set_level(self.level.now());
+        let before = output.len();
+        self.processor.flush(output);
+        self.has_output |= output.len() > before;
+    }
+
     /// Adds the open transaction's state changes to `output`, one record per changed key: the store's number and the
     /// entry's key, and the entry's value. A schema that is not in the changelog yet comes before the first value.
     /// If the transaction has an effect, the inbox offset follows.

@@ -33,6 +33,7 @@ impl ClientStage {
         let until = queue.last;
         (queue.acknowledged, queue.begins, queue.waiting) = (until, until, 0);
         self.queues.put(client.clone(), queue);
+        self.moved.remove(client);
         Self::withdraw_row(output, client, &position_key(client));
         self.drop_some(QueueDrop { until, ..QueueDrop::of(client.clone()) }, output);
     }
@@ -53,7 +54,7 @@ impl ClientStage {
         }
         if is_revocation && dropped > 0 {
             queue.waiting -= dropped;
-            self.note(&client, queue, output);
+            self.note(&client, queue);
         }
         if let (MOST_AT_ONCE, Some((last, _))) = (looked.len(), looked.last()) {
             step.after = *last;
@@ -104,7 +105,7 @@ impl ClientStage {
             let alert = framed::alert(Severity::Error, "notifications-never-read", client.as_str(), text);
             self.context.send(output, &topics::ALERT, client.as_str(), &alert);
         }
-        self.note(client, queue, output);
+        self.note(client, queue);
     }
 
     fn drop_entry(&mut self, client: &ClientName, position: i64, output: &mut Output) {

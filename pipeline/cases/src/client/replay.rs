@@ -41,7 +41,7 @@ impl ClientStage {
             self.entries.put((client.clone(), queue.last), again);
         }
         if queue.last > before {
-            self.note(&client, queue, output);
+            self.note(&client, queue);
         }
         if let (MOST_AT_ONCE, Some((last, _))) = (looked.len(), looked.last()) {
             replay.after = *last;

@@ -166,6 +166,7 @@ impl Worker {
     pub(super) fn collect_changes(&mut self) {
         self.output.inherit(self.uncommitted.timestamp, Headers::default());
         for task in &mut self.tasks {
+            task.flush(&mut self.output);
             task.write_changes(&self.topology.stages[task.stage], &mut self.output);
         }
     }
@@ -198,9 +199,38 @@ mod tests {
         }
     }
 
+    /// Sends a record for each record, and one for all of a transaction: their number.
+    #[derive(Default)]
+    struct Count(u8);
+
+    impl Processor for Count {
+        fn process(&mut self, record: &Record<'_>, output: &mut Output) -> Result<(), ProcessError> {
+            self.0 += 1;
+            Echo.process(record, output)
+        }
+
+        fn flush(&mut self, output: &mut Output) {
+            let count = std::mem::take(&mut self.0);
+            output.send(&COUNTS, b"count", |buffer| buffer.push(count));
+        }
+
+        fn stores(&mut self) -> Vec<&mut dyn StateStore> {
+            Vec::new()
+        }
+    }
+
     /// A worker that reads one record per poll, and its counters. There are ten records, each with this `value`.
     fn worker(limits: CommitLimits, value: &[u8]) -> (Worker, Arc<Metrics>) {
-        let processor = Box::new(|_| -> Box<dyn Processor> { Box::new(Echo) });
+        let (worker, metrics, _) = worker_of(limits, value, || Box::new(Echo));
+        (worker, metrics)
+    }
+
+    fn worker_of(
+        limits: CommitLimits,
+        value: &[u8],
+        processor: fn() -> Box<dyn Processor>,
+    ) -> (Worker, Arc<Metrics>, Broker) {
+        let processor = Box::new(move |_| processor());
         let stages = vec![Stage { name: "echo", inbox: &LINES, changelog: None, processor }];
         let topology =
             Topology { flow: "echo", stages, dead_letters: &DEAD_LETTERS, flow_partitions: 1, levels: Levels::ONE };
@@ -216,7 +246,7 @@ mod tests {
         let config = WorkerConfig { limits, poll_timeout: Duration::ZERO, poll_records: 1, ..WorkerConfig::default() };
         let mut worker = Worker::new(Arc::new(topology), config, log, Arc::clone(&metrics));
         assert_eq!(worker.step(), Ok(Step::Rebalanced));
-        (worker, metrics)
+        (worker, metrics, broker)
     }
 
     /// The number of commits after each step, until idle.
@@ -254,5 +284,32 @@ mod tests {
         assert_eq!(commits(worker(limits, b"")), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         let few = CommitLimits { records: 1, ..limits };
         assert_eq!(commits(worker(few, b"")).last(), Some(&1), "committed after ten times the limit");
+    }
+
+    /// The numbers that were sent for whole transactions.
+    fn flushed(broker: &Broker) -> Vec<u8> {
+        let records = broker.read_committed(COUNTS.name, 0).into_iter();
+        records.filter(|record| record.key == b"count").filter_map(|record| record.value).flatten().collect()
+    }
+
+    #[test]
+    fn a_processor_flushes_once_before_each_commit() {
+        let limits = CommitLimits { time: Duration::from_mins(1), records: 5, bytes: 1000 };
+        let (worker, metrics, broker) = worker_of(limits, b"value", || Box::new(Count::default()));
+        commits((worker, metrics));
+        assert_eq!(flushed(&broker), [5, 5]);
+    }
+
+    #[test]
+    fn what_is_flushed_into_an_aborted_transaction_comes_with_the_next_one() {
+        let limits = CommitLimits { time: Duration::from_mins(1), records: 5, bytes: 1000 };
+        let (mut worker, metrics, broker) = worker_of(limits, b"value", || Box::new(Count::default()));
+        for _ in 0..3 {
+            worker.step().unwrap();
+        }
+        worker.collect_changes();
+        worker.roll_back("a test").unwrap();
+        commits((worker, metrics));
+        assert_eq!(flushed(&broker), [5, 5]);
     }
 }
