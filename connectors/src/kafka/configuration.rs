@@ -149,11 +149,14 @@ impl KafkaConfiguration {
             .set("retry.backoff.ms", "2")
             // The commit says whether everything has arrived. A report for each record would cost a sixth of the work.
             .set("delivery.report.only.error", "true")
-            .set("linger.ms", "5")
-            .set("batch.size", "262144")
+            // A commit sends at once what lingers. The client sends a request for each batch, at most five of a
+            // partition at a time, and its thread spins while more are ready: so few and large ones, as large as the
+            // broker takes.
+            .set("linger.ms", "20")
+            .set("batch.size", "1000000")
             // Enough to keep the broker busy. Further records of a transaction wait in the worker's buffer, which needs
             // less memory.
-            .set("queue.buffering.max.messages", "10000")
+            .set("queue.buffering.max.messages", "40000")
             .set("queue.buffering.max.kbytes", "262144")
             // Partitions are always explicit. This matters only to a reader who copies these settings.
             .set("partitioner", "murmur2_random");
