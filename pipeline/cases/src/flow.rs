@@ -14,7 +14,6 @@ use crate::intake::{IntakeStage, Senders};
 use crate::queue::QueueStage;
 use crate::registry::RegistryStage;
 use crate::topics;
-use crate::views;
 
 /// The name of the consumer group of the stages.
 pub const GROUP: &str = "cases";
@@ -37,7 +36,8 @@ pub static DECLARATION: Declaration = Declaration {
     dead_letters: &topics::DEAD_LETTER,
     control: &topics::CONTROL,
     leader: Some(&topics::REGISTRY),
-    views: views::ALL,
+    // The edge keeps the rows that it is asked for itself: it needs them by time and by permission.
+    views: &[],
     defaults: DEFAULTS,
     former_tables: &[],
     serves_requests: true,

@@ -23,4 +23,3 @@ pub mod registry;
 pub mod topics;
 mod update;
 pub mod uri;
-pub mod views;
