@@ -9,7 +9,7 @@
 SERVICES_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$SERVICES_DIR/versions"
 
-KNOWN_SERVICES="kafka registry keycloak rabbitmq"
+KNOWN_SERVICES="kafka registry keycloak rabbitmq cassandra"
 READY_SECONDS=${TRIBUTARY_SERVICE_READY_SECONDS:-120}
 
 say() { printf '%s\n' "$*" >&2; }
@@ -187,3 +187,4 @@ source "$SERVICES_DIR/kafka.bash"
 source "$SERVICES_DIR/registry.bash"
 source "$SERVICES_DIR/keycloak.bash"
 source "$SERVICES_DIR/rabbitmq.bash"
+source "$SERVICES_DIR/cassandra.bash"

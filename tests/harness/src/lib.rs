@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod cassandra;
 pub mod clock;
 pub mod keycloak;
 pub mod process;
@@ -14,6 +15,7 @@ pub mod services;
 mod skipped;
 mod waiting;
 
+pub use cassandra::Cassandra;
 pub use clock::{FakeTime, set_clock};
 pub use keycloak::Keycloak;
 pub use rabbitmq::RabbitMq;

@@ -1,0 +1,54 @@
+//! The CQL database that `tests/services/start cassandra` has started.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::process::signal;
+use crate::services::{HOW, restart, variable};
+use crate::skipped::skip;
+
+/// Apache Cassandra, one node.
+#[derive(Debug, Clone)]
+pub struct Cassandra {
+    /// `host:port` of its port for CQL.
+    pub node: String,
+    /// A user who may do everything.
+    pub user: String,
+    /// The user's password.
+    pub password: String,
+    /// Folder of the services.
+    folder: String,
+}
+
+impl Cassandra {
+    /// The one that the environment names. `None` means that this test is skipped, as for
+    /// [`Services::find`](crate::Services::find).
+    #[track_caller]
+    pub fn find() -> Option<Self> {
+        let found = (|| {
+            let node = variable("TRIBUTARY_CQL")?;
+            let (user, password) = (variable("TRIBUTARY_CQL_USER")?, variable("TRIBUTARY_CQL_PASSWORD")?);
+            Some(Self { node, user, password, folder: variable("TRIBUTARY_SERVICES_DIR")? })
+        })();
+        if found.is_none() {
+            skip(&format!("no Cassandra{HOW}"));
+        }
+        found
+    }
+
+    /// Kills it (-9). It is started again, on its ports and data, when the returned value is dropped.
+    pub fn stop(&self) -> Stopped<'_> {
+        let process = std::fs::read_to_string(Path::new(&self.folder).join("cassandra/pid")).unwrap();
+        signal(process.trim().parse().unwrap(), "KILL");
+        Stopped(self)
+    }
+}
+
+/// Cassandra is stopped as long as this lives.
+pub struct Stopped<'a>(&'a Cassandra);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        restart(&self.0.folder, "cassandra", Duration::ZERO);
+    }
+}
