@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
-use super::{Change, Range, ReadPosition, StoredRow, ViewError, ViewStore};
+use super::{Change, Piece, Range, ReadPosition, RowKey, StoredRow, ViewError, ViewStore};
 
 const LOG: &[u8] = b"log";
 const WRITTEN: &[u8] = b"written";
@@ -105,6 +105,19 @@ impl EmbeddedViews {
         failed(&self.folder, action, error)
     }
 
+    fn position(&self, topic: &str, partition: i32) -> Result<Option<ReadPosition>, ViewError> {
+        let stored = self.positions.get(position_key(topic, partition)).map_err(|error| self.failed("read", error))?;
+        let Some(bytes) = stored else { return Ok(None) };
+        let (offset, rest) = bytes.split_first_chunk().ok_or_else(|| self.damaged())?;
+        let timestamp = rest.try_into().map_err(|_| self.damaged())?;
+        Ok(Some(ReadPosition { offset: i64::from_be_bytes(*offset), timestamp: i64::from_be_bytes(timestamp) }))
+    }
+
+    fn stored_row(&self, key: Vec<u8>, stored: &[u8]) -> Result<StoredRow, ViewError> {
+        let (timestamp, value) = stored.split_first_chunk().ok_or_else(|| self.damaged())?;
+        Ok(StoredRow { key, timestamp: i64::from_be_bytes(*timestamp), value: value.to_vec() })
+    }
+
     fn damaged(&self) -> ViewError {
         ViewError::Damaged { folder: self.folder.display().to_string() }
     }
@@ -112,35 +125,23 @@ impl EmbeddedViews {
 
 impl ViewStore for EmbeddedViews {
     fn positions(&self, topic: &str, partitions: i32) -> Result<Vec<Option<ReadPosition>>, ViewError> {
-        let position = |partition: i32| {
-            let stored = self.positions.get(position_key(topic, partition));
-            let Some(bytes) = stored.map_err(|error| self.failed("read", error))? else { return Ok(None) };
-            let (offset, rest) = bytes.split_first_chunk().ok_or_else(|| self.damaged())?;
-            let timestamp = rest.try_into().map_err(|_| self.damaged())?;
-            Ok(Some(ReadPosition { offset: i64::from_be_bytes(*offset), timestamp: i64::from_be_bytes(timestamp) }))
-        };
-        (0..partitions).map(position).collect()
+        (0..partitions).map(|partition| self.position(topic, partition)).collect()
     }
 
-    fn apply(
-        &self,
-        topic: &str,
-        partition: i32,
-        changes: Vec<Change>,
-        position: ReadPosition,
-    ) -> Result<(), ViewError> {
+    fn apply(&self, topic: &str, partition: i32, changes: Vec<Change>, piece: Piece) -> Result<(), ViewError> {
+        piece.check(topic, self.position(topic, partition)?)?;
         let mut batch = self.batch();
         for change in changes {
-            match change {
-                Change::Put(row) => {
-                    let mut value = row.timestamp.to_be_bytes().to_vec();
-                    value.extend_from_slice(&row.value);
-                    batch.insert(&self.rows, row_key(topic, &row.key), value);
-                }
-                Change::Delete(key) => batch.remove(&self.rows, row_key(topic, &key)),
+            for (key, value) in change.put {
+                let mut stored = change.timestamp.to_be_bytes().to_vec();
+                stored.extend_from_slice(&value);
+                batch.insert(&self.rows, row_key(topic, &key), stored);
+            }
+            for key in change.delete {
+                batch.remove(&self.rows, row_key(topic, &key));
             }
         }
-        let numbers = [position.offset, position.timestamp];
+        let numbers = [piece.to.offset, piece.to.timestamp];
         let value: Vec<u8> = numbers.iter().flat_map(|number| number.to_be_bytes()).collect();
         batch.insert(&self.positions, position_key(topic, partition), value);
         self.commit(batch)
@@ -150,6 +151,14 @@ impl ViewStore for EmbeddedViews {
         let mut batch = self.batch();
         self.remove_all(&mut batch, &row_key(topic, b""))?;
         self.commit(batch)
+    }
+
+    fn get(&self, topic: &str, keys: &[RowKey]) -> Result<Vec<Option<StoredRow>>, ViewError> {
+        let row = |wanted: &RowKey| {
+            let stored = self.rows.get(row_key(topic, &wanted.key)).map_err(|error| self.failed("read", error))?;
+            stored.map(|stored| self.stored_row(wanted.key.clone(), &stored)).transpose()
+        };
+        keys.iter().map(row).collect()
     }
 
     fn rows(&self, range: Range<'_>) -> Result<Vec<StoredRow>, ViewError> {
@@ -165,9 +174,7 @@ impl ViewStore for EmbeddedViews {
             if !key.starts_with(&prefix) {
                 break;
             }
-            let (timestamp, value) = value.split_first_chunk().ok_or_else(|| self.damaged())?;
-            let timestamp = i64::from_be_bytes(*timestamp);
-            rows.push(StoredRow { key: key[key_start..].to_vec(), timestamp, value: value.to_vec() });
+            rows.push(self.stored_row(key[key_start..].to_vec(), &value)?);
         }
         Ok(rows)
     }
@@ -222,11 +229,19 @@ mod tests {
     }
 
     fn put(key: &str, value: &str) -> Change {
-        Change::Put(StoredRow { key: key.into(), timestamp: 5, value: value.into() })
+        Change { of: key.into(), offset: 0, timestamp: 5, put: vec![(key.into(), value.into())], delete: Vec::new() }
+    }
+
+    fn delete(key: &str) -> Change {
+        Change { of: key.into(), offset: 0, timestamp: 5, put: Vec::new(), delete: vec![key.into()] }
     }
 
     fn at(offset: i64) -> ReadPosition {
         ReadPosition { offset, timestamp: 100 + offset }
+    }
+
+    fn up_to(offset: i64) -> Piece {
+        Piece { from: 0, to: at(offset) }
     }
 
     fn listed(views: &EmbeddedViews, prefix: &str, after: Option<&str>, limit: usize) -> Vec<(String, String)> {
@@ -245,9 +260,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let views = open(folder.path(), "a", AGE);
         assert_eq!(views.positions("t", 2).unwrap(), [None, None]);
-        views.apply("t", 0, vec![put("file/b", "1"), put("file/d", "2"), put("file/b", "3")], at(7)).unwrap();
-        views.apply("t", 1, vec![put("file/c", "4"), put("other", "5")], at(9)).unwrap();
-        views.apply("t", 0, vec![Change::Delete("file/d".into()), put("file/a", "6")], at(11)).unwrap();
+        views.apply("t", 0, vec![put("file/b", "1"), put("file/d", "2"), put("file/b", "3")], up_to(7)).unwrap();
+        views.apply("t", 1, vec![put("file/c", "4"), put("other", "5")], up_to(9)).unwrap();
+        views.apply("t", 0, vec![delete("file/d"), put("file/a", "6")], up_to(11)).unwrap();
         drop(views);
         let views = open(folder.path(), "a", AGE);
         assert_eq!(views.positions("t", 3).unwrap(), [Some(at(11)), Some(at(9)), None]);
@@ -259,8 +274,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let views = open(folder.path(), "a", AGE);
         let changes = ["e", "f/1", "f/2", "f/3", "g"].map(|key| put(key, key)).to_vec();
-        views.apply("t", 0, changes, at(5)).unwrap();
-        views.apply("t2", 0, vec![put("f/4", "of another topic")], at(1)).unwrap();
+        views.apply("t", 0, changes, up_to(5)).unwrap();
+        views.apply("t2", 0, vec![put("f/4", "of another topic")], up_to(1)).unwrap();
         assert_eq!(listed(&views, "f/", None, 2), pairs(&[("f/1", "f/1"), ("f/2", "f/2")]));
         assert_eq!(listed(&views, "f/", Some("f/2"), 2), pairs(&[("f/3", "f/3")]));
         assert_eq!(listed(&views, "f/", Some("f/3"), 2), []);
@@ -271,22 +286,22 @@ mod tests {
     fn a_process_that_is_killed_between_two_changes_leaves_the_first_whole() {
         let folder = tempfile::tempdir().unwrap();
         let views = open(folder.path(), "a", AGE);
-        views.apply("t", 0, vec![put("k", "1")], at(1)).unwrap();
+        views.apply("t", 0, vec![put("k", "1")], up_to(1)).unwrap();
         // What the kernel has is what another process finds after a kill.
         let killed = tempfile::tempdir().unwrap();
         copy(folder.path(), killed.path());
-        views.apply("t", 0, vec![put("k", "2"), put("l", "2")], at(3)).unwrap();
+        views.apply("t", 0, vec![put("k", "2"), put("l", "2")], up_to(3)).unwrap();
         let found = open(killed.path(), "a", AGE);
         assert_eq!(found.positions("t", 1).unwrap(), [Some(at(1))]);
         assert_eq!(listed(&found, "", None, 9), pairs(&[("k", "1")]));
-        found.apply("t", 0, vec![put("k", "2"), put("l", "2")], at(3)).unwrap();
+        found.apply("t", 0, vec![put("k", "2"), put("l", "2")], up_to(3)).unwrap();
         assert_eq!(listed(&found, "", None, 9), listed(&views, "", None, 9));
     }
 
     #[test]
     fn views_of_another_log_and_old_ones_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let fill = |views: &EmbeddedViews| views.apply("t", 0, vec![put("k", "1")], at(1)).unwrap();
+        let fill = |views: &EmbeddedViews| views.apply("t", 0, vec![put("k", "1")], up_to(1)).unwrap();
         fill(&open(folder.path(), "a", AGE));
         let other = open(folder.path(), "b", AGE);
         assert_eq!((listed(&other, "", None, 9).len(), other.positions("t", 1).unwrap()), (0, vec![None]));
@@ -306,7 +321,7 @@ mod tests {
     fn a_position_that_cannot_be_read_is_damage() {
         let folder = tempfile::tempdir().unwrap();
         let views = open(folder.path(), "a", AGE);
-        views.apply("t", 0, vec![put("k", "1")], at(1)).unwrap();
+        views.apply("t", 0, vec![put("k", "1")], up_to(1)).unwrap();
         views.positions.insert(position_key("t", 0), b"short").unwrap();
         drop(views);
         let config = EmbeddedViewsConfig { folder: folder.path(), log: "a", max_age: AGE };
@@ -317,8 +332,8 @@ mod tests {
     fn a_topic_is_cleared_without_others() {
         let folder = tempfile::tempdir().unwrap();
         let views = open(folder.path(), "a", AGE);
-        views.apply("t", 0, vec![put("k", "1")], at(1)).unwrap();
-        views.apply("tt", 0, vec![put("k", "1")], at(1)).unwrap();
+        views.apply("t", 0, vec![put("k", "1")], up_to(1)).unwrap();
+        views.apply("tt", 0, vec![put("k", "1")], up_to(1)).unwrap();
         views.clear("t").unwrap();
         assert_eq!((listed(&views, "", None, 9).len(), views.positions("t", 1).unwrap()), (0, vec![None]));
         assert_eq!(views.positions("tt", 1).unwrap(), [Some(at(1))]);

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tributary_connectors::trouble::Troubles;
 use tributary_connectors::views::{
-    Change, EmbeddedViews, EmbeddedViewsConfig, Range, ReadPosition, StoredRow, ViewError, ViewStore,
+    Change, EmbeddedViews, EmbeddedViewsConfig, Piece, Range, ReadPosition, StoredRow, ViewError, ViewStore,
 };
 use tributary_flow::declaration::{Declaration, View};
 use tributary_flow::http::{AsOf, Page, Problem};
 use tributary_flow::view::{Row, Rows};
 use tributary_flow::{Failure, log_failure};
-use tributary_runtime::{LogError, Record, Shutdown, Topic, TopicFollower, TopicPartition};
+use tributary_runtime::{LogError, Shutdown, Topic, TopicFollower, TopicPartition};
 
 use super::open_log::OpenLog;
 use crate::events;
@@ -277,10 +277,11 @@ impl Following {
         position: Option<ReadPosition>,
     ) -> Result<(), FollowError> {
         let mut last = position;
+        let mut from = position.map_or(0, |position| position.offset);
         let mut changes: Vec<Change> = Vec::new();
         let mut failed = None;
-        let read = follower.read_from(at, position.map_or(0, |position| position.offset), &mut |record| {
-            changes.push(change(record));
+        let read = follower.read_from(at, from, &mut |record| {
+            changes.push(Change::of_record(record));
             let position = ReadPosition { offset: record.offset + 1, timestamp: record.timestamp };
             last = Some(position);
             if self.stop.is_triggered() {
@@ -289,7 +290,9 @@ impl Following {
             if changes.len() < BATCH {
                 return Ok(());
             }
-            let stored = self.store.apply(at.topic, at.partition, std::mem::take(&mut changes), position);
+            let piece = Piece { from, to: position };
+            from = position.offset;
+            let stored = self.store.apply(at.topic, at.partition, std::mem::take(&mut changes), piece);
             stored.map_err(|error| {
                 let text = error.to_string();
                 failed = Some(error);
@@ -302,7 +305,8 @@ impl Following {
         let offset = read?;
         // Without any record, only ends of transactions were passed: the time stays that of the last record.
         if let Some(last) = last {
-            self.store.apply(at.topic, at.partition, changes, ReadPosition { offset, ..last })?;
+            let piece = Piece { from, to: ReadPosition { offset, ..last } };
+            self.store.apply(at.topic, at.partition, changes, piece)?;
         }
         Ok(())
     }
@@ -318,13 +322,5 @@ impl Following {
             }
         }
         Ok(())
-    }
-}
-
-fn change(record: &Record<'_>) -> Change {
-    let key = record.key.to_vec();
-    match record.value {
-        Some(value) => Change::Put(StoredRow { key, timestamp: record.timestamp, value: value.to_vec() }),
-        None => Change::Delete(key),
     }
 }
