@@ -19,7 +19,12 @@ pub trait Grants {
 
 /// Whether `consumers` leaves the client in.
 pub fn is_addressed(case: &CaseState, client: &ClientName) -> bool {
-    case.consumers.as_ref().is_none_or(|names| names.iter().any(|name| name.is_same(client)))
+    is_among(case.consumers.as_deref(), client)
+}
+
+/// Whether `consumers` of a case leaves the client in.
+pub fn is_among(consumers: Option<&[ClientName]>, client: &ClientName) -> bool {
+    consumers.is_none_or(|names| names.iter().any(|name| name.is_same(client)))
 }
 
 /// Whether the client sees the case.

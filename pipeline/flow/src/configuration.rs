@@ -1,5 +1,7 @@
 //! Reads TOML over built-in defaults, and reports the line of each error.
 
+#[cfg(feature = "edge")]
+mod cql;
 mod secret;
 
 use std::fs;
@@ -9,6 +11,8 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
+#[cfg(feature = "edge")]
+pub use cql::{CqlConsistency, CqlTable};
 pub use secret::{Secret, SecretSource};
 
 /// A configuration file that was read: its name, for messages, and its text.

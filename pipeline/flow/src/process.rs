@@ -39,6 +39,11 @@ pub trait Process: Send + Sync {
     /// Whether other processes may work on the same log.
     fn is_shared(&self) -> bool;
 
+    /// The name of a log that several processes share. `None` for a log of this process alone.
+    fn shared_log(&self) -> Option<String> {
+        None
+    }
+
     /// Publishes records. Retries while the log is not available. Published records have an identity, so a duplicate
     /// changes nothing.
     ///

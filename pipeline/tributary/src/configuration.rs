@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tributary_flow::configuration::{
-    ConfigurationError, ConfigurationFile, Override, Source, nearest, read, top_level_keys,
+    ConfigurationError, ConfigurationFile, CqlTable, Override, Source, nearest, read, top_level_keys,
 };
 use tributary_flow::{Failure, Flow};
 use tributary_schemas::registry::without_credentials;
@@ -15,7 +15,7 @@ use crate::flows::Flows;
 use crate::http::{AuthSettings, HttpSettings};
 
 /// Top-level tables of the process.
-const OWN_TABLES: &[&str] = &["log", "embedded", "kafka", "service", "http", "auth"];
+const OWN_TABLES: &[&str] = &["log", "embedded", "kafka", "service", "http", "auth", "cql"];
 
 const DEFAULTS: &str = include_str!("../config/tributary.toml");
 
@@ -47,6 +47,9 @@ pub(crate) struct ProcessConfiguration {
     /// The table `[auth]`.
     #[serde(default)]
     pub(crate) auth: AuthSettings,
+    /// The table `[cql]`. Flows that use it read it themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cql: Option<CqlTable>,
 }
 
 /// The log that holds the records.
@@ -131,6 +134,7 @@ impl Configuration {
         let defaults = Source::new("tributary.toml", DEFAULTS);
         if let Some(user) = &file.source {
             check_tables(flows, user).map_err(Failure::refused)?;
+            CqlTable::load(Some(user)).map_err(Failure::refused)?;
         }
         let own = file.source.clone().map(|user| user.only(OWN_TABLES));
         let mut process: ProcessConfiguration =

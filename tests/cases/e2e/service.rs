@@ -49,7 +49,7 @@ pub struct Service {
     pub process: tributary_harness::service::Service,
     url: String,
     client: Client,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Service {
@@ -58,7 +58,14 @@ impl Service {
         let mut process = tributary_harness::service::Service::start(&mut folder.command());
         let url = process.ready();
         let client = Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap();
-        Self { process, url, client, _folder: folder }
+        Self { process, url, client, folder }
+    }
+
+    /// Ends the service, and starts it again on its state.
+    pub fn restart(self) -> Self {
+        let (code, said) = self.process.end();
+        assert_eq!(code, Some(0), "{said}");
+        Self::start(self.folder)
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -55,7 +55,7 @@ pub(crate) fn run(dir: Option<&Path>, host: &dyn Host, out: &mut (dyn Write + Se
     let source = Source::new("the configuration of the demo", CONFIGURATION);
     let settings = Arc::new(EdgeSettings::load(Some(&source)).map_err(Failure::refused)?);
     let played = Arc::new(broker.clone()) as Arc<dyn Broker>;
-    let configured: Arc<dyn ConfiguredFlow> = Arc::new(Configured { settings, broker: Some(played) });
+    let configured: Arc<dyn ConfiguredFlow> = Arc::new(Configured { settings, broker: Some(played), tables: None });
     host.run(&configured, &folder.join("state"), &mut |flow| {
         let any: &dyn Any = flow;
         let running: &Distribution =
@@ -244,7 +244,8 @@ impl Play<'_> {
             let rows = self.service.following.rows();
             let line = |(name, _): &(&str, &str)| {
                 let client: ClientName = name.parse().ok()?;
-                let seen = rows.cases.values().filter(|case| tributary_cases::permission::sees(&*rows, case, &client));
+                let seen = rows.cases.whole().into_iter().flat_map(|cases| cases.by_id.values());
+                let seen = seen.filter(|case| tributary_cases::permission::sees(&*rows, case, &client));
                 let seen: Vec<String> =
                     seen.map(|case| format!("{} {:?}", short(&case.id.to_string()), case.status)).collect();
                 let seen = if seen.is_empty() { "no case".to_owned() } else { seen.join(", ") };

@@ -20,7 +20,7 @@ use tributary_schemas::types::cases::CaseId;
 use utoipa::OpenApi;
 
 use crate::events;
-use crate::problems::{self, case_not_found};
+use crate::problems;
 use crate::query::guid;
 use crate::rows::folded;
 use crate::service::Service;
@@ -102,11 +102,10 @@ impl Place {
     /// # Errors
     /// Those of a query of the case.
     async fn of(service: &Service, caller: &Caller, case: CaseId) -> Result<Self, Problem> {
-        let viewer = service.viewer(caller).await?;
+        let found = service.visible_case(caller, case).await?;
         let rows = service.following.rows();
-        let found = rows.visible(&viewer, case).ok_or_else(|| case_not_found(&case.to_string()))?;
         let origin = rows.origins.get(&folded(&found.origin_system));
-        let uri = found.case_details_uri.clone();
+        let uri = found.case_details_uri;
         let is_listed = origin.is_some_and(|origin| uri::is_listed(&uri, &origin.details) == Ok(true));
         Ok(Self { uri, origin: found.origin_system.to_string(), is_listed })
     }

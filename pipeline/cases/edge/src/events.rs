@@ -8,6 +8,22 @@ pub(crate) fn rows_trouble(error: &dyn Display) {
     tracing::error!("the outputs of the flow are not followed for now, queries wait: {error}");
 }
 
+pub(crate) fn tables_trouble(report: &Report) {
+    if report.change == Change::Ended {
+        tracing::info!("the tables of cases are filled again: {report}");
+    } else {
+        tracing::error!("the tables of cases are not filled for now, queries of cases fail: {report}");
+    }
+}
+
+pub(crate) fn tables_unreadable(error: &dyn Display) {
+    tracing::error!("the tables of cases cannot be read, a query fails: {error}");
+}
+
+pub(crate) fn tables_panicked() {
+    tracing::error!("the thread that fills the tables of cases panicked");
+}
+
 pub(crate) fn rows_panicked() {
     tracing::error!("the thread that follows the outputs of the flow panicked");
 }

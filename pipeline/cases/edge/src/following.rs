@@ -5,7 +5,7 @@
 //! began after it, so it says of nothing that it is not there before it has seen everything that the log had.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,10 @@ use tributary_runtime::{LogError, Record, Shutdown, Topic, TopicFollower, TopicP
 use tributary_schemas::Codec;
 
 use crate::events;
+use crate::kept_cases::KeptCases;
 use crate::rows::Rows;
 use crate::waiting::{Awaited, Waiter, Waiting};
+use crate::wanted::Wanted;
 
 /// The pause between two looks, if nobody waits for one.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -65,23 +67,21 @@ struct Shared {
     /// Whether the process ends.
     is_ending: watch::Sender<bool>,
     waiting: Arc<Waiting>,
-    is_wanted: Mutex<bool>,
-    wanted: Condvar,
+    wanted: Wanted,
 }
 
 impl Following {
-    /// Starts to follow the topics.
+    /// Starts to follow the topics. `cases` says how the cases are kept.
     ///
     /// # Errors
     /// [`Failure`] when the log does not answer.
-    pub(crate) fn start(process: &Arc<dyn Process>) -> Result<Self, Failure> {
+    pub(crate) fn start(process: &Arc<dyn Process>, cases: KeptCases) -> Result<Self, Failure> {
         let shared = Arc::new(Shared {
-            rows: RwLock::default(),
+            rows: RwLock::new(Rows::keeping(cases)),
             begun: watch::Sender::new(None),
             is_ending: watch::Sender::new(false),
             waiting: Arc::default(),
-            is_wanted: Mutex::new(false),
-            wanted: Condvar::new(),
+            wanted: Wanted::default(),
         });
         let follower = process.follower().map_err(log_failure)?;
         let stop = process.shutdown().child();
@@ -119,7 +119,7 @@ impl Following {
     pub(crate) async fn catch_up(&self) -> Result<(), Problem> {
         let asked = Instant::now();
         let mut begun = self.shared.begun.subscribe();
-        self.shared.want();
+        self.shared.wanted.want();
         let caught_up = begun.wait_for(|begun| begun.is_some_and(|begun| begun >= asked));
         match tokio::time::timeout(PATIENCE, caught_up).await {
             Ok(Ok(_)) => Ok(()),
@@ -185,7 +185,7 @@ fn not_caught_up() -> Problem {
 impl Drop for Following {
     fn drop(&mut self) {
         self.stop.trigger();
-        self.shared.want();
+        self.shared.wanted.want();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             events::rows_panicked();
@@ -194,29 +194,17 @@ impl Drop for Following {
 }
 
 impl Shared {
-    fn want(&self) {
-        *self.is_wanted.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.wanted.notify_one();
-    }
-
-    /// Waits until somebody wants a look, at most for the pause.
-    fn pause(&self) {
-        let is_wanted = self.is_wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.wanted.wait_timeout_while(is_wanted, PAUSE, |is_wanted| !*is_wanted);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
-    }
-
     fn change(&self) -> RwLockWriteGuard<'_, Rows> {
         self.rows.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in a batch, and wakes who waits for it. Queries wait meanwhile, once for the batch.
-    fn take(&self, codec: &Codec, topic: &Topic, batch: &mut Vec<Row>) -> Result<(), LogError> {
+    fn take(&self, codec: &Codec, at: TopicPartition, batch: &mut Vec<Row>) -> Result<(), LogError> {
         if batch.is_empty() {
             return Ok(());
         }
         let mut rows = self.change();
-        let taken = batch.drain(..).try_for_each(|row| take(&mut rows, codec, topic, &row));
+        let taken = batch.drain(..).try_for_each(|row| take(&mut rows, codec, at, &row));
         let changed = rows.take_changed();
         drop(rows);
         self.waiting.wake(&changed);
@@ -226,23 +214,24 @@ impl Shared {
 
 /// A record of an output.
 struct Row {
+    offset: i64,
     key: Vec<u8>,
     value: Option<Vec<u8>>,
 }
 
 impl Row {
     fn of(record: &Record<'_>) -> Self {
-        Self { key: record.key.to_vec(), value: record.value.map(<[u8]>::to_vec) }
+        Self { offset: record.offset, key: record.key.to_vec(), value: record.value.map(<[u8]>::to_vec) }
     }
 }
 
 /// Takes in a record. One that can never be read is left out.
-fn take(rows: &mut Rows, codec: &Codec, topic: &Topic, row: &Row) -> Result<(), LogError> {
+fn take(rows: &mut Rows, codec: &Codec, at: TopicPartition, row: &Row) -> Result<(), LogError> {
     let key = String::from_utf8_lossy(&row.key);
-    match rows.take(codec, topic.name, &key, row.value.as_deref()) {
+    match rows.take(codec, (at, row.offset), &key, row.value.as_deref()) {
         Err(error) if error.is_transient() => Err(LogError::unavailable(error.to_string())),
         Err(error) => {
-            events::row_unreadable(topic.name, &key, &error);
+            events::row_unreadable(at.topic, &key, &error);
             Ok(())
         }
         Ok(()) => Ok(()),
@@ -265,7 +254,7 @@ impl Reader {
                 Ok(()) => {
                     self.shared.change().begin_counting();
                     self.shared.begun.send_replace(Some(begun));
-                    self.shared.pause();
+                    self.shared.wanted.pause(PAUSE);
                 }
                 Err(_) if self.stop.is_triggered() => return,
                 Err(error) => {
@@ -318,10 +307,10 @@ impl Reader {
                 return Err(LogError::unavailable("the end of this look"));
             }
             batch.push(Row::of(record));
-            if batch.len() < MOST_AT_ONCE { Ok(()) } else { self.shared.take(codec, topic, &mut batch) }
+            if batch.len() < MOST_AT_ONCE { Ok(()) } else { self.shared.take(codec, at, &mut batch) }
         });
         let read = if is_beyond { Ok(end) } else { read };
-        let read = read.and_then(|offset| self.shared.take(codec, topic, &mut batch).map(|()| offset));
+        let read = read.and_then(|offset| self.shared.take(codec, at, &mut batch).map(|()| offset));
         match read {
             Ok(offset) => {
                 self.offsets.insert((topic.name, partition), offset);

@@ -14,6 +14,7 @@ mod events;
 mod following;
 mod intake;
 mod kafka_delivery;
+mod kept_cases;
 mod leading;
 mod metrics;
 mod notifications;
@@ -25,9 +26,11 @@ mod rows;
 mod senders;
 mod service;
 mod settings;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod waiting;
+mod wanted;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +38,7 @@ use std::sync::Arc;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use tributary_cases::flow::DECLARATION;
 use tributary_connectors::rabbitmq::Broker;
+use tributary_connectors::views::cql::CqlConfig;
 use tributary_flow::configuration::{ConfigurationError, ConfigurationFile};
 use tributary_flow::declaration::Declaration;
 use tributary_flow::{ConfiguredFlow, Failure, Flow, Host, Process, RunningFlow, Site};
@@ -80,7 +84,8 @@ impl Flow for Cases {
         let broker =
             settings.broker.as_ref().map(|broker| broker.client(file)).transpose().map_err(Failure::refused)?;
         let broker = broker.map(|broker| Arc::new(broker) as Arc<dyn Broker>);
-        Ok(Arc::new(Configured { settings: Arc::new(settings), broker }))
+        let tables = settings.tables(file).map_err(Failure::refused)?;
+        Ok(Arc::new(Configured { settings: Arc::new(settings), broker, tables }))
     }
 }
 
@@ -103,10 +108,13 @@ Example:
 struct Configured {
     settings: Arc<EdgeSettings>,
     broker: Option<Arc<dyn Broker>>,
+    /// Where the tables of cases are.
+    tables: Option<CqlConfig>,
 }
 
 impl ConfiguredFlow for Configured {
     fn open(&self, process: Arc<dyn Process>) -> Result<Arc<dyn RunningFlow>, Failure> {
-        Ok(Arc::new(Distribution::open(&self.settings, process, self.broker.clone())?))
+        let tables = self.tables.clone().map(|config| tables::open(config, &*process)).transpose()?;
+        Ok(Arc::new(Distribution::open(&self.settings, process, self.broker.clone(), tables)?))
     }
 }

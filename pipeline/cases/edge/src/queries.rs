@@ -16,10 +16,16 @@ use tributary_schemas::records::cases::{CaseState, CaseStatus, DeletedCase};
 use tributary_schemas::types::cases::CaseId;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use crate::problems::{self, case_not_found, invalid_query};
+use crate::following::Following;
+use crate::problems::{self, invalid_query};
 use crate::query::{guid, interval, micros, optional, shown};
 use crate::rows::{Rows, Viewer};
 use crate::service::Service;
+use crate::tables::{self, CaseTables, TableRow};
+
+/// Rows that are read from the tables at once: some of them may not be shown.
+const LEAST_AT_ONCE: usize = 100;
+const MOST_AT_ONCE: usize = 1_000;
 
 /// The metadata of a case.
 #[derive(Debug, Serialize, ToSchema)]
@@ -124,7 +130,10 @@ async fn list(State(service): Shared, caller: Caller, asked: Parameters<Asked>) 
     let asked = asked.map_err(|_| invalid_query("", "each parameter may be given once"))?.0;
     let wanted = Wanted::new(&asked, service.settings.list_limit)?;
     let viewer = service.viewer(&caller).await?;
-    let (cases, next) = wanted.page(&service.following.rows(), &viewer);
+    let (cases, next) = match &service.tables {
+        None => wanted.page(&service.following.rows(), &viewer),
+        Some(tables) => wanted.page_of_tables(tables, &service.following, &viewer).await?,
+    };
     if asked.limit.is_none() && next.is_some() {
         let status = StatusCode::from_u16(service.settings.oversize).unwrap_or(StatusCode::NOT_FOUND);
         let detail = format!(
@@ -173,10 +182,7 @@ async fn deleted(
         (status = 404, description = "`CaseNotFound`: deleted, or nothing that the caller may see", body = Problem)))]
 async fn case(State(service): Shared, Path(id): Path<String>, caller: Caller) -> Result<Json<CaseView>, Problem> {
     let case: CaseId = guid("id", &id)?;
-    let viewer = service.viewer(&caller).await?;
-    let rows = service.following.rows();
-    let found = rows.visible(&viewer, case);
-    found.map(|found| Json(CaseView::new(found))).ok_or_else(|| case_not_found(&case.to_string()))
+    Ok(Json(CaseView::new(&service.visible_case(&caller, case).await?)))
 }
 
 impl Asked {
@@ -238,18 +244,60 @@ impl Wanted {
 
     /// The cases of the page, and the cursor of the next.
     fn page(&self, rows: &Rows, viewer: &Viewer) -> (Vec<CaseView>, Option<String>) {
-        let of_origin = |case: &CaseState| {
-            self.origin.as_ref().is_none_or(|name| case.origin_system.as_str().eq_ignore_ascii_case(name))
-        };
-        let keys = rows.by_updated.range((self.first, Bound::Unbounded)).take_while(|(updated, _)| *updated < self.to);
-        let cases = keys.filter_map(|(_, id)| rows.cases.get(id));
-        let wanted = cases.filter(|case| of_origin(case) && self.status.is_none_or(|status| case.status == status));
-        let mut seen = wanted.filter(|case| rows.shows(viewer, case));
+        let Some(kept) = rows.cases.whole() else { return (Vec::new(), None) };
+        let keys = kept.by_updated.range((self.first, Bound::Unbounded)).take_while(|(updated, _)| *updated < self.to);
+        let cases = keys.filter_map(|(_, id)| kept.by_id.get(id));
+        let mut seen = cases.filter(|case| self.is_wanted(case) && rows.shows(viewer, case));
         let page: Vec<&CaseState> = seen.by_ref().take(self.limit).collect();
         let has_more = seen.next().is_some();
-        let next = page.last().filter(|_| has_more).map(|last| format!("{}.{}", last.updated, last.id));
+        let next = page.last().filter(|_| has_more).map(|last| cursor_after(last));
         (page.into_iter().map(CaseView::new).collect(), next)
     }
+
+    fn is_wanted(&self, case: &CaseState) -> bool {
+        let of_origin = |name: &String| case.origin_system.as_str().eq_ignore_ascii_case(name);
+        self.origin.as_ref().is_none_or(of_origin) && self.status.is_none_or(|status| case.status == status)
+    }
+
+    /// The same from tables.
+    async fn page_of_tables(
+        &self,
+        tables: &CaseTables,
+        following: &Following,
+        viewer: &Viewer,
+    ) -> Result<(Vec<CaseView>, Option<String>), Problem> {
+        let filled = tables.catch_up().await?;
+        let mut next = Some(match self.first {
+            Bound::Included((updated, _)) => tables::before(updated),
+            Bound::Excluded((updated, id)) => tables::after(updated, id),
+            Bound::Unbounded => tables::before(i64::MIN),
+        });
+        let mut found: Vec<TableRow> = Vec::new();
+        while let Some(after) = next.take().filter(|_| found.len() <= self.limit) {
+            let piece = tables.list(after, (self.limit + 1).clamp(LEAST_AT_ONCE, MOST_AT_ONCE)).await?;
+            let is_over = piece.rows.last().is_some_and(|row| row.case.updated >= self.to);
+            next = piece.next.filter(|_| !is_over);
+            let rows = following.rows();
+            found.extend(piece.rows.into_iter().filter(|TableRow { offset, case }| {
+                case.updated < self.to
+                    && self.is_wanted(case)
+                    && rows.cases.is_current(case.id, *offset, &filled)
+                    && rows.shows(viewer, case)
+            }));
+            drop(rows);
+            tables::keep_newest(&mut found);
+        }
+        tables.check(&filled).await?;
+        let has_more = found.len() > self.limit;
+        found.truncate(self.limit);
+        let next = found.last().filter(|_| has_more).map(|last| cursor_after(&last.case));
+        Ok((found.iter().map(|row| CaseView::new(&row.case)).collect(), next))
+    }
+}
+
+/// The cursor of the page after a case.
+fn cursor_after(case: &CaseState) -> String {
+    format!("{}.{}", case.updated, case.id)
 }
 
 /// The position of a cursor.

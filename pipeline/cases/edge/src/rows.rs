@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Display;
 
-use tributary_cases::permission::{Grants, is_addressed, sees};
-use tributary_runtime::Topic;
+use tributary_cases::permission::{Grants, is_among, sees};
+use tributary_runtime::{Topic, TopicPartition};
 use tributary_schemas::records::cases::{
     AuditEntry, CaseState, Client, CommandStatus, DeletedCase, Grant, Notification, NotificationType, Origin, Outcome,
     Queue, QueueEntry, QueuePosition, QueueState, RegistryAnswer, RegistryFill, RegistryVersion,
@@ -14,6 +14,7 @@ use tributary_schemas::{Codec, DecodeError, RecordType};
 
 use tributary_cases::topics;
 
+use crate::kept_cases::KeptCases;
 use crate::waiting::{Awaited, Changed};
 
 /// Answers of the registry that are remembered. Whoever waits for one sees it at once.
@@ -34,9 +35,7 @@ pub(crate) struct Viewer {
 /// The newest rows of all outputs.
 #[derive(Default)]
 pub(crate) struct Rows {
-    pub(crate) cases: HashMap<CaseId, CaseState>,
-    /// Living cases by the time of their last update.
-    pub(crate) by_updated: BTreeSet<(i64, CaseId)>,
+    pub(crate) cases: KeptCases,
     pub(crate) deleted: BTreeMap<(String, String), DeletedCase>,
     pub(crate) outcomes: HashMap<(OriginName, CommandId), Outcome>,
     pub(crate) entries: BTreeMap<(ClientName, i64), QueueEntry>,
@@ -64,11 +63,16 @@ impl Grants for Rows {
 }
 
 impl Rows {
+    /// No rows yet, and how the cases will be kept.
+    pub(crate) fn keeping(cases: KeptCases) -> Self {
+        Self { cases, ..Self::default() }
+    }
+
     /// Forgets the rows of a topic, which is read again from its start.
     pub(crate) fn clear(&mut self, topic: &Topic) {
         let fresh = Self::default();
         if topic == &topics::STATE {
-            (self.cases, self.by_updated) = (fresh.cases, fresh.by_updated);
+            self.cases.clear();
         } else if topic == &topics::DELETED {
             self.deleted = fresh.deleted;
         } else if topic == &topics::OUTCOME {
@@ -87,24 +91,24 @@ impl Rows {
         std::mem::take(&mut self.changed)
     }
 
-    /// Takes in a record of an output. `value` is absent when its row is deleted.
+    /// Takes in a record of an output, which stands at this place. `value` is absent when its row is deleted.
     ///
     /// # Errors
     /// [`DecodeError`] for a value that cannot be read.
     pub(crate) fn take(
         &mut self,
         codec: &Codec,
-        topic: &str,
+        (at, offset): (TopicPartition, i64),
         key: &str,
         value: Option<&[u8]>,
     ) -> Result<(), DecodeError> {
         let Some(value) = value else {
-            self.remove(topic, key);
+            self.remove(at.topic, key);
             return Ok(());
         };
         let framed = codec.open(value)?;
         match framed.record_type() {
-            RecordType::CasesCaseState => self.put_case(framed.read()?),
+            RecordType::CasesCaseState => self.cases.put(framed.read()?, at, offset),
             RecordType::CasesDeletedCase => {
                 self.deleted.insert(pair(key), framed.read()?);
             }
@@ -157,18 +161,6 @@ impl Rows {
         Ok(())
     }
 
-    fn put_case(&mut self, case: CaseState) {
-        self.remove_case(case.id);
-        self.by_updated.insert((case.updated, case.id));
-        self.cases.insert(case.id, case);
-    }
-
-    fn remove_case(&mut self, id: CaseId) {
-        if let Some(before) = self.cases.remove(&id) {
-            self.by_updated.remove(&(before.updated, id));
-        }
-    }
-
     fn put_outcome(&mut self, outcome: Outcome) {
         let key = (outcome.origin.clone(), outcome.command_id);
         let reached = (outcome.queue, outcome.status);
@@ -199,7 +191,7 @@ impl Rows {
             self.changed.note_registry();
         }
         if topic == topics::STATE.name {
-            key.parse().into_iter().for_each(|id| self.remove_case(id));
+            key.parse().into_iter().for_each(|id| self.cases.remove(id));
         } else if topic == topics::DELETED.name {
             self.deleted.remove(&pair(key));
         } else if topic == topics::OUTCOME.name {
@@ -264,9 +256,11 @@ impl Rows {
             || viewer.client.as_ref().is_some_and(|client| sees(self, case, client))
     }
 
-    /// A case that the viewer sees.
-    pub(crate) fn visible(&self, viewer: &Viewer, case: CaseId) -> Option<&CaseState> {
-        self.cases.get(&case).filter(|case| self.shows(viewer, case))
+    /// The same for a case of which only an outline may be kept. False if it does not live.
+    pub(crate) fn shows_kept(&self, viewer: &Viewer, id: CaseId) -> bool {
+        let Some((origin, consumers)) = self.cases.audience(id) else { return false };
+        let sees = |client: &ClientName| is_among(consumers, client) && self.cover(client, origin, id);
+        viewer.origin.as_ref() == Some(origin) || viewer.client.as_ref().is_some_and(sees)
     }
 
     /// Whether the viewer could see a deleted case, and still has a grant for it.
@@ -309,8 +303,9 @@ impl Rows {
         if told.notification_type == NotificationType::Deleted {
             return true;
         }
-        if let Some(case) = self.cases.get(&told.id).filter(|case| case.origin_system == told.origin_system) {
-            return is_addressed(case, client);
+        let audience = self.cases.audience(told.id).filter(|(origin, _)| **origin == told.origin_system);
+        if let Some((_, consumers)) = audience {
+            return is_among(consumers, client);
         }
         let deleted = self.deleted.get(&(told.origin_system.to_string(), told.id.to_string()));
         deleted.is_some_and(|deleted| deleted.clients.contains(client))

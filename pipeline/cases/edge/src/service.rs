@@ -11,23 +11,26 @@ use tributary_cases::flow::Processors;
 use tributary_cases::topics;
 use tributary_connectors::origin::OriginClient;
 use tributary_connectors::rabbitmq::Broker;
+use tributary_connectors::views::ViewStore;
 use tributary_flow::http::{Caller, Mount, Problem};
 use tributary_flow::{ClockReading, Failure, Process, Round, RunningFlow, framed, log_failure};
 use tributary_runtime::{Headers, Output, Processor};
-use tributary_schemas::records::cases::{Command, Origin, RegistryVersion};
+use tributary_schemas::records::cases::{CaseState, Command, Origin, RegistryVersion};
 use tributary_schemas::records::tributary::Clock;
-use tributary_schemas::types::cases::{ClientName, CommandId, OriginName};
+use tributary_schemas::types::cases::{CaseId, ClientName, CommandId, OriginName};
 
 use crate::delivery::{Delivery, DeliveryStatus};
 use crate::following::Following;
 use crate::intake::Intake;
 use crate::kafka_delivery::KafkaDelivery;
+use crate::kept_cases::KeptCases;
 use crate::leading::Leading;
 use crate::metrics::QueueCollector;
 use crate::places::Places;
 use crate::rows::{Rows, Viewer, folded};
 use crate::senders::KafkaSenders;
 use crate::settings::EdgeSettings;
+use crate::tables::{self, CaseTables};
 use crate::{admin, canary, commands, details, differences, events, notifications, problems, queries};
 
 /// Accepted commands that this process remembers until their outcomes are there.
@@ -49,6 +52,8 @@ pub(crate) struct Distribution {
 pub(crate) struct Service {
     pub(crate) settings: Arc<EdgeSettings>,
     pub(crate) following: Following,
+    /// The tables that answer queries of cases. `None`: the rows do.
+    pub(crate) tables: Option<CaseTables>,
     pub(crate) intake: Intake,
     pub(crate) leading: Leading,
     /// Whether clients may receive their notifications on Kafka.
@@ -66,7 +71,8 @@ struct Accepted {
 }
 
 impl Distribution {
-    /// Opens the flow. Without the broker that the settings have, nothing is delivered to its clients.
+    /// Opens the flow. Without the broker that the settings have, nothing is delivered to its clients. `tables` is where
+    /// the tables of cases are, if they answer queries.
     ///
     /// # Errors
     /// [`Failure::Refused`] when the state has another ordering, or the settings need Kafka.
@@ -75,15 +81,18 @@ impl Distribution {
         settings: &Arc<EdgeSettings>,
         process: Arc<dyn Process>,
         broker: Option<Arc<dyn Broker>>,
+        tables: Option<Arc<dyn ViewStore>>,
     ) -> Result<Self, Failure> {
         if let Some(error) = settings.needs_kafka.as_ref().filter(|_| !process.is_shared()) {
             return Err(Failure::refused(error.clone()));
         }
         check_ordering(&*process, settings.stages.ordering)?;
         let context = Context::new(process.codec().clone(), Arc::clone(&settings.stages));
+        let kept = if tables.is_some() { KeptCases::outlines() } else { KeptCases::default() };
         let service = Arc::new(Service {
             settings: Arc::clone(settings),
-            following: Following::start(&process)?,
+            following: Following::start(&process, kept)?,
+            tables: tables.map(|store| CaseTables::start(&process, store)).transpose()?,
             intake: Intake::start(&process, &context)?,
             leading: Leading::default(),
             has_kafka: process.is_shared(),
@@ -217,6 +226,43 @@ impl Service {
     /// 403 `UnknownClient` and `NotAClient`, 503.
     pub(crate) async fn client(&self, caller: &Caller) -> Result<ClientName, Problem> {
         self.viewer(caller).await?.client.ok_or_else(|| problems::not_a_client(caller))
+    }
+
+    /// A case that the caller sees, as of the request.
+    ///
+    /// # Errors
+    /// 404 `CaseNotFound`, never of a living case that the caller sees. 403 and 503 as [`Service::viewer`], and 503
+    /// while the tables cannot be read.
+    pub(crate) async fn visible_case(&self, caller: &Caller, id: CaseId) -> Result<CaseState, Problem> {
+        let viewer = self.viewer(caller).await?;
+        let not_found = || problems::case_not_found(&id.to_string());
+        // What the caller may not see is as if it were not there, also while the tables are away.
+        if !self.following.rows().shows_kept(&viewer, id) {
+            return Err(not_found());
+        }
+        let found = self.living_case(id).await?;
+        found.filter(|case| self.following.rows().shows(&viewer, case)).ok_or_else(not_found)
+    }
+
+    /// A living case. The rows must have caught up.
+    ///
+    /// # Errors
+    /// 503 while the tables cannot be read.
+    pub(crate) async fn living_case(&self, id: CaseId) -> Result<Option<CaseState>, Problem> {
+        let lives = || self.following.rows().cases.contains(id);
+        let Some(tables) = &self.tables else {
+            return Ok(self.following.rows().cases.whole().and_then(|cases| cases.by_id.get(&id).cloned()));
+        };
+        if !lives() {
+            return Ok(None);
+        }
+        tables.catch_up().await?;
+        if let Some(case) = tables.case(id).await? {
+            return Ok(Some(case));
+        }
+        // It was deleted meanwhile, or its row is lost.
+        self.following.catch_up().await?;
+        if lives() { Err(tables::unavailable()) } else { Ok(None) }
     }
 
     /// Remembers a command that is in the log, without its content, which may be large.

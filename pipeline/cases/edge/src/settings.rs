@@ -14,13 +14,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use tributary_cases::configuration::{CasesSettings, DEFAULTS, TABLE};
 use tributary_connectors::origin::OriginLimits;
-use tributary_flow::configuration::{self, ConfigurationError, Source};
+use tributary_connectors::views::cql::CqlConfig;
+use tributary_flow::configuration::{self, ConfigurationError, ConfigurationFile, CqlConsistency, CqlTable, Source};
 use tributary_schemas::records::cases::RegistryFill;
 
 use crate::rows::folded;
 pub(crate) use broker::BrokerSettings;
 pub(crate) use registry::check_client_id;
-use table::{Oversize, Sender, Table};
+use table::{Oversize, Sender, Table, Views};
 
 /// The settings of the flow in one process.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) oversize: u16,
     /// The external broker, if there is one.
     pub(crate) broker: Option<BrokerSettings>,
+    /// The database whose tables answer queries of cases, if they do.
+    cql: Option<CqlTable>,
     /// Why these settings need Kafka.
     pub(crate) needs_kafka: Option<ConfigurationError>,
     /// Whether the header `origin` of a record on Kafka names its sender. Else its token does.
@@ -72,8 +75,15 @@ impl EdgeSettings {
             Oversize::NotFound => 404,
             Oversize::TooLarge => 413,
         };
+        let cql = match table.views.get_ref() {
+            Views::Local => None,
+            Views::Cql => Some(CqlTable::load(user)?.ok_or_else(|| {
+                source.error_at(table.views.span().start, "`views = \"cql\"` needs the table [cql] with `nodes`")
+            })?),
+        };
         Ok(Self {
             stages: Arc::new(stages),
+            cql,
             list_limit: table.list_limit.0,
             oversize,
             needs_kafka: registry::needs_kafka(&table).map(|wrong| source.error_at(wrong.offset, wrong.problem)),
@@ -85,5 +95,26 @@ impl EdgeSettings {
             fill,
             effective,
         })
+    }
+
+    /// Where the tables of cases are, if they answer queries, with the password and the authorities that the
+    /// configuration names. The log is not known yet. Nothing is connected.
+    ///
+    /// # Errors
+    /// What cannot be read, with file and line.
+    pub(crate) fn tables(&self, file: &ConfigurationFile) -> Result<Option<CqlConfig>, ConfigurationError> {
+        let Some(table) = &self.cql else { return Ok(None) };
+        let user = table.user(file)?.map(|(user, password)| (user, password.expose().to_owned()));
+        Ok(Some(CqlConfig {
+            nodes: table.nodes.clone(),
+            keyspace: table.keyspace.clone(),
+            create: table.create.then_some(table.replication),
+            user,
+            ca: table.ca(file)?,
+            datacenter: table.datacenter.clone(),
+            spans_datacenters: table.consistency == CqlConsistency::Quorum,
+            timeout: table.timeout,
+            log: String::new(),
+        }))
     }
 }

@@ -3,6 +3,7 @@
 mod details;
 mod kafka;
 mod notifications;
+mod tables;
 pub(crate) mod world;
 
 use axum::http::Method;

@@ -292,6 +292,10 @@ impl Process for FlowProcess {
         matches!(self.log, OpenLog::Kafka(_))
     }
 
+    fn shared_log(&self) -> Option<String> {
+        self.is_shared().then(|| self.log.identity())
+    }
+
     fn publish(&self, output: &Output) -> Result<(), LogError> {
         let deadline = Instant::now() + self.give_up_after;
         let mut producer = self.lock_producer();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tributary_harness::Services;
 use tributary_harness::service::Service;
+use tributary_harness::{Cassandra, Services};
 
 use crate::PATIENCE;
 
@@ -56,19 +56,27 @@ impl Answer {
 }
 
 impl Cluster {
-    /// One process.
-    pub fn embedded() -> Self {
-        Self::start(vec!["--log".to_owned(), "embedded".to_owned()], 1)
+    /// One process. Its tables are in the database, if there is one.
+    pub fn embedded(tables: Option<&Cassandra>) -> Self {
+        Self::start(vec!["--log".to_owned(), "embedded".to_owned()], tables, 1)
     }
 
-    /// Processes that share a namespace.
-    pub fn on_kafka(services: &Services, namespace: &str, count: usize) -> Self {
-        Self::start(services.flags(namespace), count)
+    /// Processes that share a namespace, and tables in the database, if there is one.
+    pub fn on_kafka(services: &Services, namespace: &str, tables: Option<&Cassandra>, count: usize) -> Self {
+        Self::start(services.flags(namespace), tables, count)
     }
 
-    fn start(log: Vec<String>, count: usize) -> Self {
+    fn start(log: Vec<String>, tables: Option<&Cassandra>, count: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("dis.toml"), CONFIGURATION).unwrap();
+        let tables = tables.map_or_else(String::new, |cassandra| {
+            std::fs::write(folder.path().join("password"), &cassandra.password).unwrap();
+            format!(
+                "[cql]\nnodes = [\"{}\"]\nkeyspace = \"cases_kills\"\nreplication = 1\nuser = \"{}\"\n\
+                 password = {{ file = \"password\" }}\ntimeout = \"20s\"\n[cases]\nviews = \"cql\"\n",
+                cassandra.node, cassandra.user
+            )
+        });
+        std::fs::write(folder.path().join("dis.toml"), format!("{tables}{CONFIGURATION}")).unwrap();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
         let members = (0..count).map(|_| Mutex::new(Member { service: None, url: None })).collect();
         let cluster = Self { folder, log, http, members, next: AtomicUsize::new(0) };

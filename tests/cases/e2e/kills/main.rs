@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use cluster::Cluster;
 use origins::Origins;
 use readers::Readers;
-use tributary_harness::{Services, fresh_namespace};
+use tributary_harness::{Cassandra, Services, fresh_namespace};
 
 /// How long the tests wait for what must become true.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -22,15 +22,29 @@ const CASES: u32 = 150;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_on_the_embedded_log_loses_and_repeats_nothing() {
-    let cluster = Cluster::embedded();
+    let cluster = Cluster::embedded(None);
     run(cluster, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_processes_on_kafka_lose_and_repeat_nothing() {
     let Some(services) = Services::find() else { return };
-    let cluster = Cluster::on_kafka(&services, &fresh_namespace("cases-kills"), 3);
+    let cluster = Cluster::on_kafka(&services, &fresh_namespace("cases-kills"), None, 3);
     run(cluster, 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_process_with_tables_loses_and_repeats_nothing() {
+    let Some(cassandra) = Cassandra::find() else { return };
+    let cluster = Cluster::embedded(Some(&cassandra));
+    run(cluster, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_processes_on_kafka_that_share_tables_lose_and_repeat_nothing() {
+    let (Some(services), Some(cassandra)) = (Services::find(), Cassandra::find()) else { return };
+    let cluster = Cluster::on_kafka(&services, &fresh_namespace("cases-kills-cql"), Some(&cassandra), 3);
+    run(cluster, 4).await;
 }
 
 /// Sends, reads and kills at once, and then compares.

@@ -84,11 +84,11 @@ pub(super) async fn case(
 ) -> Result<Json<CaseForOperatorsView>, Problem> {
     let id: CaseId = guid("id", &id)?;
     service.following.catch_up().await?;
-    view(&service.following.rows(), id).map(Json).ok_or_else(|| case_not_found(&id.to_string()))
+    let case = service.living_case(id).await?;
+    view(&service.following.rows(), id, case.as_ref()).map(Json).ok_or_else(|| case_not_found(&id.to_string()))
 }
 
-fn view(rows: &Rows, id: CaseId) -> Option<CaseForOperatorsView> {
-    let case = rows.cases.get(&id);
+fn view(rows: &Rows, id: CaseId, case: Option<&CaseState>) -> Option<CaseForOperatorsView> {
     let deleted: Vec<&DeletedCase> = rows.deleted.values().filter(|deleted| deleted.id == id).collect();
     if case.is_none() && deleted.is_empty() {
         return None;

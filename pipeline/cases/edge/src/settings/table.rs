@@ -22,8 +22,8 @@ pub(super) struct Table {
     updated: String,
     tombstones: String,
     park_for: String,
-    #[serde(default)]
-    views: Views,
+    #[serde(default = "local_views")]
+    pub(super) views: Spanned<Views>,
     pub(super) list_limit: ListLimit,
     pub(super) oversize: Oversize,
     pub(super) details: Details,
@@ -36,11 +36,18 @@ pub(super) struct Table {
     pub(super) kafka: Option<Kafka>,
 }
 
-#[derive(Debug, Default, Deserialize, Serialize)]
+/// What answers queries of cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Views {
-    #[default]
+pub(super) enum Views {
+    /// Rows in the memory of each process.
     Local,
+    /// Tables in a CQL database.
+    Cql,
+}
+
+fn local_views() -> Spanned<Views> {
+    Spanned::new(0..0, Views::Local)
 }
 
 /// The largest number of rows of a list.

@@ -121,3 +121,18 @@ fn wrong_entries_are_refused_with_their_line() {
         assert!(!error.problem.contains("hunter2"), "{error}");
     }
 }
+
+#[test]
+fn tables_are_where_the_database_is() {
+    let text = "[cql]\nnodes = [\"cassandra.example:9042\"]\nuser = \"u\"\npassword = \"${CARGO_PKG_NAME}\"\n\
+                [cases]\nviews = \"cql\"\n";
+    let settings = load(text).unwrap();
+    assert!(settings.effective.contains("views = \"cql\""), "{}", settings.effective);
+    let tables = settings.tables(&ConfigurationFile::default()).unwrap().unwrap();
+    assert_eq!((tables.keyspace.as_str(), tables.create), ("tributary", Some(3)));
+    assert_eq!(tables.user, Some(("u".to_owned(), env!("CARGO_PKG_NAME").to_owned())));
+    let local = load("[cases]\n").unwrap();
+    assert!(local.tables(&ConfigurationFile::default()).unwrap().is_none());
+    let error = load("[cases]\nviews = \"cql\"\n").unwrap_err().to_string();
+    assert!(error.starts_with("dis.toml:2: ") && error.contains("[cql]"), "{error}");
+}

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 use tributary_cases::flow::DECLARATION;
 use tributary_connectors::rabbitmq::Broker as External;
+use tributary_connectors::views::ViewStore;
 use tributary_flow::configuration::Source;
 use tributary_flow::http::{Caller, Problem, Roles};
 use tributary_flow::process::Visit;
@@ -309,11 +310,25 @@ impl Site {
 
     /// Starts a process that runs the rounds, with an external broker.
     pub(crate) fn open(&self, settings: EdgeSettings, external: Option<Arc<dyn External>>) -> World {
+        self.open_with(settings, external, None)
+    }
+
+    /// Starts a process that runs the rounds, with tables of cases.
+    pub(crate) fn open_with_tables(&self, settings: EdgeSettings, tables: Arc<dyn ViewStore>) -> World {
+        self.open_with(settings, None, Some(tables))
+    }
+
+    fn open_with(
+        &self,
+        settings: EdgeSettings,
+        external: Option<Arc<dyn External>>,
+        tables: Option<Arc<dyn ViewStore>>,
+    ) -> World {
         let settings = Arc::new(settings);
         let shutdown = Shutdown::new();
         let process = self.process(&shutdown);
         let filling = settings.fill.origins.len() + settings.fill.clients.len() + settings.fill.grants.len();
-        let flow = Arc::new(Distribution::open(&settings, process, external).unwrap());
+        let flow = Arc::new(Distribution::open(&settings, process, external, tables).unwrap());
         let pools = DECLARATION.groups.iter().map(|group| {
             let running = Arc::clone(&flow);
             let processor = move |stage: &'static str, partition: i32| running.processor(stage, partition);
@@ -375,7 +390,7 @@ impl World {
 
     /// Another process on the same log takes over.
     pub(crate) fn take_over(&self) -> Distribution {
-        let other = Distribution::open(&self.settings, self.site.process(&Shutdown::new()), None).unwrap();
+        let other = Distribution::open(&self.settings, self.site.process(&Shutdown::new()), None, None).unwrap();
         round(&other, true);
         other
     }
