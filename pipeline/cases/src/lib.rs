@@ -20,6 +20,7 @@ pub mod message;
 pub mod permission;
 pub mod queue;
 pub mod registry;
+pub mod time;
 pub mod topics;
 mod update;
 pub mod uri;

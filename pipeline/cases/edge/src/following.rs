@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tributary_cases::topics;
-use tributary_flow::http::Problem;
+use tributary_flow::http::{AsOf, Problem};
 use tributary_flow::{Failure, Process, log_failure};
 use tributary_runtime::{LogError, Record, Shutdown, Topic, TopicFollower, TopicPartition};
 use tributary_schemas::Codec;
@@ -60,10 +61,17 @@ pub(crate) struct Following {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// When a look began.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    at: Instant,
+    time: Timestamp,
+}
+
 struct Shared {
     rows: RwLock<Rows>,
     /// When the last whole look began.
-    begun: watch::Sender<Option<Instant>>,
+    begun: watch::Sender<Option<Begun>>,
     /// Whether the process ends.
     is_ending: watch::Sender<bool>,
     waiting: Arc<Waiting>,
@@ -120,7 +128,7 @@ impl Following {
         let asked = Instant::now();
         let mut begun = self.shared.begun.subscribe();
         self.shared.wanted.want();
-        let caught_up = begun.wait_for(|begun| begun.is_some_and(|begun| begun >= asked));
+        let caught_up = begun.wait_for(|begun| begun.is_some_and(|begun| begun.at >= asked));
         match tokio::time::timeout(PATIENCE, caught_up).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(not_caught_up()),
@@ -136,9 +144,14 @@ impl Following {
         tokio.block_on(within).unwrap_or_else(|_| Err(not_caught_up()))
     }
 
+    /// Up to when the rows have everything that the log had, in all partitions. 1970 before the first whole look.
+    pub(crate) fn as_of(&self) -> AsOf {
+        AsOf(self.shared.begun.borrow().map_or(Timestamp::UNIX_EPOCH, |begun| begun.time))
+    }
+
     /// Whether the rows have what the log had a moment ago.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.shared.begun.borrow().is_some_and(|begun| begun.elapsed() < FRESH)
+        self.shared.begun.borrow().is_some_and(|begun| begun.at.elapsed() < FRESH)
     }
 
     /// Waits for changes from now on.
@@ -249,7 +262,7 @@ impl Reader {
     fn run(mut self, follower: Box<dyn TopicFollower>) {
         let mut follower = Some(follower);
         while !self.stop.is_triggered() {
-            let begun = Instant::now();
+            let begun = Begun { at: Instant::now(), time: Timestamp::now() };
             match self.look(&mut follower) {
                 Ok(()) => {
                     self.shared.change().begin_counting();

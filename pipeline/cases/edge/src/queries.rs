@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tributary_flow::http::{Caller, Mount, Problem};
+use tributary_flow::http::{AsOf, Caller, Mount, Problem};
 use tributary_schemas::records::cases::{CaseState, CaseStatus, DeletedCase};
 use tributary_schemas::types::cases::CaseId;
 use utoipa::{IntoParams, OpenApi, ToSchema};
@@ -130,6 +130,7 @@ async fn list(State(service): Shared, caller: Caller, asked: Parameters<Asked>) 
     let asked = asked.map_err(|_| invalid_query("", "each parameter may be given once"))?.0;
     let wanted = Wanted::new(&asked, service.settings.list_limit)?;
     let viewer = service.viewer(&caller).await?;
+    let as_of = service.following.as_of();
     let (cases, next) = match &service.tables {
         None => wanted.page(&service.following.rows(), &viewer),
         Some(tables) => wanted.page_of_tables(tables, &service.following, &viewer).await?,
@@ -143,8 +144,8 @@ async fn list(State(service): Shared, caller: Caller, asked: Parameters<Asked>) 
         return Err(Problem::new(status, "ResultTooLarge", detail));
     }
     match next {
-        None => Ok(Json(cases).into_response()),
-        Some(cursor) => Ok(([(LINK, asked.link(&cursor))], Json(cases)).into_response()),
+        None => Ok((as_of, Json(cases)).into_response()),
+        Some(cursor) => Ok((as_of, [(LINK, asked.link(&cursor))], Json(cases)).into_response()),
     }
 }
 
@@ -156,12 +157,13 @@ async fn deleted(
     State(service): Shared,
     caller: Caller,
     asked: Parameters<AskedDeleted>,
-) -> Result<Json<Vec<DeletedView>>, Problem> {
+) -> Result<(AsOf, Json<Vec<DeletedView>>), Problem> {
     let asked = asked.map_err(|_| invalid_query("", "each parameter may be given once"))?.0;
     let from = micros("deletedFrom", asked.deleted_from.as_deref())?;
     let to = micros("deletedTo", asked.deleted_to.as_deref())?;
     let (from, to) = interval("deletedFrom", from, to)?;
     let viewer = service.viewer(&caller).await?;
+    let as_of = service.following.as_of();
     let rows = service.following.rows();
     let is_in = |case: &&DeletedCase| (from..to).contains(&case.deleted.saturating_mul(1_000));
     let mut found: Vec<&DeletedCase> =
@@ -172,7 +174,7 @@ async fn deleted(
         origin_system: case.origin_system.to_string(),
         deleted: Timestamp::from_millisecond(case.deleted).unwrap_or_default(),
     };
-    Ok(Json(found.into_iter().map(view).collect()))
+    Ok((as_of, Json(found.into_iter().map(view).collect())))
 }
 
 /// One case.
@@ -180,9 +182,14 @@ async fn deleted(
     responses((status = 200, description = "Its metadata", body = CaseView),
         (status = 400, description = "`InvalidQuery`", body = Problem),
         (status = 404, description = "`CaseNotFound`: deleted, or nothing that the caller may see", body = Problem)))]
-async fn case(State(service): Shared, Path(id): Path<String>, caller: Caller) -> Result<Json<CaseView>, Problem> {
+async fn case(
+    State(service): Shared,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<(AsOf, Json<CaseView>), Problem> {
     let case: CaseId = guid("id", &id)?;
-    Ok(Json(CaseView::new(&service.visible_case(&caller, case).await?)))
+    let as_of = service.following.as_of();
+    Ok((as_of, Json(CaseView::new(&service.visible_case(&caller, case).await?))))
 }
 
 impl Asked {
@@ -324,6 +331,11 @@ mod tests {
         assert_eq!(asked(&|_| {}), None);
         let wrong = Some((400, "InvalidQuery"));
         assert_eq!(asked(&|asked| asked.updated_from = text("yesterday")), wrong);
+        for time in
+            ["2026-01-01", "2026-01-01 00:00:00Z", "2026-01-01T00:00Z", "20260101T000000Z", "2026-01-01T00:00:00Z[UTC]"]
+        {
+            assert_eq!(asked(&|asked| asked.updated_to = text(time)), wrong, "{time}");
+        }
         assert_eq!(asked(&|asked| asked.status = text("UNKNOWN")), wrong);
         assert_eq!(asked(&|asked| asked.limit = text("11")), wrong);
         assert_eq!(asked(&|asked| (asked.limit, asked.cursor) = (text("1"), text("x"))), wrong);

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use tributary_cases::time;
 use tributary_flow::http::Problem;
 
 use crate::problems::invalid_query;
@@ -16,13 +17,12 @@ pub(crate) fn optional<T: FromStr>(field: &str, text: Option<&str>, expected: &s
     text.map(read).transpose()
 }
 
-/// Microseconds since 1970 of a time, if it is given.
+/// Microseconds since 1970 of a time in RFC 3339 with offset, if it is given.
 ///
 /// # Errors
 /// 400 `InvalidQuery`.
 pub(crate) fn micros(field: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {
-    let time: Option<Timestamp> = optional(field, text, "a time such as 2026-11-20T14:30:00Z")?;
-    Ok(time.map(Timestamp::as_microsecond))
+    text.map(|text| time::micros(text).map_err(|reason| invalid_query(field, reason))).transpose()
 }
 
 /// An interval: from is inclusive, to exclusive.

@@ -28,7 +28,7 @@ fn wrong(queue: Queue, fields: &Fields) -> Vec<&'static str> {
 #[test]
 fn a_time_is_kept_in_utc_to_the_microsecond() {
     let command = check(Queue::Create, sender(), &create()).unwrap();
-    let expected: Timestamp = "2026-11-20T13:30:00.123456Z".parse().unwrap();
+    let expected: jiff::Timestamp = "2026-11-20T13:30:00.123456Z".parse().unwrap();
     assert_eq!(command.created, Some(expected.as_microsecond()));
     assert_eq!(command.case_id.to_string(), GUID.to_lowercase());
     assert_eq!(command.command_id, sender().made);
