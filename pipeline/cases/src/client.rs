@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::permission::Grants;
 use crate::topics;
 
-pub use replay::is_told_again;
+pub use replay::is_wanted;
 
 /// The processor of one partition.
 pub struct ClientStage {
@@ -32,6 +32,8 @@ pub struct ClientStage {
     queues: Store<ClientName, ClientQueue>,
     entries: Store<(ClientName, i64), QueueEntry>,
     granted: Granted,
+    /// Notifications that were told again: client, the position at which each stood first, and its own.
+    copies: Store<(ClientName, (i64, i64)), ()>,
     /// Clients whose queue has changed since the last commit. One row for each is enough.
     moved: BTreeSet<ClientName>,
 }
@@ -53,6 +55,7 @@ impl ClientStage {
             queues: Store::new(0, "queues"),
             entries: Store::new(1, "entries"),
             granted: Granted(Store::new(2, "grants")),
+            copies: Store::new(3, "copies"),
             moved: BTreeSet::new(),
         }
     }
@@ -125,7 +128,7 @@ impl ClientStage {
                     self.drop_hidden(client, grant.1, output);
                 }
                 (RegistryAction::ClientPut, _) => {
-                    let queue = self.queue(client);
+                    let queue = ClientQueue { channel: Some(change.channel), ..self.queue(client) };
                     self.note(client, queue);
                 }
                 (RegistryAction::ClientDelete, _) => self.remove(client, output),
@@ -176,7 +179,7 @@ impl Processor for ClientStage {
 
     fn flush(&mut self, output: &mut Output) {
         for client in std::mem::take(&mut self.moved) {
-            let ClientQueue { last, acknowledged, waiting, unread, begins } = self.queue(&client);
+            let ClientQueue { last, acknowledged, waiting, unread, begins, .. } = self.queue(&client);
             let row =
                 QueuePosition { last, acknowledged, waiting, unread, begins, ..QueuePosition::of(client.clone()) };
             self.send_row(output, &client, &position_key(&client), &row);
@@ -184,7 +187,7 @@ impl Processor for ClientStage {
     }
 
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {
-        vec![&mut self.queues, &mut self.entries, &mut self.granted.0]
+        vec![&mut self.queues, &mut self.entries, &mut self.granted.0, &mut self.copies]
     }
 }
 

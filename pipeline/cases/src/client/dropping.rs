@@ -2,7 +2,7 @@
 
 use tributary_flow::framed;
 use tributary_runtime::Output;
-use tributary_schemas::records::cases::{QueueDrop, QueueEntry};
+use tributary_schemas::records::cases::{Channel, QueueDrop, QueueEntry};
 use tributary_schemas::records::tributary::Severity;
 use tributary_schemas::types::cases::{CaseId, ClientName, OriginName};
 
@@ -82,8 +82,11 @@ impl ClientStage {
 
     fn drop_old_of(&mut self, client: &ClientName, now: i64, output: &mut Output) {
         let settings = &self.context.settings;
-        let (read, unread) = (now - settings.retention, now - settings.unread);
         let mut queue = self.queue(client);
+        // What waits for a broker was not delivered yet. The client cannot read it, so it waits without limit.
+        let is_read_by_client = !matches!(queue.channel, Some(Channel::Kafka | Channel::Rabbitmq));
+        let read = now - settings.retention;
+        let unread = if is_read_by_client { now - settings.unread } else { i64::MIN };
         let acknowledged = queue.acknowledged;
         // The first one that stays ends the search: the order of a queue is almost that of its times.
         let old = self.entries_of(client, 0, queue.last).take_while(|(position, entry)| {
@@ -110,6 +113,11 @@ impl ClientStage {
 
     fn drop_entry(&mut self, client: &ClientName, position: i64, output: &mut Output) {
         Self::withdraw_row(output, client, &entry_key(client, position));
-        self.entries.delete((client.clone(), position));
+        let key = (client.clone(), position);
+        let original = self.entries.get(&key).and_then(|entry| entry.original);
+        self.entries.delete(key);
+        if let Some(original) = original {
+            self.copies.delete((client.clone(), (original, position)));
+        }
     }
 }

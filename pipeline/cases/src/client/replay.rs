@@ -10,14 +10,13 @@ use crate::topics;
 /// Notifications that one record looks at, so that no transaction grows with the length of a queue.
 const MOST_AT_ONCE: usize = 500;
 
-/// Whether a replay tells this notification again, as far as permissions allow. One that was told again before stands
-/// in the queue twice: `is_kept` says whether the first one, at this position, is still there. Then only the first counts.
-pub fn is_told_again(replay: &Replay, entry: &QueueEntry, is_kept: impl FnOnce(i64) -> bool) -> bool {
+/// Whether a replay is about this notification. One that was told again before stands in the queue more than once. Then
+/// only the first one that the queue keeps counts.
+pub fn is_wanted(replay: &Replay, entry: &QueueEntry) -> bool {
     let made = entry.made.saturating_mul(1_000);
-    let is_wanted = replay.case_id.is_none_or(|case| case == entry.notification.id)
+    replay.case_id.is_none_or(|case| case == entry.notification.id)
         && replay.from.is_none_or(|from| made >= from)
-        && replay.to.is_none_or(|to| made < to);
-    is_wanted && !entry.original.is_some_and(is_kept)
+        && replay.to.is_none_or(|to| made < to)
 }
 
 impl ClientStage {
@@ -38,6 +37,7 @@ impl ClientStage {
             let original = entry.original.or(Some(*position));
             let again = QueueEntry { position: queue.last, made: record.timestamp, original, ..entry.clone() };
             self.send_row(output, &client, &entry_key(&client, queue.last), &again);
+            self.copies.put((client.clone(), (again.original.unwrap_or(queue.last), queue.last)), ());
             self.entries.put((client.clone(), queue.last), again);
         }
         if queue.last > before {
@@ -53,8 +53,17 @@ impl ClientStage {
     }
 
     fn told_again(&self, replay: &Replay, entry: &QueueEntry) -> bool {
-        let is_kept = |position| self.entries.get(&(entry.client.clone(), position)).is_some();
         let told = &entry.notification;
-        is_told_again(replay, entry, is_kept) && self.granted.cover(&entry.client, &told.origin_system, told.id)
+        is_wanted(replay, entry)
+            && self.is_first(entry)
+            && self.granted.cover(&entry.client, &told.origin_system, told.id)
+    }
+
+    /// Whether the queue keeps none of the same notification at an earlier position.
+    fn is_first(&self, entry: &QueueEntry) -> bool {
+        let Some(original) = entry.original else { return true };
+        let key = |position| (entry.client.clone(), (original, position));
+        let earlier = self.copies.range(key(original)..key(entry.position)).next();
+        earlier.is_none() && self.entries.get(&(entry.client.clone(), original)).is_none()
     }
 }

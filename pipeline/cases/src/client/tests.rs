@@ -1,8 +1,8 @@
 //! Positions, acknowledgements, revocations and what is dropped with time.
 
 use tributary_schemas::records::cases::{
-    Acknowledged, Notification, NotificationDue, QueueDrop, QueueEntry, QueuePosition, RegistryAction, RegistryAnswer,
-    Replay,
+    Acknowledged, Channel, Notification, NotificationDue, QueueDrop, QueueEntry, QueuePosition, RegistryAction,
+    RegistryAnswer, Replay,
 };
 use tributary_schemas::records::tributary::{Alert, Clock};
 use tributary_schemas::types::cases::MessageId;
@@ -136,6 +136,37 @@ fn acknowledged_notifications_are_kept_for_7_days_and_unread_ones_for_30() {
     let (withdrawn, alerts, sent) = tick(30);
     assert_eq!((withdrawn, alerts), (2, 1), "never read: dropped, counted and reported");
     assert_eq!(state(&stage, &sent), (3, 1, 0, 2));
+}
+
+#[test]
+fn what_waits_for_a_broker_is_never_dropped_as_unread() {
+    let mut stage = stage();
+    let mut put = grant(RegistryAction::ClientPut, "journal", "a", None);
+    put.change.origin = None;
+    put.change.channel = Channel::Rabbitmq;
+    stage.give("", &put);
+    stage.give("", &due(&["journal"], "a", 1));
+    let year = Clock { now: NOW + 365 * DAY, ..Clock::default() };
+    assert_eq!(stage.give("", &year), [], "the broker may be away for long");
+    // From now on its client reads by itself.
+    put.change.channel = Channel::Api;
+    stage.give("", &put);
+    let sent = stage.give("", &year);
+    assert_eq!((tombstones(&sent), state(&stage, &sent)), (1, (1, 0, 0, 1)));
+}
+
+#[test]
+fn what_is_told_again_often_is_told_once_by_the_next_replay_when_the_first_one_is_gone() {
+    let mut stage = stage();
+    stage.give("", &due(&["journal"], "a", 1));
+    stage.now = NOW + DAY;
+    stage.give("", &replay(None));
+    stage.give("", &replay(None));
+    acknowledge(&mut stage, 3);
+    let sent = stage.give("", &Clock { now: NOW + 7 * DAY, ..Clock::default() });
+    assert_eq!(tombstones(&sent), 1, "the first one was kept long enough");
+    let sent = stage.give("", &replay(None));
+    assert_eq!(positions(&stage, &sent), [4]);
 }
 
 /// Gives the stage what it sends to itself, until nothing is left. Returns all that is sent.

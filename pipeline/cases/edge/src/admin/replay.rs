@@ -1,14 +1,16 @@
 //! Notifications that a client is told again, because it has lost them.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use tributary_cases::client::is_told_again;
+use tributary_cases::client::is_wanted;
 use tributary_cases::context::Context;
 use tributary_cases::topics;
 use tributary_flow::framed;
 use tributary_flow::http::{Caller, JsonBody, Problem};
-use tributary_schemas::records::cases::{QueueEntry, Replay};
+use tributary_schemas::records::cases::Replay;
 use tributary_schemas::types::cases::ClientName;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -63,7 +65,7 @@ pub(super) async fn replay(
         let unknown = || refusal("UnknownClient", format!("there is no client {client}"));
         let client = rows.clients.get(&folded(&client)).ok_or_else(unknown)?.name.clone();
         let replay = Replay { request: Uuid::new_v4().to_string(), case_id, from, to, ..Replay::of(client) };
-        let count = rows.notifications(&replay.client, 0).filter(|entry| is_wanted(&rows, &replay, entry)).count();
+        let count = count(&rows, &replay);
         (replay, count)
     };
     if wanted.dry_run || count == 0 {
@@ -81,6 +83,10 @@ pub(super) async fn replay(
     Ok(Json(ReplayView { count }))
 }
 
-fn is_wanted(rows: &Rows, replay: &Replay, entry: &QueueEntry) -> bool {
-    is_told_again(replay, entry, |original| rows.entries.contains_key(&(entry.client.clone(), original)))
+/// How many notifications are told again. Of one that was told again before, the first that is kept counts.
+fn count(rows: &Rows, replay: &Replay) -> usize {
+    let mut seen = HashSet::new();
+    let kept = rows.entries_after(&replay.client, 0);
+    let first = kept.filter(|entry| seen.insert(entry.original.unwrap_or(entry.position)));
+    first.filter(|entry| is_wanted(replay, entry) && rows.is_visible(&replay.client, entry)).count()
 }
