@@ -7,7 +7,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-use tributary_flow::framed::unexpected;
+use tributary_flow::framed::{self, unexpected};
 use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
 use tributary_schemas::RecordType;
 use tributary_schemas::records::cases::{
@@ -15,7 +15,7 @@ use tributary_schemas::records::cases::{
     RegistryVersion,
 };
 use tributary_schemas::records::cases_state::{PendingChange, RegistryProgress};
-use tributary_schemas::records::tributary::Clock;
+use tributary_schemas::records::tributary::{Clock, Severity};
 use tributary_schemas::types::cases::{CaseId, ClientName, OriginName};
 
 use crate::context::Context;
@@ -37,6 +37,11 @@ pub struct RegistryStage {
     audit: Store<i64, AuditEntry>,
     pending: Store<i64, PendingChange>,
     progress: Store<(), RegistryProgress>,
+    /// Names of removed origin systems, by name in lower case. Their cases stay, and a case names its origin as it was
+    /// written. So a name returns only as it was written first.
+    former_origins: Store<(String, OriginName), ()>,
+    /// The same for clients, whose positions are never given out twice.
+    former_clients: Store<(String, ClientName), ()>,
 }
 
 impl RegistryStage {
@@ -50,6 +55,8 @@ impl RegistryStage {
             audit: Store::new(3, "audit"),
             pending: Store::new(4, "pending"),
             progress: Store::new(5, "progress"),
+            former_origins: Store::new(6, "former_origins"),
+            former_clients: Store::new(7, "former_clients"),
         }
     }
 
@@ -94,9 +101,21 @@ impl RegistryStage {
             ..request(RegistryAction::GrantAdd)
         });
         for request in origins.chain(clients).chain(grants) {
-            // The configuration was checked when it was read.
-            let _ = self.change(record.timestamp, &request, output);
+            if let Err(code) = self.change(record.timestamp, &request, output) {
+                self.report_refused(&request, code, output);
+            }
         }
+    }
+
+    /// The configuration was checked when it was read, so this is a bug, or the file is of a newer release.
+    fn report_refused(&self, request: &RegistryRequest, code: &'static str, output: &mut Output) {
+        let client = request.client.as_ref().map(ClientName::as_str);
+        let origin = request.origin.as_ref().map(OriginName::as_str);
+        let subject = [client, origin].into_iter().flatten().collect::<Vec<_>>().join(" on ");
+        let action = request.action.symbol();
+        let text = format!("the registry does not take {action} of {subject} from the configuration: {code}");
+        let alert = framed::alert(Severity::Error, "registry-entry-refused", &subject, text);
+        self.context.send(output, &topics::ALERT, &subject, &alert);
     }
 
     fn applied(&mut self, applied: &RegistryApplied, output: &mut Output) {
@@ -162,6 +181,8 @@ impl Processor for RegistryStage {
             &mut self.audit,
             &mut self.pending,
             &mut self.progress,
+            &mut self.former_origins,
+            &mut self.former_clients,
         ]
     }
 }

@@ -371,7 +371,7 @@ async fn answer(service: &Service, request: String) -> Result<cases::RegistryAns
 /// The problem for a code of the registry.
 fn refused(code: &str) -> Problem {
     match code {
-        "NameTaken" => refusal("NameTaken", "another one has the name, but for case, or the client id"),
+        "NameTaken" => refusal("NameTaken", "another one has the name or had it, but for case, or has the client id"),
         "UnknownClient" => refusal("UnknownClient", "there is no such client"),
         "UnknownOrigin" => refusal("UnknownOrigin", "there is no such origin system"),
         "UnknownGrant" => refusal("UnknownGrant", "there is no such grant"),

@@ -1,6 +1,6 @@
 //! Changes of the registry: what is refused, what changes nothing, and what follows from a change.
 
-use tributary_runtime::Output;
+use tributary_runtime::{Output, StateKey, Store};
 use tributary_schemas::records::cases::{
     AuditEntry, Client, Grant, Origin, RegistryAction, RegistryChange, RegistryRequest,
 };
@@ -49,13 +49,16 @@ impl RegistryStage {
             return Err("NameTaken");
         }
         let before = self.origins.get(&key);
-        if before.is_some_and(|before| before.name != name) {
+        let written =
+            before.map(|before| &before.name).or_else(|| former(&self.former_origins, &key, OriginName::first()));
+        if written.is_some_and(|written| *written != name) {
             return Err("NameTaken");
         }
         let origin = Origin { client_id, details: request.details.clone(), ..Origin::of(name.clone()) };
         let existed = before.is_some();
         if before != Some(&origin) {
             self.context.send(output, &topics::REGISTRY_ROWS, &format!("origin/{name}"), &origin);
+            self.former_origins.delete((key.clone(), name));
             self.origins.put(key, origin);
             self.carry_out(now, request.clone(), output);
         }
@@ -71,13 +74,16 @@ impl RegistryStage {
             return Err("NameTaken");
         }
         let before = self.clients.get(&key);
-        if before.is_some_and(|before| before.name != name) {
+        let written =
+            before.map(|before| &before.name).or_else(|| former(&self.former_clients, &key, ClientName::first()));
+        if written.is_some_and(|written| *written != name) {
             return Err("NameTaken");
         }
         let client = Client { client_id, channel: request.channel, format: request.format, ..Client::of(name.clone()) };
         let existed = before.is_some();
         if before != Some(&client) {
             self.context.send(output, &topics::REGISTRY_ROWS, &format!("client/{name}"), &client);
+            self.former_clients.delete((key.clone(), name));
             self.clients.put(key, client);
             self.carry_out(now, request.clone(), output);
         }
@@ -91,6 +97,7 @@ impl RegistryStage {
         self.revoke_all(now, request, grants, output);
         output.tombstone(&topics::REGISTRY_ROWS, format!("origin/{name}").as_bytes());
         self.origins.delete(folded(name.as_str()));
+        self.former_origins.put((folded(name.as_str()), name.clone()), ());
         let change = RegistryRequest { origin: Some(name), ..request.clone() };
         self.carry_out(now, change, output);
         Ok(true)
@@ -102,6 +109,7 @@ impl RegistryStage {
         self.revoke_all(now, request, grants, output);
         output.tombstone(&topics::REGISTRY_ROWS, format!("client/{name}").as_bytes());
         self.clients.delete(folded(name.as_str()));
+        self.former_clients.put((folded(name.as_str()), name.clone()), ());
         let change = RegistryRequest { client: Some(name), ..request.clone() };
         self.carry_out(now, change, output);
         Ok(true)
@@ -190,6 +198,12 @@ impl RegistryStage {
             output.tombstone(&topics::REGISTRY_ROWS, audit_row(forgotten).as_bytes());
         }
     }
+}
+
+/// A removed name as it was written. `first` sorts before all names.
+fn former<'a, N: StateKey>(names: &'a Store<(String, N), ()>, key: &str, first: N) -> Option<&'a N> {
+    let ((found, name), ()) = names.range((key.to_owned(), first)..).next()?;
+    (found == key).then_some(name)
 }
 
 fn of_grant(request: &RegistryRequest, (client, (origin, case_id)): GrantKey) -> RegistryRequest {

@@ -4,7 +4,7 @@ use tributary_schemas::records::cases::{
     self, Grant, RegistryAction, RegistryAnswer, RegistryApplied, RegistryChange, RegistryFill, RegistryRequest,
     RegistryVersion,
 };
-use tributary_schemas::records::tributary::Clock;
+use tributary_schemas::records::tributary::{Alert, Clock};
 
 use super::*;
 use crate::configuration::{CasesSettings, Ordering};
@@ -65,6 +65,41 @@ fn names_and_client_ids_are_unique_without_regard_to_case() {
     // One may be origin and client.
     assert_eq!(answer(&mut stage, &client("archive", "a-id")), (None, false, 3));
     assert_eq!(answer(&mut stage, &client("archive", "a-id")), (None, true, 3), "the same changes nothing");
+}
+
+#[test]
+fn a_removed_name_comes_back_only_as_it_was_written_because_its_cases_and_positions_stay() {
+    let mut stage = stage();
+    let remove = |action| RegistryRequest {
+        client: Some("JOURNAL".parse().unwrap()),
+        origin: Some("A".parse().unwrap()),
+        ..request(action)
+    };
+    for action in [RegistryAction::ClientDelete, RegistryAction::OriginDelete] {
+        assert_eq!(answer(&mut stage, &remove(action)).0, None);
+    }
+    for other in [client("Journal", "new-id"), origin("A", "new-id")] {
+        assert_eq!(answer(&mut stage, &other).0.as_deref(), Some("NameTaken"));
+    }
+    for same in [client("journal", "new-id"), origin("a", "new-id")] {
+        let (code, existed, _) = answer(&mut stage, &same);
+        assert_eq!((code, existed), (None, false));
+    }
+}
+
+#[test]
+fn what_the_registry_does_not_take_from_the_configuration_is_reported_and_the_rest_is_taken() {
+    let fill = RegistryFill {
+        origins: vec![Origin { client_id: "a-id".to_owned(), ..Origin::of("a".parse().unwrap()) }],
+        grants: vec![Grant::of("journal".parse().unwrap(), "a".parse().unwrap())],
+        ..RegistryFill::default()
+    };
+    let mut stage = harness::stage(RegistryStage::new);
+    let sent = stage.give("", &fill);
+    let alert = stage.read::<Alert>(&sent).pop().unwrap();
+    assert_eq!((alert.code.as_str(), alert.subject.as_str()), ("registry-entry-refused", "journal on a"));
+    assert!(alert.text.contains("UnknownClient"), "{}", alert.text);
+    assert_eq!(stage.read::<Origin>(&sent).len(), 1);
 }
 
 #[test]
