@@ -28,6 +28,9 @@ use crate::waiting::Awaited;
 /// The largest command in bytes.
 const LARGEST: usize = 64 * 1024;
 
+/// When to send a command again that a held queue has no room for.
+const HELD_RETRY: Duration = Duration::from_secs(30);
+
 /// The longest wait for an outcome.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -168,10 +171,14 @@ async fn outcome(
         Problem::new(StatusCode::NOT_FOUND, "CommandNotFound", format!("no command {id} of this caller is remembered"))
     };
     let origin = viewer.origin.ok_or_else(not_found)?;
-    let known = service.following.rows().outcomes.get(&(origin.clone(), id)).cloned();
-    let known = known.map(OutcomeView::new);
-    let accepted = || service.accepted(&origin, id).map(|command| OutcomeView::accepted(&command));
-    known.or_else(accepted).map(Json).ok_or_else(not_found)
+    let known = || service.following.rows().outcomes.get(&(origin.clone(), id)).cloned();
+    if let Some(known) = known() {
+        return Ok(Json(OutcomeView::new(known)));
+    }
+    // Whichever process has taken it, a command that is in the log is known.
+    let accepted = service.accepted.find(&origin, id).await?.ok_or_else(not_found)?;
+    service.following.catch_up().await?;
+    Ok(Json(OutcomeView::new(known().unwrap_or(accepted))))
 }
 
 async fn send(
@@ -202,9 +209,9 @@ async fn send(
 /// # Errors
 /// 429 or 503 when the log does not take it.
 pub(crate) async fn submit(service: &Service, command: &Command, wait: Duration) -> Result<Option<Outcome>, Problem> {
+    check_room(service, command.queue)?;
     let sent = command.clone();
     service.intake.publish(move |context, output| context.submit(output, &sent)).await?;
-    service.accept(command);
     if wait.is_zero() {
         return Ok(None);
     }
@@ -214,6 +221,16 @@ pub(crate) async fn submit(service: &Service, command: &Command, wait: Duration)
         own_outcome(command, known)
     });
     Ok(found.await)
+}
+
+/// A held queue keeps its commands in the state, which is in memory.
+fn check_room(service: &Service, queue: Queue) -> Result<(), Problem> {
+    if service.following.rows().held(queue) < service.settings.most_held {
+        return Ok(());
+    }
+    let detail =
+        format!("the queue {queue} is held and keeps {} commands, as many as it may", service.settings.most_held);
+    Err(Problem::unavailable("QueueFull", detail, HELD_RETRY))
 }
 
 /// What the known outcome says about this attempt. `None` while this attempt may still change it.

@@ -24,6 +24,10 @@ pub(crate) fn tables_panicked() {
     tracing::error!("the thread that fills the tables of cases panicked");
 }
 
+pub(crate) fn queues_not_read(error: &dyn Display) {
+    tracing::error!("the queues of commands are not read for a command without outcome: {error}");
+}
+
 pub(crate) fn rows_panicked() {
     tracing::error!("the thread that follows the outputs of the flow panicked");
 }

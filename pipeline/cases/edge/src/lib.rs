@@ -1,6 +1,7 @@
 //! The edge of the distribution of cases: its settings, and commands, queries, notifications and registry over HTTP.
 //! The rules are in `tributary-cases`.
 
+mod accepted;
 mod admin;
 mod canary;
 mod cloud_events;

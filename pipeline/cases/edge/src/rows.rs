@@ -170,6 +170,11 @@ impl Rows {
         self.outcomes.insert(key, outcome);
     }
 
+    /// Commands that a held queue keeps, over all partitions.
+    pub(crate) fn held(&self, queue: Queue) -> i64 {
+        self.queues.values().filter(|state| state.queue == queue).map(|state| state.waiting).sum()
+    }
+
     /// Counts outcomes from now on. What stood in the log before is not counted.
     pub(crate) fn begin_counting(&mut self) {
         self.counts = true;

@@ -1,8 +1,7 @@
 //! The flow, running in one process.
 
-use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{self, AtomicBool};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use tributary_cases::configuration::Ordering;
@@ -15,10 +14,11 @@ use tributary_connectors::views::ViewStore;
 use tributary_flow::http::{Caller, Mount, Problem};
 use tributary_flow::{ClockReading, Failure, Process, Round, RunningFlow, framed, log_failure};
 use tributary_runtime::{Headers, Output, Processor};
-use tributary_schemas::records::cases::{CaseState, Command, Origin, RegistryVersion};
+use tributary_schemas::records::cases::{CaseState, Origin, RegistryVersion};
 use tributary_schemas::records::tributary::Clock;
-use tributary_schemas::types::cases::{CaseId, ClientName, CommandId, OriginName};
+use tributary_schemas::types::cases::{CaseId, ClientName};
 
+use crate::accepted::Accepted;
 use crate::delivery::{Delivery, DeliveryStatus};
 use crate::following::Following;
 use crate::intake::Intake;
@@ -33,9 +33,6 @@ use crate::settings::EdgeSettings;
 use crate::tables::{self, CaseTables};
 use crate::{admin, canary, commands, details, differences, events, notifications, problems, queries};
 
-/// Accepted commands that this process remembers until their outcomes are there.
-const MOST_ACCEPTED: usize = 10_000;
-
 /// The distribution in one process.
 pub(crate) struct Distribution {
     process: Arc<dyn Process>,
@@ -43,6 +40,8 @@ pub(crate) struct Distribution {
     processors: Processors,
     service: Arc<Service>,
     is_compared: AtomicBool,
+    /// Whether the registry of the configuration is in the log, since this process runs the rounds.
+    is_offered: AtomicBool,
     _delivery: Option<Delivery>,
     /// Only on Kafka.
     _kafka_delivery: Option<KafkaDelivery>,
@@ -61,13 +60,7 @@ pub(crate) struct Service {
     pub(crate) places: Arc<Places>,
     pub(crate) delivery: DeliveryStatus,
     pub(crate) origins: OriginClient,
-    accepted: Mutex<Accepted>,
-}
-
-#[derive(Default)]
-struct Accepted {
-    commands: HashMap<(OriginName, CommandId), Command>,
-    order: VecDeque<(OriginName, CommandId)>,
+    pub(crate) accepted: Accepted,
 }
 
 impl Distribution {
@@ -99,15 +92,23 @@ impl Distribution {
             places: Arc::default(),
             delivery: DeliveryStatus::default(),
             origins: OriginClient::new(&settings.details).map_err(Failure::unfinished)?,
-            accepted: Mutex::default(),
+            accepted: Accepted::new(&process),
         });
         let senders = KafkaSenders::new(&service, &*process);
         let processors = Processors::new(context.clone(), Arc::new(senders));
         let delivered = settings.broker.clone().zip(broker);
         let delivery = delivered.map(|(settings, broker)| Delivery::start(&*process, &service, settings, broker));
         let copies = service.has_kafka.then(|| KafkaDelivery::start(&process, &context, &service)).transpose()?;
-        let is_compared = AtomicBool::new(false);
-        Ok(Self { process, context, processors, service, is_compared, _delivery: delivery, _kafka_delivery: copies })
+        Ok(Self {
+            process,
+            context,
+            processors,
+            service,
+            is_compared: AtomicBool::new(false),
+            is_offered: AtomicBool::new(false),
+            _delivery: delivery,
+            _kafka_delivery: copies,
+        })
     }
 
     /// What the handlers of requests share.
@@ -146,10 +147,14 @@ impl RunningFlow for Distribution {
         self.processors.processor(stage, partition)
     }
 
-    /// The first round of a process offers the registry of the configuration, which only an empty registry takes.
+    /// The first round of a process offers the registry of the configuration, which only an empty registry takes. If that
+    /// round fails, or the clock is in doubt, a later one does.
     fn round(&self, round: &Round) -> Result<(), Failure> {
         self.service.leading.note_round();
         self.compare();
+        if round.is_first {
+            self.is_offered.store(false, atomic::Ordering::Relaxed);
+        }
         if round.clock.doubt.is_some() {
             return Ok(());
         }
@@ -157,7 +162,7 @@ impl RunningFlow for Distribution {
         let mut output = Output::new(self.process.flow_partitions());
         output.inherit(now, Headers::default());
         let fill = &self.service.settings.fill;
-        if round.is_first && !differences::is_empty(fill) {
+        if !self.is_offered.load(atomic::Ordering::Relaxed) && !differences::is_empty(fill) {
             framed::send(&self.context.codec, &mut output, &topics::REGISTRY, b"fill", fill);
         }
         if round.is_clock_due {
@@ -167,7 +172,9 @@ impl RunningFlow for Distribution {
         if output.is_empty() {
             return Ok(());
         }
-        self.process.publish(&output).map_err(Failure::unfinished)
+        self.process.publish(&output).map_err(Failure::unfinished)?;
+        self.is_offered.store(true, atomic::Ordering::Relaxed);
+        Ok(())
     }
 
     /// Another process with another ordering may have begun in the same log at the same time.
@@ -263,30 +270,6 @@ impl Service {
         // It was deleted meanwhile, or its row is lost.
         self.following.catch_up().await?;
         if lives() { Err(tables::unavailable()) } else { Ok(None) }
-    }
-
-    /// Remembers a command that is in the log, without its content, which may be large.
-    pub(crate) fn accept(&self, command: &Command) {
-        let key = (command.origin.clone(), command.command_id);
-        let command = Command {
-            queue: command.queue,
-            ..Command::of(command.origin.clone(), command.case_id, command.command_id)
-        };
-        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        if accepted.commands.insert(key.clone(), command).is_none() {
-            accepted.order.push_back(key);
-        }
-        if accepted.order.len() > MOST_ACCEPTED
-            && let Some(oldest) = accepted.order.pop_front()
-        {
-            accepted.commands.remove(&oldest);
-        }
-    }
-
-    /// A command that this process has put into the log.
-    pub(crate) fn accepted(&self, origin: &OriginName, command: CommandId) -> Option<Command> {
-        let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        accepted.commands.get(&(origin.clone(), command)).cloned()
     }
 }
 

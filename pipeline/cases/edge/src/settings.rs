@@ -23,6 +23,9 @@ pub(crate) use broker::BrokerSettings;
 pub(crate) use registry::check_client_id;
 use table::{Oversize, Sender, Table, Views};
 
+/// Commands that a held queue keeps, before it takes no more over HTTP. They are in memory.
+const MOST_HELD: i64 = 100_000;
+
 /// The settings of the flow in one process.
 #[derive(Debug, Clone)]
 pub(crate) struct EdgeSettings {
@@ -32,6 +35,8 @@ pub(crate) struct EdgeSettings {
     pub(crate) list_limit: usize,
     /// The status of a list that is larger: 404 or 413.
     pub(crate) oversize: u16,
+    /// Commands that a held queue keeps.
+    pub(crate) most_held: i64,
     /// The external broker, if there is one.
     pub(crate) broker: Option<BrokerSettings>,
     /// The database whose tables answer queries of cases, if they do.
@@ -86,6 +91,7 @@ impl EdgeSettings {
             cql,
             list_limit: table.list_limit.0,
             oversize,
+            most_held: MOST_HELD,
             needs_kafka: registry::needs_kafka(&table).map(|wrong| source.error_at(wrong.offset, wrong.problem)),
             trusts_origin_header: table.kafka.as_ref().is_some_and(|kafka| kafka.sender == Sender::Header),
             broker: table.rabbitmq.map(BrokerSettings::of),

@@ -6,10 +6,16 @@ mod notifications;
 mod tables;
 pub(crate) mod world;
 
-use axum::http::Method;
-use serde_json::json;
+use std::time::Duration;
 
-use world::World;
+use axum::body::Body;
+use axum::http::{Method, Request};
+use jiff::Timestamp;
+use serde_json::json;
+use tributary_flow::http::{Caller, Roles};
+
+use crate::settings::EdgeSettings;
+use world::{CONFIGURATION, Site, World, settings};
 
 const CASE: &str = "6b1f3c1e-0f5b-4a53-9d0c-1d2a3b4c5d6e";
 const COMMAND: &str = "7b1f3c1e-0f5b-4a53-9d0c-1d2a3b4c5d6e";
@@ -152,4 +158,66 @@ async fn the_answer_to_a_repeat_is_the_first_outcome_whatever_it_was() {
         let answer = world.command("esdh-a-id", "CreateCase", second.clone()).await.body;
         assert_eq!((answer["code"].as_str(), answer["duplicate"].as_bool()), (Some("AlreadyExists"), Some(is_repeat)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_says_up_to_when_it_is_complete() {
+    let world = World::new();
+    world.filled().await;
+    let create = json!({"caseId": CASE, "created": "2026-11-20T10:00:00Z", "caseDetailsUri": URI});
+    let before = Timestamp::now();
+    world.command("esdh-a-id", "CreateCase", create).await;
+    for path in ["/api/Cases", "/api/Cases?limit=1", "/api/Cases/Deleted", &format!("/api/Cases/{CASE}")] {
+        let request = Request::get(path).extension(Caller::new("journal-id", Roles::from_iter([""; 0])));
+        let answer = world.answer(request.body(Body::empty()).unwrap()).await;
+        let as_of = answer.headers().get("x-as-of").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let as_of: Timestamp = as_of.parse().unwrap_or_else(|_| panic!("{path}: {as_of}"));
+        assert!(as_of >= before.round(jiff::Unit::Millisecond).unwrap() - Duration::from_millis(1), "{path}: {as_of}");
+        assert!(as_of <= Timestamp::now(), "{path}: {as_of}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_waits_in_its_queue_is_known_to_a_process_that_did_not_take_it() {
+    let mut world = World::new();
+    world.filled().await;
+    world.stop_workers();
+    let create =
+        json!({"caseId": CASE, "commandId": COMMAND, "created": "2026-11-20T10:00:00Z", "caseDetailsUri": URI});
+    let sent = world.send_on(Method::POST, "esdh-a-id", "/api/Commands/CreateCase", create).await;
+    assert_eq!((sent.status, sent.body["status"].as_str()), (202, Some("accepted")), "{}", sent.body);
+    let other = world.site.without_workers().open(settings(CONFIGURATION), None);
+    let path = format!("/api/Commands/{COMMAND}");
+    let found = other.get("esdh-a-id", &path).await;
+    let said = (found.status, found.body["status"].as_str(), found.body["type"].as_str());
+    assert_eq!(said, (200, Some("accepted"), Some("CreateCase")), "{}", found.body);
+    assert_eq!(other.get("esdh-b-id", &path).await.code(), "CommandNotFound");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_queue_that_is_full_refuses_commands_and_takes_them_when_it_goes_on() {
+    let world = Site::new().open(EdgeSettings { most_held: 2, ..settings(CONFIGURATION) }, None);
+    world.filled().await;
+    let pause = |paused: bool| {
+        world.send(Method::PUT, "operator", "/api/admin/cases/queues/close", Some(json!({"paused": paused})))
+    };
+    assert_eq!(pause(true).await.status, 200);
+    let close = || world.send_on(Method::POST, "esdh-a-id", "/api/Commands/CloseCase", json!({"caseId": CASE}));
+    for waiting in 1..=2 {
+        assert_eq!(close().await.status, 202);
+        world.until_held(waiting).await;
+    }
+    let full = close().await;
+    assert_eq!((full.status, full.code()), (503, "QueueFull"), "{}", full.body);
+    let update = json!({"caseId": CASE, "updated": "2026-11-20T11:00:00Z"});
+    assert_eq!(world.command("esdh-a-id", "UpdateCase", update).await.body["status"], "parked", "the others go on");
+    assert_eq!(pause(false).await.status, 200);
+    world.until_held(0).await;
+    assert_eq!(close().await.status, 202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_registry_is_filled_by_a_later_round_if_the_first_one_could_not() {
+    let world = Site::new().with_first_rounds_in_doubt().open(settings(CONFIGURATION), None);
+    world.filled().await;
 }

@@ -22,7 +22,7 @@ use tributary_connectors::views::ViewStore;
 use tributary_flow::configuration::Source;
 use tributary_flow::http::{Caller, Problem, Roles};
 use tributary_flow::process::Visit;
-use tributary_flow::{Authenticator, ClockReading, Failure, Process, Round, RunningFlow};
+use tributary_flow::{Authenticator, ClockDoubt, ClockReading, Failure, Process, Round, RunningFlow};
 use tributary_runtime::memory::{Broker, BrokerConfig};
 use tributary_runtime::{
     EachChange, EachRecord, LogError, Metrics, Output, Producer, Record, Shutdown, Topic, TopicFollower,
@@ -220,6 +220,10 @@ pub(crate) struct Site {
     state: Arc<TempDir>,
     /// Whether other processes may share the log.
     is_shared: bool,
+    /// Whether processes compute.
+    has_workers: bool,
+    /// Whether the clock is in doubt in the first round of a process.
+    begins_in_doubt: bool,
 }
 
 /// The running flow.
@@ -232,7 +236,7 @@ pub(crate) struct World {
     rounds: JoinHandle<()>,
     /// Changes that fill the registry.
     filling: usize,
-    _pools: Vec<WorkerPool>,
+    pools: Vec<WorkerPool>,
 }
 
 impl Drop for World {
@@ -294,12 +298,29 @@ impl Site {
         let broker = Broker::new(BrokerConfig::like_kafka());
         broker.create_topics(&DECLARATION.topics(), PARTITIONS);
         let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(DECLARATION.topics());
-        Self { broker, codec: codec.build().unwrap(), state: Arc::new(tempfile::tempdir().unwrap()), is_shared: false }
+        Self {
+            broker,
+            codec: codec.build().unwrap(),
+            state: Arc::new(tempfile::tempdir().unwrap()),
+            is_shared: false,
+            has_workers: true,
+            begins_in_doubt: false,
+        }
     }
 
     /// A log that other processes may share.
     pub(crate) fn shared() -> Self {
         Self { is_shared: true, ..Self::new() }
+    }
+
+    /// The same log. Processes that start on it from now on do not compute.
+    pub(crate) fn without_workers(&self) -> Self {
+        Self { has_workers: false, ..self.clone() }
+    }
+
+    /// The clock is in doubt in the first round of each process.
+    pub(crate) fn with_first_rounds_in_doubt(self) -> Self {
+        Self { begins_in_doubt: true, ..self }
     }
 
     /// The values of the records of a topic that is not partitioned by the test.
@@ -339,8 +360,12 @@ impl Site {
             })
             .unwrap()
         });
-        let pools = pools.collect();
-        round(&flow, true);
+        let pools = if self.has_workers { pools.collect() } else { Vec::new() };
+        if self.begins_in_doubt {
+            round_in_doubt(&flow);
+        } else {
+            round(&flow, true);
+        }
         let router = flow.mounts().into_iter().fold(Router::new(), |all, mount| all.merge(mount.router));
         let running = Arc::clone(&flow);
         let rounds = tokio::spawn(async move {
@@ -349,7 +374,7 @@ impl Site {
                 round(&running, false);
             }
         });
-        World { router, settings, filling, flow, site: self.clone(), shutdown, rounds, _pools: pools }
+        World { router, settings, filling, flow, site: self.clone(), shutdown, rounds, pools }
     }
 
     fn process(&self, shutdown: &Shutdown) -> Arc<MemoryProcess> {
@@ -369,6 +394,12 @@ fn round(flow: &Distribution, is_first: bool) {
     flow.round(&Round { clock, is_first, is_clock_due: is_first }).unwrap();
 }
 
+fn round_in_doubt(flow: &Distribution) {
+    let doubt = Some(Arc::new(ClockDoubt { reason: "a test".to_owned(), since_start: true }));
+    let clock = ClockReading { now: Timestamp::now(), doubt, believed: None };
+    flow.round(&Round { clock, is_first: true, is_clock_due: true }).unwrap();
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::with(CONFIGURATION)
@@ -376,6 +407,11 @@ impl World {
 
     pub(crate) fn with(configuration: &str) -> Self {
         Site::new().open(settings(configuration), None)
+    }
+
+    /// Ends the workers. What comes from now on waits in the inboxes.
+    pub(crate) fn stop_workers(&mut self) {
+        self.pools.drain(..).for_each(|pool| pool.stop().unwrap());
     }
 
     /// With this configuration, on a log that other processes may share.
@@ -436,9 +472,18 @@ impl World {
 
     /// Sends a request as a caller.
     pub(crate) async fn send(&self, method: Method, caller: &str, path: &str, body: Option<Value>) -> Answer {
+        self.ask((method, "wait=10"), caller, path, body).await
+    }
+
+    /// Sends a request as a caller who does not wait for an outcome.
+    pub(crate) async fn send_on(&self, method: Method, caller: &str, path: &str, body: Value) -> Answer {
+        self.ask((method, "wait=0"), caller, path, Some(body)).await
+    }
+
+    async fn ask(&self, (method, prefer): (Method, &str), caller: &str, path: &str, body: Option<Value>) -> Answer {
         let roles = Roles::from_iter(["operator"]);
         let request = Request::builder().method(method).uri(path).extension(Caller::new(caller, roles));
-        let request = request.header("content-type", "application/json").header("prefer", "wait=10");
+        let request = request.header("content-type", "application/json").header("prefer", prefer);
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let response = self.answer(request.body(body).unwrap()).await;
         let status: StatusCode = response.status();
@@ -458,6 +503,18 @@ impl World {
     /// Sends a command and waits for its outcome.
     pub(crate) async fn command(&self, caller: &str, kind: &str, body: Value) -> Answer {
         self.send(Method::POST, caller, &format!("/api/Commands/{kind}"), Some(body)).await
+    }
+
+    /// Waits until the queue of close commands keeps this number.
+    pub(crate) async fn until_held(&self, expected: i64) {
+        for _ in 0..500 {
+            let queues = self.get("operator", "/api/admin/cases/queues").await.body;
+            if queues["queues"][2]["waiting"] == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the queue does not keep {expected} commands");
     }
 
     /// Waits until the registry of the configuration is in force.
