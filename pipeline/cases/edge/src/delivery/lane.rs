@@ -53,9 +53,11 @@ struct Flight {
     positions: VecDeque<i64>,
     /// Up to where the queue was looked at.
     looked: i64,
-    /// How many may be in flight. After a failure one, then more with each confirmation: if a queue rejects a message
-    /// and takes a later one, its client receives the later one twice, the first time too early.
+    /// How many may be in flight. After a failure one, then more with each confirmation, up to `most`.
     window: usize,
+    /// One for a queue that has rejected a message not long ago. If it rejects a message and takes a later one, its
+    /// client receives the later one twice, the first time too early.
+    most: usize,
 }
 
 impl Flight {
@@ -90,6 +92,9 @@ impl Lane {
                 tokio::time::sleep(super::FAILURE_PAUSE).await;
                 continue;
             }
+            if matches!(error, LaneError::Broker(BrokerError::Rejected { .. })) {
+                self.shared.status().rejected(&self.client);
+            }
             self.shared.status().failed(&self.client, &error, &self.shared.settings.retry);
             let text = format!("the notifications of {} are delayed: {error}", self.client);
             if let Some(report) = troubles.note(self.client.as_str(), text, Instant::now()) {
@@ -102,10 +107,11 @@ impl Lane {
         let status = self.shared.status();
         let queue = self.shared.settings.queue_of(&self.client);
         let mut outlet = self.connection.open(&queue).await?;
-        let window = if status.has_failed(&self.client) { 1 } else { WINDOW };
+        let most = if status.has_rejected(&self.client) { 1 } else { WINDOW };
+        let window = if status.has_failed(&self.client) { 1 } else { most };
         let acknowledged = self.shared.service.following.rows().position(&self.client).acknowledged;
         let looked = status.start(&self.client, acknowledged);
-        let mut flight = Flight { positions: VecDeque::new(), looked, window };
+        let mut flight = Flight { positions: VecDeque::new(), looked, window, most };
         loop {
             if flight.room() > 0 {
                 self.fill(&mut flight, &mut *outlet).await?;
@@ -116,7 +122,7 @@ impl Lane {
                 confirmed = outlet.confirmed(), if !is_empty => {
                     confirmed?;
                     flight.positions.pop_front();
-                    flight.window = (flight.window * 2).min(WINDOW);
+                    flight.window = (flight.window * 2).min(flight.most);
                     status.delivered(&self.client, flight.settled());
                     if let Some(report) = troubles.end(self.client.as_str(), Instant::now()) {
                         events::client_returned(&report);

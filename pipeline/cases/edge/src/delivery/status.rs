@@ -14,6 +14,9 @@ use uuid::Uuid;
 /// How far a pause may be from the configured one, in hundredths.
 const JITTER: u32 = 20;
 
+/// How long a queue that has rejected a message is given one at a time.
+const CAUTION: Duration = Duration::from_hours(1);
+
 /// A gauge of a process that does not deliver.
 const UNKNOWN: i64 = -1;
 
@@ -51,6 +54,8 @@ pub(crate) struct ClientStatus {
     /// When the next attempt is due. `None`: at once.
     pub(crate) not_before: Option<Timestamp>,
     due: Option<Instant>,
+    /// When the queue last rejected a message.
+    rejected: Option<Instant>,
     /// Why the last attempt failed.
     pub(crate) error: Option<String>,
     is_reported: bool,
@@ -167,6 +172,17 @@ impl DeliveryStatus {
             status.not_before = Some(after(pause));
             status.due = Some(Instant::now() + pause);
         });
+    }
+
+    /// The queue has rejected a message: it is full, and may take a later one when its client reads.
+    pub(super) fn rejected(&self, client: &ClientName) {
+        self.change(client, |status| status.rejected = Some(Instant::now()));
+    }
+
+    /// Whether the queue has rejected a message not long ago.
+    pub(super) fn has_rejected(&self, client: &ClientName) -> bool {
+        let rejected = self.known().clients.get(client).and_then(|status| status.rejected);
+        rejected.is_some_and(|rejected| rejected.elapsed() < CAUTION)
     }
 
     pub(super) fn has_failed(&self, client: &ClientName) -> bool {

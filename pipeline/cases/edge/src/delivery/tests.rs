@@ -382,6 +382,22 @@ async fn a_full_queue_delays_nobody_else_and_is_delivered_in_order_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_reads_from_its_full_queue_is_never_told_a_later_one_first() {
+    let Some(setting) = Setting::find().await else { return };
+    let world = setting.open();
+    world.filled().await;
+    create(&world, 0..3).await;
+    until(&world, "all is acknowledged", |found| acknowledged(found, 3)).await;
+    setting.broker(|rabbit| rabbit.limit(&queue_of("beta"), 3)).await;
+    create(&world, 3..40).await;
+    until(&world, "beta is delayed", |found| found["clients"][1]["delayed"] == 37).await;
+    // Its queue is full again and again while it reads.
+    let found = setting.numbers(40).await;
+    setting.broker(RabbitMq::lift_limit).await;
+    assert!(found.is_sorted(), "a later one comes first: {found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_is_shown_in_words_and_delays_only_what_is_for_the_broker() {
     let Some(setting) = Setting::find().await else { return };
     let world = setting.open_with(setting.settings(), "hunter2");
