@@ -73,29 +73,30 @@ impl SimulatedFlow {
         rows.into_values().map(|entry| (entry.position, self.notice(&entry))).collect()
     }
 
-    /// How far a client is.
-    pub fn position(&self, client: &str) -> QueuePosition {
+    /// How far a client is, if it is known.
+    pub fn position(&self, client: &str) -> Option<QueuePosition> {
         let rows = self.newest::<QueuePosition>(&topics::QUEUE, &format!("client/{client}"));
-        rows.into_values().next().unwrap()
+        rows.into_values().next()
     }
 
     /// What a client has not received yet, in order.
     pub fn waiting(&self, client: &str) -> Vec<Notice> {
-        let position = self.position(client);
+        let Some(position) = self.position(client) else { return Vec::new() };
         let waiting: Vec<Notice> = self.kept(client).split_off(&(position.acknowledged + 1)).into_values().collect();
         assert_eq!(position.waiting, waiting.len() as i64, "what {client} has not received is counted");
         waiting
     }
 
-    /// Every notification ever put into the queue of a client, in order. Only without compaction.
-    pub fn history(&self, client: &str) -> Vec<(i64, Notice)> {
+    /// Every notification ever put into the queue of a client, in order, and whether it was told again. Only without
+    /// compaction.
+    pub fn history(&self, client: &str) -> Vec<(i64, Notice, bool)> {
         let mut history = Vec::new();
         for partition in 0..self.partitions {
             for record in self.broker.read_committed(topics::QUEUE.name, partition) {
                 let is_of_client = record.key.starts_with(format!("entry/{client}/").as_bytes());
                 if let Some(value) = record.value.filter(|_| is_of_client) {
                     let entry: QueueEntry = self.codec.open(&value).unwrap().read().unwrap();
-                    history.push((entry.position, self.notice(&entry)));
+                    history.push((entry.position, self.notice(&entry), entry.original.is_some()));
                 }
             }
         }

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tributary_cases::configuration::{CasesSettings, Ordering};
+use tributary_cases::configuration::{CasesSettings, Ordering, UpdatedPolicy};
 use tributary_cases::context::Context;
 use tributary_cases::flow::{DECLARATION, Processors};
 use tributary_cases::intake::{SenderError, Senders};
 use tributary_cases::topics;
-use tributary_cases_oracle::{Consumers, Kind, Limits, Sent};
+use tributary_cases_oracle::{Consumers, Kind, Replay, Rules, Sent};
 use tributary_runtime::conformance::{SimulatedWorkers, without_time};
 use tributary_runtime::memory::{Broker, BrokerConfig, Faults, SimulationRng};
 use tributary_runtime::{CommitLimits, Headers, Output, Producer as _, Topic, WorkerConfig};
+use tributary_schemas::records::cases;
 use tributary_schemas::records::cases::{
-    Acknowledged, Client, Command, Grant, Origin, Queue, RegistryAction, RegistryFill, RegistryRequest,
+    Acknowledged, Channel, Client, Command, Grant, Origin, Queue, RegistryAction, RegistryFill, RegistryRequest,
 };
 use tributary_schemas::records::tributary::Clock;
 use tributary_schemas::types::cases::{MessageId, OriginName};
@@ -60,14 +61,19 @@ pub struct SimulatedFlow {
 
 impl SimulatedFlow {
     /// Starts the flow with a registry of [`ORIGINS`] and [`CLIENTS`] and these grants: client and origin.
-    pub fn new(seed: u64, ordering: Ordering, faults: Option<Faults>, grants: &[(&str, &str)]) -> Self {
+    pub fn new(
+        seed: u64,
+        (ordering, updated): (Ordering, UpdatedPolicy),
+        faults: Option<Faults>,
+        grants: &[(&str, &str)],
+    ) -> Self {
         let mut rng = SimulationRng::new(seed ^ 0xca5e);
         let partitions = 1 + rng.below(4) as i32;
         let broker = Broker::new(BrokerConfig { faults, ..BrokerConfig::like_kafka() });
         broker.create_topics(&DECLARATION.topics(), partitions);
         let codec = CodecBuilder::new(Arc::new(LocalRegistry::in_memory())).topics(DECLARATION.topics());
         let codec = codec.build().unwrap();
-        let settings = CasesSettings { ordering, ..CasesSettings::default() };
+        let settings = CasesSettings { ordering, updated, ..CasesSettings::default() };
         let context = Context::new(codec.clone(), Arc::new(settings));
         let processors = Processors::new(context.clone(), Arc::new(NoSenders));
         let make = move |stage, partition| processors.processor(stage, partition);
@@ -92,16 +98,16 @@ impl SimulatedFlow {
         flow
     }
 
-    /// How long things last.
-    pub fn limits() -> Limits {
-        let CasesSettings { tombstones, park_for, .. } = CasesSettings::default();
-        Limits { tombstones, park_for }
+    /// The same rules for the oracle.
+    pub fn rules(updated: UpdatedPolicy) -> Rules {
+        let CasesSettings { tombstones, park_for, retention, unread, .. } = CasesSettings::default();
+        Rules { tombstones, park_for, retention, unread, overwrites: updated == UpdatedPolicy::Overwrite }
     }
 
     fn fill(&mut self, grants: &[(&str, &str)]) {
         let origin = |name: &str| Origin {
             client_id: name.to_owned(),
-            details: vec![format!("https://{name}.example")],
+            details: details(name),
             ..Origin::of(name.parse().unwrap())
         };
         let client = |name: &str| Client { client_id: name.to_owned(), ..Client::of(name.parse().unwrap()) };
@@ -140,6 +146,56 @@ impl SimulatedFlow {
             case_id: case.map(|case| guid(case).parse().unwrap()),
             ..RegistryRequest::default()
         });
+    }
+
+    /// Adds an origin system.
+    pub fn put_origin(&mut self, name: &str) {
+        self.ask(&RegistryRequest {
+            action: RegistryAction::OriginPut,
+            origin: Some(name.parse().unwrap()),
+            client_id: Some(name.to_owned()),
+            details: details(name),
+            ..RegistryRequest::default()
+        });
+    }
+
+    /// Adds or changes a client.
+    pub fn put_client(&mut self, name: &str, is_on_broker: bool) {
+        self.ask(&RegistryRequest {
+            action: RegistryAction::ClientPut,
+            client: Some(name.parse().unwrap()),
+            client_id: Some(name.to_owned()),
+            channel: if is_on_broker { Channel::Rabbitmq } else { Channel::Api },
+            ..RegistryRequest::default()
+        });
+    }
+
+    /// Removes an origin system.
+    pub fn delete_origin(&mut self, name: &str) {
+        let origin = Some(name.parse().unwrap());
+        self.ask(&RegistryRequest { action: RegistryAction::OriginDelete, origin, ..RegistryRequest::default() });
+    }
+
+    /// Removes a client.
+    pub fn delete_client(&mut self, name: &str) {
+        let client = Some(name.parse().unwrap());
+        self.ask(&RegistryRequest { action: RegistryAction::ClientDelete, client, ..RegistryRequest::default() });
+    }
+
+    /// Tells a client again what its queue keeps.
+    pub fn replay(&mut self, client: &str, wanted: Replay) {
+        let name = client.parse().unwrap();
+        let mut output = self.output();
+        let partition = Context::partition_of_client(&output, &topics::CLIENT, &name);
+        let record = cases::Replay {
+            request: "simulation".to_owned(),
+            case_id: wanted.case.map(|case| guid(case).parse().unwrap()),
+            from: wanted.from.map(|from| from * 1_000),
+            to: wanted.to.map(|to| to * 1_000),
+            ..cases::Replay::of(name)
+        };
+        self.write(&mut output, &topics::CLIENT, partition, &record);
+        self.publish(&output);
     }
 
     /// Holds or resumes a queue.
@@ -233,6 +289,10 @@ pub fn queue(kind: Kind) -> Queue {
         Kind::Close => Queue::Close,
         Kind::Delete => Queue::Delete,
     }
+}
+
+fn details(origin: &str) -> Vec<String> {
+    vec![format!("https://{origin}.example")]
 }
 
 fn command(sent: &Sent) -> Command {

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tributary_cases::configuration::Ordering;
-use tributary_cases_oracle::{Consumers, Kind, Notice, Oracle, Sent, Told};
+use tributary_cases::configuration::{Ordering, UpdatedPolicy};
+use tributary_cases_oracle::{Consumers, Kind, Notice, Oracle, Replay, Sent, Told};
 use tributary_cases_tests::simulated_flow::{BEGIN, CLIENTS, DAY, ORIGINS, SimulatedFlow};
 use tributary_runtime::memory::{Faults, SimulationRng};
 
@@ -35,6 +35,22 @@ fn check(test: impl Fn(u64) -> (u64, u64)) -> (u64, u64) {
     trouble
 }
 
+/// A client that a broker delivers to, and one that reads.
+const DELIVERED: &str = "archive";
+
+/// A name in other letters, sometimes.
+fn spelled(rng: &mut SimulationRng, name: &str) -> String {
+    if rng.chance(0.3) { name.to_ascii_uppercase() } else { name.to_owned() }
+}
+
+/// A registry with all origin systems and clients.
+fn oracle(updated: UpdatedPolicy) -> Oracle {
+    let mut oracle = Oracle::new(SimulatedFlow::rules(updated));
+    ORIGINS.iter().for_each(|origin| oracle.put_origin(origin));
+    CLIENTS.iter().for_each(|client| oracle.put_client(client, false));
+    oracle
+}
+
 /// A flow and its oracle, and the commands so far.
 struct Pair {
     flow: SimulatedFlow,
@@ -45,13 +61,17 @@ struct Pair {
 
 impl Pair {
     fn new(seed: u64, ordering: Ordering, faults: Option<Faults>) -> Self {
-        let mut oracle = Oracle::new(SimulatedFlow::limits());
+        let updated = if seed % 4 < 2 { UpdatedPolicy::Max } else { UpdatedPolicy::Overwrite };
+        let mut oracle = oracle(updated);
         oracle.pass(BEGIN);
         let grants = [("archive", "esdh-a"), ("archive", "esdh-b"), ("journal-1", "esdh-a")];
         for (client, origin) in grants {
             oracle.grant(client, origin, None);
         }
-        let flow = SimulatedFlow::new(seed, ordering, faults, &grants);
+        let mut flow = SimulatedFlow::new(seed, (ordering, updated), faults, &grants);
+        flow.put_client(DELIVERED, true);
+        oracle.put_client(DELIVERED, true);
+        flow.settle();
         Self { flow, oracle, sent: Vec::new(), ordering }
     }
 
@@ -118,31 +138,67 @@ impl Pair {
         }
     }
 
-    fn receive(&mut self) {
-        let client = one(&mut self.flow.rng, &CLIENTS);
-        let position = self.flow.position(client).last;
-        self.flow.acknowledge(client, position);
-        self.oracle.receive(client);
-    }
-
-    fn pass(&mut self) {
-        let time = self.flow.time + one(&mut self.flow.rng, &[1, DAY / 2, DAY, 31 * DAY]);
-        self.flow.pass(time);
-        self.oracle.pass(time);
-        // What is never read for 30 days is dropped.
-        for client in CLIENTS {
-            let position = self.flow.position(client).last;
-            self.flow.acknowledge(client, position);
-            self.oracle.receive(client);
+    /// An origin system or a client leaves or returns, or is there already.
+    fn change_registry(&mut self) {
+        let rng = &mut self.flow.rng;
+        let (is_origin, is_put) = (rng.chance(0.5), rng.chance(0.6));
+        if is_origin {
+            let name = one(rng, &ORIGINS);
+            let name = spelled(rng, name);
+            if is_put {
+                self.flow.put_origin(&name);
+                self.oracle.put_origin(&name);
+            } else {
+                self.flow.delete_origin(&name);
+                self.oracle.delete_origin(&name);
+            }
+            return;
+        }
+        let name = one(rng, &CLIENTS);
+        let (spelled, is_on_broker) = (spelled(rng, name), name == DELIVERED);
+        if is_put {
+            self.flow.put_client(&spelled, is_on_broker);
+            self.oracle.put_client(&spelled, is_on_broker);
+        } else {
+            self.flow.delete_client(&spelled);
+            self.oracle.delete_client(&spelled);
         }
     }
 
+    fn receive(&mut self) {
+        let client = one(&mut self.flow.rng, &CLIENTS);
+        let Some(position) = self.flow.position(client) else { return };
+        self.flow.acknowledge(client, position.last);
+        self.oracle.receive(client);
+    }
+
+    fn replay(&mut self) {
+        let client = one(&mut self.flow.rng, &CLIENTS);
+        let time = self.flow.time;
+        let rng = &mut self.flow.rng;
+        let wanted = Replay {
+            case: rng.chance(0.3).then(|| 1 + rng.below(6) as u32),
+            from: rng.chance(0.3).then(|| time - one(rng, &[0, 1, DAY, 8 * DAY])),
+            to: rng.chance(0.3).then(|| time + 1 - one(rng, &[0, 1, DAY, 8 * DAY])),
+        };
+        self.flow.replay(client, wanted);
+        self.oracle.replay(client, wanted);
+    }
+
+    fn pass(&mut self) {
+        let time = self.flow.time + one(&mut self.flow.rng, &[1, DAY / 2, DAY, 6 * DAY, 31 * DAY]);
+        self.flow.pass(time);
+        self.oracle.pass(time);
+    }
+
     fn step(&mut self) {
-        match self.flow.rng.below(20) {
+        match self.flow.rng.below(26) {
             0..=12 => self.commands(),
             13..=15 => self.change_grant(),
             16 | 17 => self.hold(),
-            18 => self.receive(),
+            18 | 19 => self.change_registry(),
+            20 | 21 => self.receive(),
+            22 | 23 => self.replay(),
             _ => self.pass(),
         }
         // What comes next must come next: the oracle has one order.
@@ -165,16 +221,24 @@ impl Pair {
         let mut letters: Vec<(String, u32, String)> = self.oracle.dead_letters.iter().map(owned).collect();
         letters.sort();
         assert_eq!(self.flow.dead_letters(), letters, "dead letters");
-        for client in CLIENTS {
-            let expected = self.oracle.queues.get(client).cloned().unwrap_or_default();
-            let found = self.flow.waiting(client);
+        CLIENTS.iter().for_each(|client| self.compare_queue(client));
+        let (version, in_force) = self.flow.registry_version();
+        assert_eq!(version, in_force, "every change is in force");
+    }
+
+    fn compare_queue(&self, client: &str) {
+        let position = self.flow.position(client);
+        assert_eq!(position.is_some(), self.oracle.has_client(client), "{client} is known");
+        let unread = self.oracle.unread.get(client).copied().unwrap_or_default();
+        assert!(position.is_none_or(|position| position.unread == unread), "what {client} has never read");
+        let kept = self.flow.kept(client).into_values().collect();
+        let pairs = [(kept, self.oracle.kept(client)), (self.flow.waiting(client), self.oracle.waiting(client))];
+        for (found, expected) in pairs {
             match self.ordering {
                 Ordering::Strict => assert_eq!(found, expected, "the queue of {client}"),
                 Ordering::PerCase => assert_eq!(by_case(&found), by_case(&expected), "the queue of {client}"),
             }
         }
-        let (version, in_force) = self.flow.registry_version();
-        assert_eq!(version, in_force, "every change is in force");
     }
 }
 
@@ -231,7 +295,8 @@ fn run_free(seed: u64) -> (u64, u64) {
     let ordering = if seed.is_multiple_of(2) { Ordering::Strict } else { Ordering::PerCase };
     // The archive always sees everything, the portal nothing; the grants of the journals change.
     let grants = [("archive", "esdh-a"), ("archive", "esdh-b")];
-    let mut flow = SimulatedFlow::new(seed, ordering, Some(Faults::all(seed)), &grants);
+    let policies = (ordering, UpdatedPolicy::Max);
+    let mut flow = SimulatedFlow::new(seed, policies, Some(Faults::all(seed)), &grants);
     flow.is_compacted = false;
     let by_case: Vec<Vec<Sent>> = (1..=12).map(|case| commands_of(case, &mut flow.rng)).collect();
     let mut all: Vec<Sent> = Vec::new();
@@ -253,6 +318,9 @@ fn run_free(seed: u64) -> (u64, u64) {
             let (is_held, kind) = (flow.rng.chance(0.5), one(&mut flow.rng, &KINDS));
             flow.hold(is_held, kind);
         }
+        if flow.rng.chance(0.1) {
+            change_client(&mut flow);
+        }
     }
     for kind in KINDS {
         flow.hold(false, kind);
@@ -265,9 +333,20 @@ fn run_free(seed: u64) -> (u64, u64) {
     flow.trouble()
 }
 
+/// A journal leaves or returns, or a client is told again what its queue keeps.
+fn change_client(flow: &mut SimulatedFlow) {
+    let journal = one(&mut flow.rng, &["journal-1", "journal-2"]);
+    match flow.rng.below(4) {
+        0 => flow.delete_client(journal),
+        1 => flow.put_client(journal, false),
+        2 => flow.replay(journal, Replay::default()),
+        _ => flow.replay("archive", Replay::default()),
+    }
+}
+
 /// A deleted case is deleted, whatever the order was, and every other case has the row of any order.
 fn check_ends(flow: &SimulatedFlow, by_case: &[Vec<Sent>]) {
-    let mut oracle = Oracle::new(SimulatedFlow::limits());
+    let mut oracle = oracle(UpdatedPolicy::Max);
     by_case.iter().flatten().for_each(|command| oracle.send(command));
     assert_eq!(flow.rows(), oracle.rows(), "the end does not depend on the order");
     let outcomes = flow.outcomes();
@@ -276,11 +355,15 @@ fn check_ends(flow: &SimulatedFlow, by_case: &[Vec<Sent>]) {
 
 fn check_history(flow: &SimulatedFlow, client: &str, all: &[Sent], ordering: Ordering) {
     let history = flow.history(client);
-    let positions: Vec<i64> = history.iter().map(|(position, _)| *position).collect();
+    let positions: Vec<i64> = history.iter().map(|(position, ..)| *position).collect();
     assert_eq!(positions, (1..=history.len() as i64).collect::<Vec<_>>(), "positions of {client}");
-    let notices: Vec<Notice> = history.into_iter().map(|(_, notice)| notice).collect();
-    let unique: BTreeSet<&Notice> = notices.iter().collect();
-    assert_eq!(unique.len(), notices.len(), "{client} receives nothing twice");
+    let (again, first): (Vec<_>, Vec<_>) = history.into_iter().partition(|(_, _, is_told_again)| *is_told_again);
+    let places: BTreeMap<Notice, i64> = first.iter().map(|(position, notice, _)| (notice.clone(), *position)).collect();
+    assert_eq!(places.len(), first.len(), "{client} receives nothing twice, unless it is told again");
+    for (position, notice, _) in &again {
+        assert!(places.get(notice).is_some_and(|first| first < position), "{client} is told again what it was told");
+    }
+    let notices: Vec<Notice> = first.into_iter().map(|(_, notice, _)| notice).collect();
     if client == "portal" {
         assert_eq!(notices, [], "a client without a grant receives nothing");
     }

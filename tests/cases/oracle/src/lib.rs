@@ -89,13 +89,30 @@ pub struct Notice {
     pub told: Told,
 }
 
-/// How long things last, in the unit of [`Oracle::time`].
+/// How long things last, in the unit of [`Oracle::time`], and which time of an update is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Rules {
     /// Tombstones.
     pub tombstones: i64,
     /// Parked commands.
     pub park_for: i64,
+    /// Notifications that were received.
+    pub retention: i64,
+    /// Notifications that are never read. Those for a broker wait without limit.
+    pub unread: i64,
+    /// Whether the last time of an update is kept, and not the largest.
+    pub overwrites: bool,
+}
+
+/// Which notifications are told again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Replay {
+    /// Of this case.
+    pub case: Option<u32>,
+    /// Made at this time or later.
+    pub from: Option<i64>,
+    /// Made before this time.
+    pub to: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -104,19 +121,44 @@ struct Living {
     seen: Vec<u32>,
 }
 
+/// A notification that the queue of a client keeps.
+#[derive(Debug, Clone)]
+struct Kept {
+    notice: Notice,
+    /// The same for all that tell the same again.
+    message: u32,
+    made: i64,
+    is_received: bool,
+}
+
+/// A name of the registry, which may be removed and come back.
+#[derive(Debug, Clone)]
+struct Named {
+    name: String,
+    is_there: bool,
+    /// Whether a broker delivers to it.
+    is_on_broker: bool,
+}
+
 /// Everything as one list after the other.
 #[derive(Debug)]
 pub struct Oracle {
-    limits: Limits,
+    rules: Rules,
     /// The time.
     pub time: i64,
+    /// By name in lower case.
+    origins: BTreeMap<String, Named>,
+    clients: BTreeMap<String, Named>,
     cases: BTreeMap<u32, Living>,
     parked: Vec<(i64, Sent)>,
     tombstones: BTreeMap<(String, u32), i64>,
     grants: BTreeSet<(String, String, Option<u32>)>,
     held: BTreeMap<Kind, Vec<Sent>>,
-    /// Queues of clients: notifications that they have not received.
-    pub queues: BTreeMap<String, Vec<Notice>>,
+    /// What the queues of clients keep.
+    queues: BTreeMap<String, Vec<Kept>>,
+    /// Notifications dropped because they were never read, by client.
+    pub unread: BTreeMap<String, i64>,
+    messages: u32,
     /// The first outcome of each command, by origin and command; parked and rejected ones may get another.
     pub outcomes: BTreeMap<(String, u32), (u32, &'static str)>,
     /// Rejected commands.
@@ -125,16 +167,20 @@ pub struct Oracle {
 
 impl Oracle {
     /// Nothing yet.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(rules: Rules) -> Self {
         Self {
-            limits,
+            rules,
             time: 0,
+            origins: BTreeMap::new(),
+            clients: BTreeMap::new(),
             cases: BTreeMap::new(),
             parked: Vec::new(),
             tombstones: BTreeMap::new(),
             grants: BTreeSet::new(),
             held: BTreeMap::new(),
             queues: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            messages: 0,
             outcomes: BTreeMap::new(),
             dead_letters: Vec::new(),
         }
@@ -150,23 +196,90 @@ impl Oracle {
         self.tombstones.keys().cloned().collect()
     }
 
-    /// A grant is given.
+    /// What the queue of a client keeps.
+    pub fn kept(&self, client: &str) -> Vec<Notice> {
+        self.queue(client).map(|kept| kept.notice.clone()).collect()
+    }
+
+    /// What a client has not received.
+    pub fn waiting(&self, client: &str) -> Vec<Notice> {
+        self.queue(client).filter(|kept| !kept.is_received).map(|kept| kept.notice.clone()).collect()
+    }
+
+    fn queue(&self, client: &str) -> impl Iterator<Item = &Kept> {
+        self.queues.get(client).into_iter().flatten()
+    }
+
+    /// Whether there is such a client.
+    pub fn has_client(&self, client: &str) -> bool {
+        known(&self.clients, client).is_some()
+    }
+
+    /// An origin system is added. A name comes back only as it was written first.
+    pub fn put_origin(&mut self, name: &str) {
+        put(&mut self.origins, name, false);
+    }
+
+    /// A client is added or changed. A name comes back only as it was written first.
+    pub fn put_client(&mut self, name: &str, is_on_broker: bool) {
+        put(&mut self.clients, name, is_on_broker);
+    }
+
+    /// An origin system goes with its grants. Its cases stay.
+    pub fn delete_origin(&mut self, name: &str) {
+        let Some(name) = known(&self.origins, name) else { return };
+        let of_origin = self.grants.iter().filter(|(_, origin, _)| *origin == name).cloned();
+        for (client, origin, case) in of_origin.collect::<Vec<_>>() {
+            self.revoke(&client, &origin, case);
+        }
+        remove(&mut self.origins, &name);
+    }
+
+    /// A client goes with its grants and its queue.
+    pub fn delete_client(&mut self, name: &str) {
+        let Some(name) = known(&self.clients, name) else { return };
+        self.grants.retain(|(client, _, _)| *client != name);
+        self.queues.remove(&name);
+        remove(&mut self.clients, &name);
+    }
+
+    /// A grant is given, if both are known.
     pub fn grant(&mut self, client: &str, origin: &str, case: Option<u32>) {
-        self.grants.insert((client.to_owned(), origin.to_owned(), case));
+        if let (Some(client), Some(origin)) = (known(&self.clients, client), known(&self.origins, origin)) {
+            self.grants.insert((client, origin, case));
+        }
     }
 
     /// A grant is revoked: what the client has not received and may not see any more is dropped.
     pub fn revoke(&mut self, client: &str, origin: &str, case: Option<u32>) {
-        self.grants.remove(&(client.to_owned(), origin.to_owned(), case));
+        let (Some(client), Some(origin)) = (known(&self.clients, client), known(&self.origins, origin)) else { return };
+        self.grants.remove(&(client.clone(), origin, case));
         let grants = &self.grants;
-        if let Some(queue) = self.queues.get_mut(client) {
-            queue.retain(|notice| may_see(grants, client, &notice.origin, notice.case));
+        if let Some(queue) = self.queues.get_mut(&client) {
+            let sees = |notice: &Notice| may_see(grants, &client, &notice.origin, notice.case);
+            queue.retain(|kept| kept.is_received || sees(&kept.notice));
         }
     }
 
     /// A client has received all that is in its queue.
     pub fn receive(&mut self, client: &str) {
-        self.queues.remove(client);
+        self.queues.entry(client.to_owned()).or_default().iter_mut().for_each(|kept| kept.is_received = true);
+    }
+
+    /// What the queue of a client keeps is told again, each once.
+    pub fn replay(&mut self, client: &str, wanted: Replay) {
+        let mut seen = BTreeSet::new();
+        let mut again = Vec::new();
+        for kept in self.queue(client) {
+            let is_first = seen.insert(kept.message);
+            let is_wanted = wanted.case.is_none_or(|case| case == kept.notice.case)
+                && wanted.from.is_none_or(|from| kept.made >= from)
+                && wanted.to.is_none_or(|to| kept.made < to);
+            if is_first && is_wanted && may_see(&self.grants, client, &kept.notice.origin, kept.notice.case) {
+                again.push(Kept { made: self.time, is_received: false, ..kept.clone() });
+            }
+        }
+        self.queues.entry(client.to_owned()).or_default().extend(again);
     }
 
     /// A queue is held.
@@ -185,12 +298,32 @@ impl Oracle {
     pub fn pass(&mut self, time: i64) {
         self.time = self.time.max(time);
         let (overdue, parked): (Vec<_>, Vec<_>) =
-            self.parked.drain(..).partition(|(since, _)| since + self.limits.park_for <= self.time);
+            self.parked.drain(..).partition(|(since, _)| since + self.rules.park_for <= self.time);
         self.parked = parked;
         for (_, sent) in overdue {
             self.reject(&sent, "CaseUnknown");
         }
-        self.tombstones.retain(|_, deleted| *deleted + self.limits.tombstones > self.time);
+        self.tombstones.retain(|_, deleted| *deleted + self.rules.tombstones > self.time);
+        self.drop_old();
+    }
+
+    fn drop_old(&mut self) {
+        for (client, queue) in &mut self.queues {
+            let is_on_broker = self.clients.get(&folded(client)).is_some_and(|named| named.is_on_broker);
+            let mut lost = 0;
+            queue.retain(|kept| {
+                let age = self.time - kept.made;
+                if kept.is_received {
+                    return age < self.rules.retention;
+                }
+                let stays = is_on_broker || age < self.rules.unread;
+                lost += i64::from(!stays);
+                stays
+            });
+            if lost > 0 {
+                *self.unread.entry(client.clone()).or_default() += lost;
+            }
+        }
     }
 
     /// A command arrives.
@@ -208,6 +341,10 @@ impl Oracle {
     }
 
     fn process(&mut self, sent: &Sent) {
+        if known(&self.origins, &sent.origin).is_none() {
+            self.reject(sent, "UnknownOrigin");
+            return;
+        }
         if !sent.is_allowed {
             self.reject(sent, "UriNotAllowed");
             return;
@@ -279,6 +416,8 @@ impl Oracle {
 
     /// A command other than a delete for a living case of its origin.
     fn change(&mut self, sent: &Sent) {
+        let overwrites = self.rules.overwrites;
+        let later = |before: i64, time: i64| if overwrites { time } else { before.max(time) };
         let living = self.cases.get_mut(&sent.case).expect("it is there");
         living.seen.push(sent.id);
         let excess = living.seen.len().saturating_sub(64);
@@ -286,7 +425,7 @@ impl Oracle {
         living.seen.drain(1..=excess);
         let told = match sent.kind {
             Kind::Update => {
-                living.row.updated = living.row.updated.max(sent.time.expect("an update command has a time"));
+                living.row.updated = later(living.row.updated, sent.time.expect("an update command has a time"));
                 match &sent.consumers {
                     Consumers::AsItWas => {}
                     Consumers::Anyone => living.row.consumers = None,
@@ -297,7 +436,7 @@ impl Oracle {
             Kind::Close if living.row.closed => return self.decide(sent, "unchanged"),
             Kind::Close => {
                 living.row.closed = true;
-                living.row.updated = living.row.updated.max(sent.time.unwrap_or(i64::MIN));
+                living.row.updated = sent.time.map_or(living.row.updated, |time| later(living.row.updated, time));
                 Told::Closed
             }
             Kind::Create | Kind::Delete => return self.reject(sent, "AlreadyExists"),
@@ -308,12 +447,14 @@ impl Oracle {
     }
 
     fn tell(&mut self, row: &Row, sent: &Sent, told: Told) {
+        self.messages += 1;
         let clients: BTreeSet<&String> = self.grants.iter().map(|(client, _, _)| client).collect();
         for client in clients {
             let is_left_out = row.consumers.as_ref().is_some_and(|names| !names.contains(client));
             if !is_left_out && may_see(&self.grants, client, &row.origin, sent.case) {
                 let notice = Notice { case: sent.case, id: sent.id, origin: row.origin.clone(), told };
-                self.queues.entry(client.clone()).or_default().push(notice);
+                let kept = Kept { notice, message: self.messages, made: self.time, is_received: false };
+                self.queues.entry(client.clone()).or_default().push(kept);
             }
         }
     }
@@ -339,6 +480,29 @@ fn may_see(grants: &BTreeSet<(String, String, Option<u32>)>, client: &str, origi
     [None, Some(case)].into_iter().any(|of| grants.contains(&(client.to_owned(), origin.to_owned(), of)))
 }
 
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// The name as the registry has it.
+fn known(names: &BTreeMap<String, Named>, name: &str) -> Option<String> {
+    names.get(&folded(name)).filter(|named| named.is_there).map(|named| named.name.clone())
+}
+
+fn put(names: &mut BTreeMap<String, Named>, name: &str, is_on_broker: bool) {
+    let fresh = Named { name: name.to_owned(), is_there: true, is_on_broker };
+    let named = names.entry(folded(name)).or_insert_with(|| fresh.clone());
+    if named.name == name {
+        *named = fresh;
+    }
+}
+
+fn remove(names: &mut BTreeMap<String, Named>, name: &str) {
+    if let Some(named) = names.get_mut(&folded(name)) {
+        named.is_there = false;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,15 +519,23 @@ mod tests {
         }
     }
 
+    fn oracle() -> Oracle {
+        let rules = Rules { tombstones: 10, park_for: 5, retention: 7, unread: 30, overwrites: false };
+        let mut oracle = Oracle::new(rules);
+        oracle.put_origin("a");
+        oracle.put_client("c", false);
+        oracle
+    }
+
     #[test]
     fn a_case_lives_from_create_to_delete_and_is_told_in_between() {
-        let mut oracle = Oracle::new(Limits { tombstones: 10, park_for: 5 });
+        let mut oracle = oracle();
         oracle.grant("c", "a", None);
         for (kind, id) in [(Kind::Update, 2), (Kind::Create, 1), (Kind::Close, 3), (Kind::Delete, 4), (Kind::Update, 5)]
         {
             oracle.send(&sent(kind, id));
         }
-        let told: Vec<Told> = oracle.queues["c"].iter().map(|notice| notice.told).collect();
+        let told: Vec<Told> = oracle.waiting("c").iter().map(|notice| notice.told).collect();
         assert_eq!(told, [Told::Created, Told::Updated, Told::Closed, Told::Deleted]);
         assert!(oracle.rows().is_empty());
         assert_eq!(oracle.outcomes[&("a".to_owned(), 5)], (1, "dropped"));
@@ -371,9 +543,36 @@ mod tests {
 
     #[test]
     fn what_is_parked_too_long_is_a_dead_letter() {
-        let mut oracle = Oracle::new(Limits { tombstones: 10, park_for: 5 });
+        let mut oracle = oracle();
         oracle.send(&sent(Kind::Update, 2));
         oracle.pass(5);
         assert_eq!(oracle.dead_letters, [("a".to_owned(), 2, "CaseUnknown")]);
+    }
+
+    #[test]
+    fn what_is_told_again_is_told_once_however_often_it_stands_in_the_queue() {
+        let mut oracle = oracle();
+        oracle.grant("c", "a", None);
+        oracle.send(&sent(Kind::Create, 1));
+        oracle.receive("c");
+        oracle.replay("c", Replay::default());
+        oracle.pass(7);
+        assert_eq!(oracle.kept("c").len(), 1, "the first one was kept long enough");
+        oracle.replay("c", Replay::default());
+        oracle.replay("c", Replay::default());
+        assert_eq!(oracle.kept("c").len(), 3);
+    }
+
+    #[test]
+    fn a_removed_origin_comes_back_only_as_it_was_written() {
+        let mut oracle = oracle();
+        oracle.send(&sent(Kind::Create, 1));
+        oracle.delete_origin("A");
+        oracle.put_origin("A");
+        oracle.send(&sent(Kind::Close, 2));
+        oracle.put_origin("a");
+        oracle.send(&sent(Kind::Close, 3));
+        let status = |id| oracle.outcomes[&("a".to_owned(), id)].1;
+        assert_eq!((status(2), status(3)), ("rejected", "applied"));
     }
 }
