@@ -196,7 +196,9 @@ async fn a_command_that_waits_in_its_queue_is_known_to_a_process_that_did_not_ta
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_held_queue_that_is_full_refuses_commands_and_takes_them_when_it_goes_on() {
-    let world = Site::new().open(EdgeSettings { most_held: 2, ..settings(CONFIGURATION) }, None);
+    let mut settings = settings(CONFIGURATION);
+    settings.most_held = 2;
+    let world = Site::new().open(settings, None);
     world.filled().await;
     let pause = |paused: bool| {
         world.send(Method::PUT, "operator", "/api/admin/cases/queues/close", Some(json!({"paused": paused})))
