@@ -1,5 +1,8 @@
 //! Commands that are in the log and have no outcome yet, whichever process has taken them. The queues are read for them
 //! only when somebody asks for a command without outcome.
+//!
+//! A command moves from its queue to the inbox of `case`, and then has its outcome. The embedded log forgets what an
+//! inbox has passed on. So the inbox of `case` is read after the queues, and whoever asks looks at the outcomes last.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +12,13 @@ use tributary_cases::topics;
 use tributary_flow::Process;
 use tributary_flow::http::Problem;
 use tributary_runtime::{LogError, Topic, TopicFollower, TopicPartition};
-use tributary_schemas::records::cases::{Command, CommandStatus, Outcome, Queue};
+use tributary_schemas::records::cases::{CheckedCommand, Command, CommandStatus, Outcome, Queue};
 use tributary_schemas::types::cases::{CaseId, CommandId, OriginName};
-use tributary_schemas::{Codec, RecordType};
+use tributary_schemas::{Codec, Framed, RecordType};
 
 use crate::events;
 
-/// Commands that are remembered, and records of a partition of a queue that one look reads.
+/// Commands that are remembered, and records of a partition that one look reads.
 const MOST: usize = 100_000;
 
 /// When to ask again if the log does not answer.
@@ -33,7 +36,7 @@ pub(crate) struct Accepted {
 struct Known {
     /// `None` before the first look, and after one that failed.
     follower: Option<Box<dyn TopicFollower>>,
-    /// Up to where each partition of a queue is read.
+    /// Up to where each partition is read.
     offsets: HashMap<(&'static str, i32), i64>,
     commands: HashMap<Key, (Queue, CaseId)>,
     order: VecDeque<Key>,
@@ -45,7 +48,7 @@ impl Accepted {
         Self { process: Arc::clone(process), known: Arc::default() }
     }
 
-    /// A command of the log, with the status `accepted`. Whoever asks knows that it has no outcome.
+    /// A command of the log, with the status `accepted`. It may have its outcome by then, also if it is not found.
     ///
     /// # Errors
     /// A [`Problem`] with status 503 when the log does not answer.
@@ -64,6 +67,15 @@ impl Accepted {
     }
 }
 
+/// The command in a record of a queue, or of the inbox of `case`.
+fn command(framed: &Framed<'_>) -> Option<Command> {
+    match framed.record_type() {
+        RecordType::CasesCommand => framed.read().ok(),
+        RecordType::CasesCheckedCommand => framed.read::<CheckedCommand>().ok().map(|checked| checked.command),
+        _ => None,
+    }
+}
+
 fn unavailable(error: &dyn std::fmt::Display) -> Problem {
     events::queues_not_read(error);
     Problem::unavailable("LogUnavailable", "the queues of commands cannot be read now", RETRY)
@@ -76,13 +88,14 @@ impl Known {
         Some(Outcome { queue, status: CommandStatus::Accepted, ..outcome })
     }
 
-    /// Reads what is new in all queues.
+    /// Reads what is new, in the order in which commands move.
     fn look(&mut self, process: &dyn Process) -> Result<(), LogError> {
         let follower = match self.follower.take() {
             Some(follower) => follower,
             None => process.follower()?,
         };
-        for topic in Queue::ALL.iter().map(|queue| topics::inbox_of(*queue)) {
+        let queues = Queue::ALL.iter().map(|queue| topics::inbox_of(*queue));
+        for topic in queues.chain(std::iter::once(&topics::CASE)) {
             let ends = follower.ends(topic, process.flow_partitions())?;
             for (partition, end) in (0..).zip(ends) {
                 self.read(&*follower, process.codec(), (topic, partition), end)?;
@@ -113,9 +126,8 @@ impl Known {
         let at = TopicPartition { topic: topic.name, partition };
         let mut each = |record: &tributary_runtime::Record<'_>| {
             let framed = record.value.and_then(|value| codec.open(value).ok());
-            let framed = framed.filter(|framed| framed.record_type() == RecordType::CasesCommand);
-            // A queue reports what it cannot read.
-            if let Some(command) = framed.and_then(|framed| framed.read::<Command>().ok()) {
+            // A stage reports what it cannot read.
+            if let Some(command) = framed.and_then(|framed| command(&framed)) {
                 self.remember(&command);
             }
             Ok(())

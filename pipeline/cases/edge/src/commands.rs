@@ -176,9 +176,9 @@ async fn outcome(
         return Ok(Json(OutcomeView::new(known)));
     }
     // Whichever process has taken it, a command that is in the log is known.
-    let accepted = service.accepted.find(&origin, id).await?.ok_or_else(not_found)?;
+    let accepted = service.accepted.find(&origin, id).await?;
     service.following.catch_up().await?;
-    Ok(Json(OutcomeView::new(known().unwrap_or(accepted))))
+    known().or(accepted).map(|outcome| Json(OutcomeView::new(outcome))).ok_or_else(not_found)
 }
 
 async fn send(
