@@ -10,6 +10,7 @@ pub mod clock;
 pub mod keycloak;
 pub mod process;
 mod rabbitmq;
+pub mod released_state;
 pub mod service;
 pub mod services;
 mod skipped;
