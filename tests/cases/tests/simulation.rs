@@ -35,7 +35,7 @@ fn check(test: impl Fn(u64) -> (u64, u64)) -> (u64, u64) {
     trouble
 }
 
-/// A client that a broker delivers to, and one that reads.
+/// The client that a broker delivers to.
 const DELIVERED: &str = "archive";
 
 /// A name in other letters, sometimes.

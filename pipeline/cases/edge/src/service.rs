@@ -147,8 +147,8 @@ impl RunningFlow for Distribution {
         self.processors.processor(stage, partition)
     }
 
-    /// The first round of a process offers the registry of the configuration, which only an empty registry takes. If that
-    /// round fails, or the clock is in doubt, a later one does.
+    /// The first round of a process offers the registry of the configuration, which only an empty registry takes. If
+    /// that round fails, or the clock is in doubt, a later one does.
     fn round(&self, round: &Round) -> Result<(), Failure> {
         self.service.leading.note_round();
         self.compare();

@@ -2,6 +2,7 @@
 
 mod details;
 mod kafka;
+mod memory_process;
 mod notifications;
 mod tables;
 pub(crate) mod world;

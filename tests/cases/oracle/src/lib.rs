@@ -3,7 +3,13 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod queues;
+mod registry;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use queues::Kept;
+use registry::{Named, known};
 
 /// Type of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,25 +127,6 @@ struct Living {
     seen: Vec<u32>,
 }
 
-/// A notification that the queue of a client keeps.
-#[derive(Debug, Clone)]
-struct Kept {
-    notice: Notice,
-    /// The same for all that tell the same again.
-    message: u32,
-    made: i64,
-    is_received: bool,
-}
-
-/// A name of the registry, which may be removed and come back.
-#[derive(Debug, Clone)]
-struct Named {
-    name: String,
-    is_there: bool,
-    /// Whether a broker delivers to it.
-    is_on_broker: bool,
-}
-
 /// Everything as one list after the other.
 #[derive(Debug)]
 pub struct Oracle {
@@ -196,92 +183,6 @@ impl Oracle {
         self.tombstones.keys().cloned().collect()
     }
 
-    /// What the queue of a client keeps.
-    pub fn kept(&self, client: &str) -> Vec<Notice> {
-        self.queue(client).map(|kept| kept.notice.clone()).collect()
-    }
-
-    /// What a client has not received.
-    pub fn waiting(&self, client: &str) -> Vec<Notice> {
-        self.queue(client).filter(|kept| !kept.is_received).map(|kept| kept.notice.clone()).collect()
-    }
-
-    fn queue(&self, client: &str) -> impl Iterator<Item = &Kept> {
-        self.queues.get(client).into_iter().flatten()
-    }
-
-    /// Whether there is such a client.
-    pub fn has_client(&self, client: &str) -> bool {
-        known(&self.clients, client).is_some()
-    }
-
-    /// An origin system is added. A name comes back only as it was written first.
-    pub fn put_origin(&mut self, name: &str) {
-        put(&mut self.origins, name, false);
-    }
-
-    /// A client is added or changed. A name comes back only as it was written first.
-    pub fn put_client(&mut self, name: &str, is_on_broker: bool) {
-        put(&mut self.clients, name, is_on_broker);
-    }
-
-    /// An origin system goes with its grants. Its cases stay.
-    pub fn delete_origin(&mut self, name: &str) {
-        let Some(name) = known(&self.origins, name) else { return };
-        let of_origin = self.grants.iter().filter(|(_, origin, _)| *origin == name).cloned();
-        for (client, origin, case) in of_origin.collect::<Vec<_>>() {
-            self.revoke(&client, &origin, case);
-        }
-        remove(&mut self.origins, &name);
-    }
-
-    /// A client goes with its grants and its queue.
-    pub fn delete_client(&mut self, name: &str) {
-        let Some(name) = known(&self.clients, name) else { return };
-        self.grants.retain(|(client, _, _)| *client != name);
-        self.queues.remove(&name);
-        remove(&mut self.clients, &name);
-    }
-
-    /// A grant is given, if both are known.
-    pub fn grant(&mut self, client: &str, origin: &str, case: Option<u32>) {
-        if let (Some(client), Some(origin)) = (known(&self.clients, client), known(&self.origins, origin)) {
-            self.grants.insert((client, origin, case));
-        }
-    }
-
-    /// A grant is revoked: what the client has not received and may not see any more is dropped.
-    pub fn revoke(&mut self, client: &str, origin: &str, case: Option<u32>) {
-        let (Some(client), Some(origin)) = (known(&self.clients, client), known(&self.origins, origin)) else { return };
-        self.grants.remove(&(client.clone(), origin, case));
-        let grants = &self.grants;
-        if let Some(queue) = self.queues.get_mut(&client) {
-            let sees = |notice: &Notice| may_see(grants, &client, &notice.origin, notice.case);
-            queue.retain(|kept| kept.is_received || sees(&kept.notice));
-        }
-    }
-
-    /// A client has received all that is in its queue.
-    pub fn receive(&mut self, client: &str) {
-        self.queues.entry(client.to_owned()).or_default().iter_mut().for_each(|kept| kept.is_received = true);
-    }
-
-    /// What the queue of a client keeps is told again, each once.
-    pub fn replay(&mut self, client: &str, wanted: Replay) {
-        let mut seen = BTreeSet::new();
-        let mut again = Vec::new();
-        for kept in self.queue(client) {
-            let is_first = seen.insert(kept.message);
-            let is_wanted = wanted.case.is_none_or(|case| case == kept.notice.case)
-                && wanted.from.is_none_or(|from| kept.made >= from)
-                && wanted.to.is_none_or(|to| kept.made < to);
-            if is_first && is_wanted && may_see(&self.grants, client, &kept.notice.origin, kept.notice.case) {
-                again.push(Kept { made: self.time, is_received: false, ..kept.clone() });
-            }
-        }
-        self.queues.entry(client.to_owned()).or_default().extend(again);
-    }
-
     /// A queue is held.
     pub fn hold(&mut self, kind: Kind) {
         self.held.entry(kind).or_default();
@@ -305,25 +206,6 @@ impl Oracle {
         }
         self.tombstones.retain(|_, deleted| *deleted + self.rules.tombstones > self.time);
         self.drop_old();
-    }
-
-    fn drop_old(&mut self) {
-        for (client, queue) in &mut self.queues {
-            let is_on_broker = self.clients.get(&folded(client)).is_some_and(|named| named.is_on_broker);
-            let mut lost = 0;
-            queue.retain(|kept| {
-                let age = self.time - kept.made;
-                if kept.is_received {
-                    return age < self.rules.retention;
-                }
-                let stays = is_on_broker || age < self.rules.unread;
-                lost += i64::from(!stays);
-                stays
-            });
-            if lost > 0 {
-                *self.unread.entry(client.clone()).or_default() += lost;
-            }
-        }
     }
 
     /// A command arrives.
@@ -478,29 +360,6 @@ impl Oracle {
 
 fn may_see(grants: &BTreeSet<(String, String, Option<u32>)>, client: &str, origin: &str, case: u32) -> bool {
     [None, Some(case)].into_iter().any(|of| grants.contains(&(client.to_owned(), origin.to_owned(), of)))
-}
-
-fn folded(name: &str) -> String {
-    name.to_ascii_lowercase()
-}
-
-/// The name as the registry has it.
-fn known(names: &BTreeMap<String, Named>, name: &str) -> Option<String> {
-    names.get(&folded(name)).filter(|named| named.is_there).map(|named| named.name.clone())
-}
-
-fn put(names: &mut BTreeMap<String, Named>, name: &str, is_on_broker: bool) {
-    let fresh = Named { name: name.to_owned(), is_there: true, is_on_broker };
-    let named = names.entry(folded(name)).or_insert_with(|| fresh.clone());
-    if named.name == name {
-        *named = fresh;
-    }
-}
-
-fn remove(names: &mut BTreeMap<String, Named>, name: &str) {
-    if let Some(named) = names.get_mut(&folded(name)) {
-        named.is_there = false;
-    }
 }
 
 #[cfg(test)]
