@@ -8,7 +8,8 @@ CASSANDRA_PASSWORD=cassandra
 CASSANDRA_EXPORTS="java.base/jdk.internal.misc java.base/jdk.internal.ref java.base/sun.nio.ch
     java.management.rmi/com.sun.jmx.remote.internal.rmi java.rmi/sun.rmi.registry java.rmi/sun.rmi.server
     java.rmi/sun.rmi.transport java.rmi/sun.rmi.transport.tcp java.sql/java.sql java.base/java.lang.ref
-    java.base/java.lang.reflect jdk.unsupported/sun.misc jdk.attach/sun.tools.attach jdk.compiler/com.sun.tools.javac.file
+    java.base/java.lang.reflect jdk.unsupported/sun.misc jdk.attach/sun.tools.attach
+    jdk.compiler/com.sun.tools.javac.file
     jdk.naming.dns/com.sun.jndi.dns"
 CASSANDRA_OPENS="java.base/java.lang java.base/java.lang.module java.base/java.lang.reflect java.base/java.io
     java.base/java.math java.base/java.net java.base/java.nio java.base/java.util java.base/java.util.concurrent
@@ -39,7 +40,8 @@ cassandra_java() {
     exec java -Xms256m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k -Djdk.attach.allowAttachSelf=true \
         "${options[@]}" "-Dcassandra.config=file://$home/cassandra.yaml" "-Dcassandra.storagedir=$home/data" \
         "-Dlogback.configurationFile=$SERVICES_DIR/cassandra.logback.xml" -Dcassandra.superuser_setup_delay_ms=0 \
-        -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=1 -Djava.net.preferIPv4Stack=true -Dcassandra-foreground=yes \
+        -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.ring_delay_ms=1 \
+        -Djava.net.preferIPv4Stack=true -Dcassandra-foreground=yes \
         -cp "$(cache_dir)/cassandra-$CASSANDRA_VERSION/*" org.apache.cassandra.service.CassandraDaemon
 }
 

@@ -101,7 +101,8 @@ impl Connection {
         self.answer(ready, ready.session.execute_unpaged(statement, values).await).await
     }
 
-    /// The answer to a request. If it says that the tables are not as they were, the next call connects and looks again.
+    /// The answer to a request. If it says that the tables are not as they were, the next call connects and looks
+    /// again.
     pub(super) async fn answer(
         &self,
         used: &Arc<Ready>,

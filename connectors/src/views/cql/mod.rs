@@ -1,15 +1,15 @@
 //! Views in tables of a CQL database such as Apache Cassandra, which several processes may share.
 //!
-//! `view_rows` has a partition for each of [`BUCKETS`] parts of a topic, in which rows stand in the order of their keys.
-//! All rows of a record's key are in the same partition, so one batch changes them at once, and readers see all of it or
-//! nothing. `view_positions` has the position of each partition.
+//! `view_rows` has a partition for each of [`BUCKETS`] parts of a topic, in which rows stand in the order of their
+//! keys. All rows of a record's key are in the same partition, so one batch changes them at once, and readers see all
+//! of it or nothing. `view_positions` has the position of each partition.
 //!
 //! Each process may write what it reads. All write the same: a write carries the offset of its record as its CQL
 //! timestamp, also a deletion, so an older record never overwrites a newer one. A position is written after the rows up
 //! to it. Reads and writes are quorums, so what a position stands for is seen by whoever has read that position.
 //!
-//! Offsets begin again where a log has lost its end. Then [`ViewStore::clear`] begins a new generation, in partitions of
-//! its own.
+//! Offsets begin again where a log has lost its end. Then [`ViewStore::clear`] begins a new generation, in partitions
+//! of its own.
 
 mod connection;
 mod error;

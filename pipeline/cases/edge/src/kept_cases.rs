@@ -95,8 +95,8 @@ impl KeptCases {
         }
     }
 
-    /// Whether the row of a record at `offset` is the one of the living case. `filled` are the positions up to which the
-    /// tables certainly had everything when the row was read: what is newer may not have been there.
+    /// Whether the row of a record at `offset` is the one of the living case. `filled` are the positions up to which
+    /// the tables certainly had everything when the row was read: what is newer may not have been there.
     pub(crate) fn is_current(&self, id: CaseId, offset: i64, filled: &[i64]) -> bool {
         let Self::Outlines(cases) = self else { return false };
         let Some(case) = cases.get(&id) else { return false };

@@ -64,8 +64,8 @@ pub(crate) struct Service {
 }
 
 impl Distribution {
-    /// Opens the flow. Without the broker that the settings have, nothing is delivered to its clients. `tables` is where
-    /// the tables of cases are, if they answer queries.
+    /// Opens the flow. Without the broker that the settings have, nothing is delivered to its clients. `tables` is
+    /// where the tables of cases are, if they answer queries.
     ///
     /// # Errors
     /// [`Failure::Refused`] when the state has another ordering, or the settings need Kafka.

@@ -1,8 +1,9 @@
-//! The metadata of cases in tables of a CQL database, which answer queries of them in the place of this process's memory.
+//! The metadata of cases in tables of a CQL database, which answer queries of them in the place of this process's
+//! memory.
 //!
 //! Each process fills the tables with what it reads, and all write the same. A query waits until the tables have what
-//! the log had at the time of the request. This process's memory says which cases live, so a row that is missing is never
-//! taken for a deletion, and a row that a killed process has left behind is not shown.
+//! the log had at the time of the request. This process's memory says which cases live, so a row that is missing is
+//! never taken for a deletion, and a row that a killed process has left behind is not shown.
 
 mod filling;
 mod layout;

@@ -1,6 +1,6 @@
-//! The rows of a case in the tables: one by its id, and one by the time of its last update, in the order of a list. Both
-//! have the same value: the offset of the record (8 bytes, big-endian), the time of the last update (8 bytes), and the
-//! value of the record.
+//! The rows of a case in the tables: one by its id, and one by the time of its last update, in the order of a list.
+//! Both have the same value: the offset of the record (8 bytes, big-endian), the time of the last update (8 bytes), and
+//! the value of the record.
 
 use tributary_connectors::views::{Change, RowKey};
 use tributary_schemas::types::cases::CaseId;
