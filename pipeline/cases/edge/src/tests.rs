@@ -15,7 +15,6 @@ use jiff::Timestamp;
 use serde_json::json;
 use tributary_flow::http::{Caller, Roles};
 
-use crate::settings::EdgeSettings;
 use world::{CONFIGURATION, Site, World, settings};
 
 const CASE: &str = "6b1f3c1e-0f5b-4a53-9d0c-1d2a3b4c5d6e";
