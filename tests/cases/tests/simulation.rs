@@ -46,8 +46,12 @@ fn spelled(rng: &mut SimulationRng, name: &str) -> String {
 /// A registry with all origin systems and clients.
 fn oracle(updated: UpdatedPolicy) -> Oracle {
     let mut oracle = Oracle::new(SimulatedFlow::rules(updated));
-    ORIGINS.iter().for_each(|origin| oracle.put_origin(origin));
-    CLIENTS.iter().for_each(|client| oracle.put_client(client, false));
+    for origin in ORIGINS {
+        oracle.put_origin(origin);
+    }
+    for client in CLIENTS {
+        oracle.put_client(client, false);
+    }
     oracle
 }
 
@@ -221,7 +225,9 @@ impl Pair {
         let mut letters: Vec<(String, u32, String)> = self.oracle.dead_letters.iter().map(owned).collect();
         letters.sort();
         assert_eq!(self.flow.dead_letters(), letters, "dead letters");
-        CLIENTS.iter().for_each(|client| self.compare_queue(client));
+        for client in CLIENTS {
+            self.compare_queue(client);
+        }
         let (version, in_force) = self.flow.registry_version();
         assert_eq!(version, in_force, "every change is in force");
     }
