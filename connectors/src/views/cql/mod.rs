@@ -1,6 +1,6 @@
 //! Views in tables of a CQL database such as Apache Cassandra, which several processes may share.
 //!
-//! `view_rows` has a partition for each of [`BUCKETS`] parts of a topic, in which rows stand in the order of their
+//! `view_rows` has a partition for each of `BUCKETS` parts of a topic, in which rows stand in the order of their
 //! keys. All rows of a record's key are in the same partition, so one batch changes them at once, and readers see all
 //! of it or nothing. `view_positions` has the position of each partition.
 //!
