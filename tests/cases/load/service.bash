@@ -1,7 +1,7 @@
 # The measured service: its configuration, its start and end. Sourced; needs the settings of bench.
 
 export TRIBUTARY_TOKEN=invented-secret-of-esdh-a
-number=0 folder="" namespace="" url="" since=""
+number=0 folder="" namespace="" url="" since="" ready_ms=""
 
 # value NAME LINE: the value of NAME in a line of name=value pairs.
 value() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" <<<"$2"; }
@@ -60,8 +60,8 @@ stop() {
 registered() {
     for _ in $(seq 600); do
         entries=$(curl -s -H 'Authorization: Bearer invented-secret-of-operator' "$url/api/admin/cases/audit?limit=1000" |
-            grep -o '"version"' | wc -l)
-        ((entries > 2 * $1)) && return
+            { grep -o '"action"' || true; } | wc -l)
+        if ((entries >= $1)); then return; fi
         sleep 0.1
     done
     return 1

@@ -81,8 +81,10 @@ impl Floor {
     pub(crate) fn run(&self) -> Outcome {
         let shares = shares(&std::fs::read_to_string(&self.sizes)?);
         let kafka = KafkaConfiguration::new(&self.broker.kafka, &self.broker.namespace, "floor");
-        let all: Vec<&Topic> =
+        let mut all: Vec<&Topic> =
             HOPS.iter().flat_map(|(inbox, outputs)| outputs.iter().copied().chain([*inbox])).collect();
+        all.sort_by_key(|topic| topic.name);
+        all.dedup_by_key(|topic| topic.name);
         TopicPlan::compare(&kafka, &all, self.partitions, 1)?.apply()?;
         if self.create_only {
             return Ok(());
