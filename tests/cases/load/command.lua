@@ -9,8 +9,8 @@ local headers = {
 
 request = function()
     number = number + 1
-    local body = string.format(
-        '{"caseId":"0ca5e000-0000-4%03d-8000-%012d","created":"2026-11-20T14:30:00+01:00","caseDetailsUri":"https://%s/cases/%d"}',
-        run, number, host, number)
+    local case = string.format("0ca5e000-0000-4%03d-8000-%012d", run, number)
+    local body = string.format('{"caseId":"%s","created":"2026-11-20T14:30:00Z","caseDetailsUri":"https://%s/%d"}',
+        case, host, number)
     return wrk.format("POST", "/api/Commands/CreateCase", headers, body)
 end

@@ -26,8 +26,9 @@ print_pass() {
     local seconds own broker
     seconds=$(value seconds "$4") own=$(processor_of "$5")
     broker=$(calculate "$(processor_of "${TRIBUTARY_KAFKA_PID:-0}") - $6")
-    printf '%-10s clients=%s commands=%s seconds=%s commands_per_s=%.0f notifications_per_s=%.0f processor_s=%s broker_s=%s us_per_notification=%.1f peak_mb=%s\n' \
-        "$1" "$2" "$3" "$seconds" "$(calculate "$3 / $seconds")" "$(calculate "$2 * $3 / $seconds")" "$own" "$broker" \
+    printf '%-10s clients=%s commands=%s seconds=%s commands_per_s=%.0f notifications_per_s=%.0f ' "$1" "$2" "$3" \
+        "$seconds" "$(calculate "$3 / $seconds")" "$(calculate "$2 * $3 / $seconds")"
+    printf 'processor_s=%s broker_s=%s us_per_notification=%.1f peak_mb=%s\n' "$own" "$broker" \
         "$(calculate "($own + $broker) * 1000000 / ($2 * $3)")" "$(peak_of "$5")"
 }
 
@@ -39,8 +40,8 @@ floor_of() {
     broker=$(processor_of "${TRIBUTARY_KAFKA_PID:-0}")
     load floor --namespace "$namespace" --sizes "$work/sizes" --partitions "$partitions" --create-only
     load produce --namespace "$namespace" --kind create --cases "$2" >/dev/null
-    "$target/release/tributary-cases-load" floor --namespace "$namespace" --sizes "$work/sizes" --partitions "$partitions" \
-        >"$work/floor" 2>"$work/floor.err" &
+    "$target/release/tributary-cases-load" floor --namespace "$namespace" --sizes "$work/sizes" \
+        --partitions "$partitions" >"$work/floor" 2>"$work/floor.err" &
     floor=$! others+=" $!"
     for _ in $(seq 200); do grep -q '^START ' "$work/floor" && break; sleep 0.05; done
     watched=$(load watch --namespace "$namespace" --prefix 0 --since "$(awk '/^START/ { print $2 }' "$work/floor")")
@@ -106,8 +107,8 @@ measure_http() {
 # on_rabbitmq CLIENTS: a fresh folder whose clients are on RabbitMQ.
 on_rabbitmq() {
     printf 'tributary-password\n' >"$work/password"
-    fresh "$1" "[cases.rabbitmq]\nurl = \"$TRIBUTARY_RABBITMQ\"\nuser = \"tributary\"\npassword = { file = \"../password\" }\nretry = [\"1s\", \"5s\"]\n" \
-        'channel = "rabbitmq"\n'
+    fresh "$1" "[cases.rabbitmq]\nurl = \"$TRIBUTARY_RABBITMQ\"\nuser = \"tributary\"
+password = { file = \"../password\" }\nretry = [\"1s\", \"5s\"]\n" 'channel = "rabbitmq"\n'
 }
 
 # waiting: notifications that no client has received yet.
@@ -135,8 +136,8 @@ measure_rabbitmq() {
         sleep 0.5
         delivered
         seconds=$(calculate "($(date +%s%3N) - $began) / 1000")
-        printf 'tributary  seconds=%s messages_per_s=%.0f processor_s=%s\n' "$seconds" "$(calculate "40000 / $seconds")" \
-            "$(calculate "$(processor_of "$service") - $cpu")"
+        printf 'tributary  seconds=%s messages_per_s=%.0f processor_s=%s\n' "$seconds" \
+            "$(calculate "40000 / $seconds")" "$(calculate "$(processor_of "$service") - $cpu")"
         stop
         printf 'floor      %s\n' "$(load publish --messages 2000 --bytes 640)"
     done
@@ -145,8 +146,8 @@ measure_rabbitmq() {
 # at_rate PHASE SECONDS: commands over HTTP, 100 a second.
 at_rate() {
     local answers
-    answers=$(load latency --server "$url" --origin "$TRIBUTARY_TOKEN" --client invented-secret-of-journal-1 --rate 100 \
-        --from $((RANDOM * 1000000)) --seconds "$2" --kafka "" | cut -d ' ' -f 1-5)
+    answers=$(load latency --server "$url" --origin "$TRIBUTARY_TOKEN" --client invented-secret-of-journal-1 \
+        --rate 100 --from $((RANDOM * 1000000)) --seconds "$2" --kafka "" | cut -d ' ' -f 1-5)
     printf '%-10s %s memory_mb=%s waiting=%s\n' "$1" "$answers" \
         "$(awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$service/status")" "$(waiting)"
 }
@@ -184,13 +185,15 @@ measure_million() {
         load produce --namespace "$namespace" --kind create --from $((part * 100000)) --cases 100000 >/dev/null
     done
     watched=$(load watch --namespace "$namespace" --since "$since")
-    printf 'loaded     %s processor_s=%s peak_mb=%s\n' "${watched% ends=*}" "$(processor_of "$service")" "$(peak_of "$service")"
+    printf 'loaded     %s processor_s=%s peak_mb=%s\n' "${watched% ends=*}" "$(processor_of "$service")" \
+        "$(peak_of "$service")"
     stop
     for run in $(seq "$runs"); do
         # shellcheck disable=SC2046  # flags
         start $(on_kafka)
         printf 'start      ready_ms=%s ' "$ready_ms"
-        curl -s -o /dev/null -H 'Authorization: Bearer invented-secret-of-journal-1' "$url/api/Cases/0ca5e000-0000-4000-8000-000000000001"
+        curl -s -o /dev/null -H 'Authorization: Bearer invented-secret-of-journal-1' \
+            "$url/api/Cases/0ca5e000-0000-4000-8000-000000000001"
         printf 'first_answer_ms=%s peak_mb=%s\n' "$(($(date +%s%3N) - since))" "$(peak_of "$service")"
         printf 'range      '
         # A thousand cases, each a second after the other.

@@ -23,7 +23,8 @@ fresh() {
         printf '[cases.origins.esdh-a]\nclient_id = "esdh-a"\ndetails = ["https://esdh.example"]\n'
         printf '%b' "${2:-}"
         for client in $(seq "$1"); do
-            printf '[cases.clients.journal-%s]\nclient_id = "journal-%s"\nsees = ["esdh-a"]\n%b' "$client" "$client" "${3:-}"
+            printf '[cases.clients.journal-%s]\nclient_id = "journal-%s"\n' "$client" "$client"
+            printf 'sees = ["esdh-a"]\n%b' "${3:-}"
         done
     } >"$folder/dis.toml"
     {
@@ -36,7 +37,11 @@ fresh() {
 # token SECRET NAME ROLES: a line of the file of tokens.
 token() { printf "%s %s %s\n" "$2" "$3" "$(printf "%s" "$1" | sha256sum | cut -d " " -f 1)"; }
 
-on_kafka() { printf '%s ' --log kafka --kafka "$TRIBUTARY_KAFKA" --registry "$TRIBUTARY_REGISTRY" --namespace "$namespace" --partitions "$partitions"; }
+# on_kafka: the flags for Kafka.
+on_kafka() {
+    printf '%s ' --log kafka --kafka "$TRIBUTARY_KAFKA" --registry "$TRIBUTARY_REGISTRY" --namespace "$namespace" \
+        --partitions "$partitions"
+}
 
 # start [FLAG...]: sets since to the time (epoch ms) of the start, and ready_ms to how long it took.
 start() {
@@ -59,7 +64,8 @@ stop() {
 # registered COUNT: waits until the registry has the origin and the clients of the file, and their grants.
 registered() {
     for _ in $(seq 600); do
-        entries=$(curl -s -H 'Authorization: Bearer invented-secret-of-operator' "$url/api/admin/cases/audit?limit=1000" |
+        entries=$(curl -s -H 'Authorization: Bearer invented-secret-of-operator' \
+            "$url/api/admin/cases/audit?limit=1000" |
             { grep -o '"action"' || true; } | wc -l)
         if ((entries >= $1)); then return; fi
         sleep 0.1
