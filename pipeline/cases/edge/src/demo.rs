@@ -144,7 +144,9 @@ impl Play<'_> {
         self.say("                   partner-1   rabbitmq   sees esdh-a; the demo plays this broker");
         // A change of the registry wakes everybody who waits.
         let anything = Awaited::Answer(String::new());
-        self.wait(anything, "the registry is not filled", |rows| (rows.version.in_force >= CHANGES).then_some(()))
+        self.wait(anything, "the registry is not filled", |rows| (rows.version.in_force >= CHANGES).then_some(()))?;
+        // The version may be read before the rows of other partitions.
+        self.tokio.block_on(self.service.following.catch_up()).map_err(|problem| failed(&problem))
     }
 
     fn wait<T>(&self, awaited: Awaited, what: &str, find: impl Fn(&Rows) -> Option<T>) -> Result<T, Failure> {
