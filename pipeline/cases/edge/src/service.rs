@@ -129,11 +129,11 @@ impl Distribution {
             return;
         }
         let rows = self.service.following.rows();
-        // An empty one takes in the file.
+        self.is_compared.store(true, atomic::Ordering::Relaxed);
+        // An empty one takes in the file. What an operator then changes is no difference to warn of.
         if rows.version.version == 0 {
             return;
         }
-        self.is_compared.store(true, atomic::Ordering::Relaxed);
         // A file without these tables says nothing about the registry.
         let Some(file) = file.as_deref().filter(|_| !differences::is_empty(fill)) else { return };
         for difference in differences::in_words(&differences::between(fill, &rows.registry())) {
