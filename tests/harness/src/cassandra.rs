@@ -1,10 +1,6 @@
 //! The CQL database that `tests/services/start cassandra` has started.
 
-use std::path::Path;
-use std::time::Duration;
-
-use crate::process::signal;
-use crate::services::{HOW, restart, variable};
+use crate::services::{HOW, Stopped, variable};
 use crate::skipped::skip;
 
 /// Apache Cassandra, one node.
@@ -37,18 +33,7 @@ impl Cassandra {
     }
 
     /// Kills it (-9). It is started again, on its ports and data, when the returned value is dropped.
-    pub fn stop(&self) -> Stopped<'_> {
-        let process = std::fs::read_to_string(Path::new(&self.folder).join("cassandra/pid")).unwrap();
-        signal(process.trim().parse().unwrap(), "KILL");
-        Stopped(self)
-    }
-}
-
-/// Cassandra is stopped as long as this lives.
-pub struct Stopped<'a>(&'a Cassandra);
-
-impl Drop for Stopped<'_> {
-    fn drop(&mut self) {
-        restart(&self.0.folder, "cassandra", Duration::ZERO);
+    pub fn stop(&self) -> Stopped {
+        Stopped::kill(&self.folder, "cassandra")
     }
 }

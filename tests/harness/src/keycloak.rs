@@ -1,10 +1,6 @@
 //! The issuer of tokens that `tests/services/start keycloak` has started.
 
-use std::path::Path;
-use std::time::Duration;
-
-use crate::process::signal;
-use crate::services::{HOW, restart, variable};
+use crate::services::{HOW, Stopped, variable};
 use crate::skipped::skip;
 
 /// Keycloak, with the realm of `deploy/cases/keycloak-realm.json`.
@@ -37,18 +33,7 @@ impl Keycloak {
     }
 
     /// Kills it (-9). It is started again, on its port and data, when the returned value is dropped.
-    pub fn stop(&self) -> Stopped<'_> {
-        let process = std::fs::read_to_string(Path::new(&self.folder).join("keycloak/pid")).unwrap();
-        signal(process.trim().parse().unwrap(), "KILL");
-        Stopped(self)
-    }
-}
-
-/// Keycloak is stopped as long as this lives.
-pub struct Stopped<'a>(&'a Keycloak);
-
-impl Drop for Stopped<'_> {
-    fn drop(&mut self) {
-        restart(&self.0.folder, "keycloak", Duration::ZERO);
+    pub fn stop(&self) -> Stopped {
+        Stopped::kill(&self.folder, "keycloak")
     }
 }

@@ -122,6 +122,27 @@ pub fn registry() -> Option<String> {
     found
 }
 
+/// A service is stopped as long as this lives. Then it is started again, on its ports and data.
+pub struct Stopped {
+    folder: String,
+    service: &'static str,
+}
+
+impl Stopped {
+    /// Kills a service (-9) that `tests/services/start` has started in this folder.
+    pub(crate) fn kill(folder: &str, service: &'static str) -> Self {
+        let process = std::fs::read_to_string(Path::new(folder).join(service).join("pid")).unwrap();
+        signal(process.trim().parse().unwrap(), "KILL");
+        Self { folder: folder.to_owned(), service }
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        restart(&self.folder, self.service, Duration::ZERO);
+    }
+}
+
 /// Kills a service (-9), if it runs, and starts it again after `pause`, on the same ports and data.
 pub(crate) fn restart(folder: &str, service: &str, pause: Duration) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/restart");
