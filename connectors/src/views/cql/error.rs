@@ -36,7 +36,8 @@ pub enum CqlError {
     },
     /// The keyspace and its tables cannot be created or prepared.
     #[error(
-        "{subject} cannot be used: {source}; if the user may not create it, an administrator does, as docs/cases.md shows"
+        "{subject} cannot be used: {source}; if the user may not create it, an administrator does, as \
+         docs/cases.md shows"
     )]
     Schema {
         /// What was created.
@@ -46,8 +47,8 @@ pub enum CqlError {
     },
     /// A table has other columns.
     #[error(
-        "the table {table} is not the one that this release uses: {difference}; give the views a keyspace of their own, or \
-         remove the table, which holds copies only"
+        "the table {table} is not the one that this release uses: {difference}; give the views a keyspace of their own, \
+         or remove the table, which holds copies only"
     )]
     Differs {
         /// The table.

@@ -1,5 +1,5 @@
-//! Load for the distribution of cases, and what it measures. It is a program of others: with the flow it shares the names
-//! of topics alone. Each command prints lines of `name=value`.
+//! Load for the distribution of cases, and what it measures. It is a program of others: with the flow it shares the
+//! names of topics alone. Each command prints lines of `name=value`.
 
 mod commands;
 mod floor;

@@ -1,8 +1,8 @@
 //! The notifications of a client as server-sent events.
 //!
 //! Each event is made when the connection takes it: from the rows as they are then, with the permissions of that
-//! moment. So nothing is kept for a client that reads slowly, and a revocation holds for all that is not yet sent. The server
-//! closes a connection whose client does not read.
+//! moment. So nothing is kept for a client that reads slowly, and a revocation holds for all that is not yet sent.
+//! The server closes a connection whose client does not read.
 
 use std::convert::Infallible;
 use std::sync::Arc;
