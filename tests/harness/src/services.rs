@@ -144,7 +144,7 @@ impl Drop for Stopped {
 }
 
 /// Kills a service (-9), if it runs, and starts it again after `pause`, on the same ports and data.
-pub(crate) fn restart(folder: &str, service: &str, pause: Duration) {
+fn restart(folder: &str, service: &str, pause: Duration) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/restart");
     let pause = pause.as_secs_f64().to_string();
     let output = Command::new(script).args([service, "--dir", folder, "--pause", &pause]).output().unwrap();
