@@ -2,13 +2,14 @@
 //! are not there any more. Connections that break meanwhile are the driver's affair.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
 use scylla::frame::types::{Consistency, SerialConsistency};
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::response::query_result::QueryResult;
@@ -24,6 +25,12 @@ const LONGEST_KEYSPACE: usize = 48;
 
 /// The attempts to connect, and to create tables, take at most this multiple of the time of a request.
 const REQUESTS_OF_A_CONNECTION: u32 = 4;
+
+/// How often a statement about a table that is listed is prepared again, if the node does not know the table yet.
+const ATTEMPTS_TO_PREPARE: u32 = 40;
+
+/// The time between two such attempts.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(50);
 
 /// Not even a record at the last offset is as new: what is removed with this timestamp never returns.
 const FOR_GOOD: i64 = i64::MAX;
@@ -161,7 +168,7 @@ async fn prepare(session: Session, keyspace: &str) -> Result<Ready, CqlError> {
     let (rows, positions) = (format!("\"{keyspace}\".{ROWS}"), format!("\"{keyspace}\".{POSITIONS}"));
     let one = "log = ? AND topic = ? AND generation = ? AND bucket = ?";
     let statement = async |text: String| {
-        let mut prepared = session.prepare(text).await.map_err(CqlError::prepare)?;
+        let mut prepared = prepared(&session, &text).await?;
         // All of them may be repeated: writes carry their timestamp.
         prepared.set_is_idempotent(true);
         Ok::<_, CqlError>(prepared)
@@ -203,6 +210,23 @@ async fn prepare(session: Session, keyspace: &str) -> Result<Ready, CqlError> {
         forget_rows: statement(format!("DELETE FROM {rows} USING TIMESTAMP {FOR_GOOD} WHERE {one}")).await?,
         session,
     })
+}
+
+/// Prepares a statement. A node lists a table in its schema shortly before it takes statements about it: a process that
+/// looks while another one creates the tables finds them, and has to ask again.
+async fn prepared(session: &Session, text: &str) -> Result<PreparedStatement, CqlError> {
+    for _ in 0..ATTEMPTS_TO_PREPARE {
+        match session.prepare(text).await {
+            Err(error) if lacks_table(&error) => tokio::time::sleep(BETWEEN_ATTEMPTS).await,
+            answer => return answer.map_err(CqlError::prepare),
+        }
+    }
+    session.prepare(text).await.map_err(CqlError::prepare)
+}
+
+fn lacks_table(error: &PrepareError) -> bool {
+    let PrepareError::AllAttemptsFailed { first_attempt: error } = error else { return false };
+    matches!(error, RequestAttemptError::DbError(DbError::Invalid, _))
 }
 
 /// It is written into statements, between quotation marks.
