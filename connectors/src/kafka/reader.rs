@@ -1,8 +1,9 @@
 //! Reading topics outside any group: their records and their ends.
 
 use rdkafka::Message;
+use rdkafka::message::BorrowedMessage;
 use tributary_runtime::{
-    EachChange, EachRecord, Headers, LogError, Record, Topic, TopicFollower, TopicPartition, TopicReader,
+    EachChange, EachRecord, Headers, LogError, OffsetRange, Record, Topic, TopicFollower, TopicPartition, TopicReader,
 };
 
 use super::configuration::KafkaConfiguration;
@@ -52,21 +53,37 @@ impl TopicFollower for KafkaReader {
     fn read_from(&self, partition: TopicPartition, from: i64, each: EachRecord<'_>) -> Result<i64, LogError> {
         let on_broker = (self.configuration.name(partition.topic), partition.partition);
         let mut buffer = Vec::new();
-        self.reader.follow(&on_broker, from, &mut |message| {
-            let timestamp = headers::from_wire(
-                message.timestamp().to_millis(),
-                message.headers(),
-                headers::TimeHeader::Trusted,
-                &mut buffer,
-            );
-            each(&Record {
-                origin: partition,
-                offset: message.offset(),
-                timestamp,
-                key: message.key().unwrap_or_default(),
-                value: message.payload(),
-                headers: Headers::from_bytes(&buffer),
-            })
+        self.reader.follow(&on_broker, from, &mut |message| pass(message, partition, &mut buffer, each))
+    }
+
+    fn read_ranges(&self, ranges: &[OffsetRange], each: EachRecord<'_>) -> Result<(), LogError> {
+        let Some(first) = ranges.first() else { return Ok(()) };
+        let topic = first.partition.topic;
+        let name = self.configuration.name(topic);
+        let offsets = ranges.iter().map(|range| (range.partition.partition, range.from..range.end)).collect();
+        let mut buffer = Vec::new();
+        self.reader.follow_together(&name, offsets, &mut |message| {
+            let origin = TopicPartition { topic, partition: message.partition() };
+            pass(message, origin, &mut buffer, each)
         })
     }
+}
+
+/// Passes a message on as a record.
+fn pass(
+    message: &BorrowedMessage<'_>,
+    origin: TopicPartition,
+    buffer: &mut Vec<u8>,
+    each: EachRecord<'_>,
+) -> Result<(), LogError> {
+    let timestamp = message.timestamp().to_millis();
+    let timestamp = headers::from_wire(timestamp, message.headers(), headers::TimeHeader::Trusted, buffer);
+    each(&Record {
+        origin,
+        offset: message.offset(),
+        timestamp,
+        key: message.key().unwrap_or_default(),
+        value: message.payload(),
+        headers: Headers::from_bytes(buffer),
+    })
 }

@@ -6,6 +6,8 @@
 //! end, and then reads. Markers and aborted records are never delivered, so only the end-of-partition event of the
 //! client shows where the partition ends.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -119,6 +121,65 @@ impl ChangelogReader {
         let from = if from == 0 { start } else { from };
         check_range(partition, from, start, end)?;
         self.read(partition, from, end, each)
+    }
+
+    /// Reads the committed records of ranges of offsets of a topic, all partitions together. The ends are not above the
+    /// last stable offsets.
+    pub(super) fn follow_together(
+        &self,
+        topic: &str,
+        mut ranges: BTreeMap<i32, Range<i64>>,
+        each: &mut EachMessage<'_>,
+    ) -> Result<(), LogError> {
+        let partitions: Vec<BrokerPartition> = ranges.keys().map(|number| (topic.to_owned(), *number)).collect();
+        for ((partition, start), range) in partitions.iter().zip(self.starts(&partitions)?).zip(ranges.values_mut()) {
+            // A reader without a position starts with the first record that is still there.
+            range.start = if range.start == 0 { start } else { range.start };
+            // All may be deleted since the end was asked for.
+            check_range(partition, range.start, start, range.end.max(start))?;
+        }
+        ranges.retain(|_, range| !range.is_empty());
+        let what = format!("reading {topic}");
+        let list = ranges.iter().map(|(number, range)| (topic, *number, Offset::Offset(range.start)));
+        let list = offsets::list(list)?;
+        self.committed.assign(&list).map_err(|error| log_error::from_call(&what, &error))?;
+        let read = self.read_ranges(&what, topic, ranges, each);
+        self.committed.unassign().map_err(|error| log_error::from_call(&what, &error))?;
+        read
+    }
+
+    /// Reads until each partition has reached the end of its range. Without a record beyond it, the partition's own end
+    /// shows that.
+    fn read_ranges(
+        &self,
+        what: &str,
+        topic: &str,
+        mut left: BTreeMap<i32, Range<i64>>,
+        each: &mut EachMessage<'_>,
+    ) -> Result<(), LogError> {
+        let mut progress = Instant::now();
+        while !left.is_empty() {
+            match self.committed.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) if message.topic() == topic => {
+                    let Some(range) = left.get(&message.partition()) else { continue };
+                    let (offset, end) = (message.offset(), range.end);
+                    if offset < end {
+                        each(&message)?;
+                        progress = Instant::now();
+                    }
+                    if offset + 1 >= end {
+                        left.remove(&message.partition());
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(ended))) => drop(left.remove(&ended)),
+                Some(Err(error)) => pass_over(what, &error)?,
+                Some(Ok(_)) | None => {}
+            }
+            if progress.elapsed() > self.timeout * 2 {
+                return Err(LogError::unavailable(format!("{what}: no answer from the broker")));
+            }
+        }
+        Ok(())
     }
 
     /// Waits until no transaction is open below `end`.

@@ -239,6 +239,14 @@ fn a_topic_of_kafka_is_followed_from_positions_of_the_reader() {
     });
 }
 
+#[test]
+fn ranges_of_a_topic_of_kafka_are_read_together_up_to_their_ends() {
+    let Some(broker) = kafka() else { return };
+    conformance::a_follower_reads_ranges_up_to_their_ends(&mut Kafka::new(&broker), |kafka| {
+        Box::new(KafkaReader::open(&kafka.configuration, "conformance").unwrap())
+    });
+}
+
 type Tests = Mutex<std::vec::IntoIter<(&'static str, ConformanceTest)>>;
 
 /// Runs tests until there are none left, and returns the names of those that failed.

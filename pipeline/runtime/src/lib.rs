@@ -42,7 +42,7 @@ pub use atomic_file::{
     write_new_atomically,
 };
 pub use level::{LEVEL_HEADER, Level, Levels};
-pub use log::{EachRecord, InboxOffsets, Lag, Log, Poll, Producer, TopicFollower, TopicReader};
+pub use log::{EachRecord, InboxOffsets, Lag, Log, OffsetRange, Poll, Producer, TopicFollower, TopicReader};
 pub use log_error::{LogError, Reason};
 pub use metrics::{Metrics, StageStatistics, WorkerStatistics};
 pub use output::{Mark, Output, OutputRecord};

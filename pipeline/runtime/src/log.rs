@@ -129,6 +129,17 @@ pub trait TopicReader: Send {
 /// Receives a record; an error ends the reading.
 pub type EachRecord<'a> = &'a mut dyn FnMut(&Record<'_>) -> Result<(), LogError>;
 
+/// Offsets of a partition that are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetRange {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The first offset; 0 stands for the first record that is still there.
+    pub from: i64,
+    /// The offset after the last one. It is not above an end that was answered by [`TopicFollower::ends`].
+    pub end: i64,
+}
+
 /// Reads topics outside any group, from positions that the caller keeps.
 pub trait TopicFollower: Send {
     /// The end of each partition of a topic, in order. Below it, every committed record can be read, and no other
@@ -145,6 +156,29 @@ pub trait TopicFollower: Send {
     /// [`LogError::OffsetOutOfRange`] and [`LogError::Truncated`] as [`Log::restore`]: the caller reads from the start.
     /// The first error of `each`.
     fn read_from(&self, partition: TopicPartition, from: i64, each: EachRecord<'_>) -> Result<i64, LogError>;
+
+    /// Calls `each` with the committed records of several partitions of one topic, each partition in order. Records of
+    /// different partitions come as they come. The default reads one partition after the other; a log that has to be
+    /// asked over a network should read them together.
+    ///
+    /// # Errors
+    /// As [`TopicFollower::read_from`].
+    fn read_ranges(&self, ranges: &[OffsetRange], each: EachRecord<'_>) -> Result<(), LogError> {
+        for range in ranges {
+            let mut is_beyond = false;
+            let read = self.read_from(range.partition, range.from, &mut |record| {
+                if record.offset < range.end {
+                    return each(record);
+                }
+                is_beyond = true;
+                Err(LogError::unavailable("the end of the range"))
+            });
+            if !is_beyond {
+                read?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What is left to do in a flow.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tributary_runtime::conformance::word_count::{GROUP, INBOXES, PARTITIONS, TOPICS};
-use tributary_runtime::conformance::{Killer, LogFactory, a_follower_reads_what_is_committed_once, all};
+use tributary_runtime::conformance::{self, Killer, LogFactory, all};
 use tributary_runtime::memory::{MemoryLog, OwnedRecord};
 use tributary_runtime::{Lag, LogError, Producer};
 
@@ -138,7 +138,14 @@ fn the_embedded_log_conforms() {
 
 #[test]
 fn a_topic_of_the_embedded_log_is_followed_from_positions_of_the_reader() {
-    a_follower_reads_what_is_committed_once(&mut Embedded::new(), |embedded| {
+    conformance::a_follower_reads_what_is_committed_once(&mut Embedded::new(), |embedded| {
+        Box::new(embedded.with(EmbeddedLog::follower))
+    });
+}
+
+#[test]
+fn ranges_of_the_embedded_log_are_read_up_to_their_ends() {
+    conformance::a_follower_reads_ranges_up_to_their_ends(&mut Embedded::new(), |embedded| {
         Box::new(embedded.with(EmbeddedLog::follower))
     });
 }

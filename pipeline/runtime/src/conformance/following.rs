@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::LogFactory;
 use super::harness::{PATIENCE, as_text};
 use super::word_count::{COUNT_CHANGELOG, GROUP, INBOXES, PARTITIONS, TOPICS};
-use crate::{Headers, Log, LogError, Output, TopicFollower, TopicPartition};
+use crate::{Headers, Log, LogError, OffsetRange, Output, TopicFollower, TopicPartition};
 
 /// The topic that is followed; it keeps the newest record of each key, as the topics of views do.
 const FOLLOWED: TopicPartition = TopicPartition { topic: COUNT_CHANGELOG.name, partition: 1 };
@@ -93,4 +93,66 @@ pub fn a_follower_reads_what_is_committed_once<F: LogFactory>(
     let stopped = follower.read_from(FOLLOWED, 0, &mut |_| Err(LogError::unavailable("enough")));
     assert_eq!(stopped, Err(LogError::unavailable("enough")));
     assert_eq!(read(&*follower, 0).0.len(), 3, "what ended early is read again");
+}
+
+/// Ranges of several partitions are read together, each up to its end and no further.
+pub fn a_follower_reads_ranges_up_to_their_ends<F: LogFactory>(
+    factory: &mut F,
+    follow: impl FnOnce(&F) -> Box<dyn TopicFollower>,
+) {
+    factory.reset();
+    factory.create_topics(&TOPICS, PARTITIONS);
+    let follower = follow(factory);
+    let mut log = factory.open(GROUP, "member", &INBOXES);
+    let mut commit = |records: &[(i32, &str)]| {
+        let mut output = Output::new(PARTITIONS);
+        for (partition, key) in records {
+            output.send_to(&COUNT_CHANGELOG, *partition, key.as_bytes(), |buffer| buffer.push(b'1'));
+        }
+        log.send(&output).expect("send");
+        log.commit(&[]).expect("commit");
+    };
+    let read = |ranges: &[OffsetRange]| {
+        let mut keys = vec![Vec::new(); 3];
+        let read = follower.read_ranges(ranges, &mut |record| {
+            keys[record.origin.partition as usize].push(as_text(record.key));
+            Ok(())
+        });
+        read.map(|()| keys)
+    };
+    let ends_with = |least: &[i64]| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let ends = follower.ends(&COUNT_CHANGELOG, PARTITIONS).expect("ends");
+            if ends.iter().zip(least).all(|(end, least)| end >= least) {
+                return ends;
+            }
+            assert!(Instant::now() < deadline, "{ends:?} instead of {least:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let range = |partition: i32, from, end| {
+        let partition = TopicPartition { topic: COUNT_CHANGELOG.name, partition };
+        OffsetRange { partition, from, end }
+    };
+    let ranges = |from: &[i64], ends: &[i64]| -> Vec<OffsetRange> {
+        (0..).zip(from.iter().zip(ends)).map(|(partition, (from, end))| range(partition, *from, *end)).collect()
+    };
+    assert_eq!(read(&[]), Ok(vec![Vec::<String>::new(); 3]));
+
+    commit(&[(0, "a"), (1, "b"), (1, "c"), (2, "d")]);
+    let first = ends_with(&[1, 2, 1]);
+    commit(&[(0, "e"), (2, "f")]);
+    let second = ends_with(&[first[0] + 1, first[1], first[2] + 1]);
+    let texts = |keys: [&[&str]; 3]| keys.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect()).to_vec();
+    assert_eq!(read(&ranges(&[0; 3], &first)), Ok(texts([&["a"], &["b", "c"], &["d"]])));
+    assert_eq!(read(&ranges(&[0; 3], &second)), Ok(texts([&["a", "e"], &["b", "c"], &["d", "f"]])));
+    assert_eq!(read(&ranges(&first, &second)), Ok(texts([&["e"], &[], &["f"]])));
+    assert_eq!(read(&[range(1, 1, first[1])]), Ok(texts([&[], &["c"], &[]])));
+
+    let beyond = read(&[range(0, 0, second[0]), range(1, second[1] + 100, second[1])]);
+    assert!(matches!(beyond, Err(LogError::OffsetOutOfRange(_))), "{beyond:?}");
+    let stopped = follower.read_ranges(&ranges(&[0; 3], &second), &mut |_| Err(LogError::unavailable("enough")));
+    assert_eq!(stopped, Err(LogError::unavailable("enough")));
+    assert_eq!(read(&ranges(&first, &second)), Ok(texts([&["e"], &[], &["f"]])), "what ended early leaves nothing");
 }

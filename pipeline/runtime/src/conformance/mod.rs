@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use crate::memory::OwnedRecord;
 use crate::{Lag, Log, Producer, Topic, TopicPartition};
 
-pub use following::a_follower_reads_what_is_committed_once;
+pub use following::{a_follower_reads_ranges_up_to_their_ends, a_follower_reads_what_is_committed_once};
 pub use killable::Killer;
 pub use simulated::{SimulatedWorkers, without_time};
 
