@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tributary_cases::topics;
 use tributary_flow::http::{AsOf, Problem};
 use tributary_flow::{Failure, Process, log_failure};
-use tributary_runtime::{LogError, Record, Shutdown, Topic, TopicFollower, TopicPartition};
+use tributary_runtime::{LogError, OffsetRange, Record, Shutdown, Topic, TopicFollower, TopicPartition};
 use tributary_schemas::Codec;
 
 use crate::events;
@@ -70,6 +70,8 @@ struct Begun {
 
 struct Shared {
     rows: RwLock<Rows>,
+    /// When the last look began that has read registry and cases. A query of cases need not wait for more.
+    begun_cases: watch::Sender<Option<Begun>>,
     /// When the last whole look began.
     begun: watch::Sender<Option<Begun>>,
     /// Whether the process ends.
@@ -86,6 +88,7 @@ impl Following {
     pub(crate) fn start(process: &Arc<dyn Process>, cases: KeptCases) -> Result<Self, Failure> {
         let shared = Arc::new(Shared {
             rows: RwLock::new(Rows::keeping(cases)),
+            begun_cases: watch::Sender::new(None),
             begun: watch::Sender::new(None),
             is_ending: watch::Sender::new(false),
             waiting: Arc::default(),
@@ -115,18 +118,30 @@ impl Following {
         self.shared.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the rows once had everything that the log had.
-    pub(crate) fn has_caught_up(&self) -> bool {
-        self.shared.begun.borrow().is_some()
+    /// Whether the rows of registry and cases once had everything that the log had.
+    pub(crate) fn has_caught_up_cases(&self) -> bool {
+        self.shared.begun_cases.borrow().is_some()
     }
 
-    /// Waits until the rows have everything that the log has now.
+    /// Waits until the rows of registry and cases have everything that the log has now.
     ///
     /// # Errors
     /// A [`Problem`] with status 503 when that takes too long.
+    pub(crate) async fn catch_up_cases(&self) -> Result<(), Problem> {
+        self.catch_up_by(&self.shared.begun_cases).await
+    }
+
+    /// Waits until all rows have everything that the log has now.
+    ///
+    /// # Errors
+    /// As [`Following::catch_up_cases`].
     pub(crate) async fn catch_up(&self) -> Result<(), Problem> {
+        self.catch_up_by(&self.shared.begun).await
+    }
+
+    async fn catch_up_by(&self, begun: &watch::Sender<Option<Begun>>) -> Result<(), Problem> {
         let asked = Instant::now();
-        let mut begun = self.shared.begun.subscribe();
+        let mut begun = begun.subscribe();
         self.shared.wanted.want();
         let caught_up = begun.wait_for(|begun| begun.is_some_and(|begun| begun.at >= asked));
         match tokio::time::timeout(PATIENCE, caught_up).await {
@@ -144,9 +159,10 @@ impl Following {
         tokio.block_on(within).unwrap_or_else(|_| Err(not_caught_up()))
     }
 
-    /// Up to when the rows have everything that the log had, in all partitions. 1970 before the first whole look.
+    /// Up to when the rows of registry and cases have everything that the log had, in all partitions. 1970 before the
+    /// first look.
     pub(crate) fn as_of(&self) -> AsOf {
-        AsOf(self.shared.begun.borrow().map_or(Timestamp::UNIX_EPOCH, |begun| begun.time))
+        AsOf(self.shared.begun_cases.borrow().map_or(Timestamp::UNIX_EPOCH, |begun| begun.time))
     }
 
     /// Whether the rows have what the log had a moment ago.
@@ -212,12 +228,12 @@ impl Shared {
     }
 
     /// Takes in a batch, and wakes who waits for it. Queries wait meanwhile, once for the batch.
-    fn take(&self, codec: &Codec, at: TopicPartition, batch: &mut Vec<Row>) -> Result<(), LogError> {
+    fn take(&self, codec: &Codec, batch: &mut Vec<Row>) -> Result<(), LogError> {
         if batch.is_empty() {
             return Ok(());
         }
         let mut rows = self.change();
-        let taken = batch.drain(..).try_for_each(|row| take(&mut rows, codec, at, &row));
+        let taken = batch.drain(..).try_for_each(|row| take(&mut rows, codec, &row));
         let changed = rows.take_changed();
         drop(rows);
         self.waiting.wake(&changed);
@@ -227,6 +243,7 @@ impl Shared {
 
 /// A record of an output.
 struct Row {
+    at: TopicPartition,
     offset: i64,
     key: Vec<u8>,
     value: Option<Vec<u8>>,
@@ -234,17 +251,18 @@ struct Row {
 
 impl Row {
     fn of(record: &Record<'_>) -> Self {
-        Self { offset: record.offset, key: record.key.to_vec(), value: record.value.map(<[u8]>::to_vec) }
+        let (key, value) = (record.key.to_vec(), record.value.map(<[u8]>::to_vec));
+        Self { at: record.origin, offset: record.offset, key, value }
     }
 }
 
 /// Takes in a record. One that can never be read is left out.
-fn take(rows: &mut Rows, codec: &Codec, at: TopicPartition, row: &Row) -> Result<(), LogError> {
+fn take(rows: &mut Rows, codec: &Codec, row: &Row) -> Result<(), LogError> {
     let key = String::from_utf8_lossy(&row.key);
-    match rows.take(codec, (at, row.offset), &key, row.value.as_deref()) {
+    match rows.take(codec, (row.at, row.offset), &key, row.value.as_deref()) {
         Err(error) if error.is_transient() => Err(LogError::unavailable(error.to_string())),
         Err(error) => {
-            events::row_unreadable(at.topic, &key, &error);
+            events::row_unreadable(row.at.topic, &key, &error);
             Ok(())
         }
         Ok(()) => Ok(()),
@@ -263,7 +281,7 @@ impl Reader {
         let mut follower = Some(follower);
         while !self.stop.is_triggered() {
             let begun = Begun { at: Instant::now(), time: Timestamp::now() };
-            match self.look(&mut follower) {
+            match self.look(&mut follower, begun) {
                 Ok(()) => {
                     self.shared.change().begin_counting();
                     self.shared.begun.send_replace(Some(begun));
@@ -280,7 +298,7 @@ impl Reader {
     }
 
     /// Reads what is new. The ends of all topics come first.
-    fn look(&mut self, follower: &mut Option<Box<dyn TopicFollower>>) -> Result<(), LogError> {
+    fn look(&mut self, follower: &mut Option<Box<dyn TopicFollower>>, begun: Begun) -> Result<(), LogError> {
         let follower = match follower {
             Some(follower) => follower,
             None => follower.insert(self.process.follower()?),
@@ -289,44 +307,40 @@ impl Reader {
         let ends = FOLLOWED.iter().rev().map(|topic| follower.ends(topic, partitions));
         let ends = ends.collect::<Result<Vec<_>, _>>()?;
         for (topic, ends) in FOLLOWED.iter().zip(ends.into_iter().rev()) {
-            for (partition, end) in (0..).zip(ends) {
-                self.read(&**follower, topic, partition, end)?;
+            self.read(&**follower, topic, &ends)?;
+            if *topic == &topics::STATE && !self.stop.is_triggered() {
+                self.shared.begun_cases.send_replace(Some(begun));
             }
         }
         Ok(())
     }
 
-    fn read(
-        &mut self,
-        follower: &dyn TopicFollower,
-        topic: &'static Topic,
-        partition: i32,
-        end: i64,
-    ) -> Result<(), LogError> {
-        // Nobody waits for an answer from before the start.
-        let first = if topic == &topics::REGISTRY_ANSWER { end } else { 0 };
-        let from = *self.offsets.entry((topic.name, partition)).or_insert(first);
-        if from == end || self.stop.is_triggered() {
+    /// Reads all partitions of a topic up to their ends. What is beyond them comes with the next look: what explains
+    /// it may not have been read.
+    fn read(&mut self, follower: &dyn TopicFollower, topic: &'static Topic, ends: &[i64]) -> Result<(), LogError> {
+        let mut ranges = Vec::new();
+        for (partition, end) in (0..).zip(ends.iter().copied()) {
+            // Nobody waits for an answer from before the start.
+            let first = if topic == &topics::REGISTRY_ANSWER { end } else { 0 };
+            let from = *self.offsets.entry((topic.name, partition)).or_insert(first);
+            if from != end {
+                ranges.push(OffsetRange { partition: TopicPartition { topic: topic.name, partition }, from, end });
+            }
+        }
+        if ranges.is_empty() || self.stop.is_triggered() {
             return Ok(());
         }
         let codec = self.process.codec();
         let mut batch = Vec::new();
-        let at = TopicPartition { topic: topic.name, partition };
-        let mut is_beyond = false;
-        let read = follower.read_from(at, from, &mut |record| {
-            if record.offset >= end {
-                // What explains this row may not have been read. It comes with the next look.
-                is_beyond = true;
-                return Err(LogError::unavailable("the end of this look"));
-            }
+        let read = follower.read_ranges(&ranges, &mut |record| {
             batch.push(Row::of(record));
-            if batch.len() < MOST_AT_ONCE { Ok(()) } else { self.shared.take(codec, at, &mut batch) }
+            if batch.len() < MOST_AT_ONCE { Ok(()) } else { self.shared.take(codec, &mut batch) }
         });
-        let read = if is_beyond { Ok(end) } else { read };
-        let read = read.and_then(|offset| self.shared.take(codec, at, &mut batch).map(|()| offset));
+        let read = read.and_then(|()| self.shared.take(codec, &mut batch));
         match read {
-            Ok(offset) => {
-                self.offsets.insert((topic.name, partition), offset);
+            Ok(()) => {
+                let read = ranges.iter().map(|range| ((topic.name, range.partition.partition), range.end));
+                self.offsets.extend(read);
                 Ok(())
             }
             Err(error @ (LogError::OffsetOutOfRange(_) | LogError::Truncated(_))) => {

@@ -125,7 +125,7 @@ impl Distribution {
     fn compare(&self) {
         let EdgeSettings { fill, file, .. } = &*self.service.settings;
         let is_compared = || self.is_compared.load(atomic::Ordering::Relaxed);
-        if is_compared() || !self.service.following.has_caught_up() {
+        if is_compared() || !self.service.following.has_caught_up_cases() {
             return;
         }
         let rows = self.service.following.rows();
@@ -201,12 +201,17 @@ impl RunningFlow for Distribution {
 }
 
 impl Service {
-    /// Who calls, as of the request: the rows have caught up with the log.
+    /// Who calls, as of the request: the rows of registry and cases have caught up with the log.
     ///
     /// # Errors
     /// 403 `UnknownClient`, 503.
     pub(crate) async fn viewer(&self, caller: &Caller) -> Result<Viewer, Problem> {
-        self.following.catch_up().await?;
+        self.following.catch_up_cases().await?;
+        self.known(caller)
+    }
+
+    /// Who calls, as the rows say now.
+    fn known(&self, caller: &Caller) -> Result<Viewer, Problem> {
         self.following.rows().viewer(caller.name()).ok_or_else(|| problems::unknown_client(caller))
     }
 
@@ -227,12 +232,13 @@ impl Service {
         known(&self.following.rows()).ok_or_else(|| problems::not_an_origin(caller))
     }
 
-    /// The client that calls.
+    /// The client that calls, as of the request: also the rows of its queue have caught up.
     ///
     /// # Errors
     /// 403 `UnknownClient` and `NotAClient`, 503.
     pub(crate) async fn client(&self, caller: &Caller) -> Result<ClientName, Problem> {
-        self.viewer(caller).await?.client.ok_or_else(|| problems::not_a_client(caller))
+        self.following.catch_up().await?;
+        self.known(caller)?.client.ok_or_else(|| problems::not_a_client(caller))
     }
 
     /// A case that the caller sees, as of the request.
@@ -268,7 +274,7 @@ impl Service {
             return Ok(Some(case));
         }
         // It was deleted meanwhile, or its row is lost.
-        self.following.catch_up().await?;
+        self.following.catch_up_cases().await?;
         if lives() { Err(tables::unavailable()) } else { Ok(None) }
     }
 }
