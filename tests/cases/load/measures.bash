@@ -132,14 +132,14 @@ measure_rabbitmq() {
         load watch --namespace "$namespace" --since "$since" >/dev/null
         delivered
         cpu=$(processor_of "$service") began=$(date +%s%3N)
-        load produce --namespace "$namespace" --kind create --from 100 --cases 2000 >/dev/null
+        load produce --namespace "$namespace" --kind create --from 100 --cases 10000 >/dev/null
         sleep 0.5
         delivered
         seconds=$(calculate "($(date +%s%3N) - $began) / 1000")
         printf 'tributary  seconds=%s messages_per_s=%.0f processor_s=%s\n' "$seconds" \
-            "$(calculate "40000 / $seconds")" "$(calculate "$(processor_of "$service") - $cpu")"
+            "$(calculate "200000 / $seconds")" "$(calculate "$(processor_of "$service") - $cpu")"
         stop
-        printf 'floor      %s\n' "$(load publish --messages 2000 --bytes 640)"
+        printf 'floor      %s\n' "$(load publish --messages 10000 --bytes 640)"
     done
 }
 
