@@ -157,25 +157,26 @@ impl ChangelogReader {
         mut left: BTreeMap<i32, Range<i64>>,
         each: &mut EachMessage<'_>,
     ) -> Result<(), LogError> {
-        let mut progress = Instant::now();
+        let mut silent_since = None;
         while !left.is_empty() {
             match self.committed.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) if message.topic() == topic => {
                     let Some(range) = left.get(&message.partition()) else { continue };
                     let (offset, end) = (message.offset(), range.end);
+                    silent_since = None;
                     if offset < end {
                         each(&message)?;
-                        progress = Instant::now();
                     }
                     if offset + 1 >= end {
                         left.remove(&message.partition());
                     }
+                    continue;
                 }
                 Some(Err(KafkaError::PartitionEOF(ended))) => drop(left.remove(&ended)),
                 Some(Err(error)) => pass_over(what, &error)?,
                 Some(Ok(_)) | None => {}
             }
-            if progress.elapsed() > self.timeout * 2 {
+            if silent_since.get_or_insert_with(Instant::now).elapsed() > self.timeout * 2 {
                 return Err(LogError::unavailable(format!("{what}: no answer from the broker")));
             }
         }

@@ -111,11 +111,14 @@ on_rabbitmq() {
 password = { file = \"../password\" }\nretry = [\"1s\", \"5s\"]\n" 'channel = "rabbitmq"\n'
 }
 
-# waiting: notifications that no client has received yet.
-waiting() {
+# deliveries FIELD: its sum over all clients.
+deliveries() {
     curl -s -H 'Authorization: Bearer invented-secret-of-operator' "$url/api/admin/cases/deliveries" |
-        { grep -o '"waiting":[0-9]*' || true; } | awk -F : '{ sum += $2 } END { print sum + 0 }'
+        { grep -o "\"$1\":[0-9]*" || true; } | awk -F : '{ sum += $2 } END { print sum + 0 }'
 }
+
+# waiting: notifications that no client has received yet.
+waiting() { deliveries waiting; }
 
 # delivered: waits until nothing waits.
 delivered() { while (($(waiting) > 0)); do sleep 0.1; done; }
@@ -129,12 +132,11 @@ measure_rabbitmq() {
         start $(on_kafka)
         registered 41
         load produce --namespace "$namespace" --kind create --cases 100 >/dev/null
-        load watch --namespace "$namespace" --since "$since" >/dev/null
-        delivered
+        while (($(deliveries acknowledged) < 2000)); do sleep 0.1; done
         cpu=$(processor_of "$service") began=$(date +%s%3N)
         load produce --namespace "$namespace" --kind create --from 100 --cases 10000 >/dev/null
-        sleep 0.5
-        delivered
+        # Positions of a queue begin with 1.
+        while (($(deliveries acknowledged) < 202000)); do sleep 0.1; done
         seconds=$(calculate "($(date +%s%3N) - $began) / 1000")
         printf 'tributary  seconds=%s messages_per_s=%.0f processor_s=%s\n' "$seconds" \
             "$(calculate "200000 / $seconds")" "$(calculate "$(processor_of "$service") - $cpu")"

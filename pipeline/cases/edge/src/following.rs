@@ -42,6 +42,10 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Records that are taken in while queries wait.
 const MOST_AT_ONCE: usize = 500;
 
+/// Records of outcomes and queues that one look reads from a topic. Queries of cases do not wait for the rest, which a
+/// process that starts has much of.
+const MOST_BEHIND_CASES: usize = 50_000;
+
 /// The topics that are followed, in the order in which they are read: what allows or explains a row comes before it.
 /// The ends are asked for in the opposite order. So no notification is seen without the state and the grants under
 /// which it was made, and no end of a case without its row among the deleted ones.
@@ -269,6 +273,14 @@ fn take(rows: &mut Rows, codec: &Codec, row: &Row) -> Result<(), LogError> {
     }
 }
 
+/// How much of what is new a look has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Whole,
+    /// Not all, because there is much, or because the process ends.
+    Partial,
+}
+
 struct Reader {
     process: Arc<dyn Process>,
     shared: Arc<Shared>,
@@ -282,7 +294,8 @@ impl Reader {
         while !self.stop.is_triggered() {
             let begun = Begun { at: Instant::now(), time: Timestamp::now() };
             match self.look(&mut follower, begun) {
-                Ok(()) => {
+                Ok(Look::Partial) => {}
+                Ok(Look::Whole) => {
                     self.shared.change().begin_counting();
                     self.shared.begun.send_replace(Some(begun));
                     self.shared.wanted.pause(PAUSE);
@@ -298,7 +311,7 @@ impl Reader {
     }
 
     /// Reads what is new. The ends of all topics come first.
-    fn look(&mut self, follower: &mut Option<Box<dyn TopicFollower>>, begun: Begun) -> Result<(), LogError> {
+    fn look(&mut self, follower: &mut Option<Box<dyn TopicFollower>>, begun: Begun) -> Result<Look, LogError> {
         let follower = match follower {
             Some(follower) => follower,
             None => follower.insert(self.process.follower()?),
@@ -306,49 +319,73 @@ impl Reader {
         let partitions = self.process.flow_partitions();
         let ends = FOLLOWED.iter().rev().map(|topic| follower.ends(topic, partitions));
         let ends = ends.collect::<Result<Vec<_>, _>>()?;
+        let mut most = usize::MAX;
         for (topic, ends) in FOLLOWED.iter().zip(ends.into_iter().rev()) {
-            self.read(&**follower, topic, &ends)?;
-            if *topic == &topics::STATE && !self.stop.is_triggered() {
+            if self.read(&**follower, topic, &ends, most)? == Look::Partial {
+                return Ok(Look::Partial);
+            }
+            if *topic == &topics::STATE {
                 self.shared.begun_cases.send_replace(Some(begun));
+                most = MOST_BEHIND_CASES;
             }
         }
-        Ok(())
+        Ok(Look::Whole)
     }
 
-    /// Reads all partitions of a topic up to their ends. What is beyond them comes with the next look: what explains
-    /// it may not have been read.
-    fn read(&mut self, follower: &dyn TopicFollower, topic: &'static Topic, ends: &[i64]) -> Result<(), LogError> {
-        let mut ranges = Vec::new();
-        for (partition, end) in (0..).zip(ends.iter().copied()) {
-            // Nobody waits for an answer from before the start.
-            let first = if topic == &topics::REGISTRY_ANSWER { end } else { 0 };
-            let from = *self.offsets.entry((topic.name, partition)).or_insert(first);
-            if from != end {
-                ranges.push(OffsetRange { partition: TopicPartition { topic: topic.name, partition }, from, end });
-            }
-        }
-        if ranges.is_empty() || self.stop.is_triggered() {
-            return Ok(());
+    /// Reads all partitions of a topic up to their ends, or `most` records. What is beyond the ends comes with the next
+    /// look: what explains it may not have been read.
+    fn read(
+        &mut self,
+        follower: &dyn TopicFollower,
+        topic: &'static Topic,
+        ends: &[i64],
+        most: usize,
+    ) -> Result<Look, LogError> {
+        let ranges = self.unread(topic, ends);
+        if ranges.is_empty() {
+            return Ok(Look::Whole);
         }
         let codec = self.process.codec();
-        let mut batch = Vec::new();
+        let (mut batch, mut count, mut look) = (Vec::new(), 0, Look::Whole);
+        let mut reached = HashMap::new();
         let read = follower.read_ranges(&ranges, &mut |record| {
+            if count == most || self.stop.is_triggered() {
+                look = Look::Partial;
+                return Err(LogError::unavailable("the end of this look"));
+            }
+            count += 1;
+            reached.insert((topic.name, record.origin.partition), record.offset + 1);
             batch.push(Row::of(record));
             if batch.len() < MOST_AT_ONCE { Ok(()) } else { self.shared.take(codec, &mut batch) }
         });
-        let read = read.and_then(|()| self.shared.take(codec, &mut batch));
-        match read {
+        let read = if look == Look::Partial { Ok(()) } else { read };
+        match read.and_then(|()| self.shared.take(codec, &mut batch)) {
+            Ok(()) if look == Look::Partial => self.offsets.extend(reached),
             Ok(()) => {
-                let read = ranges.iter().map(|range| ((topic.name, range.partition.partition), range.end));
-                self.offsets.extend(read);
-                Ok(())
+                self.offsets.extend(ranges.iter().map(|range| ((topic.name, range.partition.partition), range.end)));
             }
             Err(error @ (LogError::OffsetOutOfRange(_) | LogError::Truncated(_))) => {
                 self.offsets.retain(|(name, _), _| *name != topic.name);
                 self.shared.change().clear(topic);
-                Err(error)
+                return Err(error);
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         }
+        Ok(look)
+    }
+
+    /// What is not read yet of a topic with these ends.
+    fn unread(&mut self, topic: &'static Topic, ends: &[i64]) -> Vec<OffsetRange> {
+        let mut ranges = Vec::new();
+        for (number, end) in (0..).zip(ends.iter().copied()) {
+            // Nobody waits for an answer from before the start.
+            let first = if topic == &topics::REGISTRY_ANSWER { end } else { 0 };
+            let from = *self.offsets.entry((topic.name, number)).or_insert(first);
+            if from != end {
+                let partition = TopicPartition { topic: topic.name, partition: number };
+                ranges.push(OffsetRange { partition, from, end });
+            }
+        }
+        ranges
     }
 }
