@@ -7,6 +7,7 @@ pub mod files;
 mod hex;
 pub mod kafka;
 pub mod origin;
+#[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 pub mod tis;
 pub mod views;

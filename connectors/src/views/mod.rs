@@ -4,13 +4,16 @@
 //! overwrites that of a newer one. So a view that is continued from its positions is as if it had never been
 //! interrupted.
 
+#[cfg(feature = "cql")]
 pub mod cql;
 mod embedded;
+#[cfg(feature = "cql")]
 #[cfg(test)]
 mod tests;
 
 use tributary_runtime::{Record, TimestampMillis};
 
+#[cfg(feature = "cql")]
 use cql::CqlError;
 pub use embedded::{EmbeddedViews, EmbeddedViewsConfig};
 
@@ -131,6 +134,7 @@ pub enum ViewError {
         topic: String,
     },
     /// The tables in the CQL database cannot be used.
+    #[cfg(feature = "cql")]
     #[error(transparent)]
     Cql(#[from] CqlError),
 }
