@@ -1,0 +1,11 @@
+//! The acceptance suite of the platform (A 7), on ports in memory and a clock that tests turn.
+
+mod bad_answers;
+mod bad_requests;
+mod contracts;
+mod limits;
+mod main_cases;
+mod privacy;
+mod regression;
+mod scheduling;
+mod world;

@@ -1,0 +1,155 @@
+//! The cache-flow: the service as the consumer sees it. It reads headers and request, makes the query object, and
+//! writes the answer (A 2.2).
+//!
+//! The cache belongs between the query object and the main-flow: the parts of addresses are what it keeps.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::audit::{AuditOutcome, OpenEntry};
+use crate::caller::{Caller, Header, check_soap_action};
+use crate::events;
+use crate::flow::{Flow, Service};
+use crate::main_flow;
+use crate::query_object;
+use crate::question::{Part, Question};
+use crate::request_reply_flow;
+use crate::response_list;
+use crate::soap::{Fault, FaultCode, Message};
+
+/// A request as it came, without its transport.
+pub struct Asked {
+    /// All HTTP headers.
+    pub headers: Vec<Header>,
+    /// The SOAP action, if there was one.
+    pub soap_action: Option<String>,
+    /// The charset of the content type, if it has one.
+    pub charset: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What goes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What it is.
+    pub kind: ReplyKind,
+    /// The correlation id of the request, if it had one.
+    pub correlation: Option<String>,
+    /// The SOAP message, in UTF-8.
+    body: String,
+}
+
+/// The kinds of replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyKind {
+    /// An answer, HTTP 200.
+    Answer,
+    /// A fault, HTTP 500.
+    Fault,
+    /// A fault because too many questions are under way, HTTP 503 with `Retry-After`.
+    Busy,
+}
+
+impl ReplyKind {
+    /// The HTTP status.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Answer => 200,
+            Self::Fault => 500,
+            Self::Busy => 503,
+        }
+    }
+}
+
+impl Reply {
+    /// The SOAP message.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// Takes the SOAP message.
+    pub fn into_body(self) -> String {
+        self.body
+    }
+}
+
+impl Flow {
+    /// Answers a question. If the future is dropped, everything that is under way for it is cancelled.
+    pub async fn ask(self: &Arc<Self>, service: &Arc<Service>, asked: Asked) -> Reply {
+        let arrival = Instant::now();
+        let correlation = Caller::correlation_of(&asked.headers);
+        let of_fault =
+            |kind: ReplyKind, fault: &Fault| Reply { kind, correlation: correlation.clone(), body: fault.write() };
+        let Ok(_question) = self.questions.try_acquire() else {
+            let fault = Fault::new(FaultCode::Server, "Too many questions are under way. Ask again later.");
+            return of_fault(ReplyKind::Busy, &fault);
+        };
+        let limit = service.timeouts.aggregated_service();
+        let late = || Fault::new(FaultCode::Server, format!("timeout: no answer within {} ms", limit.as_millis()));
+        // If this future is dropped, so is the entry, which then says that the consumer went away.
+        let mut open = None;
+        let answer = timeout_at(arrival + limit, self.answer(service, asked, arrival, &mut open)).await;
+        let answer = answer.unwrap_or_else(|_| Err(late()));
+        if let Some(open) = &mut open {
+            open.entry.outcome = if answer.is_ok() { AuditOutcome::Answered } else { AuditOutcome::Fault };
+        }
+        match answer {
+            Ok(body) => Reply { kind: ReplyKind::Answer, correlation, body },
+            Err(fault) => {
+                events::question_failed(&service.descriptor.name, correlation.as_deref(), &fault.code);
+                of_fault(ReplyKind::Fault, &fault)
+            }
+        }
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        service: &Arc<Service>,
+        asked: Asked,
+        arrival: Instant,
+        open: &mut Option<OpenEntry>,
+    ) -> Result<String, Fault> {
+        let no_audit = |_| Fault::new(FaultCode::Server, "The audit is closed, so no question is answered.");
+        let permit = self.audit.clone().reserve_owned().await.map_err(no_audit)?;
+        let open = open.insert(OpenEntry::begin(permit, (self.clock)(), &service.descriptor.name));
+        let question = self.question(service, asked, arrival, open)?;
+        let (requests, filtered) = main_flow::requests(self, &question).await?;
+        open.entry.filtered = filtered;
+        let parts = request_reply_flow::reply(self, &question, requests).await;
+        open.entry.addresses = parts.iter().map(Part::audit).collect();
+        let records: Vec<_> = parts.iter().map(Part::record).collect();
+        let failed = records.iter().filter(|record| record.failure.is_some()).count();
+        let (name, correlation) = (&service.descriptor.name, &question.caller.correlation);
+        events::question_answered(name, correlation, records.len(), failed);
+        // The space of an answer is given back with the whole: the text that is written takes its place.
+        let (answers, _shares): (Vec<_>, Vec<_>) =
+            parts.into_iter().filter_map(|part| part.result.ok()).map(|answer| (answer.message, answer.share)).unzip();
+        Ok(response_list::write(&service.descriptor, answers, &records, &self.stockholm))
+    }
+
+    /// Reads the request.
+    fn question(
+        &self,
+        service: &Arc<Service>,
+        asked: Asked,
+        arrival: Instant,
+        open: &mut OpenEntry,
+    ) -> Result<Question, Fault> {
+        let caller = Caller::read(&asked.headers)?;
+        open.entry.caller = Some(caller.clone());
+        let descriptor = &service.descriptor;
+        events::question_came(&descriptor.name, &caller);
+        if self.settings.check_soap_action {
+            check_soap_action(asked.soap_action.as_deref(), &descriptor.soap_action())?;
+        }
+        let limit = self.settings.max_request_bytes;
+        let request = Message::read(asked.body, asked.charset.as_deref(), limit, &[])
+            .map_err(|error| Fault::new(FaultCode::Client, error.to_string()))?;
+        let now = open.entry.time;
+        let find = query_object::create(descriptor, &request, &self.stockholm, now)?;
+        open.entry.patient = Some(find.patient.clone());
+        Ok(Question { service: service.clone(), caller, request, find, tak: self.tak(), now, arrival })
+    }
+}

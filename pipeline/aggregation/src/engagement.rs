@@ -1,0 +1,172 @@
+//! Engagements of the index: that a system has data of a category for a patient (A 3.6).
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// The id of a patient. `Debug` does not show it, and it has no other way into a log.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct PatientId(String);
+
+impl PatientId {
+    /// Takes an id as the request has it.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id, for messages to the index and to source systems, and for hashing.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PatientId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PatientId")
+    }
+}
+
+/// A field of an engagement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Field {
+    /// The patient.
+    RegisteredResidentIdentification,
+    /// The domain, such as `riv:crm:scheduling`.
+    ServiceDomain,
+    /// The category within the domain.
+    Categorization,
+    /// The address where the data is reachable.
+    LogicalAddress,
+    /// The business object, or `NA`.
+    BusinessObjectInstanceIdentifier,
+    /// The process, or `NA`.
+    ClinicalProcessInterestId,
+    /// The time of the newest content.
+    MostRecentContent,
+    /// The system that holds the data.
+    SourceSystem,
+    /// When the index got it.
+    CreationTime,
+    /// When it last changed.
+    UpdateTime,
+    /// Who is responsible for the data.
+    DataController,
+    /// The index that owns the record.
+    Owner,
+}
+
+impl Field {
+    /// All fields, in the order of the schema.
+    pub const ALL: [Self; 12] = [
+        Self::RegisteredResidentIdentification,
+        Self::ServiceDomain,
+        Self::Categorization,
+        Self::LogicalAddress,
+        Self::BusinessObjectInstanceIdentifier,
+        Self::ClinicalProcessInterestId,
+        Self::MostRecentContent,
+        Self::SourceSystem,
+        Self::CreationTime,
+        Self::UpdateTime,
+        Self::DataController,
+        Self::Owner,
+    ];
+
+    /// Its element.
+    pub fn element(self) -> &'static str {
+        match self {
+            Self::RegisteredResidentIdentification => "registeredResidentIdentification",
+            Self::ServiceDomain => "serviceDomain",
+            Self::Categorization => "categorization",
+            Self::LogicalAddress => "logicalAddress",
+            Self::BusinessObjectInstanceIdentifier => "businessObjectInstanceIdentifier",
+            Self::ClinicalProcessInterestId => "clinicalProcessInterestId",
+            Self::MostRecentContent => "mostRecentContent",
+            Self::SourceSystem => "sourceSystem",
+            Self::CreationTime => "creationTime",
+            Self::UpdateTime => "updateTime",
+            Self::DataController => "dataController",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// The field of an element.
+    pub fn named(element: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.element() == element)
+    }
+}
+
+/// An engagement. Fields that it does not have are empty.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Engagement {
+    /// The patient.
+    pub patient: PatientId,
+    /// The domain.
+    pub service_domain: String,
+    /// The category within the domain.
+    pub categorization: String,
+    /// The address where the data is reachable.
+    pub logical_address: String,
+    /// The business object, or `NA`.
+    pub business_object: String,
+    /// The process, or `NA`.
+    pub clinical_process: String,
+    /// The time of the newest content, `YYYYMMDDhhmmss`.
+    pub most_recent_content: String,
+    /// The system that holds the data.
+    pub source_system: String,
+    /// When the index got it, `YYYYMMDDhhmmss`.
+    pub creation_time: String,
+    /// When it last changed, `YYYYMMDDhhmmss`.
+    pub update_time: String,
+    /// Who is responsible for the data.
+    pub data_controller: String,
+    /// The index that owns the record.
+    pub owner: String,
+}
+
+impl fmt::Debug for Engagement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Engagement({}, {})", self.logical_address, self.source_system)
+    }
+}
+
+impl Engagement {
+    /// The text of a field. Empty if the engagement does not have it.
+    pub fn field(&self, field: Field) -> &str {
+        match field {
+            Field::RegisteredResidentIdentification => self.patient.reveal(),
+            Field::ServiceDomain => &self.service_domain,
+            Field::Categorization => &self.categorization,
+            Field::LogicalAddress => &self.logical_address,
+            Field::BusinessObjectInstanceIdentifier => &self.business_object,
+            Field::ClinicalProcessInterestId => &self.clinical_process,
+            Field::MostRecentContent => &self.most_recent_content,
+            Field::SourceSystem => &self.source_system,
+            Field::CreationTime => &self.creation_time,
+            Field::UpdateTime => &self.update_time,
+            Field::DataController => &self.data_controller,
+            Field::Owner => &self.owner,
+        }
+    }
+
+    /// Sets the text of a field.
+    pub fn set(&mut self, field: Field, text: String) {
+        let place = match field {
+            Field::RegisteredResidentIdentification => &mut self.patient.0,
+            Field::ServiceDomain => &mut self.service_domain,
+            Field::Categorization => &mut self.categorization,
+            Field::LogicalAddress => &mut self.logical_address,
+            Field::BusinessObjectInstanceIdentifier => &mut self.business_object,
+            Field::ClinicalProcessInterestId => &mut self.clinical_process,
+            Field::MostRecentContent => &mut self.most_recent_content,
+            Field::SourceSystem => &mut self.source_system,
+            Field::CreationTime => &mut self.creation_time,
+            Field::UpdateTime => &mut self.update_time,
+            Field::DataController => &mut self.data_controller,
+            Field::Owner => &mut self.owner,
+        };
+        *place = text;
+    }
+}

@@ -1,0 +1,46 @@
+//! The log events of this crate: each message, level and set of fields is here, once. The six events of a question have
+//! the names of the original (A 5.3). None has the id of a patient, a text of a source system, or a content.
+
+use crate::caller::Caller;
+use crate::status::Failure;
+
+/// A question has come.
+pub(crate) fn question_came(service: &str, caller: &Caller) {
+    let Caller { sender, original_consumer, correlation, .. } = caller;
+    tracing::info!(service, correlation, sender, original_consumer, "req-in");
+}
+
+/// A call goes out.
+pub(crate) fn call_made(service: &str, correlation: &str, receiver: &str) {
+    tracing::info!(service, correlation, receiver, "req-out");
+}
+
+/// A good answer has come.
+pub(crate) fn call_answered(service: &str, correlation: &str, receiver: &str, bytes: usize) {
+    tracing::info!(service, correlation, receiver, bytes, "resp-in");
+}
+
+/// A call has failed.
+pub(crate) fn call_failed(service: &str, correlation: &str, receiver: &str, failure: &Failure) {
+    tracing::info!(service, correlation, receiver, code = failure.code.code(), "error-in");
+}
+
+/// An answer goes out, with so many records, and so many of them of failures.
+pub(crate) fn question_answered(service: &str, correlation: &str, records: usize, failed: usize) {
+    tracing::info!(service, correlation, records, failed, "resp-out");
+}
+
+/// A fault goes out.
+pub(crate) fn question_failed(service: &str, correlation: Option<&str>, code: &str) {
+    tracing::info!(service, correlation, code, "error-out");
+}
+
+/// An engagement with our own address is not called.
+pub(crate) fn own_address(service: &str, correlation: &str, count: usize) {
+    tracing::warn!(service, correlation, count, "engagements with our own address are left out");
+}
+
+/// The index has sent engagements that cannot be called.
+pub(crate) fn engagements_left_out(service: &str, correlation: &str, without_address: usize, too_many: usize) {
+    tracing::warn!(service, correlation, without_address, too_many, "engagements of the index are left out");
+}

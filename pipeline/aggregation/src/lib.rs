@@ -1,0 +1,36 @@
+//! Clinical aggregation: one question for a patient, every source system that has data, and an honest answer in time.
+//!
+//! The files named `*_flow` decide what becomes of a question. They wait only on ports (the index, the producers) and
+//! on tokio's clock. This crate does no I/O: HTTP and files belong to the edge and the connectors. Numbers such as
+//! A 2.6 are sections of the domain description of the aggregation platform.
+
+#[cfg(test)]
+mod acceptance;
+mod aggregation_flow;
+pub mod audit;
+pub mod cache_flow;
+pub mod caller;
+pub mod configuration;
+pub mod descriptor;
+pub mod engagement;
+mod events;
+pub mod filter;
+pub mod find_content;
+pub mod flow;
+pub mod local_time;
+mod main_flow;
+pub mod memory;
+pub mod place;
+pub mod port;
+pub mod query_object;
+mod question;
+pub mod request_list;
+mod request_reply_flow;
+pub mod response_list;
+pub mod soap;
+mod splitter_flow;
+pub mod status;
+pub mod tak;
+pub mod timeouts;
+mod worker_flow;
+pub mod wsdl;
