@@ -7,7 +7,11 @@ use serde_json::Value;
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
 /// Types of fields that have no `Default`.
-const WITHOUT_DEFAULT: [&str; 8] = [
+const WITHOUT_DEFAULT: [&str; 12] = [
+    "aggregation.Address",
+    "aggregation.InstanceId",
+    "aggregation.PatientId",
+    "aggregation.Stamp",
     "cases.CaseId",
     "cases.ClientName",
     "cases.CommandId",

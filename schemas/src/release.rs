@@ -206,6 +206,10 @@ fn example_of_type(name: &str) -> Option<Value> {
         }
         "cases.OriginName" => Some(Value::String("esdh-a".to_owned())),
         "cases.ClientName" => Some(Value::String("journal-1".to_owned())),
+        "aggregation.Address" => Some(Value::String("SE2321000016-1ABC".to_owned())),
+        "aggregation.InstanceId" => Some(Value::String("visit-7".to_owned())),
+        "aggregation.PatientId" => Some(Value::String("191212121212".to_owned())),
+        "aggregation.Stamp" => Some(Value::String("20261120143000".to_owned())),
         "tributary.Digest" => Some(Value::Bytes((1..=17).collect())),
         _ => None,
     }

@@ -32,6 +32,7 @@ macro_rules! id {
     };
 }
 
+pub mod aggregation;
 pub mod basic_date;
 pub mod cases;
 pub mod esr;
@@ -104,6 +105,10 @@ pub(crate) fn allows(value_type: &str, value: &serde_json::Value) -> bool {
             .as_i64()
             .and_then(|number| i32::try_from(number).ok())
             .is_some_and(|number| esr::NotificationType::try_from(number).is_ok()),
+        "aggregation.Address" => is_text(|text| text.parse::<aggregation::Address>().is_ok()),
+        "aggregation.InstanceId" => is_text(|text| text.parse::<aggregation::InstanceId>().is_ok()),
+        "aggregation.PatientId" => is_text(|text| text.parse::<aggregation::PatientId>().is_ok()),
+        "aggregation.Stamp" => is_text(|text| text.parse::<aggregation::Stamp>().is_ok()),
         "cases.CaseId" => is_text(|text| text.parse::<cases::CaseId>().is_ok()),
         "cases.CommandId" => is_text(|text| text.parse::<cases::CommandId>().is_ok()),
         "cases.MessageId" => is_text(|text| text.parse::<cases::MessageId>().is_ok()),

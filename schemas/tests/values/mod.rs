@@ -53,6 +53,14 @@ fn any_field(field: &apache_avro::schema::RecordField) -> BoxedStrategy<Value> {
             "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}".prop_map(Value::String).boxed()
         }
         Some("cases.OriginName" | "cases.ClientName") => "[A-Za-z0-9._-]{1,64}".prop_map(Value::String).boxed(),
+        Some("aggregation.Address") => ".{1,64}".prop_map(Value::String).boxed(),
+        Some("aggregation.InstanceId") => ".{1,128}".prop_map(Value::String).boxed(),
+        Some("aggregation.PatientId") => ".{1,32}".prop_map(Value::String).boxed(),
+        Some("aggregation.Stamp") => {
+            "[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]"
+                .prop_map(Value::String)
+                .boxed()
+        }
         Some("tributary.Digest") => proptest::collection::vec(any::<u8>(), 17).prop_map(Value::Bytes).boxed(),
         _ => return any_value(&field.schema),
     };
