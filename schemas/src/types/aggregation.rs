@@ -1,6 +1,8 @@
 //! Types of the namespace `aggregation`. `Debug` shows no patient and no id that a source system gave.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -84,6 +86,12 @@ text! {
 }
 hidden!(PatientId);
 
+impl Borrow<str> for PatientId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl PatientId {
     /// The partition of the patient in a topic with this many.
     pub fn partition(&self, count: i32) -> i32 {
@@ -116,14 +124,14 @@ impl fmt::Display for Address {
 
 /// A time in Stockholm in seconds, written as 14 digits: `yyyyMMddHHmmss`. Stamps sort by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Stamp(u64);
+pub struct Stamp(NonZeroU64);
 
 impl Stamp {
     const DIGITS: usize = 14;
 
     /// The digits as one number.
     pub const fn number(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
     /// The stamp with this number. `None` if that is no time of the calendar.
@@ -131,19 +139,19 @@ impl Stamp {
         let part = |after: u32, size: u64| (number / 10_u64.pow(after) % size) as i8;
         let year = i16::try_from(number / 10_u64.pow(10)).ok().filter(|year| *year <= 9999)?;
         let date = DateTime::new(year, part(8, 100), part(6, 100), part(4, 100), part(2, 100), part(0, 100), 0);
-        date.ok().map(|_| Self(number))
+        date.ok().and_then(|_| NonZeroU64::new(number)).map(Self)
     }
 
-    /// The stamp of a civil time. Fractions of a second are cut.
-    pub fn of(time: DateTime) -> Self {
+    /// The stamp of a civil time. Fractions of a second are cut. `None` for a year that four digits cannot name.
+    pub fn of(time: DateTime) -> Option<Self> {
+        let year = u64::try_from(time.year()).ok()?;
         let parts = [time.month(), time.day(), time.hour(), time.minute(), time.second()];
-        let year = u64::from(time.year().unsigned_abs());
-        Self(parts.iter().fold(year, |number, part| number * 100 + u64::from(part.unsigned_abs())))
+        Self::from_number(parts.iter().fold(year, |number, part| number * 100 + u64::from(part.unsigned_abs())))
     }
 
     pub(crate) fn encode(self, out: &mut Vec<u8>) {
         let mut digits = [b'0'; Self::DIGITS];
-        let mut rest = self.0;
+        let mut rest = self.number();
         for digit in digits.iter_mut().rev() {
             *digit += (rest % 10) as u8;
             rest /= 10;
@@ -164,7 +172,7 @@ impl FromStr for Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:014}", self.0)
+        write!(formatter, "{:014}", self.number())
     }
 }
 
@@ -367,7 +375,7 @@ mod tests {
     #[test]
     fn a_stamp_of_a_civil_time_has_its_digits() {
         let time: DateTime = "2026-01-02T03:04:05.678".parse().unwrap();
-        assert_eq!(Stamp::of(time).to_string(), "20260102030405");
+        assert_eq!(Stamp::of(time).map(|stamp| stamp.to_string()).as_deref(), Some("20260102030405"));
     }
 
     fn fields() -> KeyFields<'static> {
