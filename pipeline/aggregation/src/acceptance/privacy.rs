@@ -60,17 +60,22 @@ async fn the_six_events_have_the_correlation_id_and_no_patient() {
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
-    let _guard = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
+    // One for all threads: whether an event is of interest is remembered for the whole process.
+    tracing::subscriber::set_global_default(subscriber.with_writer(move || writer.clone()).finish()).unwrap();
     let engagements = ["SYS-1", "SYS-2"].map(|address| engagement(address, "c", PATIENT));
     let world = Setup::default().patient(PATIENT, &engagements).build();
     world.producers.set("SYS-2", 10, What::Fault(500, format!("Invalid Id: {PATIENT}")));
-    world.ask(LABORATORY, PATIENT).await;
     let service = world.service(LABORATORY).clone();
-    world.flow.ask(&service, asked(format!("<a>{PATIENT}</a>"))).await;
+    for body in [request(&service, &naming(&service, PATIENT), ""), format!("<a>{PATIENT}</a>")] {
+        let mut asked = asked(body);
+        asked.headers.retain(|(name, _)| name != CORRELATION);
+        asked.headers.push((CORRELATION.to_owned(), "corr-id-of-logs".to_owned()));
+        world.flow.ask(&service, asked).await;
+    }
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     for name in ["req-in", "req-out", "resp-in", "resp-out", "error-in", "error-out"] {
-        let line = text.lines().find(|line| line.contains(name)).unwrap();
-        assert!(line.contains("test-corr-id"), "{line}");
+        let is_it = |line: &str| line.contains(name) && line.contains("corr-id-of-logs");
+        assert!(text.lines().any(is_it), "{name}: {text}");
     }
     assert!(!text.contains(PATIENT), "{text}");
 }
