@@ -64,6 +64,7 @@ pub(crate) fn run(dir: Option<&Path>, host: &dyn Host, out: &mut (dyn Write + Se
         std::thread::scope(|scope| {
             scope.spawn(|| rounds(running, &over));
             let play = Play {
+                flow: running,
                 service: running.service(),
                 tokio: running.tokio(),
                 broker: &broker,
@@ -97,6 +98,7 @@ fn rounds(flow: &Distribution, over: &Shutdown) {
 
 /// A running flow, and what was shown of it.
 struct Play<'a> {
+    flow: &'a Distribution,
     service: &'a Service,
     tokio: &'a tokio::runtime::Handle,
     broker: &'a PlayedBroker,
@@ -146,6 +148,10 @@ impl Play<'_> {
         let anything = Awaited::Answer(String::new());
         self.wait(anything, "the registry is not filled", |rows| (rows.version.in_force >= CHANGES).then_some(()))?;
         // The version may be read before the rows of other partitions.
+        self.catch_up()
+    }
+
+    fn catch_up(&self) -> Result<(), Failure> {
         self.tokio.block_on(self.service.following.catch_up()).map_err(|problem| failed(&problem))
     }
 
@@ -170,6 +176,9 @@ impl Play<'_> {
         let awaited = Awaited::Outcome(key.0.clone(), key.1);
         let status =
             self.wait(awaited, "no outcome", |rows| rows.outcomes.get(&key).map(|outcome| outcome.status.symbol()))?;
+        // The outcome may be there before the notifications are in the queues of all clients.
+        self.flow.settle()?;
+        self.catch_up()?;
         self.say(&format!("   {origin:<10} {:<11} {}   {status}", queue.command(), short(case)));
         self.show(begun, late)
     }

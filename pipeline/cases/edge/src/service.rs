@@ -121,6 +121,11 @@ impl Distribution {
         self.process.tokio()
     }
 
+    /// Waits until every record in the log has been processed.
+    pub(crate) fn settle(&self) -> Result<(), Failure> {
+        self.process.settle(&|| None)
+    }
+
     /// Warns once of what differs between the file and a registry that is not empty.
     fn compare(&self) {
         let EdgeSettings { fill, file, .. } = &*self.service.settings;
