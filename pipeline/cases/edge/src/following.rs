@@ -24,6 +24,9 @@ use crate::rows::Rows;
 use crate::waiting::{Awaited, Waiter, Waiting};
 use crate::wanted::Wanted;
 
+#[cfg(test)]
+mod tests;
+
 /// The pause between two looks, if nobody waits for one.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -49,14 +52,10 @@ const MOST_BEHIND_CASES: usize = 50_000;
 /// The topics that are followed, in the order in which they are read: what allows or explains a row comes before it.
 /// The ends are asked for in the opposite order. So no notification is seen without the state and the grants under
 /// which it was made, and no end of a case without its row among the deleted ones.
-static FOLLOWED: [&Topic; 6] = [
-    &topics::REGISTRY_ROWS,
-    &topics::DELETED,
-    &topics::STATE,
-    &topics::OUTCOME,
-    &topics::QUEUE,
-    &topics::REGISTRY_ANSWER,
-];
+static CASES: [&Topic; 3] = [&topics::REGISTRY_ROWS, &topics::DELETED, &topics::STATE];
+
+/// Those that come after them.
+static BEHIND_CASES: [&Topic; 3] = [&topics::OUTCOME, &topics::QUEUE, &topics::REGISTRY_ANSWER];
 
 /// The rows, and the thread that keeps them.
 pub(crate) struct Following {
@@ -90,14 +89,7 @@ impl Following {
     /// # Errors
     /// [`Failure`] when the log does not answer.
     pub(crate) fn start(process: &Arc<dyn Process>, cases: KeptCases) -> Result<Self, Failure> {
-        let shared = Arc::new(Shared {
-            rows: RwLock::new(Rows::keeping(cases)),
-            begun_cases: watch::Sender::new(None),
-            begun: watch::Sender::new(None),
-            is_ending: watch::Sender::new(false),
-            waiting: Arc::default(),
-            wanted: Wanted::default(),
-        });
+        let shared = Arc::new(Shared::new(cases));
         let follower = process.follower().map_err(log_failure)?;
         let stop = process.shutdown().child();
         let ending = Arc::downgrade(&shared);
@@ -111,6 +103,7 @@ impl Following {
             shared: Arc::clone(&shared),
             stop: stop.clone(),
             offsets: HashMap::new(),
+            behind: None,
         };
         let thread = std::thread::Builder::new().name("cases-rows".to_owned());
         let thread = thread.spawn(move || reader.run(follower)).map_err(Failure::unfinished)?;
@@ -227,6 +220,17 @@ impl Drop for Following {
 }
 
 impl Shared {
+    fn new(cases: KeptCases) -> Self {
+        Self {
+            rows: RwLock::new(Rows::keeping(cases)),
+            begun_cases: watch::Sender::new(None),
+            begun: watch::Sender::new(None),
+            is_ending: watch::Sender::new(false),
+            waiting: Arc::default(),
+            wanted: Wanted::default(),
+        }
+    }
+
     fn change(&self) -> RwLockWriteGuard<'_, Rows> {
         self.rows.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -273,7 +277,14 @@ fn take(rows: &mut Rows, codec: &Codec, row: &Row) -> Result<(), LogError> {
     }
 }
 
-/// How much of what is new a look has read.
+/// A look at all topics that is under way.
+struct Behind {
+    begun: Begun,
+    /// Up to where it reads the topics behind the cases.
+    ends: Vec<Vec<i64>>,
+}
+
+/// How much of what is new of a topic was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
     Whole,
@@ -286,6 +297,7 @@ struct Reader {
     shared: Arc<Shared>,
     stop: Shutdown,
     offsets: HashMap<(&'static str, i32), i64>,
+    behind: Option<Behind>,
 }
 
 impl Reader {
@@ -294,8 +306,8 @@ impl Reader {
         while !self.stop.is_triggered() {
             let begun = Begun { at: Instant::now(), time: Timestamp::now() };
             match self.look(&mut follower, begun) {
-                Ok(Look::Partial) => {}
-                Ok(Look::Whole) => {
+                Ok(None) => {}
+                Ok(Some(begun)) => {
                     self.shared.change().begin_counting();
                     self.shared.begun.send_replace(Some(begun));
                     self.shared.wanted.pause(PAUSE);
@@ -310,26 +322,40 @@ impl Reader {
         }
     }
 
-    /// Reads what is new. The ends of all topics come first.
-    fn look(&mut self, follower: &mut Option<Box<dyn TopicFollower>>, begun: Begun) -> Result<Look, LogError> {
+    /// Reads what is new of registry and cases, and then a part of what is behind them. Returns when the whole look that
+    /// has ended began, if one has.
+    fn look(&mut self, follower: &mut Option<Box<dyn TopicFollower>>, begun: Begun) -> Result<Option<Begun>, LogError> {
         let follower = match follower {
-            Some(follower) => follower,
-            None => follower.insert(self.process.follower()?),
+            Some(follower) => &**follower,
+            None => &**follower.insert(self.process.follower()?),
         };
-        let partitions = self.process.flow_partitions();
-        let ends = FOLLOWED.iter().rev().map(|topic| follower.ends(topic, partitions));
-        let ends = ends.collect::<Result<Vec<_>, _>>()?;
-        let mut most = usize::MAX;
-        for (topic, ends) in FOLLOWED.iter().zip(ends.into_iter().rev()) {
-            if self.read(&**follower, topic, &ends, most)? == Look::Partial {
-                return Ok(Look::Partial);
-            }
-            if *topic == &topics::STATE {
-                self.shared.begun_cases.send_replace(Some(begun));
-                most = MOST_BEHIND_CASES;
+        // Its ends stay the same until it has read them: otherwise it would never end while the topics grow fast.
+        let behind = match self.behind.take() {
+            Some(behind) => behind,
+            None => Behind { begun, ends: self.ends(follower, &BEHIND_CASES)? },
+        };
+        for (topic, ends) in CASES.iter().zip(self.ends(follower, &CASES)?) {
+            if self.read(follower, topic, &ends, usize::MAX)? == Look::Partial {
+                return Ok(None);
             }
         }
-        Ok(Look::Whole)
+        self.shared.begun_cases.send_replace(Some(begun));
+        for (topic, ends) in BEHIND_CASES.iter().zip(&behind.ends) {
+            if self.read(follower, topic, ends, MOST_BEHIND_CASES)? == Look::Partial {
+                self.behind = Some(behind);
+                return Ok(None);
+            }
+        }
+        Ok(Some(behind.begun))
+    }
+
+    /// The ends of topics, asked for from the last topic to the first.
+    fn ends(&self, follower: &dyn TopicFollower, topics: &[&'static Topic]) -> Result<Vec<Vec<i64>>, LogError> {
+        let partitions = self.process.flow_partitions();
+        let ends = topics.iter().rev().map(|topic| follower.ends(topic, partitions));
+        let mut ends = ends.collect::<Result<Vec<_>, _>>()?;
+        ends.reverse();
+        Ok(ends)
     }
 
     /// Reads all partitions of a topic up to their ends, or `most` records. What is beyond the ends comes with the next

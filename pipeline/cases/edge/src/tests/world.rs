@@ -219,7 +219,8 @@ impl Site {
         World { router, settings, filling, flow, site: self.clone(), shutdown, rounds, pools }
     }
 
-    fn process(&self, shutdown: &Shutdown) -> Arc<MemoryProcess> {
+    /// What a process on this log gives to the flow.
+    pub(crate) fn process(&self, shutdown: &Shutdown) -> Arc<MemoryProcess> {
         Arc::new(MemoryProcess {
             broker: self.broker.clone(),
             codec: self.codec.clone(),
