@@ -227,10 +227,9 @@ impl Play<'_> {
     fn new_of(&self, client: &ClientName) -> Vec<(i64, String, &'static str, String)> {
         let rows = self.service.following.rows();
         let is_new = |position: i64| !self.shown.iter().any(|shown| *shown == (client.clone(), position));
-        let entries = rows.entries.range((client.clone(), 0)..).take_while(|(key, _)| key.0 == *client);
-        let new = entries.filter(|(key, _)| is_new(key.1)).map(|(key, entry)| {
+        let new = rows.entries.from(client, 0).filter(|entry| is_new(entry.position)).map(|entry| {
             let told = &entry.notification;
-            (key.1, told.message_id.to_string(), told.notification_type.symbol(), told.id.to_string())
+            (entry.position, told.message_id.to_string(), told.notification_type.symbol(), told.id.to_string())
         });
         new.collect()
     }

@@ -17,9 +17,10 @@ use tributary_cases::topics;
 use tributary_flow::{Failure, Process, framed};
 use tributary_runtime::trouble::Troubles;
 use tributary_runtime::{Headers, LogError, Output, Producer, Shutdown, Topic, TopicPartition};
-use tributary_schemas::records::cases::{Channel, Delivered, QueueEntry};
+use tributary_schemas::records::cases::{Channel, Delivered};
 use tributary_schemas::types::cases::ClientName;
 
+use crate::kept_queues::Entry;
 use crate::rows::folded;
 use crate::service::Service;
 use crate::{cloud_events, events};
@@ -227,23 +228,23 @@ impl Copying {
 
     /// The next notifications that the client may see, and the position of the last one that was looked at. `None`
     /// when there is nothing new, or the client is not on Kafka any more.
-    fn entries(&self, client: &ClientName, delivered: i64) -> Option<(Vec<QueueEntry>, i64)> {
+    fn entries(&self, client: &ClientName, delivered: i64) -> Option<(Vec<Entry>, i64)> {
         let rows = self.service.following.rows();
         rows.clients.get(&folded(client)).filter(|known| known.channel == Channel::Kafka)?;
         let after = delivered.max(rows.position(client).acknowledged);
-        let next: Vec<&QueueEntry> = rows.entries_after(client, after).take(MOST_AT_ONCE).collect();
+        let next: Vec<&Entry> = rows.entries_after(client, after).take(MOST_AT_ONCE).collect();
         let last = next.last()?.position;
         Some((next.into_iter().filter(|entry| rows.is_visible(client, entry)).cloned().collect(), last))
     }
 
-    fn output(&self, client: &ClientName, topic: &'static Topic, entries: &[QueueEntry], last: i64) -> Output {
+    fn output(&self, client: &ClientName, topic: &'static Topic, entries: &[Entry], last: i64) -> Output {
         let codec = &self.context.codec;
         let mut output = Output::new(self.process.flow_partitions());
         for entry in entries {
             let headers = cloud_events::headers(&entry.notification, CONTENT_TYPE);
             output.inherit(entry.made, Headers::from_bytes(&headers));
             let key = entry.notification.id.to_string();
-            framed::send(codec, &mut output, topic, key.as_bytes(), &entry.notification);
+            framed::send(codec, &mut output, topic, key.as_bytes(), &*entry.notification);
         }
         output.inherit(Timestamp::now().as_millisecond(), Headers::default());
         let row = Delivered { position: last, ..Delivered::of(client.clone()) };

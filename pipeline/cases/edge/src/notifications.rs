@@ -12,10 +12,11 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tributary_flow::http::{Caller, FieldError, JsonBody, Mount, Problem};
-use tributary_schemas::records::cases::{Channel, QueueEntry};
+use tributary_schemas::records::cases::Channel;
 use tributary_schemas::types::cases::ClientName;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use crate::kept_queues::Entry;
 use crate::problems::{self, invalid_query};
 use crate::query::{optional, shown};
 use crate::rows::folded;
@@ -54,7 +55,7 @@ pub(crate) struct NotificationView {
 }
 
 impl NotificationView {
-    fn new(entry: &QueueEntry) -> Self {
+    fn new(entry: &Entry) -> Self {
         let told = &entry.notification;
         Self {
             position: entry.position,

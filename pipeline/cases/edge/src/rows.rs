@@ -15,6 +15,7 @@ use tributary_schemas::{Codec, DecodeError, RecordType};
 use tributary_cases::topics;
 
 use crate::kept_cases::KeptCases;
+use crate::kept_queues::{Entry, KeptQueues};
 use crate::waiting::{Awaited, Changed};
 
 /// Answers of the registry that are remembered. Whoever waits for one sees it at once.
@@ -38,7 +39,7 @@ pub(crate) struct Rows {
     pub(crate) cases: KeptCases,
     pub(crate) deleted: BTreeMap<(String, String), DeletedCase>,
     pub(crate) outcomes: HashMap<(OriginName, CommandId), Outcome>,
-    pub(crate) entries: BTreeMap<(ClientName, i64), QueueEntry>,
+    pub(crate) entries: KeptQueues,
     pub(crate) positions: BTreeMap<String, QueuePosition>,
     pub(crate) origins: BTreeMap<String, Origin>,
     pub(crate) clients: BTreeMap<String, Client>,
@@ -120,7 +121,7 @@ impl Rows {
             RecordType::CasesQueueEntry => {
                 let entry: QueueEntry = framed.read()?;
                 self.changed.note(Awaited::Queue(entry.client.clone()));
-                self.entries.insert((entry.client.clone(), entry.position), entry);
+                self.entries.put(entry);
             }
             RecordType::CasesQueuePosition => {
                 let position: QueuePosition = framed.read()?;
@@ -214,7 +215,7 @@ impl Rows {
             "entry" => {
                 let (client, position) = pair(rest);
                 if let (Ok(client), Ok(position)) = (client.parse(), position.parse()) {
-                    self.entries.remove(&(client, position));
+                    self.entries.remove(&client, position);
                 }
             }
             "client" if topic == topics::QUEUE.name => {
@@ -276,28 +277,23 @@ impl Rows {
     }
 
     /// The queue entries of a client after a position that it may still see.
-    pub(crate) fn notifications<'a>(
-        &'a self,
-        client: &'a ClientName,
-        after: i64,
-    ) -> impl Iterator<Item = &'a QueueEntry> {
+    pub(crate) fn notifications<'a>(&'a self, client: &'a ClientName, after: i64) -> impl Iterator<Item = &'a Entry> {
         self.entries_after(client, after).filter(move |entry| self.is_visible(client, entry))
     }
 
     /// The queue entries of a client after a position, also those that it may not see any more.
     pub(crate) fn entries_after<'a>(
         &'a self,
-        client: &'a ClientName,
+        client: &ClientName,
         after: i64,
-    ) -> impl Iterator<Item = &'a QueueEntry> {
+    ) -> impl Iterator<Item = &'a Entry> + use<'a> {
         // A client without a row has nothing yet. What is left of an earlier client of the name is not its own.
         let begins = self.positions.get(&folded(client)).map_or(i64::MAX, |position| position.begins);
-        let from = self.entries.range((client.clone(), after.max(begins).saturating_add(1))..);
-        from.take_while(move |(key, _)| key.0 == *client).map(|(_, entry)| entry)
+        self.entries.from(client, after.max(begins).saturating_add(1))
     }
 
     /// Whether a client may see a notification.
-    pub(crate) fn is_visible(&self, client: &ClientName, entry: &QueueEntry) -> bool {
+    pub(crate) fn is_visible(&self, client: &ClientName, entry: &Entry) -> bool {
         let told = &entry.notification;
         self.is_left_in(client, told) && self.cover(client, &told.origin_system, told.id)
     }

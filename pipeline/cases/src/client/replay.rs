@@ -1,7 +1,7 @@
 //! Notifications that a client is told again.
 
 use tributary_runtime::{Output, Record};
-use tributary_schemas::records::cases::{QueueEntry, RegistryAnswer, Replay};
+use tributary_schemas::records::cases::{Notification, QueueEntry, RegistryAnswer, Replay};
 
 use super::{ClientStage, entry_key};
 use crate::permission::Grants;
@@ -10,11 +10,11 @@ use crate::topics;
 /// Notifications that one record looks at, so that no transaction grows with the length of a queue.
 const MOST_AT_ONCE: usize = 500;
 
-/// Whether a replay is about this notification. One that was told again before stands in the queue more than once. Then
+/// Whether a replay is about a notification that was made then, in milliseconds since 1970. One that was told again before stands in the queue more than once. Then
 /// only the first one that the queue keeps counts.
-pub fn is_wanted(replay: &Replay, entry: &QueueEntry) -> bool {
-    let made = entry.made.saturating_mul(1_000);
-    replay.case_id.is_none_or(|case| case == entry.notification.id)
+pub fn is_wanted(replay: &Replay, made: i64, notification: &Notification) -> bool {
+    let made = made.saturating_mul(1_000);
+    replay.case_id.is_none_or(|case| case == notification.id)
         && replay.from.is_none_or(|from| made >= from)
         && replay.to.is_none_or(|to| made < to)
 }
@@ -54,7 +54,7 @@ impl ClientStage {
 
     fn told_again(&self, replay: &Replay, entry: &QueueEntry) -> bool {
         let told = &entry.notification;
-        is_wanted(replay, entry)
+        is_wanted(replay, entry.made, &entry.notification)
             && self.is_first(entry)
             && self.granted.cover(&entry.client, &told.origin_system, told.id)
     }

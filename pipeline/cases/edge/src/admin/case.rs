@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tributary_cases::permission::{Grants, sees};
 use tributary_flow::http::Problem;
-use tributary_schemas::records::cases::{CaseState, DeletedCase, QueueEntry};
+use tributary_schemas::records::cases::{CaseState, DeletedCase};
 use tributary_schemas::types::cases::{CaseId, ClientName};
 use utoipa::ToSchema;
 
+use crate::kept_queues::Entry;
 use crate::problems::case_not_found;
 use crate::queries::CaseView;
 use crate::query::{guid, shown};
@@ -125,24 +126,24 @@ fn deleted_view(deleted: &DeletedCase) -> DeletedCaseView {
 fn told(rows: &Rows, id: CaseId) -> Vec<ToldView> {
     let most = MOST_SOUGHT / rows.clients.len().max(1);
     let newest = |client: &ClientName| {
-        let own = rows.entries.range((client.clone(), 0)..=(client.clone(), i64::MAX)).rev().take(most);
-        own.map(|(_, entry)| entry).filter(|entry| entry.notification.id == id)
+        let own = rows.entries.from(client, 0).rev().take(most);
+        own.filter(|entry| entry.notification.id == id).map(|entry| (client.clone(), entry)).collect::<Vec<_>>()
     };
-    let mut entries: Vec<&QueueEntry> = rows.clients.values().flat_map(|client| newest(&client.name)).collect();
-    entries.sort_by_key(|entry| std::cmp::Reverse((entry.made, entry.position)));
+    let mut entries: Vec<_> = rows.clients.values().flat_map(|client| newest(&client.name)).collect();
+    entries.sort_by_key(|(_, entry)| std::cmp::Reverse((entry.made, entry.position)));
     entries.truncate(MOST_SHOWN);
-    entries.into_iter().map(|entry| told_view(rows, entry)).collect()
+    entries.into_iter().map(|(client, entry)| told_view(rows, &client, entry)).collect()
 }
 
-fn told_view(rows: &Rows, entry: &QueueEntry) -> ToldView {
+fn told_view(rows: &Rows, client: &ClientName, entry: &Entry) -> ToldView {
     let told = &entry.notification;
     ToldView {
-        client: entry.client.to_string(),
+        client: client.to_string(),
         position: entry.position,
         message_id: told.message_id.to_string(),
         notification_type: told.notification_type.number(),
         event_time: told.event_time.map(shown),
         made: Timestamp::from_millisecond(entry.made).unwrap_or_default(),
-        acknowledged: entry.position <= rows.position(&entry.client).acknowledged,
+        acknowledged: entry.position <= rows.position(client).acknowledged,
     }
 }

@@ -10,12 +10,13 @@ use axum::extract::{Query, State};
 use jiff::Timestamp;
 use serde::Serialize;
 use tributary_flow::http::Problem;
-use tributary_schemas::records::cases::{Channel, Client, QueueEntry};
+use tributary_schemas::records::cases::{Channel, Client};
 use utoipa::ToSchema;
 
 use super::Shared;
 use super::reading::{Asked, limit};
 use crate::delivery::ClientStatus;
+use crate::kept_queues::Entry;
 use crate::rows::Rows;
 use crate::service::Service;
 
@@ -130,7 +131,7 @@ fn status(service: &Service, client: &Client) -> Option<ClientStatus> {
     (client.channel == Channel::Rabbitmq).then(|| service.delivery.delayed(&client.name)).flatten()
 }
 
-fn waiting<'a>(rows: &'a Rows, client: &'a Client) -> impl Iterator<Item = &'a QueueEntry> {
+fn waiting<'a>(rows: &'a Rows, client: &'a Client) -> impl Iterator<Item = &'a Entry> {
     rows.notifications(&client.name, rows.position(&client.name).acknowledged)
 }
 
@@ -168,7 +169,7 @@ pub(super) async fn delayed(
 }
 
 impl DelayedItem {
-    fn of(entry: &QueueEntry) -> Self {
+    fn of(entry: &Entry) -> Self {
         let told = &entry.notification;
         Self {
             message_id: told.message_id.to_string(),

@@ -88,5 +88,7 @@ fn count(rows: &Rows, replay: &Replay) -> usize {
     let mut seen = HashSet::new();
     let kept = rows.entries_after(&replay.client, 0);
     let first = kept.filter(|entry| seen.insert(entry.original.unwrap_or(entry.position)));
-    first.filter(|entry| is_wanted(replay, entry) && rows.is_visible(&replay.client, entry)).count()
+    first
+        .filter(|entry| is_wanted(replay, entry.made, &entry.notification) && rows.is_visible(&replay.client, entry))
+        .count()
 }

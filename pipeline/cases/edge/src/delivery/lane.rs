@@ -40,7 +40,7 @@ enum LaneError {
 
 /// The next notifications of a client.
 struct Batch {
-    notifications: Vec<(i64, Notification)>,
+    notifications: Vec<(i64, Arc<Notification>)>,
     /// Up to where the queue was looked at.
     looked: i64,
     /// Whether some were left out, because the client may not see them.

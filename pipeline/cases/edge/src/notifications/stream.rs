@@ -16,11 +16,12 @@ use futures_util::stream::unfold;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tributary_flow::http::{Caller, Problem};
-use tributary_schemas::records::cases::{NotificationType, QueueEntry};
+use tributary_schemas::records::cases::NotificationType;
 use tributary_schemas::types::cases::ClientName;
 use utoipa::IntoParams;
 
 use super::{NotificationView, Shared, position};
+use crate::kept_queues::Entry;
 use crate::places::Place;
 use crate::problems::invalid_query;
 use crate::rows::{Rows, folded};
@@ -91,7 +92,7 @@ struct OpenStream {
 
 /// What a look at the rows finds.
 enum Found {
-    Notification(Box<QueueEntry>),
+    Notification(Entry),
     Nothing,
     /// The client is removed.
     NoClient,
@@ -134,7 +135,7 @@ impl OpenStream {
             return Found::NoClient;
         }
         let first = rows.notifications(&self.client, self.after).next().cloned();
-        first.map_or(Found::Nothing, |entry| Found::Notification(Box::new(entry)))
+        first.map_or(Found::Nothing, Found::Notification)
     }
 
     /// How long to wait at most: until the token may have expired.
@@ -150,7 +151,7 @@ fn is_registered(rows: &Rows, client: &ClientName, caller: &Caller) -> bool {
     rows.clients.get(&folded(client)).is_some_and(|known| known.client_id == caller.name())
 }
 
-fn event(entry: &QueueEntry) -> Event {
+fn event(entry: &Entry) -> Event {
     let kind = match entry.notification.notification_type {
         NotificationType::Created => "created",
         NotificationType::Updated => "updated",
