@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::OwnedPermit;
+use tributary_schemas::types::aggregation::PatientId;
 
 use crate::caller::Caller;
-use crate::engagement::PatientId;
 use crate::filter::Filtered;
 
 /// How a question ended.

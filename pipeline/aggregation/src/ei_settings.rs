@@ -1,6 +1,7 @@
 //! The settings of the engagement index, `[aggregation.ei]`.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tributary_flow::configuration::{self, ConfigurationError, Source};
 use tributary_schemas::types::aggregation::Address;
 
@@ -12,16 +13,12 @@ const LONGEST_WINDOW: i64 = 60 * 60 * 1000;
 /// The most updates that are collected.
 const MOST_MESSAGES: i64 = 100_000;
 
-/// Which index is asked, and how.
+/// Which index is asked. Who asks and how long it may take are in [`crate::flow::FlowSettings`].
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "EiTable")]
 pub struct EiSettings {
     /// The index.
     pub index: Index,
-    /// Who asks an external index, and who notifies subscribers.
-    pub sender_id: Option<String>,
-    /// How long an answer may take, in milliseconds. `None` for as long as that of a service.
-    pub timeout_ms: Option<u64>,
 }
 
 /// Which index is asked.
@@ -89,8 +86,12 @@ struct EiTable {
     mode: Mode,
     url: Option<String>,
     logical_address: Option<String>,
-    sender_id: Option<String>,
-    timeout_ms: Option<u64>,
+    /// Read by [`crate::configuration`], which owns it: here it is only known.
+    #[serde(rename = "sender_id")]
+    _sender_id: IgnoredAny,
+    /// The same.
+    #[serde(rename = "timeout_ms")]
+    _timeout_ms: Option<IgnoredAny>,
     hsa_id: Option<Address>,
     alternative_hsa_id: Option<String>,
     reserved: Vec<String>,
@@ -123,7 +124,7 @@ impl TryFrom<EiTable> for EiSettings {
                 reserved: table.reserved,
             },
         };
-        Ok(Self { index, sender_id: table.sender_id, timeout_ms: table.timeout_ms })
+        Ok(Self { index })
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
             ..IndexSettings::of("SE-EI".parse().unwrap())
         };
         let settings = load(text).unwrap();
-        assert_eq!((settings.index, settings.sender_id.as_deref()), (Index::Own(expected), Some("SE-AGP")));
+        assert_eq!(settings.index, Index::Own(expected));
     }
 
     #[test]

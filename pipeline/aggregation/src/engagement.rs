@@ -3,28 +3,8 @@
 use std::fmt;
 
 use serde::Deserialize;
-
-/// The id of a patient. `Debug` does not show it, and it has no other way into a log.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct PatientId(String);
-
-impl PatientId {
-    /// Takes an id as the request has it.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self(id.into())
-    }
-
-    /// The id, for messages to the index and to source systems, and for hashing.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PatientId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("PatientId")
-    }
-}
+use tributary_schemas::records::aggregation as records;
+use tributary_schemas::types::aggregation::{Address, InstanceId, PatientId, Stamp};
 
 /// A field of an engagement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -73,8 +53,20 @@ impl Field {
         Self::Owner,
     ];
 
+    /// The fields that every transaction must have, in the order in which they are checked (A 6.3).
+    pub const MANDATORY: [Self; 8] = [
+        Self::RegisteredResidentIdentification,
+        Self::ServiceDomain,
+        Self::Categorization,
+        Self::LogicalAddress,
+        Self::BusinessObjectInstanceIdentifier,
+        Self::ClinicalProcessInterestId,
+        Self::SourceSystem,
+        Self::DataController,
+    ];
+
     /// Its element.
-    pub fn element(self) -> &'static str {
+    pub const fn element(self) -> &'static str {
         match self {
             Self::RegisteredResidentIdentification => "registeredResidentIdentification",
             Self::ServiceDomain => "serviceDomain",
@@ -91,17 +83,32 @@ impl Field {
         }
     }
 
+    /// The largest number of characters (A 3.6). That of the owner is ours: the contract names none.
+    pub const fn most(self) -> usize {
+        match self {
+            Self::RegisteredResidentIdentification => PatientId::MOST,
+            Self::ServiceDomain | Self::Categorization => 255,
+            Self::LogicalAddress | Self::SourceSystem => Address::MOST,
+            Self::BusinessObjectInstanceIdentifier | Self::ClinicalProcessInterestId => InstanceId::MOST,
+            Self::MostRecentContent | Self::CreationTime | Self::UpdateTime => Stamp::DIGITS,
+            Self::DataController | Self::Owner => 64,
+        }
+    }
+
     /// The field of an element.
     pub fn named(element: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.element() == element)
     }
 }
 
-/// An engagement. Fields that it does not have are empty.
+/// An engagement as the flow uses it. Fields that it does not have are empty.
+///
+/// It is not the record of the own index: another index may leave out every field but the addresses, or write what this
+/// one would refuse, and its engagements are called all the same. [`Engagement::from`] is the one way from the record.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Engagement {
-    /// The patient.
-    pub patient: PatientId,
+    /// The patient, if it has one whose id has an allowed length.
+    pub patient: Option<PatientId>,
     /// The domain.
     pub service_domain: String,
     /// The category within the domain.
@@ -136,7 +143,7 @@ impl Engagement {
     /// The text of a field. Empty if the engagement does not have it.
     pub fn field(&self, field: Field) -> &str {
         match field {
-            Field::RegisteredResidentIdentification => self.patient.reveal(),
+            Field::RegisteredResidentIdentification => self.patient.as_ref().map(PatientId::as_str).unwrap_or_default(),
             Field::ServiceDomain => &self.service_domain,
             Field::Categorization => &self.categorization,
             Field::LogicalAddress => &self.logical_address,
@@ -154,7 +161,10 @@ impl Engagement {
     /// Sets the text of a field.
     pub fn set(&mut self, field: Field, text: String) {
         let place = match field {
-            Field::RegisteredResidentIdentification => &mut self.patient.0,
+            Field::RegisteredResidentIdentification => {
+                self.patient = text.parse().ok();
+                return;
+            }
             Field::ServiceDomain => &mut self.service_domain,
             Field::Categorization => &mut self.categorization,
             Field::LogicalAddress => &mut self.logical_address,
@@ -168,5 +178,25 @@ impl Engagement {
             Field::Owner => &mut self.owner,
         };
         *place = text;
+    }
+}
+
+impl From<records::Engagement> for Engagement {
+    fn from(row: records::Engagement) -> Self {
+        let stamp = |stamp: Option<Stamp>| stamp.map(|stamp| stamp.to_string()).unwrap_or_default();
+        Self {
+            patient: Some(row.registered_resident_identification),
+            service_domain: row.service_domain,
+            categorization: row.categorization,
+            logical_address: row.logical_address.as_str().to_owned(),
+            business_object: row.business_object_instance_identifier.as_str().to_owned(),
+            clinical_process: row.clinical_process_interest_id.as_str().to_owned(),
+            most_recent_content: stamp(row.most_recent_content),
+            source_system: row.source_system.as_str().to_owned(),
+            creation_time: stamp(row.creation_time),
+            update_time: stamp(row.update_time),
+            data_controller: row.data_controller,
+            owner: row.owner,
+        }
     }
 }

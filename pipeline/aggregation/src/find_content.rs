@@ -1,6 +1,8 @@
 //! The question to the index and its answer (A 2.4, A 3.6).
 
-use crate::engagement::{Engagement, Field, PatientId};
+use tributary_schemas::types::aggregation::PatientId;
+
+use crate::engagement::{Engagement, Field};
 use crate::soap::{self, Message, Name, SoapError, push_text};
 
 /// The namespace of the interaction.
@@ -59,7 +61,7 @@ impl FindContent {
         out.push_str(CONTRACT);
         out.push_str("\">");
         let fields = [
-            (Field::RegisteredResidentIdentification, Some(self.patient.reveal())),
+            (Field::RegisteredResidentIdentification, Some(self.patient.as_str())),
             (Field::ServiceDomain, Some(self.service_domain.as_str())),
             (Field::Categorization, self.categorization.as_deref()),
             (Field::MostRecentContent, self.most_recent_content.as_deref()),
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_question_has_only_what_is_known() {
-        let patient = PatientId::new("19<1");
+        let patient = "19<1".parse().unwrap();
         let question = FindContent {
             patient,
             service_domain: "riv:a".to_owned(),
@@ -162,7 +164,7 @@ mod tests {
             assert!(matches!(read_answer(bytes.into(), None, 4096), Err(IndexError::Failed(_))), "{bytes}");
         }
         let question = FindContent {
-            patient: PatientId::new("1"),
+            patient: "1".parse().unwrap(),
             service_domain: "a".to_owned(),
             categorization: None,
             most_recent_content: None,

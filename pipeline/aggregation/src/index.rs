@@ -4,8 +4,8 @@
 //! so the state names no patient. A row, its notifications and its mark are one transaction of the log.
 
 mod context;
-mod find_content;
 mod pool;
+mod question;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -24,7 +24,7 @@ use crate::invalidation::mark;
 use crate::{subscribers, topics};
 
 pub use context::{IndexContext, MOST_IN_RECORD};
-pub use find_content::FindContent;
+pub use question::SentQuestion;
 pub use view::{Found, IndexView, MOST_FOUND};
 
 /// The processor of one partition.

@@ -1,15 +1,12 @@
 //! Create Query Object: from the consumer's request to a question for the index (A 2.3, A 2.4).
 
 use jiff::Timestamp;
+use tributary_schemas::types::aggregation::PatientId;
 
 use crate::descriptor::Descriptor;
-use crate::engagement::PatientId;
 use crate::find_content::FindContent;
 use crate::local_time::Stockholm;
 use crate::soap::{Fault, FaultCode, Message};
-
-/// The longest patient id that is passed on.
-const LONGEST_PATIENT: usize = 256;
 
 /// Makes the question. `now` is the time of the request.
 ///
@@ -34,11 +31,11 @@ pub fn create(
     if patient.is_empty() {
         return refused(format!("The request has no patient id in {}.", query.patient.text()));
     }
-    if patient.len() > LONGEST_PATIENT {
-        return refused(format!("The patient id is longer than {LONGEST_PATIENT} characters."));
-    }
+    let Ok(patient) = patient.parse() else {
+        return refused(format!("The patient id is longer than {} characters.", PatientId::MOST));
+    };
     Ok(FindContent {
-        patient: PatientId::new(patient),
+        patient,
         service_domain: query.domain.clone(),
         categorization: match query.categories.as_slice() {
             [one] => Some(one.clone()),

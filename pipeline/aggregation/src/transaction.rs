@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tributary_schemas::types::aggregation::{Address, InstanceId, PatientId};
+use crate::engagement::Field;
 
 /// A transaction of `Update` or `ProcessNotification`.
 #[derive(Clone, Debug, Default)]
@@ -48,84 +48,42 @@ impl fmt::Debug for SentEngagement {
     }
 }
 
-/// A field of text of an engagement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
-    /// `registeredResidentIdentification`.
-    Patient,
-    /// `serviceDomain`.
-    Domain,
-    /// `categorization`.
-    Categorization,
-    /// `logicalAddress`.
-    LogicalAddress,
-    /// `businessObjectInstanceIdentifier`.
-    BusinessObject,
-    /// `clinicalProcessInterestId`.
-    ClinicalProcess,
-    /// `sourceSystem`.
-    SourceSystem,
-    /// `dataController`.
-    DataController,
-    /// `owner`.
-    Owner,
-}
-
-impl Field {
-    /// The fields that every transaction must have, in the order in which they are checked (A 6.3).
-    pub const MANDATORY: [Self; 8] = [
-        Self::Patient,
-        Self::Domain,
-        Self::Categorization,
-        Self::LogicalAddress,
-        Self::BusinessObject,
-        Self::ClinicalProcess,
-        Self::SourceSystem,
-        Self::DataController,
-    ];
-
-    /// The name of its element.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Patient => "registeredResidentIdentification",
-            Self::Domain => "serviceDomain",
-            Self::Categorization => "categorization",
-            Self::LogicalAddress => "logicalAddress",
-            Self::BusinessObject => "businessObjectInstanceIdentifier",
-            Self::ClinicalProcess => "clinicalProcessInterestId",
-            Self::SourceSystem => "sourceSystem",
-            Self::DataController => "dataController",
-            Self::Owner => "owner",
-        }
-    }
-
-    /// The largest number of characters (A 3.6). That of the owner is ours: the contract names none.
-    pub const fn most(self) -> usize {
-        match self {
-            Self::Patient => PatientId::MOST,
-            Self::Domain | Self::Categorization => 255,
-            Self::LogicalAddress | Self::SourceSystem => Address::MOST,
-            Self::BusinessObject | Self::ClinicalProcess => InstanceId::MOST,
-            Self::DataController | Self::Owner => 64,
-        }
-    }
-}
-
 impl SentEngagement {
     /// The text of a field. Empty if it is not there.
     pub fn text(&self, field: Field) -> &str {
         let text = match field {
-            Field::Patient => &self.registered_resident_identification,
-            Field::Domain => &self.service_domain,
+            Field::RegisteredResidentIdentification => &self.registered_resident_identification,
+            Field::ServiceDomain => &self.service_domain,
             Field::Categorization => &self.categorization,
             Field::LogicalAddress => &self.logical_address,
-            Field::BusinessObject => &self.business_object_instance_identifier,
-            Field::ClinicalProcess => &self.clinical_process_interest_id,
+            Field::BusinessObjectInstanceIdentifier => &self.business_object_instance_identifier,
+            Field::ClinicalProcessInterestId => &self.clinical_process_interest_id,
+            Field::MostRecentContent => &self.most_recent_content,
             Field::SourceSystem => &self.source_system,
+            Field::CreationTime => &self.creation_time,
+            Field::UpdateTime => &self.update_time,
             Field::DataController => &self.data_controller,
             Field::Owner => &self.owner,
         };
         text.as_deref().unwrap_or_default()
+    }
+
+    /// Where the text of a field is kept.
+    pub fn place(&mut self, field: Field) -> &mut Option<String> {
+        match field {
+            Field::RegisteredResidentIdentification => &mut self.registered_resident_identification,
+            Field::ServiceDomain => &mut self.service_domain,
+            Field::Categorization => &mut self.categorization,
+            Field::LogicalAddress => &mut self.logical_address,
+            Field::BusinessObjectInstanceIdentifier => &mut self.business_object_instance_identifier,
+            Field::ClinicalProcessInterestId => &mut self.clinical_process_interest_id,
+            Field::MostRecentContent => &mut self.most_recent_content,
+            Field::SourceSystem => &mut self.source_system,
+            Field::CreationTime => &mut self.creation_time,
+            Field::UpdateTime => &mut self.update_time,
+            Field::DataController => &mut self.data_controller,
+            Field::Owner => &mut self.owner,
+        }
     }
 
     /// The times, by the names of their elements.

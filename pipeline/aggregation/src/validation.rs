@@ -10,8 +10,9 @@ use std::str::FromStr;
 use tributary_schemas::records::aggregation::{Engagement, EngagementTransaction};
 use tributary_schemas::types::aggregation::{BusinessKey, KeyFields, Stamp};
 
+use crate::engagement::Field;
 use crate::refusal::Refusal;
-use crate::transaction::{Field, SentEngagement, SentTransaction};
+use crate::transaction::{SentEngagement, SentTransaction};
 
 /// The most transactions of a request.
 pub(crate) const MOST_TRANSACTIONS: usize = 1000;
@@ -47,8 +48,7 @@ pub(crate) fn check(
         return Err(Refusal::Technical("a request has at least 1 transaction".to_owned()));
     }
     if sent.len() > MOST_TRANSACTIONS {
-        let text = format!("a request has at most {MOST_TRANSACTIONS} transactions, and this one has {}", sent.len());
-        return Err(Refusal::Technical(text));
+        return Err(Refusal::Technical(format!("a request has at most {MOST_TRANSACTIONS} transactions")));
     }
     let mut numbers: HashMap<BusinessKey, usize> = HashMap::with_capacity(sent.len());
     let mut checked = Vec::with_capacity(sent.len());
@@ -72,15 +72,15 @@ pub(crate) fn check(
 /// The duplicates are found with the owner that will be stored.
 fn key(engagement: &SentEngagement, owner: &str) -> BusinessKey {
     BusinessKey::of(KeyFields {
-        patient: engagement.text(Field::Patient),
-        domain: engagement.text(Field::Domain),
+        patient: engagement.text(Field::RegisteredResidentIdentification),
+        domain: engagement.text(Field::ServiceDomain),
         categorization: engagement.text(Field::Categorization),
         logical_address: engagement.text(Field::LogicalAddress),
-        business_object: engagement.text(Field::BusinessObject),
+        business_object: engagement.text(Field::BusinessObjectInstanceIdentifier),
         source_system: engagement.text(Field::SourceSystem),
         data_controller: engagement.text(Field::DataController),
         owner,
-        clinical_process: engagement.text(Field::ClinicalProcess),
+        clinical_process: engagement.text(Field::ClinicalProcessInterestId),
     })
 }
 
@@ -88,7 +88,7 @@ fn check_spaces(engagement: &SentEngagement) -> Result<(), Refusal> {
     let has_spaces = |text: &str| text.trim().len() != text.len();
     match Field::MANDATORY.into_iter().find(|field| has_spaces(engagement.text(*field))) {
         Some(field) => {
-            Err(Refusal::Invalid(format!("Field \"{}\" has white space at its start or its end", field.name())))
+            Err(Refusal::Invalid(format!("Field \"{}\" has white space at its start or its end", field.element())))
         }
         None => Ok(()),
     }
@@ -109,14 +109,14 @@ fn check_fields(engagement: &SentEngagement, owner: Owner<'_>) -> Result<(), Ref
     let is_owner_sent = matches!(owner, Owner::AsSent);
     let fields = || Field::MANDATORY.into_iter().chain(is_owner_sent.then_some(Field::Owner));
     if let Some(field) = fields().find(|field| engagement.text(*field).is_empty()) {
-        return Err(Refusal::missing(field.name()));
+        return Err(Refusal::missing(field.element()));
     }
     let is_long = |field: &Field| {
         let text = engagement.text(*field);
         text.len() > field.most() && text.chars().count() > field.most()
     };
     match fields().find(is_long) {
-        Some(field) => Err(Refusal::too_long(field.name(), field.most())),
+        Some(field) => Err(Refusal::too_long(field.element(), field.most())),
         None => Ok(()),
     }
 }
@@ -132,12 +132,12 @@ fn check_times(engagement: &SentEngagement) -> Result<[Option<Stamp>; 3], Refusa
 
 fn engagement_of(sent: &SentEngagement, owner: &str, content: Option<Stamp>) -> Result<Engagement, Refusal> {
     Ok(Engagement {
-        registered_resident_identification: typed(sent, Field::Patient)?,
-        service_domain: sent.text(Field::Domain).to_owned(),
+        registered_resident_identification: typed(sent, Field::RegisteredResidentIdentification)?,
+        service_domain: sent.text(Field::ServiceDomain).to_owned(),
         categorization: sent.text(Field::Categorization).to_owned(),
         logical_address: typed(sent, Field::LogicalAddress)?,
-        business_object_instance_identifier: typed(sent, Field::BusinessObject)?,
-        clinical_process_interest_id: typed(sent, Field::ClinicalProcess)?,
+        business_object_instance_identifier: typed(sent, Field::BusinessObjectInstanceIdentifier)?,
+        clinical_process_interest_id: typed(sent, Field::ClinicalProcessInterestId)?,
         most_recent_content: content,
         source_system: typed(sent, Field::SourceSystem)?,
         // What is sent is ignored (Update-R5).
@@ -150,5 +150,5 @@ fn engagement_of(sent: &SentEngagement, owner: &str, content: Option<Stamp>) -> 
 
 /// The checks before leave no text that does not fit.
 fn typed<T: FromStr>(sent: &SentEngagement, field: Field) -> Result<T, Refusal> {
-    sent.text(field).parse().map_err(|_| Refusal::too_long(field.name(), field.most()))
+    sent.text(field).parse().map_err(|_| Refusal::too_long(field.element(), field.most()))
 }

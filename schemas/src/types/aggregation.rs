@@ -127,7 +127,8 @@ impl fmt::Display for Address {
 pub struct Stamp(NonZeroU64);
 
 impl Stamp {
-    const DIGITS: usize = 14;
+    /// The number of its digits.
+    pub const DIGITS: usize = 14;
 
     /// The digits as one number.
     pub const fn number(self) -> u64 {

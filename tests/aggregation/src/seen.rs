@@ -1,7 +1,7 @@
 //! What readers of the topics see, as plain data.
 
 use jiff::tz::TimeZone;
-use tributary_aggregation::index::{FindContent, IndexView};
+use tributary_aggregation::index::{IndexView, SentQuestion};
 use tributary_aggregation::topics;
 use tributary_aggregation_oracle::{Engagement, Question, Row, Told, Transaction};
 use tributary_runtime::Topic;
@@ -72,17 +72,17 @@ impl SimulatedIndex {
 
 /// The rows that a view finds, sorted.
 pub fn found(view: &IndexView, question: &Question) -> Vec<Row> {
-    let asked = FindContent {
+    let asked = SentQuestion {
         registered_resident_identification: Some(patient(question.patient).as_str().to_owned()),
         service_domain: Some(question.domain.clone()),
         categorization: question.category.clone(),
         business_object_instance_identifier: question.object.map(|object| format!("visit-{object}")),
         most_recent_content: question.content.map(content),
         owner: question.owner.clone(),
-        ..FindContent::default()
+        ..SentQuestion::default()
     };
     let found = view.find(&asked).unwrap();
-    assert!(!found.is_cut);
+    assert_eq!(found.left_out, 0);
     let mut rows: Vec<Row> = found.engagements.iter().map(row_of).collect();
     rows.sort();
     rows

@@ -204,7 +204,7 @@ async fn ei_2() {
 async fn soap_1() {
     let world = tc1_setup().build();
     let find = crate::find_content::FindContent {
-        patient: crate::engagement::PatientId::new("121212121212"),
+        patient: "121212121212".parse().unwrap(),
         service_domain: "riv:a".to_owned(),
         categorization: None,
         most_recent_content: None,

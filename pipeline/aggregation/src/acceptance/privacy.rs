@@ -17,7 +17,7 @@ async fn no_patient_in_logs_metrics_or_errors() {
     let entry = world.audit.recv().await.unwrap();
     let fault = Fault::new(FaultCode::Client, format!("Invalid Id: {PATIENT}"));
     let engagement = crate::engagement::Engagement {
-        patient: crate::engagement::PatientId::new(PATIENT),
+        patient: PATIENT.parse().ok(),
         business_object: PATIENT.to_owned(),
         ..engagement("SYS", "c", PATIENT)
     };

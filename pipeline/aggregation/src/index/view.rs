@@ -13,8 +13,8 @@ use rustc_hash::FxHashMap;
 use tributary_schemas::records::aggregation::Engagement;
 use tributary_schemas::types::aggregation::{Address, BusinessKey, InstanceId, NOT_GIVEN, PatientId, Stamp};
 
-use super::find_content::{FindContent, Wanted};
 use super::pool::{Pool, TextId};
+use super::question::{SentQuestion, Wanted};
 use crate::refusal::Refusal;
 
 /// The most engagements of an answer.
@@ -58,8 +58,8 @@ struct Row {
 pub struct Found {
     /// The engagements, at most [`MOST_FOUND`], in the order in which they came into the index.
     pub engagements: Vec<Engagement>,
-    /// Whether more were found.
-    pub is_cut: bool,
+    /// How many more were found.
+    pub left_out: usize,
 }
 
 impl IndexView {
@@ -98,13 +98,13 @@ impl IndexView {
     ///
     /// # Errors
     /// A [`Refusal`] if the patient or the domain is missing (EI000), or if the time is none (EI004).
-    pub fn find(&self, question: &FindContent) -> Result<Found, Refusal> {
+    pub fn find(&self, question: &SentQuestion) -> Result<Found, Refusal> {
         let wanted = question.wanted()?;
         let slots = self.of_patient.get(wanted.patient).map(Vec::as_slice).unwrap_or_default();
         let rows = slots.iter().filter_map(|slot| self.rows[*slot as usize].as_ref());
         let mut fitting = rows.filter(|row| self.fits(row, &wanted));
         let engagements = fitting.by_ref().take(MOST_FOUND).filter_map(|row| self.engagement_of(row)).collect();
-        Ok(Found { engagements, is_cut: fitting.next().is_some() })
+        Ok(Found { engagements, left_out: fitting.count() })
     }
 
     /// The engagements of a patient, in a domain if one is given, at most [`MOST_FOUND`].

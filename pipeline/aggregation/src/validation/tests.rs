@@ -29,19 +29,7 @@ fn changed(change: impl FnOnce(&mut SentEngagement)) -> SentTransaction {
 }
 
 fn set(engagement: &mut SentEngagement, field: Field, text: Option<&str>) {
-    let text = text.map(ToOwned::to_owned);
-    let place = match field {
-        Field::Patient => &mut engagement.registered_resident_identification,
-        Field::Domain => &mut engagement.service_domain,
-        Field::Categorization => &mut engagement.categorization,
-        Field::LogicalAddress => &mut engagement.logical_address,
-        Field::BusinessObject => &mut engagement.business_object_instance_identifier,
-        Field::ClinicalProcess => &mut engagement.clinical_process_interest_id,
-        Field::SourceSystem => &mut engagement.source_system,
-        Field::DataController => &mut engagement.data_controller,
-        Field::Owner => &mut engagement.owner,
-    };
-    *place = text;
+    *engagement.place(field) = text.map(ToOwned::to_owned);
 }
 
 fn with(field: Field, text: &str) -> SentTransaction {
@@ -119,7 +107,10 @@ fn each_mandatory_field_that_is_missing_or_empty_is_ei004() {
         for text in [None, Some("")] {
             let sent = changed(|engagement| set(engagement, field, text));
             let refusal = refusal(&[sent]);
-            assert!(refusal.starts_with("EI004: ") && refusal.contains(&format!("\"{}\"", field.name())), "{refusal}");
+            assert!(
+                refusal.starts_with("EI004: ") && refusal.contains(&format!("\"{}\"", field.element())),
+                "{refusal}"
+            );
         }
     }
     let refusal = text(&process_notification::accept(&[sent("visit-1")], &settings()).unwrap_err());
@@ -142,7 +133,7 @@ fn each_field_has_a_greatest_length_in_characters() {
     for field in Field::MANDATORY {
         assert!(update::accept(OWN, &[with(field, &"å".repeat(field.most()))], &settings()).is_ok(), "{field:?}");
         let refusal = refusal(&[with(field, &"å".repeat(field.most() + 1))]);
-        assert!(refusal.starts_with("EI004: ") && refusal.contains(&format!("\"{}\"", field.name())), "{refusal}");
+        assert!(refusal.starts_with("EI004: ") && refusal.contains(&format!("\"{}\"", field.element())), "{refusal}");
         assert!(!refusal.contains('å'), "{refusal}");
     }
     let long = with_owner(sent("visit-1"), &"x".repeat(65));
@@ -185,7 +176,7 @@ fn the_checks_of_a_transaction_come_in_order() {
     ] {
         set(broken, field, Some(text));
     }
-    set(broken, Field::Domain, Some(&"x".repeat(256)));
+    set(broken, Field::ServiceDomain, Some(&"x".repeat(256)));
     broken.most_recent_content = Some("soon".to_owned());
     let first = sent[1].clone();
     assert!(refusal(&[first.clone(), first]).starts_with("EI004: "), "the first of two is checked whole before");
@@ -194,7 +185,7 @@ fn the_checks_of_a_transaction_come_in_order() {
         ("EI005", Field::LogicalAddress, "x"),
         ("EI006", Field::SourceSystem, "x"),
         ("missing", Field::Categorization, "x"),
-        ("too long", Field::Domain, "x"),
+        ("too long", Field::ServiceDomain, "x"),
     ];
     for (expected, field, text) in mends {
         let refusal = refusal(&sent);

@@ -30,16 +30,16 @@ fn view(rows: &[Engagement]) -> IndexView {
     view
 }
 
-fn question() -> FindContent {
+fn question() -> SentQuestion {
     let text = |text: &str| Some(text.to_owned());
-    FindContent {
+    SentQuestion {
         registered_resident_identification: text(PATIENT),
         service_domain: text(DOMAIN),
-        ..FindContent::default()
+        ..SentQuestion::default()
     }
 }
 
-fn found(view: &IndexView, question: &FindContent) -> Vec<Engagement> {
+fn found(view: &IndexView, question: &SentQuestion) -> Vec<Engagement> {
     view.find(question).unwrap().engagements
 }
 
@@ -54,7 +54,7 @@ fn a_question_finds_the_rows_of_a_patient_and_a_domain_as_they_came() {
 
 #[test]
 fn a_question_without_a_hit_has_an_empty_answer() {
-    let nobody = FindContent { registered_resident_identification: Some("201212121212".to_owned()), ..question() };
+    let nobody = SentQuestion { registered_resident_identification: Some("201212121212".to_owned()), ..question() };
     assert_eq!(view(&[row("a", None)]).find(&nobody), Ok(Found::default()));
     assert_eq!(IndexView::default().find(&question()), Ok(Found::default()));
 }
@@ -63,8 +63,8 @@ fn a_question_without_a_hit_has_an_empty_answer() {
 fn a_question_without_patient_or_domain_is_ei000() {
     let view = view(&[row("a", None)]);
     for text in [None, Some(String::new())] {
-        let no_patient = FindContent { registered_resident_identification: text.clone(), ..question() };
-        let no_domain = FindContent { service_domain: text, ..question() };
+        let no_patient = SentQuestion { registered_resident_identification: text.clone(), ..question() };
+        let no_domain = SentQuestion { service_domain: text, ..question() };
         for (question, field) in [(no_patient, "registeredResidentIdentification"), (no_domain, "serviceDomain")] {
             let refusal = view.find(&question).unwrap_err().to_string();
             assert!(refusal.starts_with("EI000: "), "{refusal}");
@@ -94,9 +94,9 @@ fn each_optional_field_narrows_the_answer_to_equal_ones() {
         assert_eq!(ask(field, "b"), [row("b", None)], "{field}");
         assert_eq!(ask(field, "B"), [], "upper and lower case differ: {field}");
     }
-    let both = FindContent { categorization: text("category-a"), owner: text("owner-b"), ..question() };
+    let both = SentQuestion { categorization: text("category-a"), owner: text("owner-b"), ..question() };
     assert_eq!(found(&view, &both), [], "all given fields must fit");
-    let empty = FindContent { categorization: text(""), owner: text(""), ..question() };
+    let empty = SentQuestion { categorization: text(""), owner: text(""), ..question() };
     assert_eq!(found(&view, &empty).len(), 2, "an empty field is not given");
 }
 
@@ -104,10 +104,10 @@ fn each_optional_field_narrows_the_answer_to_equal_ones() {
 fn the_time_of_the_content_is_at_least_the_one_asked_for_and_rows_without_one_drop_out() {
     let view = view(&[row("a", Some("20261120143000")), row("b", Some("20261120143001")), row("c", None)]);
     for (least, count) in [("20261120142959", 2), ("20261120143000", 2), ("20261120143001", 1), ("20261120143002", 0)] {
-        let question = FindContent { most_recent_content: Some(least.to_owned()), ..question() };
+        let question = SentQuestion { most_recent_content: Some(least.to_owned()), ..question() };
         assert_eq!(found(&view, &question).len(), count, "{least}");
     }
-    let wrong = FindContent { most_recent_content: Some("2026".to_owned()), ..question() };
+    let wrong = SentQuestion { most_recent_content: Some("2026".to_owned()), ..question() };
     assert!(view.find(&wrong).unwrap_err().to_string().starts_with("EI004: "));
 }
 
@@ -115,7 +115,7 @@ fn the_time_of_the_content_is_at_least_the_one_asked_for_and_rows_without_one_dr
 fn an_object_that_is_not_given_is_found_as_na() {
     let row = harness::engagement(PATIENT, DOMAIN, "x");
     let view = view(std::slice::from_ref(&row));
-    let question = FindContent { business_object_instance_identifier: Some("NA".to_owned()), ..question() };
+    let question = SentQuestion { business_object_instance_identifier: Some("NA".to_owned()), ..question() };
     assert_eq!(found(&view, &question), [row]);
 }
 
@@ -154,11 +154,11 @@ fn an_answer_is_cut_at_10_000_engagements() {
     };
     let mut view = view(&(0..MOST_FOUND).map(numbered).collect::<Vec<_>>());
     let all = view.find(&question()).unwrap();
-    assert_eq!((all.engagements.len(), all.is_cut), (10_000, false));
+    assert_eq!((all.engagements.len(), all.left_out), (10_000, 0));
     let one_more = numbered(MOST_FOUND);
     view.take(one_more.key(), Some(one_more));
     let cut = view.find(&question()).unwrap();
-    assert_eq!((cut.engagements.len(), cut.is_cut), (10_000, true));
+    assert_eq!((cut.engagements.len(), cut.left_out), (10_000, 1));
 }
 
 #[test]

@@ -4,12 +4,13 @@ use std::fmt;
 
 use tributary_schemas::types::aggregation::Stamp;
 
+use crate::engagement::Field;
 use crate::refusal::Refusal;
 
 /// The fields of a question, as they were sent. `None` or an empty text for one that is not given. `Debug` shows no
 /// contents.
 #[derive(Clone, Default)]
-pub struct FindContent {
+pub struct SentQuestion {
     /// The patient.
     pub registered_resident_identification: Option<String>,
     /// The service domain.
@@ -32,9 +33,9 @@ pub struct FindContent {
     pub owner: Option<String>,
 }
 
-impl fmt::Debug for FindContent {
+impl fmt::Debug for SentQuestion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("FindContent(***)")
+        formatter.write_str("SentQuestion(***)")
     }
 }
 
@@ -60,7 +61,24 @@ fn mandatory<'a>(name: &str, text: Option<&'a String>) -> Result<&'a str, Refusa
     given(text).ok_or_else(|| Refusal::Technical(format!("{name} is mandatory but missing")))
 }
 
-impl FindContent {
+impl SentQuestion {
+    /// Where the text of a field is kept. `None` for the times of the index, which are not looked for.
+    pub fn place(&mut self, field: Field) -> Option<&mut Option<String>> {
+        Some(match field {
+            Field::RegisteredResidentIdentification => &mut self.registered_resident_identification,
+            Field::ServiceDomain => &mut self.service_domain,
+            Field::Categorization => &mut self.categorization,
+            Field::LogicalAddress => &mut self.logical_address,
+            Field::BusinessObjectInstanceIdentifier => &mut self.business_object_instance_identifier,
+            Field::ClinicalProcessInterestId => &mut self.clinical_process_interest_id,
+            Field::MostRecentContent => &mut self.most_recent_content,
+            Field::SourceSystem => &mut self.source_system,
+            Field::DataController => &mut self.data_controller,
+            Field::Owner => &mut self.owner,
+            Field::CreationTime | Field::UpdateTime => return None,
+        })
+    }
+
     /// What is looked for (FindContent-R1).
     pub(super) fn wanted(&self) -> Result<Wanted<'_>, Refusal> {
         let patient = self.registered_resident_identification.as_ref();
