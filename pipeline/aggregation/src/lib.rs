@@ -17,6 +17,7 @@ pub mod configuration;
 pub mod declaration;
 pub mod descriptor;
 pub mod ei_settings;
+pub mod ei_soap;
 pub mod engagement;
 mod events;
 pub mod filter;

@@ -52,6 +52,14 @@ impl Refusal {
         Self::Invalid(format!("Field \"{field}\" is too long, at most {most} characters are allowed"))
     }
 
+    pub(crate) fn twice(element: &str) -> Self {
+        Self::Invalid(format!("Field \"{element}\" is there more than once"))
+    }
+
+    pub(crate) fn no_boolean(field: &str) -> Self {
+        Self::Invalid(format!("Field \"{field}\" is none of true, false, 1 and 0"))
+    }
+
     pub(crate) fn no_time(field: &str) -> Self {
         Self::Invalid(format!("Field \"{field}\" is no time in the form yyyyMMddHHmmss"))
     }

@@ -7,6 +7,7 @@ mod scan;
 mod splice;
 mod tag;
 mod values;
+mod walk;
 
 use std::fmt;
 
@@ -15,7 +16,8 @@ pub use fault::{Fault, FaultCode};
 pub use message::{Block, Message};
 pub use splice::{Elements, Fragment, Scope};
 pub(crate) use splice::{open_envelope, push_declaration, push_logical_address, push_text, splice_all};
-pub(crate) use tag::is_name;
+pub(crate) use tag::{is_name, is_space};
+pub(crate) use walk::Step;
 
 /// The namespace of SOAP 1.1.
 pub const ENVELOPE: &str = "http://schemas.xmlsoap.org/soap/envelope/";

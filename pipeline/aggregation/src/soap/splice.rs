@@ -80,6 +80,11 @@ impl<'m> Fragment<'m> {
         self.name.len() + self.rest.len()
     }
 
+    /// Its own text, without that of the elements inside it.
+    pub fn text(&self) -> String {
+        values::along(&[self.name, self.rest].concat(), &[]).into_iter().next().unwrap_or_default()
+    }
+
     /// The local names and texts of its children, in their order.
     pub fn children(&self) -> Vec<(String, String)> {
         values::children(self.name, self.rest)
@@ -177,6 +182,10 @@ pub(crate) fn push_declaration(out: &mut String, prefix: &str, namespace: &str) 
 
 /// Appends characters as text of an element. Characters that XML does not have become U+FFFD.
 pub(crate) fn push_text(out: &mut String, text: &str) {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'"');
+    if text.bytes().all(is_plain) {
+        return out.push_str(text);
+    }
     for letter in text.chars() {
         match letter {
             '&' => out.push_str("&amp;"),

@@ -139,6 +139,6 @@ pub(super) fn is_character(letter: char) -> bool {
 }
 
 /// White space of XML.
-pub(super) fn is_space(letter: char) -> bool {
+pub(crate) fn is_space(letter: char) -> bool {
     matches!(letter, ' ' | '\t' | '\r' | '\n')
 }
