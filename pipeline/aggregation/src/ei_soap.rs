@@ -90,14 +90,13 @@ fn read(interaction: IndexInteraction, asked: Asked, limit: usize) -> Result<Mes
         let text = format!("Mandatory HTTP header {CORRELATION} is missing");
         return Err(Fault::new(FaultCode::Server, text));
     }
-    let refused = |text: String| Fault::new(FaultCode::Client, text);
     let message = Message::read(asked.body, asked.charset.as_deref(), limit, &[]);
-    let message = message.map_err(|error| refused(error.to_string()))?;
+    let message = message.map_err(|error| Fault::new(FaultCode::Client, error.to_string()))?;
     let name = message.name();
     if name.namespace == interaction.contract() && name.local == interaction.name() {
         Ok(message)
     } else {
-        Err(refused(format!("Message part {name} was not recognized.")))
+        Err(Fault::not_recognized(name))
     }
 }
 

@@ -20,7 +20,7 @@ pub fn create(
 ) -> Result<FindContent, Fault> {
     let refused = |text: String| Err(Fault::new(FaultCode::Client, text));
     if *request.name() != descriptor.request_name() {
-        return refused(format!("Message part {} was not recognized.", request.name()));
+        return Err(Fault::not_recognized(request.name()));
     }
     let query = &descriptor.query;
     if let Some(element) = query.refuse.iter().find(|element| element.is_in(request)) {

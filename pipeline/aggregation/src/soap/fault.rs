@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use super::Name;
 use super::splice::{open_envelope, push_text};
 use super::values;
 
 /// The longest text of a fault that is kept.
 const LONGEST: usize = 4096;
+
+/// The longest name of an element that is shown.
+const LONGEST_NAME: usize = 512;
 
 /// Whose mistake a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,12 @@ impl Fault {
             FaultCode::Server => "Server",
         };
         Self { code: code.to_owned(), text: text.into() }
+    }
+
+    /// The fault of a request whose body element is another than that of the service (A 3.1).
+    pub(crate) fn not_recognized(name: &Name) -> Self {
+        let shown: String = name.to_string().chars().take(LONGEST_NAME).collect();
+        Self::new(FaultCode::Client, format!("Message part {shown} was not recognized."))
     }
 
     /// Reads the element `Fault` of a well-formed message.

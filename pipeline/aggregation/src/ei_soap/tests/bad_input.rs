@@ -45,6 +45,8 @@ fn another_body_element_was_not_recognized() {
             assert_eq!(read_question(asked(text), LIMIT).unwrap_err(), expected);
         }
     }
+    let long = good().replace("q:Update>", &format!("q:{}>", "x".repeat(1 << 20)));
+    assert!(read_update(&long).unwrap_err().text.len() < 1000);
     let other_version = good().replace("UpdateResponder:1", "UpdateResponder:2");
     assert!(read_update(&other_version).unwrap_err().text.ends_with("was not recognized."));
 }
