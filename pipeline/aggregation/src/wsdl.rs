@@ -1,12 +1,41 @@
-//! The WSDL of a service: document/literal, generated from its descriptor (A 3.1).
+//! The WSDL of a service: document/literal, generated from its descriptor, or of an interaction of the index (A 3.1).
 
 use crate::descriptor::Descriptor;
+use crate::ei_soap::IndexInteraction;
 use crate::soap::{REGISTRY, push_text};
+
+/// What a WSDL describes: one interaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interface<'a> {
+    /// The namespace of request and response.
+    pub contract: &'a str,
+    /// The request element. The response element has `Response` after it.
+    pub interaction: &'a str,
+    /// The namespace of the WSDL itself.
+    pub wsdl_namespace: &'a str,
+}
+
+impl<'a> From<&'a Descriptor> for Interface<'a> {
+    fn from(descriptor: &'a Descriptor) -> Self {
+        let Descriptor { contract, interaction, wsdl_namespace, .. } = descriptor;
+        Self { contract, interaction, wsdl_namespace }
+    }
+}
+
+impl From<IndexInteraction> for Interface<'static> {
+    fn from(interaction: IndexInteraction) -> Self {
+        Self {
+            contract: interaction.contract(),
+            interaction: interaction.name(),
+            wsdl_namespace: interaction.wsdl_namespace(),
+        }
+    }
+}
 
 /// Writes the WSDL. `url` is the URL as called. `schema` is the name of the file that describes the contract's
 /// namespace, if the service has schemas: it is at `?xsd=NAME`.
-pub fn write(descriptor: &Descriptor, url: &str, schema: Option<&str>) -> String {
-    let Descriptor { contract, interaction, wsdl_namespace, .. } = descriptor;
+pub fn write<'a>(described: impl Into<Interface<'a>>, url: &str, schema: Option<&str>) -> String {
+    let Interface { contract, interaction, wsdl_namespace } = described.into();
     let types = match schema {
         Some(name) => {
             let mut location = String::new();
@@ -17,7 +46,7 @@ pub fn write(descriptor: &Descriptor, url: &str, schema: Option<&str>) -> String
     };
     let mut address = String::new();
     push_text(&mut address, url);
-    let action = descriptor.soap_action();
+    let action = format!("{contract}:{interaction}");
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
     out.push_str(&format!(
         "<wsdl:definitions xmlns:wsdl=\"http://schemas.xmlsoap.org/wsdl/\" \
@@ -27,7 +56,7 @@ pub fn write(descriptor: &Descriptor, url: &str, schema: Option<&str>) -> String
          <xs:schema targetNamespace=\"{REGISTRY}\" elementFormDefault=\"qualified\">\
          <xs:element name=\"LogicalAddress\" type=\"xs:string\"/></xs:schema>{types}</wsdl:types>"
     ));
-    for (message, element) in [("Request", interaction.clone()), ("Response", format!("{interaction}Response"))] {
+    for (message, element) in [("Request", interaction.to_owned()), ("Response", format!("{interaction}Response"))] {
         let header = match message {
             "Request" => "<wsdl:part name=\"LogicalAddress\" element=\"registry:LogicalAddress\"/>",
             _ => "",
@@ -72,6 +101,24 @@ mod tests {
     use super::*;
     use crate::descriptor::Descriptors;
     use crate::soap::Elements;
+
+    #[test]
+    fn each_interaction_of_the_index_has_a_wsdl() {
+        for interaction in IndexInteraction::ALL {
+            let text = write(interaction, "http://a/skltp-ei", None);
+            assert!(Elements::read(text.split_once("?>").unwrap().1).is_ok(), "{text}");
+            let name = interaction.name();
+            for expected in [
+                format!("soapAction=\"{}\"", interaction.soap_action()),
+                format!("targetNamespace=\"urn:riv:itintegration:engagementindex:{name}:1:rivtabp21\""),
+                format!("<xs:schema targetNamespace=\"urn:riv:itintegration:engagementindex:{name}Responder:1\">"),
+                format!("element=\"contract:{name}Response\""),
+                "<soap:address location=\"http://a/skltp-ei\"/>".to_owned(),
+            ] {
+                assert!(text.contains(&expected), "{expected}: {text}");
+            }
+        }
+    }
 
     #[test]
     fn the_address_is_the_url_as_called() {
