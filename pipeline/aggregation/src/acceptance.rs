@@ -5,6 +5,7 @@ mod bad_requests;
 mod contracts;
 mod limits;
 mod main_cases;
+mod own_index;
 mod privacy;
 mod regression;
 mod scheduling;

@@ -40,6 +40,11 @@ pub(crate) fn own_address(service: &str, correlation: &str, count: usize) {
     tracing::warn!(service, correlation, count, "engagements with our own address are left out");
 }
 
+/// The own index has found more than an answer has.
+pub(crate) fn answer_cut(correlation: Option<&str>, left_out: usize) {
+    tracing::warn!(correlation, left_out, "an answer of the index is cut");
+}
+
 /// The index has sent engagements that cannot be called.
 pub(crate) fn engagements_left_out(service: &str, correlation: &str, without_address: usize, too_many: usize) {
     tracing::warn!(service, correlation, without_address, too_many, "engagements of the index are left out");

@@ -30,6 +30,7 @@ pub mod invalidation;
 pub mod local_time;
 mod main_flow;
 pub mod memory;
+pub mod own_index;
 pub mod place;
 pub mod port;
 pub mod process_notification;

@@ -234,6 +234,8 @@ pub(super) fn engagement(address: &str, category: &str, object: &str) -> Engagem
 
 /// What a test sets up.
 pub(super) struct Setup {
+    /// The index, if not one that knows [`Setup::engagements`].
+    pub(super) index: Option<Arc<dyn Index>>,
     pub(super) settings: FlowSettings,
     pub(super) tak: Option<Tak>,
     pub(super) descriptors: Vec<Source>,
@@ -251,7 +253,8 @@ impl Default for Setup {
             index_sender: "ei-sender-id".to_owned(),
             ..FlowSettings::default()
         };
-        Self { settings, tak: None, descriptors: Vec::new(), engagements: HashMap::new(), audit_queue: 100 }
+        let (descriptors, engagements) = (Vec::new(), HashMap::new());
+        Self { index: None, settings, tak: None, descriptors, engagements, audit_queue: 100 }
     }
 }
 
@@ -294,7 +297,7 @@ impl Setup {
         let begin = Instant::now();
         let midday: jiff::Timestamp = "2026-11-28T12:00:00Z".parse().unwrap();
         let connections = Connections {
-            index: index.clone(),
+            index: self.index.unwrap_or_else(|| index.clone()),
             producers: producers.clone(),
             tak: self.tak.map(Arc::new),
             audit: sender,
