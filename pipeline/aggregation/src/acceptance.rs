@@ -2,6 +2,8 @@
 
 mod bad_answers;
 mod bad_requests;
+mod cache;
+mod cache_limits;
 mod contracts;
 mod limits;
 mod main_cases;

@@ -25,7 +25,7 @@ pub(crate) async fn collect(
     let ended: HashSet<&str> = parts.iter().map(|part| part.address.as_str()).collect();
     expected.retain(|address| !ended.contains(address.as_str()));
     let (at, took) = ((flow.clock)(), begun.elapsed());
-    let missing = |address: String| Part { address, at, took, result: Err(Failure::missing()) };
+    let missing = |address: String| Part::of_call(address, at, took, Err(Failure::missing()));
     parts.extend(expected.into_iter().map(missing));
     parts
 }

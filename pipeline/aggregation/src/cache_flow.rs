@@ -1,19 +1,19 @@
-//! The cache-flow: the service as the consumer sees it. It reads headers and request, makes the query object, and
-//! writes the answer (A 2.2).
-//!
-//! The cache belongs between the query object and the main-flow: the parts of addresses are what it keeps.
+//! The cache-flow: the service as the consumer sees it. It reads headers and request, makes the query object, answers
+//! from the cache or by the main-flow, and writes the answer (A 2.2).
 
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
 use crate::audit::{AuditOutcome, OpenEntry};
+use crate::cache::{CacheKey, CachedPart, Entry, Refresh};
 use crate::caller::{Caller, Header, check_soap_action};
 use crate::events;
 use crate::flow::{Flow, Service};
 use crate::main_flow;
+use crate::memory::Share;
 use crate::query_object;
-use crate::question::{Part, Question};
+use crate::question::{Answer, Part, Question};
 use crate::request_reply_flow;
 use crate::response_list;
 use crate::soap::{Fault, FaultCode, Message};
@@ -114,19 +114,72 @@ impl Flow {
         let no_audit = |_| Fault::new(FaultCode::Server, "The audit is closed, so no question is answered.");
         let permit = self.audit.clone().reserve_owned().await.map_err(no_audit)?;
         let open = open.insert(OpenEntry::begin(permit, (self.clock)(), &service.descriptor.name));
-        let question = self.question(service, asked, arrival, open)?;
-        let (requests, filtered) = main_flow::requests(self, &question).await?;
-        open.entry.filtered = filtered;
-        let parts = request_reply_flow::reply(self, &question, requests).await;
+        let mut question = self.question(service, asked, arrival, open)?;
+        let (parts, _text) = self.parts(&mut question, open).await?;
         open.entry.addresses = parts.iter().map(Part::audit).collect();
         let records: Vec<_> = parts.iter().map(Part::record).collect();
         let failed = records.iter().filter(|record| record.failure.is_some()).count();
         let (name, correlation) = (&service.descriptor.name, &question.caller.correlation);
         events::question_answered(name, correlation, records.len(), failed);
-        // The space of an answer is given back with the whole: the text that is written takes its place.
-        let (answers, _shares): (Vec<_>, Vec<_>) =
-            parts.into_iter().filter_map(|part| part.result.ok()).map(|answer| (answer.message, answer.share)).unzip();
+        let (answers, _space) = messages(parts);
         Ok(response_list::write(&service.descriptor, answers, &records, &self.stockholm))
+    }
+
+    /// What becomes of each address, from the cache as far as it serves. Also the space for the text of those answers
+    /// that the cache holds on to.
+    async fn parts(
+        self: &Arc<Self>,
+        question: &mut Question,
+        open: &mut OpenEntry,
+    ) -> Result<(Vec<Part>, Share), Fault> {
+        let mut text = self.memory.share();
+        let Some(cache) = &self.cache else {
+            return Ok((self.refresh(question, None, open).await?, text));
+        };
+        let (descriptor, patient) = (&question.service.descriptor, &question.find.patient);
+        let key = CacheKey::of(&descriptor.name, patient, &question.caller, &question.request);
+        if let Some(entry) = cache.answer(&key, Instant::now()) {
+            text.grow_to(entry.answer_bytes()).await;
+            // A mark may have come during the wait, and all has become older.
+            if let Some(entry) = cache.answer(&key, Instant::now()) {
+                cache.count_hit();
+                return Ok((entry.parts.into_iter().map(CachedPart::into_part).collect(), text));
+            }
+        }
+        let ticket = cache.begin(key, descriptor, patient);
+        // A reload before the ticket is seen here, and one after it reaches the ticket.
+        question.tak = self.tak();
+        let old = ticket.entry();
+        let old_bytes = old.as_ref().map(Entry::answer_bytes).unwrap_or_default();
+        // Waits while it holds nothing that another question may wait for.
+        text.grow_to(old_bytes).await;
+        let parts = self.refresh(question, old, open).await?;
+        let answers = parts.iter().filter_map(|part| part.result.as_ref().ok());
+        // What is kept takes its space beside the text that is written. If there is none, it is not kept.
+        if text.try_grow_to(answers.map(|answer| answer.message.size()).sum()) {
+            ticket.keep(&parts, Instant::now());
+        }
+        Ok((parts, text))
+    }
+
+    /// Asks the index, and calls those of which the cache has nothing to serve.
+    async fn refresh(
+        self: &Arc<Self>,
+        question: &Question,
+        old: Option<Entry>,
+        open: &mut OpenEntry,
+    ) -> Result<Vec<Part>, Fault> {
+        let (requests, filtered) = main_flow::requests(self, question).await?;
+        open.entry.filtered = filtered;
+        let mut refresh = Refresh::new(old, requests);
+        loop {
+            let now = Instant::now();
+            let due = refresh.due(now);
+            if due.is_empty() {
+                return Ok(refresh.finish(now));
+            }
+            refresh.take(request_reply_flow::reply(self, question, due).await);
+        }
     }
 
     /// Reads the request.
@@ -152,4 +205,21 @@ impl Flow {
         open.entry.patient = Some(find.patient.clone());
         Ok(Question { service: service.clone(), caller, request, find, tak: self.tak(), now, arrival })
     }
+}
+
+/// The good answers, and their space. The space is given back with the whole: the text that is written takes its place.
+/// An answer that nobody else holds can be let go as soon as it is written.
+fn messages(parts: Vec<Part>) -> (Vec<Arc<Message>>, Vec<Share>) {
+    let answers = parts.into_iter().filter_map(|part| part.result.ok());
+    let (mut messages, mut space) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match Arc::try_unwrap(answer) {
+            Ok(Answer { message, share }) => {
+                messages.push(message);
+                space.push(share);
+            }
+            Err(cached) => messages.push(cached.message.clone()),
+        }
+    }
+    (messages, space)
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use tributary_flow::configuration::{self, ConfigurationError, Source};
 
+use crate::cache::CacheSettings;
 use crate::flow::FlowSettings;
 use crate::place::PlaceLimits;
 use crate::timeouts::{TimeoutOrder, Timeouts};
@@ -36,6 +37,7 @@ struct Table {
     memory_bytes: Count,
     vp: PlatformTable,
     ei: IndexTable,
+    cache: CacheTable,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +54,24 @@ struct PlatformTable {
 struct IndexTable {
     sender_id: String,
     timeout_ms: Option<Milliseconds>,
+}
+
+#[derive(Deserialize)]
+struct CacheTable {
+    enabled: bool,
+    /// There is one kind so far.
+    #[serde(rename = "store")]
+    _store: StoreKind,
+    ttl_ms: Milliseconds,
+    max_entries: Count,
+    expiration_interval_ms: Milliseconds,
+    failure_ttl_ms: Milliseconds,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoreKind {
+    Memory,
 }
 
 /// All entries that a user's file sets, for the line of an error.
@@ -115,6 +135,13 @@ impl FlowSettings {
                 breaker_failures: table.vp.breaker_failures,
                 breaker_open: table.vp.breaker_open_ms.0,
             },
+            cache: CacheSettings {
+                enabled: table.cache.enabled,
+                ttl: table.cache.ttl_ms.0,
+                max_entries: table.cache.max_entries.0,
+                expiration_interval: table.cache.expiration_interval_ms.0,
+                failure_ttl: table.cache.failure_ttl_ms.0,
+            },
         })
     }
 }
@@ -148,12 +175,20 @@ mod tests {
     fn a_users_file_overrides_single_entries() {
         let settings = load(
             "[aggregation]\nmax_questions = 3\n[aggregation.vp]\nurl = \"http://vp\"\nbreaker_failures = 0\n\
-             [aggregation.ei]\ntimeout_ms = 7\n",
+             [aggregation.ei]\ntimeout_ms = 7\n[aggregation.cache]\nenabled = true\nfailure_ttl_ms = 9\n",
         );
         let settings = settings.unwrap();
         assert_eq!((settings.max_questions, settings.places.breaker_failures), (3, 0));
         assert_eq!(settings.platform_url.as_deref(), Some("http://vp"));
         assert_eq!(settings.index_timeout, Some(Duration::from_millis(7)));
+        let cache = CacheSettings { enabled: true, failure_ttl: Duration::from_millis(9), ..CacheSettings::default() };
+        assert_eq!(settings.cache, cache);
+    }
+
+    #[test]
+    fn an_unknown_store_of_the_cache_is_refused() {
+        let error = load("[aggregation.cache]\nstore = \"disk\"\n").unwrap_err();
+        assert_eq!(error, "my.toml:2: expected `memory`, found `disk`");
     }
 
     #[test]

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tributary_flow::configuration::ConfigurationError;
+use tributary_schemas::records::aggregation::Mark;
+use tributary_schemas::types::aggregation::PatientId;
 
 use crate::audit::AuditEntry;
+use crate::cache::{Cache, CacheSettings, CacheStatus, MemoryStore};
 use crate::descriptor::Descriptor;
 use crate::local_time::Stockholm;
 use crate::memory::MemoryBudget;
@@ -44,7 +48,12 @@ pub struct FlowSettings {
     pub index_timeout: Option<Duration>,
     /// The limits of each address.
     pub places: PlaceLimits,
+    /// The cache of answers.
+    pub cache: CacheSettings,
 }
+
+/// The cache holds at most this part of the memory for answers, so that most of it is there for calls.
+const CACHE_PART: usize = 4;
 
 impl Default for FlowSettings {
     fn default() -> Self {
@@ -61,6 +70,7 @@ impl Default for FlowSettings {
             index_sender: String::new(),
             index_timeout: None,
             places: PlaceLimits::default(),
+            cache: CacheSettings::default(),
         }
     }
 }
@@ -122,6 +132,8 @@ pub struct Flow {
     pub(crate) places: Places,
     pub(crate) memory: MemoryBudget,
     pub(crate) questions: Semaphore,
+    /// `None` if answers are not kept.
+    pub(crate) cache: Option<Arc<Cache>>,
 }
 
 impl fmt::Debug for Flow {
@@ -138,7 +150,9 @@ impl Flow {
         let memory = MemoryBudget::new(settings.memory_bytes);
         let questions = Semaphore::new(settings.max_questions.clamp(1, Semaphore::MAX_PERMITS));
         let tak = RwLock::new(tak);
-        Self { settings, index, producers, tak, audit, clock, stockholm, places, memory, questions }
+        let store = || MemoryStore::new(settings.cache.max_entries, settings.memory_bytes / CACHE_PART);
+        let cache = settings.cache.enabled.then(|| Arc::new(Cache::new(settings.cache, store())));
+        Self { settings, index, producers, tak, audit, clock, stockholm, places, memory, questions, cache }
     }
 
     /// The catalogue that new questions use.
@@ -146,9 +160,42 @@ impl Flow {
         self.tak.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another catalogue in place. Questions under way keep the one they began with.
+    /// Puts another catalogue in place. Questions under way keep the one they began with. The cache is emptied: who may
+    /// see what is decided anew.
     pub fn set_tak(&self, tak: Arc<Tak>) {
         *self.tak.write().unwrap_or_else(PoisonError::into_inner) = Some(tak);
+        self.clear_cache(None, None);
+    }
+
+    /// Marks addresses in the cache: the next question asks the index and them again. The index must show the change
+    /// before it is marked here, because a question may come at once. All marks that are there come in one call: each
+    /// goes through all entries.
+    pub fn mark(&self, marks: &[Mark]) {
+        if let Some(cache) = &self.cache {
+            cache.mark(marks);
+        }
+    }
+
+    /// Lets go what the cache has of that service and that patient. `None` is any. Returns the number of entries.
+    pub fn clear_cache(&self, service: Option<&str>, patient: Option<&PatientId>) -> usize {
+        self.cache.as_ref().map_or(0, |cache| cache.clear(service, patient))
+    }
+
+    /// The state of the cache.
+    pub fn cache_status(&self) -> CacheStatus {
+        self.cache.as_ref().map(|cache| cache.status()).unwrap_or_default()
+    }
+
+    /// Lets go what is too old in the cache, once in each expiration interval, until it is dropped. What is too old is
+    /// not served without this either, but it takes memory until another entry needs it.
+    pub async fn expire_cache(&self) {
+        let Some(cache) = &self.cache else { return std::future::pending().await };
+        let mut interval = interval(cache.expiration_interval());
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            cache.expire(Instant::now());
+        }
     }
 
     /// What is known of each address.

@@ -10,6 +10,7 @@
 mod acceptance;
 mod aggregation_flow;
 pub mod audit;
+pub mod cache;
 pub mod cache_flow;
 pub mod caller;
 pub mod collect;

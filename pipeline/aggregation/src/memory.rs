@@ -58,6 +58,11 @@ impl ShareWaits {
 }
 
 impl Share {
+    /// How many bytes it holds.
+    pub fn bytes(&self) -> usize {
+        self.units() * UNIT
+    }
+
     fn units(&self) -> usize {
         self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
@@ -79,6 +84,19 @@ impl Share {
             }
         }
         self.waits.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes this share at least so many bytes, if they are free now. Returns whether it is.
+    pub(crate) fn try_grow_to(&mut self, bytes: usize) -> bool {
+        let missing = bytes.div_ceil(UNIT).saturating_sub(self.units());
+        let more =
+            u32::try_from(missing).ok().and_then(|missing| self.free.clone().try_acquire_many_owned(missing).ok());
+        match (more, &mut self.held) {
+            (Some(more), Some(held)) => held.merge(more),
+            (Some(more), held) => *held = Some(more),
+            (None, _) => return false,
+        }
+        true
     }
 
     /// A view on whether this share waits, which outlives it.
@@ -107,5 +125,15 @@ mod tests {
         waiting.await.unwrap();
         assert!(!waits.now());
         assert_eq!(budget.free(), 10 * UNIT);
+    }
+
+    #[tokio::test]
+    async fn a_share_can_take_what_is_free_without_a_wait() {
+        let budget = MemoryBudget::new(10 * UNIT);
+        let mut share = budget.share();
+        assert!(share.try_grow_to(4 * UNIT) && share.try_grow_to(UNIT) && share.try_grow_to(9 * UNIT));
+        assert_eq!((share.bytes(), budget.free()), (9 * UNIT, UNIT));
+        assert!(!share.try_grow_to(11 * UNIT));
+        assert_eq!((share.bytes(), budget.free()), (9 * UNIT, UNIT));
     }
 }

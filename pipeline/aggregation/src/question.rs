@@ -33,9 +33,23 @@ pub(crate) struct Part {
     pub(crate) address: String,
     /// When it answered or failed.
     pub(crate) at: Timestamp,
-    /// From when its call was due.
+    /// The same, to count its age.
+    pub(crate) ended: Instant,
+    /// From when its call was due. Zero if none was made in this question.
     pub(crate) took: Duration,
-    pub(crate) result: Result<Answer, Failure>,
+    pub(crate) result: Result<Arc<Answer>, Failure>,
+    pub(crate) origin: Origin,
+}
+
+/// Where a part is from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// A call of this question.
+    Source,
+    /// The cache.
+    Cache,
+    /// The cache, because a call of this question failed then, for that reason.
+    Stale(Timestamp, Failure),
 }
 
 /// A good answer, and the space that it takes.
@@ -46,24 +60,31 @@ pub(crate) struct Answer {
 }
 
 impl Part {
-    /// Its record, if the answer came in this question.
+    /// What has become of a call that has ended now.
+    pub(crate) fn of_call(address: String, at: Timestamp, took: Duration, result: Result<Answer, Failure>) -> Self {
+        Self { address, at, ended: Instant::now(), took, result: result.map(Arc::new), origin: Origin::Source }
+    }
+
+    /// Its record. A failure is the same from the cache as from the source (A 4.4).
     pub(crate) fn record(&self) -> Record {
-        let address = self.address.clone();
-        match &self.result {
-            Ok(_) => Record { address, status: StatusCode::DataFromSource, success: Some(self.at), failure: None },
-            Err(failure) => {
-                let failure = Some((self.at, failure.clone()));
-                Record { address, status: StatusCode::NoDataSynchFailed, success: None, failure }
+        let (status, success, failure) = match (&self.result, &self.origin) {
+            (Err(failure), _) => (StatusCode::NoDataSynchFailed, None, Some((self.at, failure.clone()))),
+            (Ok(_), Origin::Source) => (StatusCode::DataFromSource, Some(self.at), None),
+            (Ok(_), Origin::Cache) => (StatusCode::DataFromCache, Some(self.at), None),
+            (Ok(_), Origin::Stale(at, failure)) => {
+                (StatusCode::DataFromCacheSynchFailed, Some(self.at), Some((*at, failure.clone())))
             }
-        }
+        };
+        Record { address: self.address.clone(), status, success, failure }
     }
 
     /// What the audit says of it.
     pub(crate) fn audit(&self) -> AuditAddress {
+        let record = self.record();
         AuditAddress {
-            address: self.address.clone(),
-            status: self.record().status.name(),
-            code: self.result.as_ref().err().map(|failure| failure.code.code()),
+            address: record.address,
+            status: record.status.name(),
+            code: record.failure.map(|(_, failure)| failure.code.code()),
             ms: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
         }
     }

@@ -36,7 +36,7 @@ pub(crate) async fn work(flow: Arc<Flow>, work: Work) -> Part {
         Ok(answer) => events::call_answered(service, &correlation, &address, answer.message.size()),
         Err(failure) => events::call_failed(service, &correlation, &address, failure),
     }
-    Part { address, at: (flow.clock)(), took: due.elapsed(), result }
+    Part::of_call(address, (flow.clock)(), due.elapsed(), result)
 }
 
 async fn call(flow: &Flow, work: Work) -> Result<Answer, Failure> {

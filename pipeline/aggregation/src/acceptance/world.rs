@@ -94,10 +94,13 @@ impl Drop for Running {
     }
 }
 
+/// The engagements of each patient.
+type Engagements = Arc<Mutex<HashMap<String, Vec<Engagement>>>>;
+
 #[derive(Default)]
 pub(super) struct StubProducers {
     behaviours: Mutex<HashMap<String, Behaviour>>,
-    engagements: HashMap<String, Vec<Engagement>>,
+    engagements: Engagements,
     pub(super) seen: Mutex<Vec<Seen>>,
     pub(super) counts: Arc<Counts>,
 }
@@ -111,8 +114,8 @@ impl StubProducers {
     /// The text of an answer: a row for each engagement that the patient has at this address.
     fn rows(&self, address: &str, request: &Message) -> String {
         let patient = patient_of(request);
-        let all = self.engagements.get(&patient).into_iter().flatten();
-        let of_address = all.filter(|one| one.source_system == address || one.logical_address == address);
+        let all = self.engagements.lock().unwrap().get(&patient).cloned().unwrap_or_default();
+        let of_address = all.iter().filter(|one| one.source_system == address || one.logical_address == address);
         let row = |one: &Engagement| row(&row_of(request), address, &patient, &one.business_object);
         response(request, &of_address.map(row).collect::<String>())
     }
@@ -195,7 +198,7 @@ pub(super) fn response(request: &Message, inside: &str) -> String {
 }
 
 pub(super) struct StubIndex {
-    engagements: HashMap<String, Vec<Engagement>>,
+    engagements: Engagements,
     pub(super) delay: Mutex<Duration>,
     pub(super) error: Mutex<Option<IndexError>>,
     pub(super) seen: Mutex<Vec<IndexQuestion>>,
@@ -206,7 +209,7 @@ impl Index for StubIndex {
         self.seen.lock().unwrap().push(question.clone());
         let patient = question.find.patient.as_str().to_owned();
         let delay = if patient == "EI:TIMEOUT" { ms(60_000) } else { *self.delay.lock().unwrap() };
-        let engagements = self.engagements.get(&patient).cloned().unwrap_or_default();
+        let engagements = self.engagements.lock().unwrap().get(&patient).cloned().unwrap_or_default();
         let mut answer = match self.error.lock().unwrap().clone() {
             Some(error) => Err(error),
             None => Ok(Found { engagements, ..Found::default() }),
@@ -230,6 +233,11 @@ pub(super) fn engagement(address: &str, category: &str, object: &str) -> Engagem
         business_object: object.to_owned(),
         ..Engagement::default()
     }
+}
+
+fn of_patient(patient: &str, engagements: &[Engagement]) -> Vec<Engagement> {
+    let own = engagements.iter().map(|one| Engagement { patient: patient.parse().ok(), ..one.clone() });
+    own.collect()
 }
 
 /// What a test sets up.
@@ -260,8 +268,7 @@ impl Default for Setup {
 
 impl Setup {
     pub(super) fn patient(mut self, patient: &str, engagements: &[Engagement]) -> Self {
-        let own = engagements.iter().map(|one| Engagement { patient: patient.parse().ok(), ..one.clone() });
-        self.engagements.insert(patient.to_owned(), own.collect());
+        self.engagements.insert(patient.to_owned(), of_patient(patient, engagements));
         self
     }
 
@@ -283,12 +290,13 @@ impl Setup {
     }
 
     pub(super) fn build(self) -> World {
-        let producers = Arc::new(StubProducers { engagements: self.engagements.clone(), ..StubProducers::default() });
+        let engagements: Engagements = Arc::new(Mutex::new(self.engagements));
+        let producers = Arc::new(StubProducers { engagements: engagements.clone(), ..StubProducers::default() });
         for (address, delay) in [("HSA-ID-1", 1000), ("HSA-ID-2", 2000), ("HSA-ID-3", 4000)] {
             producers.set(address, delay, What::Rows);
         }
         let index = Arc::new(StubIndex {
-            engagements: self.engagements,
+            engagements,
             delay: Mutex::new(ms(10)),
             error: Mutex::default(),
             seen: Mutex::default(),
@@ -431,6 +439,12 @@ pub(super) fn naming(service: &Service, patient: &str) -> String {
 impl World {
     pub(super) fn service(&self, name: &str) -> &Arc<Service> {
         &self.services[name]
+    }
+
+    /// Changes what index and source systems have about a patient.
+    pub(super) fn change(&self, patient: &str, engagements: &[Engagement]) {
+        let changed = of_patient(patient, engagements);
+        self.index.engagements.lock().unwrap().insert(patient.to_owned(), changed);
     }
 
     pub(super) async fn reply(&self, service: &str, patient: &str) -> Reply {
