@@ -161,7 +161,7 @@ impl Flow {
     }
 
     /// Puts another catalogue in place. Questions under way keep the one they began with. The cache is emptied: who may
-    /// see what is decided anew.
+    /// see what is decided again.
     pub fn set_tak(&self, tak: Arc<Tak>) {
         *self.tak.write().unwrap_or_else(PoisonError::into_inner) = Some(tak);
         self.clear_cache(None, None);

@@ -322,8 +322,8 @@ impl Reader {
         }
     }
 
-    /// Reads what is new of registry and cases, and then a part of what is behind them. Returns when the whole look that
-    /// has ended began, if one has.
+    /// Reads what is new of registry and cases, and then a part of what is behind them. If a look at all topics has
+    /// ended with that, returns when it began.
     fn look(&mut self, follower: &mut Option<Box<dyn TopicFollower>>, begun: Begun) -> Result<Option<Begun>, LogError> {
         let follower = match follower {
             Some(follower) => &**follower,

@@ -10,8 +10,8 @@ use crate::topics;
 /// Notifications that one record looks at, so that no transaction grows with the length of a queue.
 const MOST_AT_ONCE: usize = 500;
 
-/// Whether a replay is about a notification that was made then, in milliseconds since 1970. One that was told again before stands in the queue more than once. Then
-/// only the first one that the queue keeps counts.
+/// Whether a replay is about a notification that was `made` at this time, in milliseconds since 1970. One that was told
+/// again before stands in the queue more than once. Then only the first one that the queue keeps counts.
 pub fn is_wanted(replay: &Replay, made: i64, notification: &Notification) -> bool {
     let made = made.saturating_mul(1_000);
     replay.case_id.is_none_or(|case| case == notification.id)
