@@ -1,4 +1,4 @@
-//! What is written down of every question: who asked, who was called, and what became of it. No contents.
+//! The audit of every question: its sender, the addresses that were called, and what became of it. No contents.
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::OwnedPermit;

@@ -180,14 +180,14 @@ fn the_checks_of_a_transaction_come_in_order() {
     broken.most_recent_content = Some("soon".to_owned());
     let first = sent[1].clone();
     assert!(refusal(&[first.clone(), first]).starts_with("EI004: "), "the first of two is checked whole before");
-    let mends: [(&str, Field, &str); 5] = [
+    let corrections: [(&str, Field, &str); 5] = [
         ("white space", Field::DataController, "x"),
         ("EI005", Field::LogicalAddress, "x"),
         ("EI006", Field::SourceSystem, "x"),
         ("missing", Field::Categorization, "x"),
         ("too long", Field::ServiceDomain, "x"),
     ];
-    for (expected, field, text) in mends {
+    for (expected, field, text) in corrections {
         let refusal = refusal(&sent);
         assert!(refusal.contains(expected), "{expected}: {refusal}");
         set(&mut sent[1].engagement, field, Some(text));
