@@ -161,16 +161,18 @@ impl ChangelogReader {
         while !left.is_empty() {
             match self.committed.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) if message.topic() == topic => {
-                    let Some(range) = left.get(&message.partition()) else { continue };
-                    let (offset, end) = (message.offset(), range.end);
-                    silent_since = None;
-                    if offset < end {
-                        each(&message)?;
+                    // Records of a partition that is read say nothing about the others.
+                    if let Some(range) = left.get(&message.partition()) {
+                        let (offset, end) = (message.offset(), range.end);
+                        silent_since = None;
+                        if offset < end {
+                            each(&message)?;
+                        }
+                        if offset + 1 >= end {
+                            left.remove(&message.partition());
+                        }
+                        continue;
                     }
-                    if offset + 1 >= end {
-                        left.remove(&message.partition());
-                    }
-                    continue;
                 }
                 Some(Err(KafkaError::PartitionEOF(ended))) => drop(left.remove(&ended)),
                 Some(Err(error)) => pass_over(what, &error)?,
