@@ -128,9 +128,9 @@ pub(crate) fn upkeep_panicked() {
     tracing::error!(error_code = "upkeep-panicked", "upkeep of the state folder ended with a panic");
 }
 
-/// Without certificates of the operating system, no https of an origin is trusted.
-pub(crate) fn no_system_certificates(error: &reqwest::Error) {
-    tracing::warn!(error_code = "no_certificates", "no origin can be called over https: {error:?}");
+/// Without certificates of the operating system, no https of an origin or another service is trusted.
+pub(crate) fn no_system_certificates(what: &str, error: &reqwest::Error) {
+    tracing::warn!(error_code = "no_certificates", "no {what} can be called over https: {error:?}");
 }
 
 /// The rest of an answer was not passed on to its caller.

@@ -1,6 +1,7 @@
-//! Connections to the outside: logs, files, snapshots of TIS, views, brokers of messages, and URIs of other systems.
-//! This crate names no flow.
+//! Connections to the outside: logs, files, snapshots of TIS, views, brokers of messages, URIs and SOAP services of
+//! other systems. This crate names no flow.
 
+mod causes;
 pub mod embedded;
 mod events;
 pub mod files;
@@ -9,6 +10,7 @@ pub mod kafka;
 pub mod origin;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
+pub mod soap;
 pub mod tis;
 pub mod views;
 

@@ -51,7 +51,7 @@ impl OriginClient {
         let connect = pause(limits.timeout);
         // A machine without certificates of its own can still call origins over http.
         let client = builder(Arc::clone(&resolver), connect).build().or_else(|error| {
-            events::no_system_certificates(&error);
+            events::no_system_certificates("origin", &error);
             builder(resolver, connect).tls_certs_only([]).build()
         });
         Ok(Self {

@@ -1,10 +1,10 @@
 //! Why a call has no answer, or no whole one. No text has the URI, a header or a part of a body.
 
-use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::resolver::RefusedAddress;
+use crate::causes::{causes, innermost};
 
 /// The client cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -64,14 +64,4 @@ impl OriginError {
     pub(super) fn of_body(error: reqwest::Error) -> Self {
         Self::Broken(error.without_url())
     }
-}
-
-/// The error and its causes, from the outside in.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// The last cause. The outer causes say only in which step of a call it happened.
-fn innermost(error: &reqwest::Error) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }

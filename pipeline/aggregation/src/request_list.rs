@@ -33,6 +33,11 @@ impl RequestBody {
     pub fn to_bytes(&self) -> Vec<u8> {
         [self.head.as_bytes(), self.tail.as_bytes()].concat()
     }
+
+    /// All its bytes in two pieces, without a copy: those of its own, and those that other calls share.
+    pub fn into_pieces(self) -> (Vec<u8>, Arc<[u8]>) {
+        (self.head.into_bytes(), self.tail.into())
+    }
 }
 
 /// A call that is to be made.

@@ -1,0 +1,101 @@
+//! The client.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::{Body, Certificate, Client, ClientBuilder, Identity, redirect};
+
+use super::answer::{self, Limits};
+use super::request::Pieces;
+use super::{SoapAnswer, SoapCallError, SoapClientError, SoapClientSettings, SoapIdentity, SoapRequest, Space};
+use crate::causes::innermost;
+use crate::events;
+
+/// The largest number of headers of an answer.
+const MOST_HEADERS: usize = 100;
+
+/// How long a connection is kept that no call uses. Services often close one after 20 s or more, and what this client
+/// closes first is not closed under a call.
+const KEPT: Duration = Duration::from_secs(15);
+
+/// Calls SOAP services. Its clones share their connections.
+#[derive(Clone)]
+pub struct SoapClient {
+    client: Client,
+    connect_timeout: Duration,
+    largest_header: usize,
+}
+
+impl fmt::Debug for SoapClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SoapClient").field("connect_timeout", &self.connect_timeout).finish_non_exhaustive()
+    }
+}
+
+impl SoapClient {
+    /// A client. It connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`SoapClientError`] when TLS cannot be set up.
+    pub fn new(settings: &SoapClientSettings) -> Result<Self, SoapClientError> {
+        let identity = settings.tls.identity.as_ref().map(identity).transpose()?;
+        let builder = || match &identity {
+            Some(identity) => builder(settings).identity(identity.clone()),
+            None => builder(settings),
+        };
+        let client = match &settings.tls.ca {
+            Some(ca) => builder().tls_certs_only(certificates(ca)?).build(),
+            // A machine without certificates of its own can still call services over http.
+            None => builder().build().or_else(|error| {
+                events::no_system_certificates("service", &error);
+                builder().tls_certs_only([]).build()
+            }),
+        };
+        Ok(Self {
+            client: client.map_err(SoapClientError::Client)?,
+            connect_timeout: settings.connect_timeout,
+            largest_header: settings.largest_header,
+        })
+    }
+
+    /// Makes a call, and reads its answer to the end. The bytes of the answer count in `space` before they are kept.
+    /// To drop the future cancels the call.
+    ///
+    /// # Errors
+    /// [`SoapCallError`]: there is no answer, or not a whole one.
+    pub async fn call<S: Space>(&self, request: SoapRequest<'_>, space: &mut S) -> Result<SoapAnswer, SoapCallError> {
+        let (url, headers) = (request.checked_url()?, request.checked_headers()?);
+        let limits = Limits { header: self.largest_header, body: request.limit };
+        let sending = self.client.post(url).headers(headers).body(Body::wrap(Pieces::new(request.body))).send();
+        let response = sending.await.map_err(|error| SoapCallError::of_request(&error, self.connect_timeout))?;
+        answer::read(response, limits, space).await
+    }
+}
+
+/// Sends nothing that a request does not have, and changes nothing of an answer.
+fn builder(settings: &SoapClientSettings) -> ClientBuilder {
+    Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
+        .http1_only()
+        .http1_max_headers(MOST_HEADERS)
+        .pool_max_idle_per_host(settings.most_idle)
+        .pool_idle_timeout(KEPT)
+        .connect_timeout(settings.connect_timeout)
+}
+
+fn certificates(ca: &[u8]) -> Result<Vec<Certificate>, SoapClientError> {
+    let certificates = Certificate::from_pem_bundle(ca).map_err(|_| SoapClientError::Ca)?;
+    if certificates.is_empty() { Err(SoapClientError::Ca) } else { Ok(certificates) }
+}
+
+fn identity(identity: &SoapIdentity) -> Result<Identity, SoapClientError> {
+    let pem = [identity.certificate.as_slice(), b"\n", &identity.key].concat();
+    Identity::from_pem(&pem).map_err(|error| SoapClientError::Identity(innermost(&error)))
+}
