@@ -17,11 +17,9 @@ pub use transactions::{SentRequest, read_transactions};
 
 use crate::cache_flow::Asked;
 use crate::caller::{CORRELATION, Caller};
+use crate::engagement::TYPES;
 use crate::refusal::Refusal;
 use crate::soap::{Fault, FaultCode, Message};
-
-/// The namespace of what the three contracts share: engagements and transactions.
-const TYPES: &str = "urn:riv:itintegration:engagementindex:1";
 
 /// An interaction of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,6 +6,9 @@ use serde::Deserialize;
 use tributary_schemas::records::aggregation as records;
 use tributary_schemas::types::aggregation::{Address, InstanceId, PatientId, Stamp};
 
+/// The namespace of what the contracts of the index share: engagements and transactions.
+pub(crate) const TYPES: &str = "urn:riv:itintegration:engagementindex:1";
+
 /// A field of an engagement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -2,7 +2,7 @@
 
 use tributary_schemas::types::aggregation::PatientId;
 
-use crate::engagement::{Engagement, Field};
+use crate::engagement::{Engagement, Field, TYPES};
 use crate::soap::{self, Message, Name, SoapError, push_text};
 
 /// The namespace of the interaction.
@@ -97,8 +97,9 @@ pub fn read_answer(bytes: Vec<u8>, charset: Option<&str>, limit: usize) -> Resul
         }
         let mut engagement = Engagement::default();
         for (name, text) in row.children() {
-            // Extensions come last and may have fields of the same names.
-            if let Some(field) = Field::named(&name).filter(|field| engagement.field(*field).is_empty()) {
+            // Extensions may have fields of the same names in namespaces of their own.
+            let field = Field::named(&name.local).filter(|_| name.namespace == TYPES);
+            if let Some(field) = field.filter(|field| engagement.field(*field).is_empty()) {
                 engagement.set(field, text);
             }
         }
@@ -118,7 +119,7 @@ mod tests {
     fn answer(inside: &str) -> Result<Found, IndexError> {
         let text = format!(
             "<s:Envelope xmlns:s=\"{}\"><s:Body><FindContentResponse xmlns=\"{CONTRACT}\" \
-             xmlns:e=\"urn:riv:itintegration:engagementindex:1\">{inside}</FindContentResponse></s:Body></s:Envelope>",
+             xmlns:e=\"{TYPES}\">{inside}</FindContentResponse></s:Body></s:Envelope>",
             soap::ENVELOPE
         );
         read_answer(text.into_bytes(), None, 1 << 24)
@@ -154,6 +155,25 @@ mod tests {
         assert_eq!(found, Found { engagements: vec![engagement], without_address: 1, too_many: 0 });
         let found = answer(&whole.repeat(MOST_ENGAGEMENTS + 2)).unwrap();
         assert_eq!((found.engagements.len(), found.too_many), (MOST_ENGAGEMENTS, 2));
+    }
+
+    #[test]
+    fn a_field_of_another_namespace_is_no_field_of_the_engagement() {
+        for other in ["<x:sourceSystem xmlns:x='x'>no</x:sourceSystem>", "<sourceSystem>no</sourceSystem>"] {
+            let row = |inside: &str| {
+                format!("<engagement>{inside}<e:logicalAddress>A</e:logicalAddress>{other}{inside}</engagement>")
+            };
+            assert_eq!(answer(&row("")).unwrap(), Found { without_address: 1, ..Found::default() });
+            let found = answer(&row("<e:sourceSystem>S<e:owner>no</e:owner></e:sourceSystem>")).unwrap();
+            assert_eq!((found.engagements[0].source_system.as_str(), &*found.engagements[0].owner), ("S", ""));
+        }
+        let elsewhere = format!(
+            "<engagement><p:sourceSystem xmlns:p='{TYPES}'>S</p:sourceSystem>\
+             <logicalAddress xmlns='{TYPES}'>A</logicalAddress></engagement>"
+        );
+        assert_eq!(answer(&elsewhere).unwrap().engagements[0].source_system, "S");
+        let not_of_contract = "<engagement xmlns='x'><e:logicalAddress>A</e:logicalAddress></engagement>";
+        assert_eq!(answer(not_of_contract).unwrap(), Found::default());
     }
 
     #[test]

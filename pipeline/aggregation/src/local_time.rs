@@ -1,5 +1,6 @@
 //! Times as the contracts write them: in Sweden, without a zone (A 3.1).
 
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
@@ -24,6 +25,11 @@ impl Stockholm {
     /// `YYYYMMDDhhmmss`.
     pub fn stamp(&self, time: Timestamp) -> String {
         time.to_zoned(self.0.clone()).strftime("%Y%m%d%H%M%S").to_string()
+    }
+
+    /// The time of a clock in Sweden. Of two that show the same it is the first. `None` beyond the end of the calendar.
+    pub fn time(&self, local: DateTime) -> Option<Timestamp> {
+        local.to_zoned(self.0.clone()).ok().map(|zoned| zoned.timestamp())
     }
 
     /// The start of the date that many days before a time, `YYYYMMDD000000`.

@@ -1,9 +1,14 @@
 //! The service catalogue: who may call which contract where, and at which URL (A 2.5, A 3.12).
 
+mod soap;
+mod time;
+
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+
+pub use soap::{FetchedTak, TakAnswer, TakAnswerError, TakQuestion, read_answers};
 
 /// The largest file that is read.
 pub const LARGEST: usize = 64 << 20;

@@ -355,8 +355,8 @@ impl Answered {
         let text = reply.body().to_owned();
         let wanted = &service.descriptor().response.concatenate;
         let message = Message::read(text.clone().into_bytes(), None, 1 << 26, wanted).unwrap();
-        let field = |row: &[(String, String)], name: &str| {
-            row.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone()).unwrap_or_default()
+        let field = |row: &[(Name, String)], name: &str| {
+            row.iter().find(|(known, _)| known.local == name).map(|(_, text)| text.clone()).unwrap_or_default()
         };
         let rows = message.rows(0).map(|row| row.children());
         let rows = rows.map(|row| ["system", "person", "id"].map(|name| field(&row, name))).collect();

@@ -85,11 +85,6 @@ impl<'m> Fragment<'m> {
         values::along(&[self.name, self.rest].concat(), &[]).into_iter().next().unwrap_or_default()
     }
 
-    /// The local names and texts of its children, in their order.
-    pub fn children(&self) -> Vec<(String, String)> {
-        values::children(self.name, self.rest)
-    }
-
     /// Appends it to a message that has `outer` in scope there.
     pub fn splice(&self, out: &mut String, outer: &Scope) {
         self.splice_with(out, &self.scope.missing(outer));

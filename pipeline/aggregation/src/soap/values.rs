@@ -48,38 +48,6 @@ pub(super) fn along(text: &str, path: &[String]) -> Vec<String> {
     }
 }
 
-/// The local names and texts of the children of an element. `name` is its start tag up to its name, `rest` the rest.
-pub(super) fn children(name: &str, rest: &str) -> Vec<(String, String)> {
-    let text = [name, rest].concat();
-    let mut reader = Reader::from_str(&text);
-    reader.config_mut().expand_empty_elements = true;
-    let mut found: Vec<(String, String)> = Vec::new();
-    let mut depth = 0_usize;
-    loop {
-        let text = match reader.read_event() {
-            Ok(Event::Start(start)) => {
-                if depth == 1 {
-                    found.push((start.local_name().into_inner().to_owned(), String::new()));
-                }
-                depth += 1;
-                continue;
-            }
-            Ok(Event::End(_)) => {
-                depth = depth.saturating_sub(1);
-                continue;
-            }
-            Ok(Event::Text(text)) => text.xml10_content().into_owned(),
-            Ok(Event::CData(text)) => text.xml10_content().into_owned(),
-            Ok(Event::GeneralRef(reference)) => tag::referred(&reference).map(String::from).unwrap_or_default(),
-            Ok(Event::Eof) | Err(_) => return found,
-            Ok(_) => continue,
-        };
-        if let Some((_, last)) = found.last_mut().filter(|_| depth == 2) {
-            last.push_str(&text);
-        }
-    }
-}
-
 fn push(found: &mut [String], text: &str) {
     if let Some(last) = found.last_mut() {
         last.push_str(text);

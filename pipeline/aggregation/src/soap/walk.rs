@@ -5,7 +5,10 @@ use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
 use super::splice::{Fragment, Scope};
-use super::tag;
+use super::{Name, tag};
+
+/// How deep the children of an element are, itself included.
+const CHILDREN: usize = 2;
 
 /// What a reader meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,28 @@ pub(crate) enum Step<'t> {
 }
 
 impl Fragment<'_> {
+    /// The names and own texts of its children, in their order.
+    pub fn children(&self) -> Vec<(Name, String)> {
+        let mut found: Vec<(Name, String)> = Vec::new();
+        let mut depth = 0_usize;
+        self.walk(|step| match step {
+            Step::Open { namespace, local } => {
+                depth += 1;
+                if depth == CHILDREN {
+                    found.push((Name::new(namespace, local), String::new()));
+                }
+            }
+            Step::Text(text) if depth == CHILDREN => {
+                if let Some((_, last)) = found.last_mut() {
+                    last.push_str(text);
+                }
+            }
+            Step::Text(_) => {}
+            Step::Close => depth = depth.saturating_sub(1),
+        });
+        found
+    }
+
     /// Shows all steps of this element, its own start and end included. It takes one copy of its text.
     pub(crate) fn walk(&self, mut visit: impl FnMut(Step<'_>)) {
         let mut text = String::with_capacity(self.size());
