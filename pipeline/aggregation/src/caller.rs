@@ -53,6 +53,16 @@ impl Caller {
         Ok(Self { sender, original_consumer, correlation, passed_on })
     }
 
+    /// The platform itself, as the first and only caller.
+    pub(crate) fn own(sender: &str, correlation: &str) -> Self {
+        Self {
+            sender: sender.to_owned(),
+            original_consumer: sender.to_owned(),
+            correlation: correlation.to_owned(),
+            passed_on: Vec::new(),
+        }
+    }
+
     /// The correlation id of a request that lacks other headers.
     pub fn correlation_of(headers: &[Header]) -> Option<String> {
         headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(CORRELATION)).map(|(_, value)| value.clone())

@@ -20,6 +20,7 @@ pub static DECLARATION: Declaration = Declaration {
         &topics::ENGAGEMENT,
         &topics::INDEX_STATE,
         &topics::NOTIFICATION,
+        &topics::NOTIFICATION_PROGRESS,
         &topics::INVALIDATION,
         &topics::CACHE,
         &topics::CALL,
@@ -93,6 +94,6 @@ mod tests {
         let count = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!((names.len(), count), (13, 13));
+        assert_eq!((names.len(), count), (14, 14));
     }
 }

@@ -1,7 +1,10 @@
 //! The log events of this crate: each message, level and set of fields is here, once. The six events of a question have
 //! the names of the original (A 5.3). None has the id of a patient, a text of a source system, or a content.
 
+use tributary_schemas::types::aggregation::Address;
+
 use crate::caller::Caller;
+use crate::delivery::Undelivered;
 use crate::status::Failure;
 
 /// A question has come.
@@ -38,6 +41,12 @@ pub(crate) fn question_failed(service: &str, correlation: Option<&str>, code: &s
 /// An engagement with our own address is not called.
 pub(crate) fn own_address(service: &str, correlation: &str, count: usize) {
     tracing::warn!(service, correlation, count, "engagements with our own address are left out");
+}
+
+/// A subscriber has not taken a notification, which is sent to it so many times more.
+pub(crate) fn notification_failed(subscriber: &Address, correlation: &str, reason: &Undelivered, left: u32) {
+    let (subscriber, code) = (subscriber.as_str(), reason.code());
+    tracing::warn!(subscriber, correlation, code, left, "a notification was not taken: {reason}");
 }
 
 /// The own index has found more than an answer has.

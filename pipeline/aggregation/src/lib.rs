@@ -16,6 +16,7 @@ pub mod caller;
 pub mod collect;
 pub mod configuration;
 pub mod declaration;
+pub mod delivery;
 pub mod descriptor;
 pub mod ei_settings;
 pub mod ei_soap;

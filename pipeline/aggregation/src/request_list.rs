@@ -24,6 +24,11 @@ impl std::fmt::Debug for RequestBody {
 }
 
 impl RequestBody {
+    /// A body that shares nothing.
+    pub(crate) fn of(text: String) -> Self {
+        Self { head: text, tail: Arc::from("") }
+    }
+
     /// How many bytes it has.
     pub fn size(&self) -> usize {
         self.head.len() + self.tail.len()

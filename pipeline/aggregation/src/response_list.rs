@@ -60,9 +60,11 @@ pub fn read_answer(
 
 /// A content type, as far as it matters.
 #[derive(Debug)]
-struct ContentType {
-    is_xml: bool,
-    charset: Option<String>,
+pub(crate) struct ContentType {
+    /// Whether it is one of XML.
+    pub(crate) is_xml: bool,
+    /// Its charset.
+    pub(crate) charset: Option<String>,
 }
 
 /// An answer without a content type is read as XML.
@@ -73,7 +75,7 @@ impl Default for ContentType {
 }
 
 impl ContentType {
-    fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let mut parts = text.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
         let is_xml = matches!(kind.as_str(), "text/xml" | "application/xml") || kind.ends_with("+xml");

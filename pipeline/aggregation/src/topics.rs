@@ -38,6 +38,14 @@ pub static INDEX_STATE: Topic = output("aggregation.index.state", Cleanup::Compa
 /// Notifications, keyed by subscriber.
 pub static NOTIFICATION: Topic =
     output("aggregation.notification", Cleanup::Delete(WEEK), &["aggregation.Notification"]);
+/// How far each subscriber is notified, keyed by subscriber.
+pub static NOTIFICATION_PROGRESS: Topic = Topic {
+    name: "aggregation.notification.progress",
+    partitions: Partitions::Fixed(1),
+    cleanup: Cleanup::Compact,
+    role: Role::Output,
+    records: &["aggregation.NotificationProgress"],
+};
 /// What marks addresses in the caches of all processes, partitioned by patient. An entry of a cache that is older than
 /// the marks here must not be served.
 pub static INVALIDATION: Topic =
