@@ -10,3 +10,8 @@ pub(crate) fn record_not_encoded(record_type: &str, error: &dyn Display) {
 pub(crate) fn progress(what: &str) {
     tracing::debug!("{what}");
 }
+
+#[cfg(feature = "edge")]
+pub(crate) fn not_published(error: &dyn Display) {
+    tracing::error!("requests are not published: {error}");
+}

@@ -8,12 +8,18 @@ pub mod configuration;
 #[cfg(feature = "edge")]
 mod contract;
 pub mod declaration;
+#[cfg(feature = "edge")]
+pub mod demo;
 mod events;
 mod failure;
 pub mod framed;
 #[cfg(feature = "edge")]
 pub mod http;
+#[cfg(feature = "edge")]
+mod intake;
 pub mod key;
+#[cfg(feature = "edge")]
+pub mod leading;
 mod levels;
 #[cfg(feature = "edge")]
 pub mod process;
@@ -37,6 +43,8 @@ pub use contract::{BatchRequest, ConfiguredFlow, Flow, Host, LogInWords, LogOfCo
 #[cfg(feature = "edge")]
 pub use failure::json_text;
 pub use failure::{Failure, log_failure, print};
+#[cfg(feature = "edge")]
+pub use intake::Intake;
 pub use levels::LEVELS;
 #[cfg(feature = "edge")]
 pub use process::Process;

@@ -33,6 +33,13 @@ pub struct Answer {
     pub as_of: Option<String>,
 }
 
+/// An answer as it came.
+struct Received {
+    status: StatusCode,
+    as_of: Option<String>,
+    body: Vec<u8>,
+}
+
 /// An answer that is no refusal.
 struct Answered {
     status: StatusCode,
@@ -120,6 +127,27 @@ impl ServiceClient {
         self.tokio.block_on(self.document(path, self.client.get(url)))
     }
 
+    /// The answer to a message in another form than JSON: its status and its text, also if the service refuses it.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when it does not answer. [`Failure::Refused`] for 401 and 403.
+    pub fn post_text(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, String), Failure> {
+        let mut request = self.client.post(self.url_of(path)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let Received { status, body, .. } = self.tokio.block_on(self.receive(path, request))?;
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(self.refusal(status, serde_json::from_slice(&body).ok().as_ref()));
+        }
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
     /// Puts something at `path`, with `body` or without. Returns whether it is new (201).
     ///
     /// # Errors
@@ -165,7 +193,16 @@ impl ServiceClient {
         answered.body.ok_or_else(|| Failure::unfinished(format!("{} answers without JSON to {path}", self.url)))
     }
 
-    async fn answer(&self, path: &str, mut request: RequestBuilder) -> Result<Answered, Failure> {
+    async fn answer(&self, path: &str, request: RequestBuilder) -> Result<Answered, Failure> {
+        let Received { status, as_of, body } = self.receive(path, request).await?;
+        let body: Option<Value> = serde_json::from_slice(&body).ok();
+        if !status.is_success() {
+            return Err(self.refusal(status, body.as_ref()));
+        }
+        Ok(Answered { status, as_of, body })
+    }
+
+    async fn receive(&self, path: &str, mut request: RequestBuilder) -> Result<Received, Failure> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -187,11 +224,7 @@ impl ServiceClient {
             }
             body.extend_from_slice(&chunk);
         }
-        let body: Option<Value> = serde_json::from_slice(&body).ok();
-        if !status.is_success() {
-            return Err(self.refusal(status, body.as_ref()));
-        }
-        Ok(Answered { status, as_of, body })
+        Ok(Received { status, as_of, body })
     }
 
     fn refusal(&self, status: StatusCode, body: Option<&Value>) -> Failure {

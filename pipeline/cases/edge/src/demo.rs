@@ -4,7 +4,7 @@ mod played_broker;
 
 use std::any::Any;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use tributary_cases::topics;
 use tributary_connectors::rabbitmq::Broker;
 use tributary_flow::configuration::Source;
 use tributary_flow::http::Problem;
-use tributary_flow::{ClockReading, ConfiguredFlow, Failure, Host, Round, RunningFlow, framed};
+use tributary_flow::{ConfiguredFlow, Failure, Host, demo, framed};
 use tributary_runtime::Shutdown;
 use tributary_schemas::records::cases::{Queue, RegistryAction, RegistryRequest};
 use tributary_schemas::types::cases::ClientName;
@@ -35,9 +35,6 @@ const CHANGES: i64 = 9;
 /// How long one step may take on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The pause between two rounds.
-const ROUND: Duration = Duration::from_millis(100);
-
 /// The case of the records system, and that of the school system.
 const RECORDS_CASE: &str = "0a000000-0000-4000-8000-000000000001";
 const SCHOOL_CASE: &str = "0b000000-0000-4000-8000-000000000002";
@@ -50,7 +47,7 @@ const CLIENTS: [(&str, &str); 3] = [("journal-1", "api"), ("archive-1", "api"), 
 /// # Errors
 /// The [`Failure`] of a step.
 pub(crate) fn run(dir: Option<&Path>, host: &dyn Host, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
-    let folder = folder(dir)?;
+    let folder = demo::folder("cases", dir)?;
     let broker = PlayedBroker::new();
     let source = Source::new("the configuration of the demo", CONFIGURATION);
     let settings = Arc::new(EdgeSettings::load(Some(&source)).map_err(Failure::refused)?);
@@ -62,7 +59,7 @@ pub(crate) fn run(dir: Option<&Path>, host: &dyn Host, out: &mut (dyn Write + Se
             any.downcast_ref().ok_or_else(|| Failure::refused("the host runs another flow than the demo's"))?;
         let over = Shutdown::new();
         std::thread::scope(|scope| {
-            scope.spawn(|| rounds(running, &over));
+            scope.spawn(|| demo::rounds(running, &over));
             let play = Play {
                 flow: running,
                 service: running.service(),
@@ -77,23 +74,6 @@ pub(crate) fn run(dir: Option<&Path>, host: &dyn Host, out: &mut (dyn Write + Se
         })
     })?;
     what_next(&folder, out)
-}
-
-/// The service of a real process runs these.
-fn rounds(flow: &Distribution, over: &Shutdown) {
-    let (mut is_first, mut clock_sent) = (true, Instant::now());
-    while !over.is_triggered() {
-        let is_clock_due = is_first || clock_sent.elapsed() > Duration::from_secs(10);
-        let clock = ClockReading { now: Timestamp::now(), doubt: None, believed: None };
-        // A round that fails comes again.
-        if flow.round(&Round { clock, is_first, is_clock_due }).is_ok() {
-            is_first = false;
-            if is_clock_due {
-                clock_sent = Instant::now();
-            }
-        }
-        over.wait(ROUND);
-    }
 }
 
 /// A running flow, and what was shown of it.
@@ -289,23 +269,6 @@ fn body(origin: &str, queue: Queue, case: &str) -> Value {
 /// The end of a case id, which tells the cases of the demo apart.
 fn short(case: &str) -> String {
     format!("case ..{}", case.get(case.len().saturating_sub(2)..).unwrap_or(case))
-}
-
-fn folder(dir: Option<&Path>) -> Result<PathBuf, Failure> {
-    let folder = dir.map_or_else(
-        || std::env::temp_dir().join(format!("tributary-demo-cases-{}", Uuid::new_v4().simple())),
-        Path::to_path_buf,
-    );
-    let state = folder.join("state");
-    if state.exists() {
-        return Err(Failure::refused(format!(
-            "{} has the state of another demo: choose a new folder",
-            folder.display()
-        )));
-    }
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| Failure::refused(format!("{} cannot be created: {error}", folder.display())))?;
-    Ok(folder)
 }
 
 /// Writes a configuration to go on with, and says how.

@@ -53,10 +53,6 @@ pub(crate) fn kafka_delivery_panicked() {
     tracing::error!("the thread that copies notifications to Kafka panicked");
 }
 
-pub(crate) fn not_published(error: &dyn Display) {
-    tracing::error!("requests are not published: {error}");
-}
-
 pub(crate) fn registry_differs(file: &str, difference: &str) {
     tracing::warn!(
         "{difference}. The registry holds, whatever {file} says. `tributary cases registry apply --config {file}` \

@@ -17,7 +17,6 @@ mod intake;
 mod kafka_delivery;
 mod kept_cases;
 mod kept_queues;
-mod leading;
 mod metrics;
 mod notifications;
 mod places;

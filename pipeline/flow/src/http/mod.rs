@@ -12,6 +12,7 @@ mod json;
 mod mount;
 mod page;
 mod problem;
+mod scheme;
 mod wait;
 
 pub use as_of::AsOf;
@@ -23,4 +24,5 @@ pub use mount::{Mount, RenderFault};
 pub(crate) use page::MAX_LIMIT;
 pub use page::{List, Page};
 pub use problem::{FieldError, Problem};
+pub use scheme::Scheme;
 pub use wait::Wait;

@@ -18,6 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tributary_connectors::trouble::Troubles;
+use tributary_flow::http::Scheme;
 
 use super::auth::{Authenticator, MessageAuthenticator};
 use super::certificates::Subject;
@@ -238,8 +239,10 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let site = Arc::clone(&self.site);
+        let scheme = if self.tls.is_some() { Scheme::Https } else { Scheme::Http };
         let service = tower::service_fn(move |request: axum::http::Request<hyper::body::Incoming>| {
             let mut request = request.map(Body::new);
+            request.extensions_mut().insert(scheme);
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(Arc::clone(peer));
             }

@@ -17,10 +17,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tributary_connectors::rabbitmq::Broker;
 use tributary_flow::Process;
+use tributary_flow::leading::TERM;
 use tributary_runtime::Shutdown;
 use tributary_schemas::types::cases::ClientName;
 
-use crate::leading::TERM;
 use crate::service::Service;
 use crate::settings::BrokerSettings;
 
