@@ -6,6 +6,7 @@ use tributary_schemas::types::aggregation::PatientId;
 
 use crate::caller::Caller;
 use crate::filter::Filtered;
+use crate::status::StatusCode;
 
 /// How a question ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct AuditAddress {
     /// The address.
     pub address: String,
     /// The status in its record.
-    pub status: &'static str,
+    pub status: StatusCode,
     /// The code in its record, if it failed.
     pub code: Option<&'static str>,
     /// From when the call was due to its end, in milliseconds.

@@ -6,6 +6,7 @@
 mod answer;
 mod notice;
 mod question;
+mod sending;
 #[cfg(test)]
 mod tests;
 mod transactions;
@@ -13,6 +14,7 @@ mod transactions;
 pub use answer::{write_found, write_ok};
 pub use notice::{MOST_IN_CALL, NotDelivered, notices, read_receipt};
 pub use question::read_question;
+pub use sending::{read_update_receipt, write_update};
 pub use transactions::{SentRequest, read_transactions};
 
 use crate::cache_flow::Asked;

@@ -94,6 +94,11 @@ impl Service {
         }
     }
 
+    /// Its times.
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
     /// Its descriptor.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor

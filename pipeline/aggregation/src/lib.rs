@@ -27,6 +27,7 @@ pub mod find_content;
 pub mod flow;
 #[cfg(test)]
 mod harness;
+pub mod in_words;
 pub mod index;
 pub mod invalidation;
 pub mod local_time;

@@ -83,7 +83,7 @@ impl Part {
         let record = self.record();
         AuditAddress {
             address: record.address,
-            status: record.status.name(),
+            status: record.status,
             code: record.failure.map(|(_, failure)| failure.code.code()),
             ms: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
         }

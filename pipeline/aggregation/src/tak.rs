@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::json;
 
 pub use soap::{FetchedTak, TakAnswer, TakAnswerError, TakQuestion, read_answers};
 
@@ -173,6 +174,34 @@ impl Tak {
         Ok(tak)
     }
 
+    /// The catalogue as a file that [`Tak::read`] reads.
+    pub fn to_file(&self) -> String {
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let (mut routes, mut permissions) = (Vec::new(), Vec::new());
+        for (contract, entries) in &self.contracts {
+            for (receiver, known) in &entries.routes {
+                routes.extend(known.iter().map(|Route { url, valid: Validity { from, to } }| {
+                    json!({"contract": contract, "receiver": receiver, "url": url, "from": time(*from), "to": time(*to)})
+                }));
+            }
+            for (receiver, senders) in &entries.permissions {
+                for (sender, known) in senders {
+                    permissions.extend(known.iter().map(|Validity { from, to }| {
+                        let (from, to) = (time(*from), time(*to));
+                        json!({"contract": contract, "receiver": receiver, "sender": sender, "from": from, "to": to})
+                    }));
+                }
+            }
+        }
+        let filter = |filter: &SubscriberFilter| json!({"domain": filter.domain, "categories": filter.categories});
+        let subscriber = |one: &Subscriber| json!({"address": one.address, "filters": one.filters.iter().map(filter).collect::<Vec<_>>()});
+        let subscribers: Vec<_> = self.subscribers.iter().map(subscriber).collect();
+        let file = json!({
+            "routes": routes, "permissions": permissions, "parents": self.parents, "subscribers": subscribers,
+        });
+        file.to_string()
+    }
+
     fn add_route(&mut self, entry: RouteEntry) {
         let route = Route { url: entry.url, valid: Validity { from: entry.from, to: entry.to } };
         let contract = self.contracts.entry(entry.contract).or_default();
@@ -259,6 +288,23 @@ mod tests {
         assert!(!tak.permits("c", "loop", ["s", "s"], now()));
         assert!(!tak.permits("c", "Child", ["s", "s"], now()));
         assert_eq!(tak.counts(), (3, 1));
+    }
+
+    #[test]
+    fn a_catalogue_that_is_written_reads_back_the_same() {
+        let tak = Tak::read(
+            br#"{"routes": [{"contract": "c", "receiver": "a", "url": "http://a", "from": "2026-11-01T00:00:00Z"},
+                            {"contract": "c", "receiver": "a"}],
+                 "permissions": [{"contract": "c", "receiver": "a", "sender": "s", "to": "2026-11-27T00:00:00Z"}],
+                 "parents": {"child": "a"},
+                 "subscribers": [{"address": "x", "filters": [{"domain": "d", "categories": ["k"]}]}]}"#,
+        );
+        let tak = tak.unwrap();
+        let read = Tak::read(tak.to_file().as_bytes()).unwrap();
+        assert_eq!((read.to_file(), read.counts()), (tak.to_file(), (2, 1)));
+        assert_eq!(read.route("c", "child", now()), Some(Some("http://a")));
+        assert!(!read.permits("c", "a", ["s", "s"], now()));
+        assert_eq!(read.subscribers(), tak.subscribers());
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct SentTransaction {
 }
 
 /// An engagement. `None` for an element that is not there. `Debug` shows no contents.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct SentEngagement {
     /// The patient.
     pub registered_resident_identification: Option<String>,

@@ -100,7 +100,7 @@ async fn the_second_answer_is_from_the_cache() {
     assert_eq!(world.flow.cache_status(), expected);
     world.audit.recv().await.unwrap();
     let entry = world.audit.recv().await.unwrap();
-    let addresses = entry.addresses.iter().map(|one| (one.status, one.code, one.ms));
+    let addresses = entry.addresses.iter().map(|one| (one.status.name(), one.code, one.ms));
     let (from_cache, failed) = (("DataFromCache", None, 0), ("NoDataSynchFailed", Some("500"), 0));
     assert_eq!(addresses.collect::<Vec<_>>(), [failed, from_cache, from_cache]);
 }

@@ -40,7 +40,7 @@ async fn tc1() {
     assert_eq!(answer.text.matches(success).count(), 3, "{}", answer.text);
     let entry = world.audit.recv().await.unwrap();
     assert_eq!((entry.outcome, entry.addresses.len()), (AuditOutcome::Answered, 3));
-    assert_eq!((entry.addresses[0].status, entry.addresses[0].ms), ("DataFromSource", 500));
+    assert_eq!((entry.addresses[0].status.name(), entry.addresses[0].ms), ("DataFromSource", 500));
     for seen in world.seen() {
         assert_eq!(seen.message().logical_address(), Some(seen.address.clone()));
         assert_eq!(seen.url, "http://vp.example/vp");

@@ -115,6 +115,19 @@ impl IndexView {
         of_domain.take(MOST_FOUND).filter_map(|row| self.engagement_of(row)).collect()
     }
 
+    /// Engagements of all patients, from a place on, and the place where the next piece begins. `None` after the last. An
+    /// engagement keeps its place.
+    pub fn page(&self, from: usize, most: usize) -> (Vec<Engagement>, Option<usize>) {
+        let mut engagements = Vec::new();
+        for (place, row) in self.rows.iter().enumerate().skip(from) {
+            if engagements.len() == most {
+                return (engagements, Some(place));
+            }
+            engagements.extend(row.as_ref().and_then(|row| self.engagement_of(row)));
+        }
+        (engagements, None)
+    }
+
     fn fits(&self, row: &Row, wanted: &Wanted<'_>) -> bool {
         let is = |wanted: Option<&str>, text: &str| wanted.is_none_or(|wanted| wanted == text);
         let shared = |wanted, id| is(wanted, self.pool.text(id));

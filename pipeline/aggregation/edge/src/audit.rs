@@ -1,0 +1,286 @@
+//! Writes the audit of every question to the log, behind its answer. Nothing of it is dropped silently: while the log
+//! takes none, the queue fills, and a full queue slows questions.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Notify, mpsc};
+use tributary_aggregation::audit::{AuditAddress, AuditEntry, AuditOutcome};
+use tributary_aggregation::filter::{Filtered, Reason};
+use tributary_aggregation::status::StatusCode;
+use tributary_aggregation::topics;
+use tributary_flow::{Failure, Process, framed};
+use tributary_runtime::trouble::Troubles;
+use tributary_runtime::{Headers, LogError, Output, Producer, append_header, write_atomically};
+use tributary_schemas::records::aggregation::{
+    Call, CallOutcome, CallStatus, CalledAddress, FilterReason, FilteredAddress,
+};
+use uuid::Uuid;
+
+use crate::events;
+
+/// Entries that wait for the log.
+pub(crate) const MOST_WAITING: usize = 10_000;
+
+/// Entries that are published in one piece.
+const MOST_AT_ONCE: usize = 500;
+
+/// The name of the producer. Each process has its own, so none fences another.
+const PRODUCER: &str = "audit";
+
+/// The pause after the log has not taken a piece.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long the last entries are tried when the process ends.
+const LAST: Duration = Duration::from_secs(3);
+
+/// The subject of troubles with the log.
+const SUBJECT: &str = "aggregation.call";
+
+/// The file in the state folder with the key of the hashes of patients, if the configuration has none.
+const KEY_FILE: &str = "audit.key";
+
+/// The key of the hashes of patients.
+#[derive(Clone)]
+pub(crate) struct PatientKey([u8; 32]);
+
+impl PatientKey {
+    /// The configured key. Without one, that of the state folder, which is made when it is not there: then the hashes of
+    /// one process are the same over restarts, but not those of several processes.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when the file can neither be read nor written.
+    pub(crate) fn load(configured: Option<[u8; 32]>, state: &Path) -> Result<Self, Failure> {
+        if let Some(key) = configured {
+            return Ok(Self(key));
+        }
+        let path = state.join(KEY_FILE);
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::unfinished(format!("the key of the audit, {}: {error}", path.display()))
+        };
+        match std::fs::read(&path) {
+            Ok(text) if !text.is_empty() => Ok(Self(Sha256::digest(text).into())),
+            Ok(_) => Err(failed(&"it is empty")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let text = format!("{}{}\n", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+                std::fs::create_dir_all(state).map_err(|error| failed(&error))?;
+                write_atomically(&path, text.as_bytes()).map_err(|error| failed(&error))?;
+                Ok(Self(Sha256::digest(text).into()))
+            }
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// The hash of a patient: HMAC-SHA-256, in hexadecimal digits.
+    fn hash(&self, patient: &str) -> String {
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return String::new() };
+        let hash = mac.chain_update(patient).finalize().into_bytes();
+        hash.iter().fold(String::with_capacity(64), |text, byte| text + &format!("{byte:02x}"))
+    }
+}
+
+/// The thread that writes the audit. It ends with this value, after it has written what waits.
+pub(crate) struct AuditWriter {
+    closing: Arc<Notify>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl AuditWriter {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`] when there is no thread.
+    pub(crate) fn start(
+        process: &Arc<dyn Process>,
+        entries: mpsc::Receiver<AuditEntry>,
+        key: PatientKey,
+    ) -> Result<Self, Failure> {
+        let closing = Arc::new(Notify::new());
+        let writing = Writing {
+            process: Arc::clone(process),
+            entries,
+            key,
+            closing: Arc::clone(&closing),
+            producer: None,
+            troubles: Troubles::new(),
+        };
+        let thread = std::thread::Builder::new().name("aggregation-audit".to_owned());
+        let thread = thread.spawn(move || writing.run()).map_err(Failure::unfinished)?;
+        Ok(Self { closing, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+impl Drop for AuditWriter {
+    fn drop(&mut self) {
+        self.closing.notify_one();
+        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A panic has been reported by the hook already.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Writing {
+    process: Arc<dyn Process>,
+    entries: mpsc::Receiver<AuditEntry>,
+    key: PatientKey,
+    closing: Arc<Notify>,
+    producer: Option<Box<dyn Producer>>,
+    troubles: Troubles,
+}
+
+impl Writing {
+    fn run(mut self) {
+        let tokio = self.process.tokio().clone();
+        let mut piece = Vec::new();
+        loop {
+            let is_open = tokio.block_on(async {
+                tokio::select! {
+                    received = self.entries.recv_many(&mut piece, MOST_AT_ONCE) => received > 0,
+                    () = self.closing.notified() => false,
+                }
+            });
+            if !piece.is_empty() {
+                self.write(&mut piece, None);
+            }
+            if !is_open {
+                return self.finish();
+            }
+        }
+    }
+
+    /// Writes what waits when the process ends.
+    fn finish(mut self) {
+        self.entries.close();
+        let end = Instant::now() + LAST;
+        let mut piece = Vec::new();
+        while let Ok(entry) = self.entries.try_recv() {
+            piece.push(entry);
+            if piece.len() == MOST_AT_ONCE {
+                self.write(&mut piece, Some(end));
+            }
+        }
+        self.write(&mut piece, Some(end));
+    }
+
+    /// Writes a piece, however long the log does not take it, or until an end.
+    fn write(&mut self, piece: &mut Vec<AuditEntry>, end: Option<Instant>) {
+        let output = self.output(piece);
+        while !output.is_empty() {
+            let Err(error) = self.publish(&output) else {
+                self.troubles.end(SUBJECT, Instant::now()).iter().for_each(events::audit_trouble);
+                break;
+            };
+            self.troubles.note(SUBJECT, error.to_string(), Instant::now()).iter().for_each(events::audit_trouble);
+            // While the process ends, one more attempt is enough: nobody waits for it as long as in its life.
+            let end = end.or_else(|| self.process.shutdown().is_triggered().then(|| Instant::now() + LAST));
+            if end.is_some_and(|end| Instant::now() > end) {
+                events::audit_lost(piece.len());
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        piece.clear();
+    }
+
+    fn publish(&mut self, output: &Output) -> Result<(), LogError> {
+        let published = match &mut self.producer {
+            Some(producer) => producer.publish(output),
+            None => self.process.own_producer(PRODUCER).and_then(|opened| self.producer.insert(opened).publish(output)),
+        };
+        if published.is_err() {
+            self.producer = None;
+        }
+        published
+    }
+
+    fn output(&self, piece: &[AuditEntry]) -> Output {
+        let mut output = Output::new(self.process.flow_partitions());
+        output.inherit(Timestamp::now().as_millisecond(), Headers::default());
+        for entry in piece {
+            let call = self.call(entry);
+            let mut headers = Vec::new();
+            append_header(&mut headers, "correlation", call.correlation.as_bytes());
+            output.set_headers(Headers::from_bytes(&headers));
+            framed::send(self.process.codec(), &mut output, &topics::CALL, call.correlation.as_bytes(), &call);
+        }
+        output
+    }
+
+    fn call(&self, entry: &AuditEntry) -> Call {
+        let caller = entry.caller.as_ref();
+        let text =
+            |of: fn(&tributary_aggregation::caller::Caller) -> &String| caller.map(of).cloned().unwrap_or_default();
+        Call {
+            time: entry.time.as_millisecond(),
+            service: entry.service.clone(),
+            correlation: text(|caller| &caller.correlation),
+            sender: text(|caller| &caller.sender),
+            original_consumer: text(|caller| &caller.original_consumer),
+            patient: entry.patient.as_ref().map(|patient| self.key.hash(patient.as_str())).unwrap_or_default(),
+            outcome: match entry.outcome {
+                AuditOutcome::Answered => CallOutcome::Answered,
+                AuditOutcome::Fault => CallOutcome::Fault,
+                AuditOutcome::Abandoned => CallOutcome::Abandoned,
+            },
+            addresses: entry.addresses.iter().map(called).collect(),
+            filtered: entry.filtered.iter().map(filtered).collect(),
+        }
+    }
+}
+
+fn called(address: &AuditAddress) -> CalledAddress {
+    CalledAddress {
+        address: address.address.clone(),
+        status: match address.status {
+            StatusCode::DataFromSource => CallStatus::DataFromSource,
+            StatusCode::DataFromCache => CallStatus::DataFromCache,
+            StatusCode::DataFromCacheSynchFailed => CallStatus::DataFromCacheSynchFailed,
+            StatusCode::NoDataSynchFailed => CallStatus::NoDataSynchFailed,
+        },
+        code: address.code.map(str::to_owned),
+        ms: i64::try_from(address.ms).unwrap_or(i64::MAX),
+    }
+}
+
+fn filtered(filtered: &Filtered) -> FilteredAddress {
+    FilteredAddress {
+        address: filtered.address.clone(),
+        reason: match filtered.reason {
+            Reason::Category => FilterReason::Category,
+            Reason::OwnAddress => FilterReason::OwnAddress,
+            Reason::Permission => FilterReason::Permission,
+            Reason::Route => FilterReason::Route,
+            Reason::Service => FilterReason::Service,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_patient_depends_on_the_key_and_shows_nothing_of_it() {
+        let hash = |key: u8| PatientKey([key; 32]).hash("191212121212");
+        assert_eq!(hash(1), hash(1));
+        assert_ne!(hash(1), hash(2));
+        assert_eq!((hash(1).len(), hash(1).contains("1212")), (64, false));
+    }
+
+    #[test]
+    fn without_a_configured_key_that_of_the_state_folder_stays_the_same() {
+        let state = tempfile::tempdir().unwrap();
+        let first = PatientKey::load(None, &state.path().join("new")).unwrap();
+        let second = PatientKey::load(None, &state.path().join("new")).unwrap();
+        let other = PatientKey::load(None, state.path()).unwrap();
+        assert_eq!(first.0, second.0);
+        assert_ne!(first.0, other.0);
+        assert_eq!(PatientKey::load(Some([7; 32]), state.path()).unwrap().0, [7; 32]);
+    }
+}

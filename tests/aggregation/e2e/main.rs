@@ -1,0 +1,13 @@
+//! Clinical aggregation end to end: the program as a process, and consumers, source systems and subscribers over HTTP.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_answers;
+mod index;
+mod messages;
+mod notifications;
+mod operation;
+mod questions;
+mod requests;
+mod systems;
+mod tak;
+mod world;
