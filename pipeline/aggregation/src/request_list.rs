@@ -158,3 +158,17 @@ impl RequestList<'_> {
         out.push_str(&format!("</q:{interaction}></soap:Body></soap:Envelope>"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_the_same_whole_and_in_pieces() {
+        let body = RequestBody { head: "<a>".to_owned(), tail: Arc::from("</a>") };
+        let (head, tail) = body.clone().into_pieces();
+        assert_eq!((head.as_slice(), &*tail), (b"<a>".as_slice(), b"</a>".as_slice()));
+        assert_eq!([head.as_slice(), &*tail].concat(), body.to_bytes());
+        assert_eq!(RequestBody::of("<a></a>".to_owned()).to_bytes(), body.to_bytes());
+    }
+}

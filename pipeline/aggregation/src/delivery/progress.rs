@@ -73,8 +73,8 @@ impl Queue {
     }
 
     /// Writes dead letters of this subscriber as new notifications, in their order, and how far it is then. They come
-    /// after all that waits, so the subscriber may hear of an older change after a newer one. Those that were sent again
-    /// already are passed over. Returns what [`Queue::finish_replay`] takes once the output is committed.
+    /// after all that waits, so the subscriber may hear of an older change after a newer one. Those that were sent
+    /// again already are passed over. Returns what [`Queue::finish_replay`] takes once the output is committed.
     pub fn write_replay(
         &self,
         codec: &Codec,
