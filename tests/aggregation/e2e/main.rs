@@ -3,8 +3,10 @@
 
 mod bad_answers;
 mod index;
+mod kills;
 mod messages;
 mod notifications;
+mod on_kafka;
 mod operation;
 mod questions;
 mod requests;

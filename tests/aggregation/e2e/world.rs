@@ -70,16 +70,16 @@ pub(crate) fn folder(configuration: &str) -> TempDir {
     folder
 }
 
-fn run_in(folder: &TempDir) -> Command {
+fn run_in(folder: &TempDir, log: &[String]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    command.args(["run", "--flow", "aggregation", "--log", "embedded", "--http", "127.0.0.1:0", "--config"]);
+    command.args(["run", "--flow", "aggregation", "--http", "127.0.0.1:0"]).args(log).arg("--config");
     command.arg(folder.path().join("agp.toml")).arg("--state").arg(folder.path().join("state"));
     command
 }
 
 /// The exit code and the errors of a platform that does not start.
 pub(crate) fn refusal(folder: &TempDir) -> (Option<i32>, String) {
-    let output = run_in(folder).output().unwrap();
+    let output = run_in(folder, &[]).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -89,7 +89,12 @@ impl Platform {
     }
 
     pub(crate) fn start_in(folder: TempDir) -> Self {
-        let mut process = Service::start(&mut run_in(&folder));
+        Self::start_with(folder, vec!["--log".to_owned(), "embedded".to_owned()])
+    }
+
+    /// Starts it with the options that select a log.
+    pub(crate) fn start_with(folder: TempDir, log: Vec<String>) -> Self {
+        let mut process = Service::start(&mut run_in(&folder, &log));
         let url = process.ready();
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { process, url, client, folder }
@@ -99,6 +104,12 @@ impl Platform {
     pub(crate) fn restart(self) -> Self {
         let (code, said) = self.process.end();
         assert_eq!(code, Some(0), "{said}");
+        Self::start_in(self.folder)
+    }
+
+    /// Kills the process, and starts it again on its state.
+    pub(crate) fn kill(self) -> Self {
+        drop(self.process);
         Self::start_in(self.folder)
     }
 

@@ -141,15 +141,16 @@ impl<'o> Term<'o> {
 
     /// Reads how far each subscriber is.
     fn resume(&mut self) -> Result<(), LogError> {
-        let (codec, mut stored) = (self.ledger.codec.clone(), HashMap::new());
-        let reader = self.office.process.reader()?;
-        reader.read(&topics::NOTIFICATION_PROGRESS, self.ledger.partitions, &mut |key, value| {
-            let read = value.map(|value| codec.open(value).and_then(|framed| framed.read::<NotificationProgress>()));
+        let (codec, mut stored) = (&self.ledger.codec, HashMap::<Vec<u8>, NotificationProgress>::new());
+        let progress = TopicPartition { topic: topics::NOTIFICATION_PROGRESS.name, partition: 0 };
+        self.follower.read_from(progress, 0, &mut |record| {
+            let read = record.value.map(|value| codec.open(value).and_then(|framed| framed.read()));
             match read {
-                Some(Ok(progress)) => drop(stored.insert(key.to_vec(), progress)),
+                Some(Ok(progress)) => drop(stored.insert(record.key.to_vec(), progress)),
                 Some(Err(error)) => events::progress_unreadable(&error),
-                None => drop(stored.remove(key)),
+                None => drop(stored.remove(record.key)),
             }
+            Ok(())
         })?;
         for progress in stored.into_values() {
             let subscriber = progress.subscriber.clone();
