@@ -417,3 +417,16 @@ async fn a_configuration_that_is_wrong_ends_with_2_and_its_line() {
         assert!(said.contains(&format!("dis.toml:{line}")) && said.contains(reason), "{more}: {said}");
     }
 }
+
+#[tokio::test]
+async fn another_ordering_on_state_that_is_there_is_refused_before_it_is_ready() {
+    let service = Service::start(Folder::new(CASES));
+    let filled = |answer: &Answer| answer.body["grants"].as_array().is_some_and(|grants| !grants.is_empty());
+    let grants = || service.request(Method::GET, "/api/admin/cases/grants");
+    service.wait_until("the registry is filled", grants, filled).await;
+    let folder = service.stop();
+    folder.write("dis.toml", &CASES.replace("list_limit", "ordering = \"per_case\"\nlist_limit"));
+    let (code, said) = folder.refusal();
+    assert!(code == Some(2) && said.contains("the state has the ordering \"strict\""), "{said}");
+    assert!(!said.contains("ready: "), "{said}");
+}

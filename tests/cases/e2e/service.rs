@@ -63,9 +63,14 @@ impl Service {
 
     /// Ends the service, and starts it again on its state.
     pub fn restart(self) -> Self {
+        Self::start(self.stop())
+    }
+
+    /// Ends the service. Its folder stays.
+    pub fn stop(self) -> Folder {
         let (code, said) = self.process.end();
         assert_eq!(code, Some(0), "{said}");
-        Self::start(self.folder)
+        self.folder
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -14,7 +14,7 @@ use tributary_connectors::views::ViewStore;
 use tributary_flow::http::{Caller, Mount, Problem};
 use tributary_flow::leading::Leading;
 use tributary_flow::{ClockReading, Failure, Process, Round, RunningFlow, framed, log_failure};
-use tributary_runtime::{Headers, Output, Processor};
+use tributary_runtime::{Headers, Output, Processor, TopicPartition};
 use tributary_schemas::records::cases::{CaseState, Origin, RegistryVersion};
 use tributary_schemas::records::tributary::Clock;
 use tributary_schemas::types::cases::{CaseId, ClientName};
@@ -287,14 +287,17 @@ impl Service {
 /// The ordering decides partitions, so it stays with the state in the log.
 fn check_ordering(process: &dyn Process, ordering: Ordering) -> Result<(), Failure> {
     let mut kept = None;
-    let read = process.reader().and_then(|reader| {
-        reader.read(&topics::REGISTRY_ROWS, process.flow_partitions(), &mut |key, value| {
-            if key == b"version" {
-                kept = value.map(<[u8]>::to_vec);
+    let follower = process.follower().map_err(log_failure)?;
+    for partition in 0..topics::REGISTRY_ROWS.partition_count(process.flow_partitions()) {
+        let rows = TopicPartition { topic: topics::REGISTRY_ROWS.name, partition };
+        let read = follower.read_from(rows, 0, &mut |record| {
+            if record.key == b"version" {
+                kept = record.value.map(<[u8]>::to_vec);
             }
-        })
-    });
-    read.map_err(log_failure)?;
+            Ok(())
+        });
+        read.map_err(log_failure)?;
+    }
     let Some(value) = kept else { return Ok(()) };
     let row = process.codec().open(&value).and_then(|framed| framed.read::<RegistryVersion>());
     let row =
