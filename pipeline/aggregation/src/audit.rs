@@ -43,6 +43,13 @@ pub struct AuditAddress {
     pub ms: u64,
 }
 
+impl AuditAddress {
+    /// An address that is being called.
+    pub(crate) fn called(address: &str) -> Self {
+        Self { address: address.to_owned(), status: StatusCode::NoDataSynchFailed, code: None, ms: 0 }
+    }
+}
+
 /// The entry of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -50,6 +57,8 @@ pub struct AuditEntry {
     pub time: Timestamp,
     /// The name of the service.
     pub service: String,
+    /// The correlation id, if the headers had one.
+    pub correlation: Option<String>,
     /// Who asked. `None` if the headers did not say.
     pub caller: Option<Caller>,
     /// The patient, to be hashed before it is written. `None` if the request did not say.
@@ -71,10 +80,16 @@ pub(crate) struct OpenEntry {
 
 impl OpenEntry {
     /// Begins the entry. `permit` is its place in the queue.
-    pub(crate) fn begin(permit: OwnedPermit<AuditEntry>, time: Timestamp, service: &str) -> Self {
+    pub(crate) fn begin(
+        permit: OwnedPermit<AuditEntry>,
+        time: Timestamp,
+        service: &str,
+        correlation: Option<String>,
+    ) -> Self {
         let entry = AuditEntry {
             time,
             service: service.to_owned(),
+            correlation,
             caller: None,
             patient: None,
             outcome: AuditOutcome::Abandoned,

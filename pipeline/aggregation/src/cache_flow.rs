@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::audit::{AuditOutcome, OpenEntry};
+use crate::audit::{AuditAddress, AuditOutcome, OpenEntry};
 use crate::cache::{CacheKey, CachedPart, Entry, Refresh};
 use crate::caller::{Caller, Header, check_soap_action};
 use crate::events;
@@ -83,6 +83,7 @@ impl Flow {
         let of_fault =
             |kind: ReplyKind, fault: &Fault| Reply { kind, correlation: correlation.clone(), body: fault.write() };
         let Ok(_question) = self.questions.try_acquire() else {
+            self.note_refused(service, correlation.clone());
             let fault = Fault::new(FaultCode::Server, "Too many questions are under way. Ask again later.");
             return of_fault(ReplyKind::Busy, &fault);
         };
@@ -104,6 +105,15 @@ impl Flow {
         }
     }
 
+    /// Notes a question that is refused because too many are under way. It waits for no place in the audit: then the
+    /// refusal would wait too.
+    fn note_refused(&self, service: &Service, correlation: Option<String>) {
+        if let Ok(permit) = self.audit.clone().try_reserve_owned() {
+            let mut open = OpenEntry::begin(permit, (self.clock)(), &service.descriptor.name, correlation);
+            open.entry.outcome = AuditOutcome::Fault;
+        }
+    }
+
     async fn answer(
         self: &Arc<Self>,
         service: &Arc<Service>,
@@ -113,7 +123,8 @@ impl Flow {
     ) -> Result<String, Fault> {
         let no_audit = |_| Fault::new(FaultCode::Server, "The audit is closed, so no question is answered.");
         let permit = self.audit.clone().reserve_owned().await.map_err(no_audit)?;
-        let open = open.insert(OpenEntry::begin(permit, (self.clock)(), &service.descriptor.name));
+        let correlation = Caller::correlation_of(&asked.headers);
+        let open = open.insert(OpenEntry::begin(permit, (self.clock)(), &service.descriptor.name, correlation));
         let mut question = self.question(service, asked, arrival, open)?;
         let (parts, _text) = self.parts(&mut question, open).await?;
         open.entry.addresses = parts.iter().map(Part::audit).collect();
@@ -178,6 +189,8 @@ impl Flow {
             if due.is_empty() {
                 return Ok(refresh.finish(now));
             }
+            // Should the consumer go away, the audit still says who was called.
+            open.entry.addresses.extend(due.iter().map(|request| AuditAddress::called(&request.address)));
             refresh.take(request_reply_flow::reply(self, question, due).await);
         }
     }

@@ -12,6 +12,8 @@ pub const CORRELATION: &str = "x-skltp-correlation-id";
 pub const INSTANCE: &str = "x-vp-instance-id";
 /// The trace that a call belongs to (W3C).
 const TRACE: &str = "traceparent";
+/// The longest value of a mandatory header, in bytes. They are kept in the audit.
+const LONGEST: usize = 256;
 /// Headers of this kind go on.
 const RIVTA: &str = "x-rivta-";
 
@@ -47,6 +49,12 @@ impl Caller {
             let lines: Vec<_> = missing.map(|(name, _)| format!("Mandatory HTTP header {name} is missing")).collect();
             return Err(Fault::new(FaultCode::Server, lines.join("\n")));
         };
+        for (name, value) in [(SENDER, &sender), (ORIGINAL_CONSUMER, &original_consumer), (CORRELATION, &correlation)] {
+            if value.len() > LONGEST {
+                let text = format!("HTTP header {name} is longer than {LONGEST} bytes");
+                return Err(Fault::new(FaultCode::Server, text));
+            }
+        }
         let lower = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
         let goes_on = |name: &str| name == TRACE || (name.starts_with(RIVTA) && name != ORIGINAL_CONSUMER);
         let passed_on = lower.filter(|(name, _)| goes_on(name)).collect();
@@ -124,6 +132,14 @@ mod tests {
         assert_eq!(fault, Fault::new(FaultCode::Server, expected));
         let one = Caller::read(&headers(&[(SENDER, "a"), (CORRELATION, "c")])).unwrap_err();
         assert_eq!(one.text, "Mandatory HTTP header x-rivta-original-serviceconsumer-hsaid is missing");
+    }
+
+    #[test]
+    fn a_long_mandatory_header_is_a_fault() {
+        let long = "x".repeat(LONGEST + 1);
+        let fault =
+            Caller::read(&headers(&[(SENDER, "a"), (ORIGINAL_CONSUMER, "b"), (CORRELATION, &long)])).unwrap_err();
+        assert_eq!(fault.text, "HTTP header x-skltp-correlation-id is longer than 256 bytes");
     }
 
     #[test]

@@ -148,3 +148,16 @@ async fn an_index_notifies_a_platform_which_refreshes_its_cache() {
         assert!(minute < 60, "the platform is never told");
     }
 }
+
+#[tokio::test]
+async fn without_a_catalogue_nobody_is_notified_any_more() {
+    let (platform, systems) = platform().await;
+    platform.update(&[engaged("1")]).await;
+    platform.wait_until("it is told", async || told(&systems, "SE-ALL") == ["1"]).await;
+    std::fs::write(platform.folder.path().join("agp.toml"), configuration(&systems.url, "")).unwrap();
+    let platform = platform.restart();
+    wait_until_it_notifies(&platform).await;
+    platform.update(&[engaged("2")]).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(told(&systems, "SE-ALL"), ["1"]);
+}

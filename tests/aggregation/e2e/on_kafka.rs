@@ -47,7 +47,7 @@ async fn two_processes_share_the_index_and_one_notifies_after_the_other() {
         std::fs::write(folder.path().join("tak.json"), &tak).unwrap();
         let mut flags = services.flags(&namespace);
         flags.extend(["--instance".to_owned(), instance.to_owned()]);
-        Platform::start_with(folder, flags)
+        Platform::start_with(folder, &flags)
     };
     let (first, second) = (start("one"), start("two"));
     let known = [Engaged::laboratory(PATIENT, "SE-1", "1"), Engaged::laboratory(PATIENT, "SE-2", "2")];

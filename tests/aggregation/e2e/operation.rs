@@ -211,3 +211,21 @@ async fn commands_ask_explain_and_move_the_index() {
     let (code, _, stderr) = out(&other.command(&["services", "check", file]));
     assert!(code == Some(2) && stderr.contains("index.jsonl:1: "), "{stderr}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_under_way_at_sigterm_is_answered_and_in_the_audit() {
+    let systems = Systems::start().await;
+    systems.set("SE-SLOW", crate::systems::Answer::Late(1_000, 1));
+    let platform = Platform::start(&configuration(&systems.url, ""));
+    platform.update(&[Engaged::laboratory(PATIENT, "SE-SLOW", "1")]).await;
+    let question = crate::messages::laboratory_question(PATIENT);
+    let asked = tokio::spawn(platform.soap(crate::messages::LABORATORY_PATH, question).send());
+    platform.wait_until("it is called", async || !systems.called().is_empty()).await;
+    let began = std::time::Instant::now();
+    let platform = platform.restart();
+    assert!(began.elapsed().as_secs() < 15, "{:?}", began.elapsed());
+    let body = asked.await.unwrap().unwrap().text().await.unwrap();
+    assert_eq!(crate::messages::texts(&body, "system"), ["SE-SLOW"]);
+    let calls = platform.get("/api/aggregation/calls?correlation=test-corr-id").await;
+    assert_eq!(calls[0]["outcome"], "answered", "{calls}");
+}

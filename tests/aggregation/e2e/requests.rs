@@ -75,6 +75,12 @@ async fn a_request_of_another_form_is_refused_before_it_is_read() {
         assert_eq!(answered.header("content-type"), "text/xml; charset=UTF-8");
         answered.fault();
     }
+    // The server refuses it by its length alone, and the fault still says which question it was.
+    let answered = platform.send(platform.soap(LABORATORY_PATH, vec![b' '; 3_000])).await;
+    assert_eq!((answered.status, answered.header("x-skltp-correlation-id")), (413, "test-corr-id"));
+    let long = post("text/xml").header("x-vp-sender-id", "x".repeat(300)).header("x-skltp-correlation-id", "c");
+    let answered = platform.send(long.header("x-rivta-original-serviceconsumer-hsaid", "o")).await;
+    assert!(answered.fault().0.contains("longer than 256 bytes"), "{}", answered.body);
     let get = |path: &str| platform.request(Method::GET, path);
     let answered = platform.send(get(LABORATORY_PATH)).await;
     assert_eq!((answered.status, answered.header("allow")), (405, "POST"));
@@ -117,7 +123,7 @@ async fn a_byte_order_mark_and_utf_16_are_read() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_goes_away_is_in_the_audit_and_its_calls_are_cancelled() {
     let systems = Systems::start().await;
     systems.set("SE-SLOW", crate::systems::Answer::Late(20_000, 1));
@@ -129,9 +135,13 @@ async fn a_consumer_that_goes_away_is_in_the_audit_and_its_calls_are_cancelled()
     platform
         .wait_until("the audit says that it went away", async || {
             let calls = platform.get("/api/aggregation/calls?correlation=test-corr-id").await;
-            calls[0]["outcome"] == "abandoned"
+            calls[0]["outcome"] == "abandoned" && calls[0]["addresses"][0]["address"] == "SE-SLOW"
         })
         .await;
+    let why = String::from_utf8(platform.command(&["why", "test-corr-id"]).stdout).unwrap();
+    assert!(why.contains("SE-SLOW: in the index, called, the question ended before its answer"), "{why}");
+    let why = String::from_utf8(platform.command(&["why", "test-corr-id", "SE-OTHER"]).stdout).unwrap();
+    assert!(why.contains("it ended before that was known"), "{why}");
     platform
         .wait_until("the call is cancelled", async || {
             platform.get("/api/aggregation/producers").await[0]["in_flight"] == 0

@@ -89,12 +89,12 @@ impl Platform {
     }
 
     pub(crate) fn start_in(folder: TempDir) -> Self {
-        Self::start_with(folder, vec!["--log".to_owned(), "embedded".to_owned()])
+        Self::start_with(folder, &["--log".to_owned(), "embedded".to_owned()])
     }
 
     /// Starts it with the options that select a log.
-    pub(crate) fn start_with(folder: TempDir, log: Vec<String>) -> Self {
-        let mut process = Service::start(&mut run_in(&folder, &log));
+    pub(crate) fn start_with(folder: TempDir, log: &[String]) -> Self {
+        let mut process = Service::start(&mut run_in(&folder, log));
         let url = process.ready();
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         Self { process, url, client, folder }

@@ -1,22 +1,24 @@
 //! `/api/aggregation/...`: what operators look at and change.
 
+mod personal_body;
 mod views;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use tributary_flow::http::{FieldError, JsonBody, Mount, Problem, Role, require};
-use tributary_schemas::types::aggregation::PatientId;
+use tributary_flow::http::{Caller, FieldError, Mount, Problem, Role, require};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use crate::notifying::Notifying;
 use crate::platform::{OwnParts, Shared};
+use personal_body::PersonalBody;
 use views::{CacheView, CallView, EngagementView, IndexStateView, PlaceView, ServiceView, SubscriberView, TakView};
 
 /// The largest body, in bytes.
@@ -82,8 +84,9 @@ pub(crate) fn mount(shared: &Arc<Shared>) -> Mount {
         .route(&path("cache"), get(cache))
         .route(&path("index"), get(index))
         .route(&path("tak"), get(tak))
-        .route(&path("calls"), get(calls))
         .route_layer(require(Role::VIEWER));
+    // A handler says who may read the audit.
+    let audit = Router::new().route(&path("calls"), get(calls));
     let acting = Router::new()
         .route(&path("cache/clear"), post(clear_cache))
         .route(&path("tak/reload"), post(reload_tak))
@@ -96,7 +99,7 @@ pub(crate) fn mount(shared: &Arc<Shared>) -> Mount {
         .route(&path("index/find"), post(find))
         .route(&path("index/engagements"), get(engagements))
         .route_layer(require(Role::DATA));
-    let router = looking.merge(acting).merge(personal).with_state(Arc::clone(shared));
+    let router = looking.merge(audit).merge(acting).merge(personal).with_state(Arc::clone(shared));
     Mount::new(router).described(Api::openapi()).max_body(LARGEST_BODY)
 }
 
@@ -198,8 +201,12 @@ struct Calls {
     responses((status = 200, description = "In the order of their ends", body = [CallView])))]
 async fn calls(
     State(shared): Platform,
+    caller: Caller,
     query: Result<Query<Calls>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Vec<CallView>>, Problem> {
+    if !caller.has(Role::AUDITOR) {
+        caller.require(Role::VIEWER)?;
+    }
     let missing = |_| Problem::bad_request(vec![FieldError::new("correlation", "expected a correlation id")]);
     let Query(Calls { correlation }) = query.map_err(missing)?;
     shared.following.catch_up().await?;
@@ -207,14 +214,13 @@ async fn calls(
 }
 
 /// What of the cache is let go. Without both, all of it.
-#[derive(Deserialize, Default, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it only describes the body, which is read without showing it in errors")]
 struct ClearCache {
     /// The name of a service.
     service: Option<String>,
     /// A patient.
-    #[schema(value_type = Option<String>)]
-    patient: Option<PatientId>,
+    patient: Option<String>,
 }
 
 /// What was let go.
@@ -227,12 +233,14 @@ struct Cleared {
 /// Lets go what the cache of this process holds.
 #[utoipa::path(post, path = "/api/aggregation/cache/clear", tag = "aggregation", request_body = ClearCache,
     responses((status = 200, description = "It is gone", body = Cleared)))]
-async fn clear_cache(State(shared): Platform, JsonBody(which): JsonBody<ClearCache>) -> Result<Json<Cleared>, Problem> {
+async fn clear_cache(State(shared): Platform, body: Bytes) -> Result<Json<Cleared>, Problem> {
+    let fields = PersonalBody::read(&body, &["service", "patient"])?;
+    let (service, patient) = (fields.text("service")?, fields.patient()?);
     let is_known = |name: &String| shared.settings.services.iter().any(|one| one.service.descriptor().name == *name);
-    if which.service.as_ref().is_some_and(|name| !is_known(name)) {
+    if service.as_ref().is_some_and(|name| !is_known(name)) {
         return Err(Problem::bad_request(vec![FieldError::new("service", "there is no service of this name")]));
     }
-    Ok(Json(Cleared { cleared: shared.flow.clear_cache(which.service.as_deref(), which.patient.as_ref()) }))
+    Ok(Json(Cleared { cleared: shared.flow.clear_cache(service.as_deref(), patient.as_ref()) }))
 }
 
 /// Reads TAK again. Questions under way keep what they began with. An error keeps what was loaded before.
@@ -269,12 +277,11 @@ async fn unlock(State(shared): Platform) -> Result<Json<Locked>, Problem> {
 }
 
 /// Whose engagements.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it only describes the body, which is read without showing it in errors")]
 struct Find {
     /// A patient.
-    #[schema(value_type = String)]
-    patient: PatientId,
+    patient: String,
     /// A service domain.
     domain: Option<String>,
 }
@@ -283,10 +290,10 @@ struct Find {
 #[utoipa::path(post, path = "/api/aggregation/index/find", tag = "aggregation", request_body = Find,
     responses((status = 200, description = "In the order in which they came", body = [EngagementView]),
         (status = 404, description = "The index is elsewhere", body = Problem)))]
-async fn find(
-    State(shared): Platform,
-    JsonBody(Find { patient, domain }): JsonBody<Find>,
-) -> Result<Json<Vec<EngagementView>>, Problem> {
+async fn find(State(shared): Platform, body: Bytes) -> Result<Json<Vec<EngagementView>>, Problem> {
+    let fields = PersonalBody::read(&body, &["patient", "domain"])?;
+    let missing = || Problem::bad_request(vec![FieldError::new("patient", "expected a patient")]);
+    let (patient, domain) = (fields.patient()?.ok_or_else(missing)?, fields.text("domain")?);
     own(&shared)?;
     shared.following.catch_up().await?;
     Ok(Json(shared.engagements_of(&patient, domain.as_deref()).into_iter().map(EngagementView::of).collect()))

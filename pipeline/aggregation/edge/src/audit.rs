@@ -1,6 +1,9 @@
 //! Writes the audit of every question to the log, behind its answer. Nothing of it is dropped silently: while the log
 //! takes none, the queue fills, and a full queue slows questions.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,7 +19,7 @@ use tributary_aggregation::status::StatusCode;
 use tributary_aggregation::topics;
 use tributary_flow::{Failure, Process, framed};
 use tributary_runtime::trouble::Troubles;
-use tributary_runtime::{Headers, LogError, Output, Producer, append_header, write_atomically};
+use tributary_runtime::{Headers, LogError, Output, Producer, append_header};
 use tributary_schemas::records::aggregation::{
     Call, CallOutcome, CallStatus, CalledAddress, FilterReason, FilteredAddress,
 };
@@ -36,8 +39,18 @@ const PRODUCER: &str = "audit";
 /// The pause after the log has not taken a piece.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long the last entries are tried when the process ends.
-const LAST: Duration = Duration::from_secs(3);
+/// How long the last questions are waited for, and their entries are tried, when the process ends: a little longer than
+/// requests may take then.
+const LAST: Duration = Duration::from_secs(6);
+
+/// The longest correlation id that is kept, in characters.
+const LONGEST_ID: usize = 256;
+
+/// The longest address that is kept, in characters. Another index may write any.
+const LONGEST_ADDRESS: usize = 128;
+
+/// The most addresses of each kind in an entry, so that the log takes it.
+const MOST_ADDRESSES: usize = 2_000;
 
 /// The subject of troubles with the log.
 const SUBJECT: &str = "aggregation.call";
@@ -69,7 +82,7 @@ impl PatientKey {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let text = format!("{}{}\n", Uuid::new_v4().simple(), Uuid::new_v4().simple());
                 std::fs::create_dir_all(state).map_err(|error| failed(&error))?;
-                write_atomically(&path, text.as_bytes()).map_err(|error| failed(&error))?;
+                write_key(&path, &text).map_err(|error| failed(&error))?;
                 Ok(Self(Sha256::digest(text).into()))
             }
             Err(error) => Err(failed(&error)),
@@ -82,6 +95,13 @@ impl PatientKey {
         let hash = mac.chain_update(patient).finalize().into_bytes();
         hash.iter().fold(String::with_capacity(64), |text, byte| text + &format!("{byte:02x}"))
     }
+}
+
+/// Who reads the key can find the patient of a hash by trying all.
+fn write_key(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// The thread that writes the audit. It ends with this value, after it has written what waits.
@@ -115,9 +135,16 @@ impl AuditWriter {
     }
 }
 
+impl AuditWriter {
+    /// Takes no new questions. Those under way are still noted.
+    pub(crate) fn begin_end(&self) {
+        self.closing.notify_one();
+    }
+}
+
 impl Drop for AuditWriter {
     fn drop(&mut self) {
-        self.closing.notify_one();
+        self.begin_end();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // A panic has been reported by the hook already.
             let _ = thread.join();
@@ -157,35 +184,53 @@ impl Writing {
     /// Writes what waits when the process ends.
     fn finish(mut self) {
         self.entries.close();
-        let end = Instant::now() + LAST;
+        let (tokio, end) = (self.process.tokio().clone(), Instant::now() + LAST);
         let mut piece = Vec::new();
-        while let Ok(entry) = self.entries.try_recv() {
-            piece.push(entry);
-            if piece.len() == MOST_AT_ONCE {
-                self.write(&mut piece, Some(end));
+        loop {
+            // Nothing is received any more once every question under way has ended.
+            let received = tokio.block_on(async {
+                tokio::time::timeout_at(end.into(), self.entries.recv_many(&mut piece, MOST_AT_ONCE)).await
+            });
+            self.write(&mut piece, Some(end));
+            match received {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(_) => return events::audit_ended_early(),
             }
         }
-        self.write(&mut piece, Some(end));
     }
 
     /// Writes a piece, however long the log does not take it, or until an end.
-    fn write(&mut self, piece: &mut Vec<AuditEntry>, end: Option<Instant>) {
+    fn write(&mut self, piece: &mut Vec<AuditEntry>, mut end: Option<Instant>) {
         let output = self.output(piece);
         while !output.is_empty() {
+            if end.is_some_and(|end| Instant::now() > end) {
+                events::audit_lost(piece.len());
+                break;
+            }
             let Err(error) = self.publish(&output) else {
                 self.troubles.end(SUBJECT, Instant::now()).iter().for_each(events::audit_trouble);
                 break;
             };
             self.troubles.note(SUBJECT, error.to_string(), Instant::now()).iter().for_each(events::audit_trouble);
-            // While the process ends, one more attempt is enough: nobody waits for it as long as in its life.
-            let end = end.or_else(|| self.process.shutdown().is_triggered().then(|| Instant::now() + LAST));
-            if end.is_some_and(|end| Instant::now() > end) {
-                events::audit_lost(piece.len());
+            if matches!(error, LogError::Fatal(_)) {
+                self.write_alone(piece);
                 break;
             }
+            // While the process ends, nobody waits for it as long as in its life.
+            end = end.or_else(|| self.process.shutdown().is_triggered().then(|| Instant::now() + LAST));
             std::thread::sleep(PAUSE);
         }
         piece.clear();
+    }
+
+    /// The log will never take this piece: an entry of it may be too large. The others are written.
+    fn write_alone(&mut self, piece: &[AuditEntry]) {
+        let lost =
+            piece.iter().filter(|entry| self.publish(&self.output(std::slice::from_ref(entry))).is_err()).count();
+        if lost > 0 {
+            events::audit_lost(lost);
+        }
     }
 
     fn publish(&mut self, output: &Output) -> Result<(), LogError> {
@@ -214,12 +259,13 @@ impl Writing {
 
     fn call(&self, entry: &AuditEntry) -> Call {
         let caller = entry.caller.as_ref();
+        let correlation = entry.correlation.as_deref().unwrap_or_default();
         let text =
             |of: fn(&tributary_aggregation::caller::Caller) -> &String| caller.map(of).cloned().unwrap_or_default();
         Call {
             time: entry.time.as_millisecond(),
             service: entry.service.clone(),
-            correlation: text(|caller| &caller.correlation),
+            correlation: correlation.chars().take(LONGEST_ID).collect(),
             sender: text(|caller| &caller.sender),
             original_consumer: text(|caller| &caller.original_consumer),
             patient: entry.patient.as_ref().map(|patient| self.key.hash(patient.as_str())).unwrap_or_default(),
@@ -228,15 +274,19 @@ impl Writing {
                 AuditOutcome::Fault => CallOutcome::Fault,
                 AuditOutcome::Abandoned => CallOutcome::Abandoned,
             },
-            addresses: entry.addresses.iter().map(called).collect(),
-            filtered: entry.filtered.iter().map(filtered).collect(),
+            addresses: entry.addresses.iter().take(MOST_ADDRESSES).map(called).collect(),
+            filtered: entry.filtered.iter().take(MOST_ADDRESSES).map(filtered).collect(),
         }
     }
 }
 
+fn cut(address: &str) -> String {
+    address.chars().take(LONGEST_ADDRESS).collect()
+}
+
 fn called(address: &AuditAddress) -> CalledAddress {
     CalledAddress {
-        address: address.address.clone(),
+        address: cut(&address.address),
         status: match address.status {
             StatusCode::DataFromSource => CallStatus::DataFromSource,
             StatusCode::DataFromCache => CallStatus::DataFromCache,
@@ -250,7 +300,7 @@ fn called(address: &AuditAddress) -> CalledAddress {
 
 fn filtered(filtered: &Filtered) -> FilteredAddress {
     FilteredAddress {
-        address: filtered.address.clone(),
+        address: cut(&filtered.address),
         reason: match filtered.reason {
             Reason::Category => FilterReason::Category,
             Reason::OwnAddress => FilterReason::OwnAddress,

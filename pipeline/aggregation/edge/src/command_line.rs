@@ -48,7 +48,10 @@ pub(crate) fn all() -> Vec<Command> {
 /// does not answer or cannot.
 pub(crate) fn run(command: &str, options: &ArgMatches, site: &Site<'_>) -> Result<(), Failure> {
     let answer = answer(command, options, site)?;
-    print(&if site.as_json { json_text(&answer.document)? } else { answer.text })
+    if site.as_json {
+        return print(&json_text(&answer.document)?);
+    }
+    print(&format!("{}\n", answer.text.trim_end()))
 }
 
 fn answer(command: &str, options: &ArgMatches, site: &Site<'_>) -> Result<Answer, Failure> {

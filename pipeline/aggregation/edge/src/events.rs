@@ -28,6 +28,10 @@ pub(crate) fn audit_lost(count: usize) {
     tracing::error!(count, "entries of the audit are lost, because the log did not take them before the end");
 }
 
+pub(crate) fn audit_ended_early() {
+    tracing::error!("the process ends before its last questions do, the audit lacks them");
+}
+
 pub(crate) fn tak_loaded(routes: usize, permissions: usize, subscribers: usize) {
     tracing::info!(routes, permissions, subscribers, "TAK is loaded");
 }

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::post;
+use tributary_aggregation::caller::CORRELATION;
 use tributary_aggregation::ei_settings::Index;
 use tributary_aggregation::ei_soap::{IndexInteraction, read_transactions, write_ok};
 use tributary_aggregation::refusal::Refusal;
@@ -44,6 +45,7 @@ pub(crate) fn mount(shared: &Arc<Shared>) -> Mount {
     Mount::new(router.route_layer(require(SOURCE)).with_state(Arc::clone(shared)))
         .max_body(shared.settings.flow.max_request_bytes)
         .faults(soap_http::render)
+        .echo(&[CORRELATION])
 }
 
 /// The paths at which an external index notifies. Versions of one service share a path.

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use tokio::sync::Notify;
 use tributary_aggregation::declaration::DECLARATION;
 use tributary_flow::configuration::{ConfigurationError, ConfigurationFile};
 use tributary_flow::declaration::Declaration;
@@ -109,7 +110,16 @@ struct Configured {
 
 impl ConfiguredFlow for Configured {
     fn open(&self, process: Arc<dyn Process>) -> Result<Arc<dyn RunningFlow>, Failure> {
-        process.tokio().block_on(self.tak.load()).map_err(Failure::unfinished)?;
+        let ending = Arc::new(Notify::new());
+        let told = Arc::clone(&ending);
+        process.shutdown().on_trigger(move || told.notify_one());
+        let loaded = process.tokio().block_on(async {
+            tokio::select! {
+                loaded = self.tak.load() => loaded.map(drop),
+                () = ending.notified() => Err("the process ends before TAK has answered".to_owned()),
+            }
+        });
+        loaded.map_err(Failure::unfinished)?;
         Ok(Arc::new(Platform::open(&self.settings, process, self.outside.clone(), Arc::clone(&self.tak))?))
     }
 }

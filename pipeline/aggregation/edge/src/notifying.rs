@@ -119,13 +119,20 @@ fn elsewhere() -> Problem {
     Problem::unavailable("not_leading", detail, Duration::from_secs(2))
 }
 
-impl Drop for Notifying {
-    fn drop(&mut self) {
+impl Notifying {
+    /// Ends: what is delivered is stored.
+    pub(crate) fn end(&self) {
         self.stop.trigger();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // A panic has been reported by the hook already.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Notifying {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

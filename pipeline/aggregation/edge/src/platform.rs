@@ -44,14 +44,34 @@ pub(crate) struct Platform {
     shared: Arc<Shared>,
     told: Mutex<Told>,
     expiring: JoinHandle<()>,
-    _audit: AuditWriter,
+    audit: AuditWriter,
 }
 
 /// What the stages were told since this process runs the rounds.
 #[derive(Default)]
 struct Told {
-    subscribers: Option<Arc<Tak>>,
+    subscribers: ToldSubscribers,
     clock: Option<Instant>,
+}
+
+/// Whom the stages were told to notify.
+#[derive(Default)]
+enum ToldSubscribers {
+    /// They were not told yet.
+    #[default]
+    NotYet,
+    /// Those of a catalogue. Without one nobody.
+    Of(Option<Arc<Tak>>),
+}
+
+impl ToldSubscribers {
+    fn are_of(&self, tak: Option<&Arc<Tak>>) -> bool {
+        match (self, tak) {
+            (Self::Of(Some(told)), Some(tak)) => Arc::ptr_eq(told, tak),
+            (Self::Of(None), None) => true,
+            _ => false,
+        }
+    }
 }
 
 /// What the handlers of requests share.
@@ -153,7 +173,7 @@ impl Platform {
             started: Timestamp::now(),
         });
         let expiring = process.tokio().spawn(async move { expiring.expire_cache().await });
-        Ok(Self { process, context, shared, told: Mutex::default(), expiring, _audit: audit })
+        Ok(Self { process, context, shared, told: Mutex::default(), expiring, audit })
     }
 
     /// What the handlers of requests share.
@@ -179,6 +199,12 @@ impl Platform {
 
 impl Drop for Platform {
     fn drop(&mut self) {
+        // Handlers of requests may hold what they share for longer, and what is delivered must be stored before the log
+        // is closed. The audit waits for its last questions meanwhile.
+        self.audit.begin_end();
+        if let Some(notifying) = &self.shared.notifying {
+            notifying.end();
+        }
         self.expiring.abort();
     }
 }
@@ -208,13 +234,10 @@ impl RunningFlow for Platform {
             output.broadcast(&topics::INDEX_INBOX, b"", |buffer| framed::write(codec, &clock, buffer));
         }
         let tak = self.shared.flow.tak();
-        let is_told = match (&tak, &told.subscribers) {
-            (Some(tak), Some(told)) => Arc::ptr_eq(tak, told),
-            (None, _) => true,
-            (Some(_), None) => false,
-        };
-        if let Some(tak) = tak.as_ref().filter(|_| !is_told) {
-            self.context.set_subscribers(&mut output, &subscribers(tak));
+        if !told.subscribers.are_of(tak.as_ref()) {
+            // Without a catalogue nobody is notified, whoever was before.
+            let list = tak.as_deref().map(subscribers).unwrap_or_default();
+            self.context.set_subscribers(&mut output, &list);
         }
         if output.is_empty() {
             return Ok(());
@@ -223,7 +246,7 @@ impl RunningFlow for Platform {
         if is_clock_sent {
             told.clock = Some(Instant::now());
         }
-        told.subscribers = tak;
+        told.subscribers = ToldSubscribers::Of(tak);
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -31,8 +32,17 @@ pub(crate) fn mount(shared: &Arc<Shared>) -> Mount {
             .route("/skltp-ei/writelock/disable", get(unlock));
     }
     let looking = looking.route_layer(require(Role::VIEWER));
-    let acting = acting.route_layer(require(Role::OPERATOR));
+    let acting = acting.route_layer(from_fn(no_head)).route_layer(require(Role::OPERATOR));
     Mount::new(looking.merge(acting).with_state(Arc::clone(shared)))
+}
+
+/// A HEAD is answered as a GET is, and must change nothing.
+async fn no_head(request: Request, next: Next) -> Response {
+    if request.method() != Method::HEAD {
+        return next.run(request).await;
+    }
+    let detail = "this path changes something, and only a GET does that";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).into_response()
 }
 
 async fn status(State(shared): Platform) -> Json<Value> {

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use tributary_aggregation::caller::CORRELATION;
 use tributary_aggregation::flow::Flow;
 use tributary_aggregation::wsdl;
 use tributary_flow::http::{Mount, Problem, Scheme, require};
@@ -41,6 +42,7 @@ pub(crate) fn mount(shared: &Arc<Shared>) -> Mount {
         .max_body(shared.settings.flow.max_request_bytes)
         .deadline(longest + AFTER_THE_FLOW)
         .faults(soap_http::render)
+        .echo(&[CORRELATION])
 }
 
 /// Answers a question. If the consumer goes away, the server drops this future, and with it all calls.

@@ -1,5 +1,7 @@
 //! SOAP 1.1 over HTTP, as this flow serves it: what a request must be, and how answers and faults look.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER};
@@ -21,6 +23,9 @@ const SOAP_1_2: &str = "application/soap+xml";
 /// When to ask again, in seconds, while too many questions are under way.
 const RETRY_SECONDS: u32 = 1;
 
+/// How long a request may take to come whole. A caller that stalls must not keep its place.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A SOAP request. One that is none is answered with a fault: 415 for what is no XML or packed, 413 for what is too
 /// large.
 pub(crate) struct SoapRequest(pub(crate) Asked);
@@ -33,7 +38,11 @@ impl<S: Send + Sync> FromRequest<S> for SoapRequest {
         let correlation = correlation_of(&headers);
         let refused = |status, code, text: String| fault(status, &Fault::new(code, text), correlation.as_deref());
         let charset = check_content(&headers).map_err(|(status, text)| refused(status, FaultCode::Client, text))?;
-        let body = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        let body = tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await.map_err(|_| {
+            let text = format!("The request did not come within {} s.", PATIENCE.as_secs());
+            refused(StatusCode::REQUEST_TIMEOUT, FaultCode::Client, text)
+        })?;
+        let body = body.map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 let text = "The request is larger than is taken.".to_owned();
                 refused(StatusCode::PAYLOAD_TOO_LARGE, FaultCode::Client, text)
@@ -194,7 +203,7 @@ mod tests {
     fn problems_of_the_server_are_faults_but_for_credentials_paths_and_methods() {
         let too_large = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "too large");
         assert_eq!(render(&too_large).map(|response| response.status().as_u16()), Some(413));
-        let busy = Problem::unavailable("overloaded", "busy", std::time::Duration::from_secs(2));
+        let busy = Problem::unavailable("overloaded", "busy", Duration::from_secs(2));
         let response = render(&busy).unwrap();
         assert_eq!((response.status().as_u16(), response.headers()[RETRY_AFTER].to_str().unwrap()), (503, "2"));
         assert!(render(&Problem::forbidden("no role")).is_none());

@@ -15,8 +15,9 @@ use crate::events;
 use crate::outside::{self, Unbounded};
 use crate::settings::TakPlace;
 
-/// How long the catalogue may take for one answer, which has all of its entries.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the catalogue may take for both answers, which have all of its entries. Less than a request may take, so that
+/// who asks for a reload learns why there is none.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was read last.
 #[derive(Clone, Debug)]
@@ -84,8 +85,12 @@ impl TakSource {
     }
 
     async fn ask(&self, url: &str) -> Result<Tak, String> {
-        let routes = self.answer(url, TakQuestion::Routes).await?;
-        let permissions = self.answer(url, TakQuestion::Permissions).await?;
+        let asked = async {
+            let routes = self.answer(url, TakQuestion::Routes).await?;
+            Ok::<_, String>((routes, self.answer(url, TakQuestion::Permissions).await?))
+        };
+        let late = |_| format!("TAK did not answer within {} s", PATIENCE.as_secs());
+        let (routes, permissions) = tokio::time::timeout(PATIENCE, asked).await.map_err(late)??;
         let read = tokio::task::spawn_blocking(move || {
             let stockholm = Stockholm::load().map_err(|error| error.to_string())?;
             read_answers(routes, permissions, &stockholm, Timestamp::now()).map_err(|error| error.to_string())
@@ -102,9 +107,7 @@ impl TakSource {
         let headers =
             [header("content-type", CONTENT_TYPE), header("soapaction", "\"\""), header("accept-encoding", "gzip")];
         let request = SoapRequest { url, headers: &headers, body: vec![question.write().into()], limit: LARGEST };
-        let answer = tokio::time::timeout(PATIENCE, self.client.call(request, &mut Unbounded)).await;
-        let late = |_| format!("TAK did not answer within {} s", PATIENCE.as_secs());
-        let answer = answer.map_err(late)?.map_err(|error| format!("TAK: {error}"))?;
+        let answer = self.client.call(request, &mut Unbounded).await.map_err(|error| format!("TAK: {error}"))?;
         let charset = answer.content_type.as_deref().and_then(outside::charset_of);
         Ok(TakAnswer { status: answer.status, charset, body: answer.body })
     }

@@ -102,7 +102,7 @@ pub(super) fn read(source: &Source) -> Result<Descriptor, ConfigurationError> {
     Ok(Descriptor {
         name: reader.checked(table.name, "a name of letters, digits, \".\", \"-\" and \"_\"", is_service_name)?,
         origin,
-        path: reader.checked(table.path, "a path such as \"/GetAggregatedX/service/v1\"", is_path)?,
+        path: reader.checked(table.path, "a path such as \"/GetAggregatedX/service/v1\" that is not taken", is_path)?,
         interaction: reader.checked(table.interaction, "a local name", is_name)?,
         wsdl_namespace: reader.checked(table.wsdl_namespace, "a namespace", is_uri)?,
         url: table.url.map(|url| reader.checked(url, "an http or https URL", is_url)).transpose()?,
@@ -249,7 +249,29 @@ fn is_service_name(text: &str) -> bool {
 
 fn is_path(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/' | b'~');
-    is_text(text) && text.starts_with('/') && text.len() > 1 && !text.ends_with('/') && text.bytes().all(allowed)
+    let is_path = is_text(text) && text.starts_with('/') && text.len() > 1 && !text.ends_with('/');
+    is_path && text.bytes().all(allowed) && !is_taken(text)
+}
+
+/// Whether the path is one of the port itself, of the index, or of another flow.
+fn is_taken(path: &str) -> bool {
+    const OWN: [&str; 13] = [
+        "api",
+        "esr",
+        "graphql",
+        "livez",
+        "metrics",
+        "openapi.json",
+        "readyz",
+        "resetcache",
+        "skltp-ei",
+        "startupz",
+        "status",
+        "swagger",
+        "aggregation",
+    ];
+    let first = path.split('/').nth(1).unwrap_or_default();
+    OWN.contains(&first) || path.ends_with("/service/process-notification/v1")
 }
 
 fn is_url(text: &str) -> bool {

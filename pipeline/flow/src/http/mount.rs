@@ -28,12 +28,14 @@ pub struct Mount {
     pub deadline: Option<Duration>,
     /// How problems are written, also those of the server (413, 503).
     pub render_fault: Option<RenderFault>,
+    /// Headers of a request, in lower case, that go back with every answer, also with those of the server.
+    pub echoed: &'static [&'static str],
 }
 
 impl Mount {
     /// Paths with the configured limits and with problems as JSON.
     pub fn new(router: Router) -> Self {
-        Self { router, api: None, is_open: false, max_body: None, deadline: None, render_fault: None }
+        Self { router, api: None, is_open: false, max_body: None, deadline: None, render_fault: None, echoed: &[] }
     }
 
     /// Adds a description of the paths to `/openapi.json`.
@@ -58,6 +60,12 @@ impl Mount {
     #[must_use]
     pub fn deadline(self, deadline: Duration) -> Self {
         Self { deadline: Some(deadline), ..self }
+    }
+
+    /// Sends these headers of a request back with every answer.
+    #[must_use]
+    pub fn echo(self, headers: &'static [&'static str]) -> Self {
+        Self { echoed: headers, ..self }
     }
 
     /// Writes problems with `render`.

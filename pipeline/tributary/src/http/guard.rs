@@ -49,6 +49,7 @@ pub(super) struct Guard {
     pub(super) max_body: usize,
     pub(super) deadline: Duration,
     pub(super) render_fault: Option<RenderFault>,
+    pub(super) echoed: &'static [&'static str],
 }
 
 impl Guard {
@@ -56,7 +57,7 @@ impl Guard {
     pub(super) fn new(shared: &Arc<Shared>, access: Access) -> Self {
         let (max_body, deadline) = (shared.max_body, shared.deadline);
         let shared = Arc::clone(shared);
-        Self { shared, access, takes_place: true, is_logged: true, max_body, deadline, render_fault: None }
+        Self { shared, access, takes_place: true, is_logged: true, max_body, deadline, render_fault: None, echoed: &[] }
     }
 
     pub(super) fn protect(self, router: Router) -> Router {
@@ -164,7 +165,12 @@ async fn observe(State(guard): State<Arc<Guard>>, mut request: Request, next: Ne
     let method = request.method().clone();
     request.extensions_mut().insert(correlation.clone());
     request.extensions_mut().insert(client.clone());
-    let response = next.run(request).await;
+    let echoed: Vec<(&'static str, HeaderValue)> =
+        (guard.echoed.iter()).filter_map(|name| Some((*name, request.headers().get(*name)?.clone()))).collect();
+    let mut response = next.run(request).await;
+    for (name, value) in echoed {
+        response.headers_mut().insert(name, value);
+    }
     let response = problems::finish(response, &correlation, guard.render_fault).await;
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let took = started.elapsed();

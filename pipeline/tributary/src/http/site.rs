@@ -98,6 +98,7 @@ fn merged(shared: &Arc<Shared>, mounts: Option<Vec<Mount>>) -> Router {
             max_body: mount.max_body.unwrap_or(guard.max_body),
             deadline: mount.deadline.unwrap_or(guard.deadline),
             render_fault: mount.render_fault,
+            echoed: mount.echoed,
             ..guard
         };
         process.merge(guard.protect(mount.router.reset_fallback()))

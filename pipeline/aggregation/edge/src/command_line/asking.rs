@@ -146,6 +146,7 @@ fn verdict(call: &Value, address: Option<&str>) -> String {
             "DataFromSource" => "called, its rows are in the answer",
             "DataFromCache" => "not called, its rows are from the cache and up to date",
             "DataFromCacheSynchFailed" => "called in vain, its rows are old ones from the cache",
+            "NoDataSynchFailed" if called["code"].is_null() => "called, the question ended before its answer",
             "NoDataSynchFailed" => "called in vain, no rows",
             other => other,
         };
@@ -154,7 +155,9 @@ fn verdict(call: &Value, address: Option<&str>) -> String {
         count += 1;
     }
     if count == 0 {
+        let is_answered = call["outcome"] == json!("answered");
         text += &step(match address {
+            _ if !is_answered => "it ended before that was known".to_owned(),
             Some(address) => format!("{address}: the index had no engagement there that the question asked for"),
             None => "the index had no engagement that the question asked for".to_owned(),
         });

@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_millis(500);
 
 /// How long calls that are under way at the end of a term may take to end.
-const LAST: Duration = Duration::from_secs(8);
+const LAST: Duration = Duration::from_secs(6);
 
 /// Stores what has become of notifications.
 pub(super) struct Ledger {
