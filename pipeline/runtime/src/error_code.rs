@@ -29,6 +29,8 @@ codes! {
     STAGE_STOPPED = "stage-stopped";
     /// State could not be written or read.
     STATE_INVALID = "state-invalid";
+    /// A table of state cannot be read or written now.
+    TABLE_UNAVAILABLE = "table-unavailable";
     /// State cannot be restored, because records of its changelog were deleted.
     STATE_LOST = "state-lost";
     /// The offsets of an inbox do not fit the state of its stage, or its next record is gone.

@@ -43,6 +43,20 @@ pub(crate) fn log_trouble(report: &Report) {
     }
 }
 
+/// The table of a store does not take what is committed, or takes it again. The writes wait in memory.
+pub(crate) fn table_trouble(store: &str, error_code: Option<&str>, report: &Report) {
+    match error_code {
+        None => tracing::info!(store, "the table takes writes again: {report}"),
+        Some(error_code) => {
+            tracing::warn!(
+                store,
+                error_code,
+                "committed writes wait in memory, because the table does not take them: {report}"
+            );
+        }
+    }
+}
+
 pub(crate) fn partitions_assigned(partitions: &[TopicPartition]) {
     tracing::debug!(?partitions, "the group assigns partitions");
 }

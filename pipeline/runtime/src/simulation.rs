@@ -1,6 +1,8 @@
 //! Simulation: the word count on the memory log under a seeded schedule with every kind of fault. However often
 //! workers die, abort, are fenced or lose partitions, state and outputs must equal a plain loop, exactly once.
 
+mod tables;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;

@@ -5,13 +5,24 @@
 //! of later writes. A record whose processing fails is undone in the same way. Nothing here writes to a log: the worker
 //! collects the changes and sends them.
 
+mod layers;
+mod selected;
+mod stored;
+mod table_store;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::ops::RangeBounds;
 
-use crate::state::{Convert, RELEASE, Schemas, StateError, StateKey, StateSchema, StateValue, WriterSchema};
+pub use selected::SelectedStore;
+pub use table_store::TableStore;
+
+use crate::state::{Schemas, StateError, StateKey, StateSchema, StateValue};
+use stored::{ValueReader, read_key, write_value};
 
 /// An ordered map. In the changelog, a value follows the fingerprint of its schema, eight bytes big-endian. The value
 /// of a set has no bytes at all.
@@ -27,8 +38,7 @@ pub struct Store<K, V> {
     record: usize,
     /// Number of the open transaction; 0 is none.
     transaction: u64,
-    /// How to read values of other schemas, by fingerprint.
-    converters: BTreeMap<u64, Convert>,
+    values: ValueReader<V>,
 }
 
 #[derive(Debug)]
@@ -65,7 +75,7 @@ impl<K: StateKey, V: StateValue> Store<K, V> {
             sealed: Vec::new(),
             record: 0,
             transaction: 1,
-            converters: BTreeMap::new(),
+            values: ValueReader::new(name),
         }
     }
 
@@ -109,48 +119,19 @@ impl<K: StateKey, V: StateValue> Store<K, V> {
         self.entries.range(range).map(|(key, slot)| (key, &slot.value))
     }
 
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// All entries in order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.range(..)
-    }
-
-    /// Reads a value as the changelog holds it.
-    fn read_value(&mut self, key: &[u8], value: &[u8], schemas: &Schemas) -> Result<V, StateError> {
-        let store = self.name;
-        let damaged = |name: &str, reason: String| StateError::Damaged {
-            store,
-            key: StateError::printable(key),
-            schema: name.to_owned(),
-            reason,
-        };
-        let Some(StateSchema { fingerprint: todays, name, .. }) = V::SCHEMA else {
-            return V::read(value).map_err(|reason| damaged("a set", reason));
-        };
-        let (fingerprint, body) =
-            value.split_first_chunk().ok_or_else(|| damaged(name, "it has no fingerprint".to_owned()))?;
-        let fingerprint = u64::from_be_bytes(*fingerprint);
-        if fingerprint == todays {
-            return V::read(body).map_err(|reason| damaged(name, reason));
-        }
-        let Some(writer) = schemas.get(fingerprint) else {
-            return Err(StateError::NoSchema { store, key: StateError::printable(key), fingerprint });
-        };
-        self.convert(fingerprint, writer, body).map_err(|reason| StateError::Unreadable {
-            store,
-            key: StateError::printable(key),
-            release: writer.release.clone(),
-            reader: RELEASE,
-            reason,
-        })
-    }
-
-    /// Reads a body of another schema.
-    fn convert(&mut self, fingerprint: u64, writer: &WriterSchema, body: &[u8]) -> Result<V, String> {
-        let convert = match self.converters.entry(fingerprint) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => unknown.insert(V::convert(&writer.text)?),
-        };
-        V::read(&convert(body)?)
     }
 
     /// Restores the value that a write has replaced. Must be called for the last write first.
@@ -212,19 +193,19 @@ pub trait StateStore: Send {
     /// [`StateError`] when key or value cannot be read.
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, schemas: &Schemas) -> Result<(), StateError>;
 
+    /// Whether the entries are in a table beside the process. It is not part of snapshots.
+    fn is_on_table(&self) -> bool {
+        false
+    }
+
     /// Calls `each` with every entry, for a snapshot: between two transactions.
     fn entries(&self, each: &mut dyn FnMut(&[u8], &[u8]));
 
-    /// Number of entries.
-    fn len(&self) -> usize;
-
-    /// Whether there is no entry.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Forgets everything, before a restore from the start.
-    fn clear(&mut self);
+    ///
+    /// # Errors
+    /// [`StateError::Table`] when the entries are on a disk that fails. What is left then is undefined: clear it again.
+    fn clear(&mut self) -> Result<(), StateError>;
 }
 
 impl<K: StateKey, V: StateValue> StateStore for Store<K, V> {
@@ -302,12 +283,10 @@ impl<K: StateKey, V: StateValue> StateStore for Store<K, V> {
     }
 
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, schemas: &Schemas) -> Result<(), StateError> {
-        let mut rest = key;
-        let typed = K::read_key(&mut rest).filter(|_| rest.is_empty());
-        let typed = typed.ok_or_else(|| StateError::Key { store: self.name, key: StateError::printable(key) })?;
+        let typed = read_key(self.name, key)?;
         match value {
             Some(value) => {
-                let value = self.read_value(key, value, schemas)?;
+                let value = self.values.read(key, value, schemas)?;
                 self.entries.insert(typed, Slot { value, transaction: 0 });
             }
             None => drop(self.entries.remove(&typed)),
@@ -325,24 +304,9 @@ impl<K: StateKey, V: StateValue> StateStore for Store<K, V> {
         }
     }
 
-    fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    fn clear(&mut self) {
+    fn clear(&mut self) -> Result<(), StateError> {
         self.discard();
         self.entries.clear();
+        Ok(())
     }
 }
-
-/// Replaces `buffer` by the value as the changelog holds it.
-fn write_value<V: StateValue>(value: &V, buffer: &mut Vec<u8>) {
-    buffer.clear();
-    if let Some(schema) = V::SCHEMA {
-        buffer.extend_from_slice(&schema.fingerprint.to_be_bytes());
-    }
-    value.write(buffer);
-}
-
-#[cfg(test)]
-mod tests;

@@ -69,6 +69,20 @@ pub(crate) enum RestoredState {
     OfUnknownOffset,
 }
 
+/// Where the state of a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Memory,
+    /// At least one of its stores is on a table, which no snapshot has.
+    Tables,
+}
+
+impl Place {
+    fn of(stores: &[&mut dyn StateStore]) -> Self {
+        if stores.iter().any(|store| store.is_on_table()) { Self::Tables } else { Self::Memory }
+    }
+}
+
 /// The header with the credentials of a sender. No dead letter carries its value.
 const CREDENTIALS: &str = "authorization";
 
@@ -82,6 +96,7 @@ pub(crate) struct Task {
     pub(crate) inbox: TopicPartition,
     pub(crate) changelog: Option<TopicPartition>,
     processor: Box<dyn Processor>,
+    pub(crate) place: Place,
     /// The schemas in its changelog.
     schemas: Schemas,
     level: TaskLevel,
@@ -108,11 +123,13 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn new(number: usize, stage: &Stage, inbox: TopicPartition) -> Self {
         let partition = inbox.partition;
+        let mut processor = (stage.processor)(partition);
         Self {
             stage: number,
             inbox,
             changelog: stage.changelog.map(|topic| TopicPartition { topic: topic.name, partition }),
-            processor: (stage.processor)(partition),
+            place: Place::of(&processor.stores()),
+            processor,
             schemas: Schemas::default(),
             level: TaskLevel::default(),
             inbox_role: stage.inbox.role,
@@ -288,14 +305,13 @@ impl Task {
         self.sealed = self.committed;
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Forgets everything. After an error the task must be cleared again before it is restored.
+    pub(crate) fn clear(&mut self) -> Result<(), StateError> {
         self.restored_to = 0;
         self.schemas.clear();
         self.restored_state = RestoredState::Empty;
         self.level = TaskLevel::default();
-        for store in self.processor.stores() {
-            store.clear();
-        }
+        self.processor.stores().into_iter().try_for_each(StateStore::clear)
     }
 
     /// Applies one record of the changelog.

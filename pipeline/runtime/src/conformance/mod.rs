@@ -10,6 +10,7 @@ mod killable;
 mod offsets;
 mod recovery;
 mod simulated;
+mod tables;
 mod transactions;
 pub mod word_count;
 
@@ -21,6 +22,7 @@ use crate::{Lag, Log, Producer, Topic, TopicPartition};
 pub use following::{a_follower_reads_ranges_up_to_their_ends, a_follower_reads_what_is_committed_once};
 pub use killable::Killer;
 pub use simulated::{SimulatedWorkers, without_time};
+pub use tables::all_of_tables;
 
 /// What the suite needs from a log.
 pub trait LogFactory {

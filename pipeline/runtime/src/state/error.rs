@@ -1,6 +1,7 @@
 //! State that cannot be read.
 
 use crate::error_code;
+use crate::table::TableError;
 
 /// State that cannot be read. It is never guessed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +74,15 @@ pub enum StateError {
         /// What is wrong.
         reason: String,
     },
+    /// The table of a store cannot be read or written.
+    #[error("the store {store}: {error}")]
+    Table {
+        /// The store.
+        store: &'static str,
+        /// What is wrong.
+        #[source]
+        error: TableError,
+    },
     /// An entry of the runtime itself, such as a schema, that is not readable.
     #[error(
         "the entry {key} is not one that the runtime wrote: {reason}. It is damaged; restore the state from a backup"
@@ -88,7 +98,15 @@ pub enum StateError {
 impl StateError {
     /// The stable name of this kind of error; see [`error_code`].
     pub fn code(&self) -> &'static str {
-        error_code::STATE_INVALID
+        match self {
+            Self::Table { error, .. } => error.code(),
+            _ => error_code::STATE_INVALID,
+        }
+    }
+
+    /// Whether the same may succeed later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Table { error: TableError::Unavailable(_), .. })
     }
 
     /// A key as text, at most 80 bytes of it.

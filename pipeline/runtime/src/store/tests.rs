@@ -1,6 +1,9 @@
 //! What a store keeps, restores and refuses.
 
+mod tables;
+
 use super::*;
+use crate::Convert;
 use crate::memory::SimulationRng;
 
 fn store(entries: &[(u32, &str)]) -> Store<u32, String> {

@@ -9,6 +9,7 @@ use crate::log_error::LogError;
 use crate::metrics::add;
 use crate::snapshot::{SnapshotConfig, SnapshotError, SnapshotFile};
 use crate::stage::Topology;
+use crate::state::StateError;
 use crate::task::Task;
 use crate::topic::TopicPartition;
 
@@ -132,19 +133,15 @@ impl Source<'_> {
                 Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) => {
                     events::warm_state_not_used(task.inbox, &text);
                 }
-                Err(error) => {
-                    task.clear();
-                    return Err(error);
-                }
                 newer => return newer,
             }
         }
-        let (from, entries) = self.read_snapshot(task);
+        let (from, entries) = self.read_snapshot(task)?;
         match self.read_changelog(task, changelog, from) {
             Err(WorkerError::Log(LogError::OffsetOutOfRange(text))) if from > 0 => {
                 events::snapshot_does_not_fit(task.inbox, &text);
                 self.forget_snapshot(task)?;
-                task.clear();
+                self.clear(task)?;
                 self.read_changelog(task, changelog, 0)
             }
             newer => Ok(entries + newer?),
@@ -153,17 +150,30 @@ impl Source<'_> {
 
     /// Fills a task from its snapshot, if there is a valid one. Returns the changelog offset to continue from, and the
     /// number of entries.
-    fn read_snapshot(&mut self, task: &mut Task) -> (i64, u64) {
-        task.clear();
-        let Some(file) = self.snapshot_file(task) else { return (0, 0) };
+    fn read_snapshot(&mut self, task: &mut Task) -> Result<(i64, u64), WorkerError> {
+        self.clear(task)?;
+        let Some(file) = self.snapshot_file(task) else { return Ok((0, 0)) };
         match file.read(task) {
-            Ok(found) => found.unwrap_or_default(),
+            Ok(found) => Ok(found.unwrap_or_default()),
             Err(error) => {
                 self.unusable.add(error);
-                task.clear();
-                (0, 0)
+                self.clear(task)?;
+                Ok((0, 0))
             }
         }
+    }
+
+    fn clear(&self, task: &mut Task) -> Result<(), WorkerError> {
+        task.clear().map_err(|error| self.state_error(task, error))
+    }
+
+    /// A table that does not answer is awaited as the log is.
+    fn state_error(&self, task: &Task, error: StateError) -> WorkerError {
+        if error.may_pass() {
+            return LogError::unavailable(error.to_string()).caused_by(error).into();
+        }
+        let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
+        WorkerError::State { stage, partition, error: Box::new(error) }
     }
 
     /// Removes the snapshot of a task: it is ahead of a changelog that lost its end, and would seem to fit again as
@@ -178,24 +188,29 @@ impl Source<'_> {
         Some(SnapshotFile::new(self.snapshots?, self.topology.flow, stage, task.inbox.partition))
     }
 
-    /// Brings a task up to the end of its changelog. Returns the number of entries read.
+    /// Brings a task up to the end of its changelog. Returns the number of entries read. After an error the task has to
+    /// be restored from the start.
     fn read_changelog(&mut self, task: &mut Task, changelog: TopicPartition, from: i64) -> Result<u64, WorkerError> {
         let (stage, partition) = (self.topology.stages[task.stage].name, task.inbox.partition);
         let mut failed = None;
         let mut entries = 0;
+        task.restored_to = 0;
         let restored = self.log.restore(changelog, from, &mut |key, value| {
             entries += 1;
             if failed.is_none() {
                 failed = task.restore(key, value).err();
             }
         });
-        task.restored_to = restored.map_err(|error| match error {
+        let restored_to = restored.map_err(|error| match error {
             LogError::Truncated(reason) => WorkerError::Truncated { stage, partition, text: reason.into() },
             error => error.into(),
         })?;
+        if let Some(error) = failed {
+            return Err(self.state_error(task, error));
+        }
+        task.restored_to = restored_to;
         task.changed_since_snapshot |= entries > 0;
-        let Some(error) = failed.map(Box::new) else { return Ok(entries) };
-        Err(WorkerError::State { stage, partition, error })
+        Ok(entries)
     }
 }
 

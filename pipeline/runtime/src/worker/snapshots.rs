@@ -6,7 +6,7 @@ use super::Worker;
 use crate::events;
 use crate::log_error::LogError;
 use crate::snapshot::SnapshotFile;
-use crate::task::Task;
+use crate::task::{Place, Task};
 use crate::topic::TopicPartition;
 
 /// The subject of troubles with writing snapshots.
@@ -100,7 +100,7 @@ impl Worker {
     }
 }
 
-/// Whether a task has state that its last snapshot lacks.
+/// Whether a task has state that its last snapshot lacks. One with tables has no snapshots: they would lack the tables.
 fn is_changed(task: &Task) -> bool {
-    task.restored && task.changed_since_snapshot && task.changelog.is_some()
+    task.restored && task.changed_since_snapshot && task.changelog.is_some() && task.place == Place::Memory
 }
