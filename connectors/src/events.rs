@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
-use tributary_runtime::LogError;
 use tributary_runtime::trouble::{Change, Report};
+use tributary_runtime::{LogError, TableError};
 
 /// librdkafka's name of an error, such as `BrokerTransportFailure`.
 fn kafka_code(error: &KafkaError) -> String {
@@ -106,6 +106,22 @@ pub(crate) fn state_folder_trouble(report: &Report) {
             tracing::warn!(error_code, "the state folder could not be opened again after a failed write: {report}");
         }
     }
+}
+
+/// After a failed write, the database of the tables could not be opened again.
+pub(crate) fn tables_trouble(report: &Report) {
+    let error_code = "tables-not-reopened";
+    match report.change {
+        Change::Ended => tracing::info!(error_code, "the tables are open: {report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!(error_code, "the tables could not be opened again after a failed write: {report}");
+        }
+    }
+}
+
+/// The tables of a partition that this process has left are still on the disk. The next start removes them.
+pub(crate) fn table_not_removed(name: &str, error: &TableError) {
+    tracing::debug!(error_code = error.code(), name, %error, "a table is not removed yet");
 }
 
 /// Syncing, compacting or expiring stored records failed. It is retried.

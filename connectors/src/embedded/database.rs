@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use tributary_runtime::LogError;
@@ -17,6 +17,7 @@ use tributary_runtime::trouble::Troubles;
 
 use super::folder::{StateFolder, StateFolderError};
 use crate::events;
+use crate::key_value::{describe, is_about_content, open_patiently, wait_for_memtables};
 
 /// Holds the number of the newest change that is known to be on the disk. A lower number in the database means damage.
 const SYNCED_FILE: &str = "synced";
@@ -25,13 +26,8 @@ const VERSION_MARKER: &str = "version";
 const SEQUENCE_KEY: &[u8] = b"s";
 const CACHE_BYTES: u64 = 32 << 20;
 const BATCH_MEMTABLE_BYTES: u64 = 32 << 20;
-const REOPEN_ATTEMPTS: u32 = 20;
-const REOPEN_PAUSE: Duration = Duration::from_millis(100);
 /// The subject of troubles with opening the database again.
 const REOPENING: &str = "reopening";
-/// A change waits while at least this many memtables are waiting to be written.
-const WAITING_MEMTABLES: usize = 3;
-const MEMTABLE_PAUSE: Duration = Duration::from_millis(2);
 
 /// The two key spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,19 +229,8 @@ impl Database {
 
     fn reopen(&self) -> Result<(), fjall::Error> {
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            match Opened::open(&self.path) {
-                Ok(again) => {
-                    *opened = Some(again);
-                    return Ok(());
-                }
-                // The threads of the closed database may hold its lock for a moment longer.
-                Err(fjall::Error::Locked) if attempt < REOPEN_ATTEMPTS => std::thread::sleep(REOPEN_PAUSE),
-                Err(error) => return Err(error),
-            }
-        }
+        *opened = Some(open_patiently(|| Opened::open(&self.path))?);
+        Ok(())
     }
 
     fn stored_sequence(&self) -> Result<u64, LogError> {
@@ -290,7 +275,7 @@ impl Opened {
     }
 
     fn apply(&self, changes: Vec<Change>, sequence: u64, durability: PersistMode) -> Result<(), fjall::Error> {
-        self.wait_for_memtables()?;
+        wait_for_memtables(&self.database, &self.batches)?;
         let mut batch = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), changes.len() + 1)
             .durability(Some(durability));
         for change in changes {
@@ -305,15 +290,6 @@ impl Opened {
         }
         batch.insert(&self.meta, SEQUENCE_KEY, sequence.to_be_bytes().as_slice());
         batch.commit()
-    }
-
-    /// Waits while the disk is behind. The database itself would wait too, but forever if its disk is full.
-    fn wait_for_memtables(&self) -> Result<(), fjall::Error> {
-        while self.batches.sealed_memtable_count() >= WAITING_MEMTABLES {
-            self.database.persist(PersistMode::Buffer)?;
-            std::thread::sleep(MEMTABLE_PAUSE);
-        }
-        Ok(())
     }
 }
 
@@ -333,20 +309,5 @@ fn open_error(folder: &StateFolder, error: fjall::Error) -> StateFolderError {
             StateFolderError::Io { action: "open", path: folder.database(), source }
         }
         error => folder.damaged(describe(&error)),
-    }
-}
-
-/// Whether an error of a read is about the content of the files rather than the disk.
-fn is_about_content(error: &io::Error) -> bool {
-    use io::ErrorKind::{AlreadyExists, InvalidData, NotFound, Other, UnexpectedEof};
-    matches!(error.kind(), AlreadyExists | InvalidData | NotFound | Other | UnexpectedEof)
-}
-
-/// What the operating system said, if it said anything.
-fn describe(error: &fjall::Error) -> String {
-    match error {
-        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => error.to_string(),
-        fjall::Error::Poisoned => "an earlier write failed".to_owned(),
-        other => other.to_string(),
     }
 }

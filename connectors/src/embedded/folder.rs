@@ -144,7 +144,8 @@ pub fn is_in_use(folder: &Path) -> bool {
     File::open(folder.join(LOCK_FILE)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-fn take_lock(folder: &Path) -> Result<File, StateFolderError> {
+/// Takes a folder for this process, as long as the file is open.
+pub(crate) fn take_lock(folder: &Path) -> Result<File, StateFolderError> {
     let path = folder.join(LOCK_FILE);
     let mut file = OpenOptions::new()
         .create(true)

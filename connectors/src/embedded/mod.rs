@@ -28,6 +28,7 @@ use database::Database;
 use stored_log::{Shared, StoredLog};
 use upkeep::Upkeep;
 
+pub(crate) use folder::take_lock;
 pub use folder::{FORMAT_VERSION, StateFolder, StateFolderError, is_in_use};
 pub use follower::EmbeddedFollower;
 

@@ -11,14 +11,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
 use super::{Change, Piece, Range, ReadPosition, RowKey, StoredRow, ViewError, ViewStore};
+use crate::key_value::open_patiently;
 
 const LOG: &[u8] = b"log";
 const WRITTEN: &[u8] = b"written";
 /// Offset and time.
 const POSITION_BYTES: usize = 16;
 const CACHE_BYTES: u64 = 8 << 20;
-const OPEN_ATTEMPTS: u32 = 20;
-const OPEN_PAUSE: Duration = Duration::from_millis(100);
 
 /// Which log views belong to, and for how long they can be continued.
 #[derive(Debug, Clone)]
@@ -181,20 +180,13 @@ impl ViewStore for EmbeddedViews {
 }
 
 fn open_database(folder: &Path) -> Result<Database, fjall::Error> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let opened = Database::builder(folder)
+    open_patiently(|| {
+        Database::builder(folder)
             .cache_size(CACHE_BYTES)
             .journal_compression(CompressionType::None)
             .worker_threads(1)
-            .open();
-        match opened {
-            // The threads of an earlier use by this process may hold its lock for a moment longer.
-            Err(fjall::Error::Locked) if attempt < OPEN_ATTEMPTS => std::thread::sleep(OPEN_PAUSE),
-            opened => return opened,
-        }
-    }
+            .open()
+    })
 }
 
 fn failed(folder: &Path, action: &'static str, source: fjall::Error) -> ViewError {
