@@ -2,16 +2,20 @@
 //!
 //! A position is given out once. It grows within the queue of a client, and the queue keeps the order in which the
 //! notifications came. What a client may not see any more leaves its queue, unless it is acknowledged already.
+//!
+//! What is kept of each notification may be on a disk. What is kept of each client is in memory.
 
 mod dropping;
 mod replay;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use tributary_flow::framed::unexpected;
-use tributary_runtime::{Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_runtime::{Output, ProcessError, Processor, Record, SelectedStore, StateStore, Store, Table, TableError};
 use tributary_schemas::RecordType;
 use tributary_schemas::records::cases::{
     Acknowledged, NotificationDue, QueueEntry, QueuePosition, RegistryAction, RegistryChange,
@@ -30,12 +34,21 @@ pub use replay::is_wanted;
 pub struct ClientStage {
     context: Context,
     queues: Store<ClientName, ClientQueue>,
-    entries: Store<(ClientName, i64), QueueEntry>,
+    entries: SelectedStore<(ClientName, i64), QueueEntry>,
     granted: Granted,
     /// Notifications that were told again: client, the position at which each stood first, and its own.
-    copies: Store<(ClientName, (i64, i64)), ()>,
+    copies: SelectedStore<(ClientName, (i64, i64)), ()>,
     /// Clients whose queue has changed since the last commit. One row for each is enough.
     moved: BTreeSet<ClientName>,
+}
+
+/// Where a task keeps what grows with the number of notifications: in tables, or in memory.
+#[derive(Default)]
+pub struct ClientTables {
+    /// The notifications.
+    pub entries: Option<Box<dyn Table>>,
+    /// Which of them were told again.
+    pub copies: Option<Box<dyn Table>>,
 }
 
 /// The grants of the clients of a partition.
@@ -49,13 +62,13 @@ impl Grants for Granted {
 
 impl ClientStage {
     /// Creates a task with empty state.
-    pub fn new(context: Context) -> Self {
+    pub fn new(context: Context, tables: ClientTables) -> Self {
         Self {
             context,
             queues: Store::new(0, "queues"),
-            entries: Store::new(1, "entries"),
+            entries: SelectedStore::new(1, "entries", tables.entries),
             granted: Granted(Store::new(2, "grants")),
-            copies: Store::new(3, "copies"),
+            copies: SelectedStore::new(3, "copies", tables.copies),
             moved: BTreeSet::new(),
         }
     }
@@ -65,18 +78,17 @@ impl ClientStage {
     }
 
     /// The kept notifications of a client from one position to another, in order. None if the first is the larger one.
-    fn entries_of<'a>(
-        &'a self,
-        client: &'a ClientName,
+    fn entries_of(
+        &self,
+        client: &ClientName,
         first: i64,
         last: i64,
-    ) -> impl Iterator<Item = (i64, &'a QueueEntry)> {
-        let from_first = self.entries.range((client.clone(), first)..);
-        let wanted = from_first.take_while(move |(key, _)| key.0 == *client && key.1 <= last);
-        wanted.map(|(key, entry)| (key.1, entry))
+    ) -> impl Iterator<Item = Result<(i64, Cow<'_, QueueEntry>), TableError>> {
+        let entries = self.entries.range(positions(client, first, last));
+        entries.map(|entry| entry.map(|(key, entry)| (key.1, entry)))
     }
 
-    fn notify(&mut self, record: &Record<'_>, due: &NotificationDue, output: &mut Output) {
+    fn notify(&mut self, record: &Record<'_>, due: &NotificationDue, output: &mut Output) -> Result<(), ProcessError> {
         let notification = &due.notification;
         for client in &due.clients {
             // Since the notification was made, the grant may have been revoked.
@@ -94,9 +106,10 @@ impl ClientStage {
                 original: None,
             };
             self.send_row(output, client, &entry_key(client, queue.last), &entry);
-            self.entries.put((client.clone(), queue.last), entry);
+            self.entries.put((client.clone(), queue.last), entry)?;
             self.note(client, queue);
         }
+        Ok(())
     }
 
     /// A client has received its notifications up to a position. An earlier position changes nothing.
@@ -110,14 +123,14 @@ impl ClientStage {
         if position <= queue.acknowledged {
             return Ok(());
         }
-        let received = self.entries_of(client, queue.acknowledged + 1, position);
-        queue.waiting -= received.count() as i64;
+        let received = self.entries.count(positions(client, queue.acknowledged + 1, position))?;
+        queue.waiting -= received as i64;
         queue.acknowledged = position;
         self.note(client, queue);
         Ok(())
     }
 
-    fn change(&mut self, registry: &RegistryChange, output: &mut Output) {
+    fn change(&mut self, registry: &RegistryChange, output: &mut Output) -> Result<(), ProcessError> {
         let change = &registry.change;
         if let Some(client) = &change.client {
             let grant = change.origin.clone().map(|origin| (client.clone(), (origin, change.case_id)));
@@ -125,17 +138,18 @@ impl ClientStage {
                 (RegistryAction::GrantAdd, Some(grant)) => self.granted.0.put(grant, ()),
                 (RegistryAction::GrantRevoke, Some(grant)) => {
                     self.granted.0.delete(grant.clone());
-                    self.drop_hidden(client, grant.1, output);
+                    self.drop_hidden(client, grant.1, output)?;
                 }
                 (RegistryAction::ClientPut, _) => {
                     let queue = ClientQueue { channel: Some(change.channel), ..self.queue(client) };
                     self.note(client, queue);
                 }
-                (RegistryAction::ClientDelete, _) => self.remove(client, output),
+                (RegistryAction::ClientDelete, _) => self.remove(client, output)?,
                 _ => {}
             }
         }
         self.context.acknowledge(output, registry.version);
+        Ok(())
     }
 
     fn note(&mut self, client: &ClientName, queue: ClientQueue) {
@@ -168,13 +182,12 @@ impl Processor for ClientStage {
         match framed.record_type() {
             RecordType::CasesNotificationDue => self.notify(record, &framed.read()?, output),
             RecordType::CasesRegistryChange => self.change(&framed.read()?, output),
-            RecordType::CasesAcknowledged => self.acknowledge(&framed.read()?)?,
+            RecordType::CasesAcknowledged => self.acknowledge(&framed.read()?),
             RecordType::CasesQueueDrop => self.drop_some(framed.read()?, output),
             RecordType::CasesReplay => self.replay(record, framed.read()?, output),
             RecordType::TributaryClock => self.drop_old(framed.read::<Clock>()?.now, output),
-            _ => return Err(unexpected(&framed)),
+            _ => Err(unexpected(&framed)),
         }
-        Ok(())
     }
 
     fn flush(&mut self, output: &mut Output) {
@@ -187,8 +200,14 @@ impl Processor for ClientStage {
     }
 
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {
-        vec![&mut self.queues, &mut self.entries, &mut self.granted.0, &mut self.copies]
+        vec![&mut self.queues, self.entries.state(), &mut self.granted.0, self.copies.state()]
     }
+}
+
+/// The keys of a client from one position to another. None if the first is the larger one.
+fn positions(client: &ClientName, first: i64, last: i64) -> Range<(ClientName, i64)> {
+    let end = last.saturating_add(1).max(first);
+    (client.clone(), first)..(client.clone(), end)
 }
 
 /// The key of a notification in the topic of the queues. Keys sort as positions do.

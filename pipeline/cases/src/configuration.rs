@@ -25,6 +25,18 @@ pub struct CasesSettings {
     pub retention: i64,
     /// How long notifications are kept that are never read.
     pub unread: i64,
+    /// Where a process keeps notifications.
+    pub store: NotificationStore,
+}
+
+/// Where a process keeps notifications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationStore {
+    /// In memory, which is faster.
+    Memory,
+    /// On its disk, so that its memory does not grow with their number.
+    Disk,
 }
 
 /// In which order clients are notified.
@@ -89,6 +101,7 @@ struct Table {
 struct Notifications {
     retention: Period,
     unread: Period,
+    store: NotificationStore,
 }
 
 /// A duration with units, such as `30d`, in milliseconds.
@@ -128,6 +141,7 @@ impl CasesSettings {
             park_for: table.park_for.0,
             retention: table.notifications.retention.0,
             unread: table.notifications.unread.0,
+            store: table.notifications.store,
         })
     }
 }
@@ -143,6 +157,7 @@ impl Default for CasesSettings {
             park_for: day,
             retention: 7 * day,
             unread: 30 * day,
+            store: NotificationStore::Memory,
         }
     }
 }
@@ -159,13 +174,14 @@ mod tests {
     #[test]
     fn a_users_file_overrides_single_entries() {
         let text = "[cases]\nordering = \"per_case\"\nupdated = \"overwrite\"\npark_for = \"90m\"\n\
-                    notifications = { unread = \"1d 12h\" }\n";
+                    notifications = { unread = \"1d 12h\", store = \"disk\" }\n";
         let settings = CasesSettings::load(Some(&Source::new("dis.toml", text))).unwrap();
         let expected = CasesSettings {
             ordering: Ordering::PerCase,
             updated: UpdatedPolicy::Overwrite,
             park_for: 90 * 60_000,
             unread: 36 * 3_600_000,
+            store: NotificationStore::Disk,
             ..CasesSettings::default()
         };
         assert_eq!(settings, expected);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use tributary_flow::declaration::{Declaration, Group, StageDeclaration, Workers};
-use tributary_runtime::{Processor, Topic};
+use tributary_runtime::{Processor, Tables, Topic};
 use tributary_schemas::records::cases::Queue;
 
 use crate::case::CaseStage;
-use crate::client::ClientStage;
+use crate::client::{ClientStage, ClientTables};
 use crate::configuration::DEFAULTS;
 use crate::context::Context;
 use crate::intake::{IntakeStage, Senders};
@@ -82,12 +82,19 @@ const fn stage(name: &'static str, inbox: &'static Topic, changelog: &'static To
 pub struct Processors {
     context: Context,
     senders: Arc<dyn Senders>,
+    tables: Option<Arc<dyn Tables>>,
 }
 
 impl Processors {
     /// Creates stages with these settings, which ask this port who sends records of other programs.
     pub fn new(context: Context, senders: Arc<dyn Senders>) -> Self {
-        Self { context, senders }
+        Self { context, senders, tables: None }
+    }
+
+    /// Keeps notifications in these tables. Without them, they are in memory.
+    #[must_use]
+    pub fn with_tables(self, tables: Option<Arc<dyn Tables>>) -> Self {
+        Self { tables, ..self }
     }
 
     /// Creates the processor of a declared stage and a partition, with empty state.
@@ -103,7 +110,7 @@ impl Processors {
             "delete" => Box::new(QueueStage::new(context, Queue::Delete, partition)),
             "registry" => Box::new(RegistryStage::new(context)),
             "case" => Box::new(CaseStage::new(context)),
-            "client" => Box::new(ClientStage::new(context)),
+            "client" => Box::new(ClientStage::new(context, self.tables_of_client(partition))),
             "create-intake" => self.intake(Queue::Create),
             "update-intake" => self.intake(Queue::Update),
             "close-intake" => self.intake(Queue::Close),
@@ -114,6 +121,12 @@ impl Processors {
 }
 
 impl Processors {
+    fn tables_of_client(&self, partition: i32) -> ClientTables {
+        let table =
+            |store: &str| self.tables.as_ref().map(|tables| tables.create(&format!("client-{partition}.{store}")));
+        ClientTables { entries: table("entries"), copies: table("copies") }
+    }
+
     fn intake(&self, queue: Queue) -> Box<dyn Processor> {
         Box::new(IntakeStage::new(self.context.clone(), queue, Arc::clone(&self.senders)))
     }

@@ -11,7 +11,9 @@ use tributary_cases::topics;
 use tributary_cases_oracle::{Consumers, Kind, Replay, Rules, Sent};
 use tributary_runtime::conformance::{SimulatedWorkers, without_time};
 use tributary_runtime::memory::{Broker, BrokerConfig, Faults, SimulationRng};
-use tributary_runtime::{CommitLimits, Headers, Output, Producer as _, Topic, WorkerConfig};
+use tributary_runtime::{
+    CommitLimits, Headers, MemoryTables, Output, Producer as _, TableFaults, Tables, Topic, WorkerConfig,
+};
 use tributary_schemas::records::cases;
 use tributary_schemas::records::cases::{
     Acknowledged, Channel, Client, Command, Grant, Origin, Queue, RegistryAction, RegistryFill, RegistryRequest,
@@ -75,7 +77,11 @@ impl SimulatedFlow {
         let codec = codec.build().unwrap();
         let settings = CasesSettings { ordering, updated, ..CasesSettings::default() };
         let context = Context::new(codec.clone(), Arc::new(settings));
-        let processors = Processors::new(context.clone(), Arc::new(NoSenders));
+        // A third of the seeds keep notifications in tables, which fail now and then if other things do.
+        let tables = MemoryTables::default();
+        tables.set_faults(faults.map(|faults| TableFaults { seed: faults.seed, read: 0.01, write: 0.1 }));
+        let tables = seed.is_multiple_of(3).then(|| Arc::new(tables) as Arc<dyn Tables>);
+        let processors = Processors::new(context.clone(), Arc::new(NoSenders)).with_tables(tables);
         let make = move |stage, partition| processors.processor(stage, partition);
         let topology = DECLARATION.groups[0].topology(DECLARATION.dead_letters, partitions, make);
         let limits = CommitLimits { records: 1 + rng.below(60) as usize, ..without_time().limits };

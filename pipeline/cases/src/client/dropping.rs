@@ -1,7 +1,7 @@
 //! What leaves the queue of a client: what it may not see any more, what was kept long enough, and what was never read.
 
 use tributary_flow::framed;
-use tributary_runtime::Output;
+use tributary_runtime::{Output, ProcessError};
 use tributary_schemas::records::cases::{Channel, QueueDrop, QueueEntry};
 use tributary_schemas::records::tributary::Severity;
 use tributary_schemas::types::cases::{CaseId, ClientName, OriginName};
@@ -21,45 +21,51 @@ impl ClientStage {
         client: &ClientName,
         (origin, case_id): (OriginName, Option<CaseId>),
         output: &mut Output,
-    ) {
+    ) -> Result<(), ProcessError> {
         let until = self.queue(client).last;
-        self.drop_some(QueueDrop { until, origin: Some(origin), case_id, ..QueueDrop::of(client.clone()) }, output);
+        self.drop_some(QueueDrop { until, origin: Some(origin), case_id, ..QueueDrop::of(client.clone()) }, output)
     }
 
     /// A client is removed. The positions of its queue are never given out again, even if it returns, and what stood at
     /// them is never shown again.
-    pub(super) fn remove(&mut self, client: &ClientName, output: &mut Output) {
+    pub(super) fn remove(&mut self, client: &ClientName, output: &mut Output) -> Result<(), ProcessError> {
         let mut queue = self.queue(client);
         let until = queue.last;
         (queue.acknowledged, queue.begins, queue.waiting) = (until, until, 0);
         self.queues.put(client.clone(), queue);
-        self.moved.remove(client);
         Self::withdraw_row(output, client, &position_key(client));
-        self.drop_some(QueueDrop { until, ..QueueDrop::of(client.clone()) }, output);
+        self.drop_some(QueueDrop { until, ..QueueDrop::of(client.clone()) }, output)?;
+        self.moved.remove(client);
+        Ok(())
     }
 
     /// One step of a revocation, or of the removal of a client.
-    pub(super) fn drop_some(&mut self, mut step: QueueDrop, output: &mut Output) {
+    pub(super) fn drop_some(&mut self, mut step: QueueDrop, output: &mut Output) -> Result<(), ProcessError> {
         let client = step.client.clone();
         let mut queue = self.queue(&client);
         let is_revocation = step.origin.is_some();
         // A revocation leaves what is acknowledged.
         let first = if is_revocation { step.after.max(queue.acknowledged) } else { step.after } + 1;
-        let looked = self.entries_of(&client, first, step.until).take(MOST_AT_ONCE);
-        let looked: Vec<(i64, bool)> = looked.map(|(at, entry)| (at, self.is_dropped(&step, entry))).collect();
-        let mut dropped = 0;
-        for (position, _) in looked.iter().filter(|(_, is_dropped)| *is_dropped) {
-            self.drop_entry(&client, *position, output);
-            dropped += 1;
+        let (mut looked, mut last, mut dropped) = (0, step.after, Vec::new());
+        for entry in self.entries_of(&client, first, step.until).take(MOST_AT_ONCE) {
+            let (position, entry) = entry?;
+            (looked, last) = (looked + 1, position);
+            if self.is_dropped(&step, &entry) {
+                dropped.push(Dropped::of(position, &entry));
+            }
         }
-        if is_revocation && dropped > 0 {
-            queue.waiting -= dropped;
+        for entry in &dropped {
+            self.drop_entry(&client, entry, output)?;
+        }
+        if is_revocation && !dropped.is_empty() {
+            queue.waiting -= dropped.len() as i64;
             self.note(&client, queue);
         }
-        if let (MOST_AT_ONCE, Some((last, _))) = (looked.len(), looked.last()) {
-            step.after = *last;
+        if looked == MOST_AT_ONCE {
+            step.after = last;
             self.go_on(output, &client, &step);
         }
+        Ok(())
     }
 
     /// Whether a step drops this notification. The revoked grant may have been given again since: what was made before
@@ -73,14 +79,12 @@ impl ClientStage {
     }
 
     /// The time has come to drop what was kept long enough.
-    pub(super) fn drop_old(&mut self, now: i64, output: &mut Output) {
+    pub(super) fn drop_old(&mut self, now: i64, output: &mut Output) -> Result<(), ProcessError> {
         let clients: Vec<ClientName> = self.queues.iter().map(|(client, _)| client.clone()).collect();
-        for client in clients {
-            self.drop_old_of(&client, now, output);
-        }
+        clients.iter().try_for_each(|client| self.drop_old_of(client, now, output))
     }
 
-    fn drop_old_of(&mut self, client: &ClientName, now: i64, output: &mut Output) {
+    fn drop_old_of(&mut self, client: &ClientName, now: i64, output: &mut Output) -> Result<(), ProcessError> {
         let settings = &self.context.settings;
         let mut queue = self.queue(client);
         // What waits for a broker was not delivered yet. The client cannot read it, so it waits without limit.
@@ -88,18 +92,22 @@ impl ClientStage {
         let read = now - settings.retention;
         let unread = if is_read_by_client { now - settings.unread } else { i64::MIN };
         let acknowledged = queue.acknowledged;
-        // The first one that stays ends the search: the order of a queue is almost that of its times.
-        let old = self.entries_of(client, 0, queue.last).take_while(|(position, entry)| {
-            let last = if *position <= acknowledged { read } else { unread };
-            entry.made <= last
-        });
-        let old: Vec<i64> = old.take(MOST_AT_ONCE).map(|(position, _)| position).collect();
-        if old.is_empty() {
-            return;
+        let mut old = Vec::new();
+        for entry in self.entries_of(client, 0, queue.last).take(MOST_AT_ONCE) {
+            let (position, entry) = entry?;
+            let last = if position <= acknowledged { read } else { unread };
+            // The first one that stays ends the search: the order of a queue is almost that of its times.
+            if entry.made > last {
+                break;
+            }
+            old.push(Dropped::of(position, &entry));
         }
-        let lost = old.iter().filter(|position| **position > acknowledged).count() as i64;
-        for position in old {
-            self.drop_entry(client, position, output);
+        if old.is_empty() {
+            return Ok(());
+        }
+        let lost = old.iter().filter(|entry| entry.position > acknowledged).count() as i64;
+        for entry in &old {
+            self.drop_entry(client, entry, output)?;
         }
         queue.waiting -= lost;
         queue.unread += lost;
@@ -109,15 +117,29 @@ impl ClientStage {
             self.context.send(output, &topics::ALERT, client.as_str(), &alert);
         }
         self.note(client, queue);
+        Ok(())
     }
 
-    fn drop_entry(&mut self, client: &ClientName, position: i64, output: &mut Output) {
+    fn drop_entry(&mut self, client: &ClientName, entry: &Dropped, output: &mut Output) -> Result<(), ProcessError> {
+        let Dropped { position, original } = *entry;
         Self::withdraw_row(output, client, &entry_key(client, position));
-        let key = (client.clone(), position);
-        let original = self.entries.get(&key).and_then(|entry| entry.original);
-        self.entries.delete(key);
+        self.entries.delete((client.clone(), position))?;
         if let Some(original) = original {
-            self.copies.delete((client.clone(), (original, position)));
+            self.copies.delete((client.clone(), (original, position)))?;
         }
+        Ok(())
+    }
+}
+
+/// A notification that leaves a queue.
+struct Dropped {
+    position: i64,
+    /// Where it stood first, if it was told again.
+    original: Option<i64>,
+}
+
+impl Dropped {
+    fn of(position: i64, entry: &QueueEntry) -> Self {
+        Self { position, original: entry.original }
     }
 }

@@ -1,5 +1,6 @@
 //! Positions, acknowledgements, revocations and what is dropped with time.
 
+use tributary_runtime::{MemoryTables, TableFaults, Tables as _};
 use tributary_schemas::records::cases::{
     Acknowledged, Channel, Notification, NotificationDue, QueueDrop, QueueEntry, QueuePosition, RegistryAction,
     RegistryAnswer, Replay,
@@ -13,7 +14,11 @@ use crate::harness::{self, DAY, Harness, NOW, Sent, grant, guid};
 type Stage = Harness<ClientStage>;
 
 fn stage() -> Stage {
-    let mut stage = harness::stage(ClientStage::new);
+    stage_on(ClientTables::default())
+}
+
+fn stage_on(tables: ClientTables) -> Stage {
+    let mut stage = harness::stage(|context| ClientStage::new(context, tables));
     stage.give("", &grant(RegistryAction::GrantAdd, "journal", "a", None));
     stage.give("", &grant(RegistryAction::GrantAdd, "journal", "b", None));
     stage
@@ -295,4 +300,42 @@ fn a_long_replay_goes_in_steps_and_tells_what_was_there_when_it_began() {
     assert_eq!(positions(&stage, &sent).len(), 1_200);
     assert_eq!(stage.read::<RegistryAnswer>(&sent).len(), 1);
     assert_eq!(state(&stage, &sent), (2_401, 0, 2_401, 0));
+}
+
+/// Gives the record until the tables answer.
+fn give_patiently<R: tributary_schemas::AvroRecord>(stage: &mut Stage, record: &R) -> Vec<Sent> {
+    for _ in 0..10_000 {
+        match stage.try_give("", record) {
+            Ok(sent) => return sent,
+            Err(ProcessError::Retry(_)) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    panic!("it never succeeds");
+}
+
+#[test]
+fn on_tables_that_fail_it_sends_what_it_sends_in_memory() {
+    let tables = MemoryTables::failing(TableFaults { seed: 1, read: 0.02, write: 0.5 });
+    let on_tables = ClientTables { entries: Some(tables.create("entries")), copies: Some(tables.create("copies")) };
+    let (mut memory, mut table) = (stage(), stage_on(on_tables));
+    let mut sent = 0;
+    let mut give = |record: &dyn Fn(&mut Stage) -> Vec<Sent>| {
+        let expected = record(&mut memory);
+        assert_eq!(record(&mut table), expected);
+        sent += expected.len();
+    };
+    for number in 0..120 {
+        let origin = if number % 3 == 0 { "b" } else { "a" };
+        give(&|stage| give_patiently(stage, &due(&["journal"], origin, number % 5)));
+    }
+    let acknowledged = Acknowledged { position: 40, ..Acknowledged::of("journal".parse().unwrap()) };
+    give(&|stage| give_patiently(stage, &acknowledged));
+    give(&|stage| give_patiently(stage, &replay(Some(1))));
+    give(&|stage| give_patiently(stage, &replay(None)));
+    give(&|stage| give_patiently(stage, &grant(RegistryAction::GrantRevoke, "journal", "b", None)));
+    for days in [3, 7, 30] {
+        give(&|stage| give_patiently(stage, &Clock { now: NOW + days * DAY, ..Clock::default() }));
+    }
+    assert!(sent > 400 && tables.failed() > 100, "{sent} sent, {} failed calls", tables.failed());
 }
