@@ -186,10 +186,13 @@ impl<K: StateKey, V: StateValue> StateStore for TableStore<K, V> {
         read_key::<K>(self.name, key)?;
         let value = match value {
             Some(value) => {
-                let typed = self.values.read(key, value, schemas)?;
-                let mut bytes = Vec::with_capacity(value.len());
-                write_value(&typed, &mut bytes);
-                Some(bytes)
+                if let Some(Ok(_)) = read_todays::<V>(value) {
+                    Some(value.to_vec())
+                } else {
+                    let mut bytes = Vec::new();
+                    write_value(&self.values.read(key, value, schemas)?, &mut bytes);
+                    Some(bytes)
+                }
             }
             None => None,
         };
