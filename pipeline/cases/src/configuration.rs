@@ -195,4 +195,11 @@ mod tests {
             assert_eq!((error.line, error.problem.contains("a duration")), (3, true), "{error}");
         }
     }
+
+    #[test]
+    fn another_place_of_notifications_is_refused_with_its_line() {
+        let text = "[cases]\n\nnotifications = { store = \"tape\" }\n";
+        let error = CasesSettings::load(Some(&Source::new("dis.toml", text))).unwrap_err();
+        assert_eq!((error.line, error.problem.contains("`memory` or `disk`")), (3, true), "{error}");
+    }
 }

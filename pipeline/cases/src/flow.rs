@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tributary_flow::declaration::{Declaration, Group, StageDeclaration, Workers};
-use tributary_runtime::{Processor, Tables, Topic};
+use tributary_runtime::{Processor, Table, Tables, Topic};
 use tributary_schemas::records::cases::Queue;
 
 use crate::case::CaseStage;
@@ -91,7 +91,7 @@ impl Processors {
         Self { context, senders, tables: None }
     }
 
-    /// Keeps notifications in these tables. Without them, they are in memory.
+    /// Keeps notifications and the commands of held queues in these tables. Without them, they are in memory.
     #[must_use]
     pub fn with_tables(self, tables: Option<Arc<dyn Tables>>) -> Self {
         Self { tables, ..self }
@@ -103,14 +103,21 @@ impl Processors {
     /// If [`DECLARATION`] does not name the stage.
     pub fn processor(&self, stage: &str, partition: i32) -> Box<dyn Processor> {
         let context = self.context.clone();
+        let queue = |queue: Queue| -> Box<dyn Processor> {
+            let held = self.table(stage, partition, "held");
+            Box::new(QueueStage::new(self.context.clone(), queue, partition, held))
+        };
         match stage {
-            "create" => Box::new(QueueStage::new(context, Queue::Create, partition)),
-            "update" => Box::new(QueueStage::new(context, Queue::Update, partition)),
-            "close" => Box::new(QueueStage::new(context, Queue::Close, partition)),
-            "delete" => Box::new(QueueStage::new(context, Queue::Delete, partition)),
+            "create" => queue(Queue::Create),
+            "update" => queue(Queue::Update),
+            "close" => queue(Queue::Close),
+            "delete" => queue(Queue::Delete),
             "registry" => Box::new(RegistryStage::new(context)),
             "case" => Box::new(CaseStage::new(context)),
-            "client" => Box::new(ClientStage::new(context, self.tables_of_client(partition))),
+            "client" => {
+                let [entries, copies] = ["entries", "copies"].map(|store| self.table(stage, partition, store));
+                Box::new(ClientStage::new(context, ClientTables { entries, copies }))
+            }
             "create-intake" => self.intake(Queue::Create),
             "update-intake" => self.intake(Queue::Update),
             "close-intake" => self.intake(Queue::Close),
@@ -121,10 +128,9 @@ impl Processors {
 }
 
 impl Processors {
-    fn tables_of_client(&self, partition: i32) -> ClientTables {
-        let table =
-            |store: &str| self.tables.as_ref().map(|tables| tables.create(&format!("client-{partition}.{store}")));
-        ClientTables { entries: table("entries"), copies: table("copies") }
+    /// A table for a store, if there are tables.
+    fn table(&self, stage: &str, partition: i32, store: &str) -> Option<Box<dyn Table>> {
+        Some(self.tables.as_ref()?.create(&format!("{stage}-{partition}.{store}")))
     }
 
     fn intake(&self, queue: Queue) -> Box<dyn Processor> {

@@ -1,8 +1,10 @@
 //! What the four queues share: their commands are checked and handed on one after the other. A held queue keeps its
 //! commands, and hands on what it has kept before anything newer.
 
+use std::borrow::Cow;
+
 use tributary_flow::framed::unexpected;
-use tributary_runtime::{Headers, Output, ProcessError, Processor, Record, StateStore, Store};
+use tributary_runtime::{Headers, Output, ProcessError, Processor, Record, SelectedStore, StateStore, Store, Table};
 use tributary_schemas::RecordType;
 use tributary_schemas::records::cases::{
     CheckedCommand, Command, Origin, Queue, QueueRelease, QueueState, Refusal, RegistryAction, RegistryChange,
@@ -24,19 +26,19 @@ pub struct QueueStage {
     /// Origin systems by name in lower case.
     origins: Store<String, Origin>,
     /// Kept commands in order of arrival.
-    held: Store<i64, HeldCommand>,
+    held: SelectedStore<i64, HeldCommand>,
     progress: Store<(), QueueProgress>,
 }
 
 impl QueueStage {
-    /// Creates a task with empty state.
-    pub fn new(context: Context, queue: Queue, partition: i32) -> Self {
+    /// Creates a task with empty state. It keeps commands in this table, or in memory.
+    pub fn new(context: Context, queue: Queue, partition: i32, table: Option<Box<dyn Table>>) -> Self {
         Self {
             context,
             queue,
             partition,
             origins: Store::new(0, "origins"),
-            held: Store::new(1, "held"),
+            held: SelectedStore::new(1, "held", table),
             progress: Store::new(2, "progress"),
         }
     }
@@ -59,7 +61,7 @@ impl QueueStage {
         self.send_checked(&checked(command.clone(), None, source, true), output);
         let headers = record.headers.as_bytes().to_vec();
         let held = HeldCommand { command, headers, partition: source.partition, offset: source.offset };
-        self.held.put(progress.next, held);
+        self.held.put(progress.next, held)?;
         progress.next += 1;
         self.note(progress, output);
         Ok(())
@@ -94,19 +96,19 @@ impl QueueStage {
         self.context.send_to(output, &topics::CASE, partition, case.as_bytes(), checked);
     }
 
-    fn release(&mut self, release: &QueueRelease, output: &mut Output) {
+    fn release(&mut self, release: &QueueRelease, output: &mut Output) -> Result<(), ProcessError> {
         let mut progress = self.progress();
         // Only the release that belongs to the present position continues: a second one would hand on nothing more.
         if progress.paused || progress.oldest != release.oldest {
-            return;
+            return Ok(());
         }
         let end = progress.next.min(progress.oldest + RELEASED_AT_ONCE);
         for number in progress.oldest..end {
-            let Some(held) = self.held.get(&number).cloned() else { continue };
+            let Some(held) = self.held.get(&number)?.map(Cow::into_owned) else { continue };
             let headers = Headers::from_bytes(&held.headers);
             output.set_headers(headers);
             self.hand_on(held.command, Source { headers, partition: held.partition, offset: held.offset }, output);
-            self.held.delete(number);
+            self.held.delete(number)?;
         }
         output.set_headers(Headers::default());
         progress.oldest = end;
@@ -114,6 +116,7 @@ impl QueueStage {
             self.continue_release(&progress, output);
         }
         self.note(progress, output);
+        Ok(())
     }
 
     fn continue_release(&self, progress: &QueueProgress, output: &mut Output) {
@@ -166,14 +169,14 @@ impl Processor for QueueStage {
         match framed.record_type() {
             RecordType::CasesCommand => return self.command(record, framed.read()?, output),
             RecordType::CasesRegistryChange => self.change(&framed.read()?, output),
-            RecordType::CasesQueueRelease => self.release(&framed.read()?, output),
+            RecordType::CasesQueueRelease => return self.release(&framed.read()?, output),
             _ => return Err(unexpected(&framed)),
         }
         Ok(())
     }
 
     fn stores(&mut self) -> Vec<&mut dyn StateStore> {
-        vec![&mut self.origins, &mut self.held, &mut self.progress]
+        vec![&mut self.origins, self.held.state(), &mut self.progress]
     }
 }
 

@@ -207,7 +207,8 @@ impl Play<'_> {
     fn new_of(&self, client: &ClientName) -> Vec<(i64, String, &'static str, String)> {
         let rows = self.service.following.rows();
         let is_new = |position: i64| !self.shown.iter().any(|shown| *shown == (client.clone(), position));
-        let new = rows.entries.from(client, 0).filter(|entry| is_new(entry.position)).map(|entry| {
+        let kept = rows.entries.from(client, 0).filter_map(Result::ok);
+        let new = kept.filter(|entry| is_new(entry.position)).map(|entry| {
             let told = &entry.notification;
             (entry.position, told.message_id.to_string(), told.notification_type.symbol(), told.id.to_string())
         });

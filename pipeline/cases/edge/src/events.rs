@@ -20,6 +20,15 @@ pub(crate) fn tables_unreadable(error: &dyn Display) {
     tracing::error!("the tables of cases cannot be read, a query fails: {error}");
 }
 
+pub(crate) fn notifications_unreadable(error: &dyn Display) {
+    tracing::error!("the notifications cannot be read from the disk, a request fails: {error}");
+}
+
+/// Tables that this process does not need take space on the disk.
+pub(crate) fn tables_stay(error: &dyn Display) {
+    tracing::warn!("notifications of an earlier process stay on the disk: {error}");
+}
+
 pub(crate) fn tables_panicked() {
     tracing::error!("the thread that fills the tables of cases panicked");
 }

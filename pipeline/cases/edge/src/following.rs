@@ -1,5 +1,5 @@
 //! Follows the outputs of the flow in every process, outside the consumer groups, and keeps their newest rows in
-//! memory.
+//! memory. Those of queues may be in a table.
 //!
 //! A look first asks for the ends of all topics and then reads up to them. A query waits for the end of a look that
 //! began after it, so it says of nothing that it is not there before it has seen everything that the log had.
@@ -20,10 +20,12 @@ use tributary_schemas::Codec;
 
 use crate::events;
 use crate::kept_cases::KeptCases;
+use crate::kept_queues::KeptQueues;
 use crate::rows::Rows;
 use crate::waiting::{Awaited, Waiter, Waiting};
 use crate::wanted::Wanted;
 
+mod looking;
 #[cfg(test)]
 mod tests;
 
@@ -73,6 +75,8 @@ struct Begun {
 
 struct Shared {
     rows: RwLock<Rows>,
+    /// Whether a look at a queue waits for a disk.
+    is_in_table: bool,
     /// When the last look began that has read registry and cases. A query of cases need not wait for more.
     begun_cases: watch::Sender<Option<Begun>>,
     /// When the last whole look began.
@@ -84,12 +88,12 @@ struct Shared {
 }
 
 impl Following {
-    /// Starts to follow the topics. `cases` says how the cases are kept.
+    /// Starts to follow the topics. `cases` and `entries` say how cases and queues are kept.
     ///
     /// # Errors
     /// [`Failure`] when the log does not answer.
-    pub(crate) fn start(process: &Arc<dyn Process>, cases: KeptCases) -> Result<Self, Failure> {
-        let shared = Arc::new(Shared::new(cases));
+    pub(crate) fn start(process: &Arc<dyn Process>, cases: KeptCases, entries: KeptQueues) -> Result<Self, Failure> {
+        let shared = Arc::new(Shared::new(cases, entries));
         let follower = process.follower().map_err(log_failure)?;
         let stop = process.shutdown().child();
         let ending = Arc::downgrade(&shared);
@@ -112,7 +116,7 @@ impl Following {
 
     /// The rows as they are.
     pub(crate) fn rows(&self) -> RwLockReadGuard<'_, Rows> {
-        self.shared.rows.read().unwrap_or_else(PoisonError::into_inner)
+        self.shared.read()
     }
 
     /// Whether the rows of registry and cases once had everything that the log had.
@@ -220,15 +224,20 @@ impl Drop for Following {
 }
 
 impl Shared {
-    fn new(cases: KeptCases) -> Self {
+    fn new(cases: KeptCases, entries: KeptQueues) -> Self {
         Self {
-            rows: RwLock::new(Rows::keeping(cases)),
+            is_in_table: entries.is_in_table(),
+            rows: RwLock::new(Rows::keeping(cases, entries)),
             begun_cases: watch::Sender::new(None),
             begun: watch::Sender::new(None),
             is_ending: watch::Sender::new(false),
             waiting: Arc::default(),
             wanted: Wanted::default(),
         }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Rows> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self) -> RwLockWriteGuard<'_, Rows> {
@@ -242,10 +251,11 @@ impl Shared {
         }
         let mut rows = self.change();
         let taken = batch.drain(..).try_for_each(|row| take(&mut rows, codec, &row));
+        let written = rows.entries.write().map_err(|error| LogError::unavailable(error.to_string()).caused_by(error));
         let changed = rows.take_changed();
         drop(rows);
         self.waiting.wake(&changed);
-        taken
+        taken.and(written)
     }
 }
 

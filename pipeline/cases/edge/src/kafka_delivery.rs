@@ -208,13 +208,13 @@ impl Copying {
             term.provided.insert(topic.name);
         }
         let delivered = term.delivered.get(&folded(client)).copied().unwrap_or(0);
-        if self.entries(client, delivered).is_none() {
+        if self.entries(client, delivered)?.is_none() {
             return Ok(0);
         }
         // What is sent must be permitted as of now, not as of the last look.
         let caught_up = self.service.following.catch_up_blocking(self.process.tokio());
         caught_up.map_err(|problem| LogError::unavailable(problem.detail().to_owned()))?;
-        let Some((entries, last)) = self.entries(client, delivered) else { return Ok(0) };
+        let Some((entries, last)) = self.entries(client, delivered)? else { return Ok(0) };
         let output = self.output(client, topic, &entries, last);
         let Some(term) = &mut self.term else { return Ok(0) };
         if let Err(error) = term.producer.publish(&output) {
@@ -228,13 +228,16 @@ impl Copying {
 
     /// The next notifications that the client may see, and the position of the last one that was looked at. `None`
     /// when there is nothing new, or the client is not on Kafka any more.
-    fn entries(&self, client: &ClientName, delivered: i64) -> Option<(Vec<Entry>, i64)> {
+    fn entries(&self, client: &ClientName, delivered: i64) -> Result<Option<(Vec<Entry>, i64)>, LogError> {
         let rows = self.service.following.rows();
-        rows.clients.get(&folded(client)).filter(|known| known.channel == Channel::Kafka)?;
+        if rows.clients.get(&folded(client)).is_none_or(|known| known.channel != Channel::Kafka) {
+            return Ok(None);
+        }
         let after = delivered.max(rows.position(client).acknowledged);
-        let next: Vec<&Entry> = rows.entries_after(client, after).take(MOST_AT_ONCE).collect();
-        let last = next.last()?.position;
-        Some((next.into_iter().filter(|entry| rows.is_visible(client, entry)).cloned().collect(), last))
+        let look = rows.look(client, (after, i64::MAX), MOST_AT_ONCE);
+        let look = look.map_err(|error| LogError::unavailable(error.to_string()).caused_by(error))?;
+        let has_any = look.has_hidden || !look.entries.is_empty();
+        Ok(has_any.then_some((look.entries, look.looked)))
     }
 
     fn output(&self, client: &ClientName, topic: &'static Topic, entries: &[Entry], last: i64) -> Output {

@@ -1,14 +1,21 @@
-//! The notifications of all clients that the log keeps, in memory. Most are told to many clients, so what is told is
-//! kept once.
+//! The notifications of all clients that the log keeps: in memory, or in a table. Most are told to many clients, so in
+//! memory what is told is kept once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
+use tributary_runtime::{KeyRange, StateKey, StateValue, Table, TableError, TableWrites};
 use tributary_schemas::records::cases::{Notification, QueueEntry};
 use tributary_schemas::types::cases::{ClientName, MessageId};
 
 /// Notifications that are looked for when another client is told the same. Those of one command come together.
 const MOST_RECENT: usize = 20_000;
+
+/// The entries of the first piece that is read of a table. Each later piece is twice as long, up to the longest.
+const FIRST_PIECE: usize = 16;
+const LONGEST_PIECE: usize = 256;
 
 /// A notification in the queue of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +29,110 @@ pub(crate) struct Entry {
 }
 
 /// The queues.
+pub(crate) enum KeptQueues {
+    /// In memory.
+    Memory(QueuesInMemory),
+    /// In a table.
+    Table(QueuesInTable),
+}
+
+/// Queues in memory.
 #[derive(Default)]
-pub(crate) struct KeptQueues {
+pub(crate) struct QueuesInMemory {
     by_client: HashMap<ClientName, BTreeMap<i64, Entry>>,
     recent: HashMap<MessageId, Arc<Notification>>,
 }
 
+/// Queues in a table. It is empty when the process starts, so its values need no schema.
+pub(crate) struct QueuesInTable {
+    table: Box<dyn Table>,
+    /// What was put or removed, and is not in the table yet. Nothing is read until it is.
+    unwritten: TableWrites,
+    /// Whether the table is to be cleared before anything else.
+    is_stale: bool,
+}
+
+impl Default for KeptQueues {
+    fn default() -> Self {
+        Self::Memory(QueuesInMemory::default())
+    }
+}
+
 impl KeptQueues {
+    /// Queues in an empty table.
+    pub(crate) fn in_table(table: Box<dyn Table>) -> Self {
+        Self::Table(QueuesInTable { table, unwritten: TableWrites::new(), is_stale: false })
+    }
+
+    pub(crate) fn is_in_table(&self) -> bool {
+        matches!(self, Self::Table(_))
+    }
+
+    /// Puts an entry. One of a table is there after [`KeptQueues::write`].
     pub(crate) fn put(&mut self, entry: QueueEntry) {
+        match self {
+            Self::Memory(queues) => queues.put(entry),
+            Self::Table(queues) => queues.put(&entry),
+        }
+    }
+
+    /// Removes an entry. One of a table is gone after [`KeptQueues::write`].
+    pub(crate) fn remove(&mut self, client: &ClientName, position: i64) {
+        match self {
+            Self::Memory(queues) => queues.remove(client, position),
+            Self::Table(queues) => drop(queues.unwritten.insert(key(client, position), None)),
+        }
+    }
+
+    /// Removes all entries. Those of a table are gone after [`KeptQueues::write`].
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Self::Memory(queues) => *queues = QueuesInMemory::default(),
+            Self::Table(queues) => (queues.unwritten, queues.is_stale) = (TableWrites::new(), true),
+        }
+    }
+
+    /// Writes what has changed to the table, if there is one.
+    ///
+    /// # Errors
+    /// [`TableError`]. Nothing can be read then until it has succeeded.
+    pub(crate) fn write(&mut self) -> Result<(), TableError> {
+        let Self::Table(queues) = self else { return Ok(()) };
+        queues.write()
+    }
+
+    /// The entries of a client at and after a position, in order. After an error there is nothing more.
+    pub(crate) fn from<'a>(
+        &'a self,
+        client: &ClientName,
+        position: i64,
+    ) -> impl Iterator<Item = Result<Cow<'a, Entry>, TableError>> + use<'a> {
+        let (memory, table) = match self {
+            Self::Memory(queues) => (Some(queues.from(client, position)), None),
+            Self::Table(queues) => (None, Some(queues.from(client, position))),
+        };
+        let table = table.into_iter().flatten().map(|entry| entry.map(Cow::Owned));
+        memory.into_iter().flatten().map(|entry| Ok(Cow::Borrowed(entry))).chain(table)
+    }
+
+    /// The newest entries of a client before a position, at most `limit`, the newest first.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub(crate) fn newest(&self, client: &ClientName, before: i64, limit: usize) -> Result<Vec<Entry>, TableError> {
+        match self {
+            Self::Memory(queues) => {
+                let queue = queues.by_client.get(client).into_iter();
+                let older = queue.flat_map(|queue| queue.range(..before).rev());
+                Ok(older.take(limit).map(|(_, entry)| entry.clone()).collect())
+            }
+            Self::Table(queues) => queues.newest(client, before, limit),
+        }
+    }
+}
+
+impl QueuesInMemory {
+    fn put(&mut self, entry: QueueEntry) {
         let QueueEntry { client, position, notification, made, original } = entry;
         let notification = self.shared(notification);
         self.by_client.entry(client).or_default().insert(position, Entry { position, made, original, notification });
@@ -50,7 +153,7 @@ impl KeptQueues {
         notification
     }
 
-    pub(crate) fn remove(&mut self, client: &ClientName, position: i64) {
+    fn remove(&mut self, client: &ClientName, position: i64) {
         let Some(queue) = self.by_client.get_mut(client) else { return };
         queue.remove(&position);
         if queue.is_empty() {
@@ -58,19 +161,89 @@ impl KeptQueues {
         }
     }
 
-    /// The entries of a client at and after a position, in order.
-    pub(crate) fn from<'a>(
-        &'a self,
-        client: &ClientName,
-        position: i64,
-    ) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a> {
+    fn from<'a>(&'a self, client: &ClientName, position: i64) -> impl DoubleEndedIterator<Item = &'a Entry> + use<'a> {
         let queue = self.by_client.get(client);
         queue.into_iter().flat_map(move |queue| queue.range(position..)).map(|(_, entry)| entry)
     }
 }
 
+impl QueuesInTable {
+    fn put(&mut self, entry: &QueueEntry) {
+        let mut value = Vec::new();
+        StateValue::write(entry, &mut value);
+        self.unwritten.insert(key(&entry.client, entry.position), Some(value));
+    }
+
+    fn write(&mut self) -> Result<(), TableError> {
+        if self.is_stale {
+            self.table.clear()?;
+            self.is_stale = false;
+        }
+        if !self.unwritten.is_empty() {
+            self.table.apply(&self.unwritten)?;
+            self.unwritten = TableWrites::new();
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), TableError> {
+        if self.unwritten.is_empty() && !self.is_stale {
+            return Ok(());
+        }
+        Err(TableError::Unavailable("the table of notifications does not take what is new".to_owned()))
+    }
+
+    fn from<'a>(
+        &'a self,
+        client: &ClientName,
+        position: i64,
+    ) -> impl Iterator<Item = Result<Entry, TableError>> + use<'a> {
+        let (mut from, to) = (Bound::Included(key(client, position)), key(client, i64::MAX));
+        let (mut length, mut is_end) = (FIRST_PIECE, false);
+        let pieces = std::iter::from_fn(move || {
+            if is_end {
+                return None;
+            }
+            let range = KeyRange { from: from.as_ref().map(Vec::as_slice), to: Bound::Included(&to) };
+            let piece = self.check().and_then(|()| self.table.first(range, length));
+            is_end = piece.as_ref().map_or(true, |piece| piece.len() < length);
+            length = (length * 2).min(LONGEST_PIECE);
+            if let Ok([.., (last, _)]) = piece.as_deref() {
+                from = Bound::Excluded(last.clone());
+            }
+            Some(piece)
+        });
+        pieces.flat_map(|piece| {
+            let (piece, error) = piece.map_or_else(|error| (Vec::new(), Some(Err(error))), |piece| (piece, None));
+            piece.into_iter().map(|(_, value)| entry(&value)).chain(error)
+        })
+    }
+
+    fn newest(&self, client: &ClientName, before: i64, limit: usize) -> Result<Vec<Entry>, TableError> {
+        self.check()?;
+        let (from, to) = (key(client, 0), key(client, before));
+        let range = KeyRange { from: Bound::Included(&from), to: Bound::Excluded(&to) };
+        self.table.last(range, limit)?.iter().map(|(_, value)| entry(value)).collect()
+    }
+}
+
+fn key(client: &ClientName, position: i64) -> Vec<u8> {
+    let mut key = Vec::new();
+    client.write_key(&mut key);
+    position.write_key(&mut key);
+    key
+}
+
+fn entry(value: &[u8]) -> Result<Entry, TableError> {
+    let QueueEntry { position, notification, made, original, .. } = StateValue::read(value).map_err(|reason| {
+        TableError::Damaged(format!("the table of notifications is damaged ({reason}): check that disk, and restart"))
+    })?;
+    Ok(Entry { position, made, original, notification: Arc::new(notification) })
+}
+
 #[cfg(test)]
 mod tests {
+    use tributary_runtime::{MemoryTables, TableFaults, Tables as _};
     use tributary_schemas::records::cases::NotificationType;
 
     use super::*;
@@ -88,42 +261,92 @@ mod tests {
         QueueEntry { client: client.parse().unwrap(), position, notification, made: position, original: None }
     }
 
+    fn both() -> [KeptQueues; 2] {
+        [KeptQueues::default(), KeptQueues::in_table(MemoryTables::default().create("entries"))]
+    }
+
     fn positions(queues: &KeptQueues, client: &str, from: i64) -> Vec<i64> {
-        queues.from(&client.parse().unwrap(), from).map(|entry| entry.position).collect()
+        queues.from(&client.parse().unwrap(), from).map(|entry| entry.unwrap().position).collect()
     }
 
     #[test]
-    fn what_several_clients_are_told_is_kept_once() {
+    fn what_several_clients_are_told_is_kept_once_in_memory() {
         let mut queues = KeptQueues::default();
         for (client, position, uri) in [("a", 1, "https://x"), ("b", 7, "https://x"), ("c", 1, "https://y")] {
             queues.put(entry(client, position, uri));
         }
-        let told = |client: &str| Arc::clone(&queues.from(&client.parse().unwrap(), 0).next().unwrap().notification);
+        let first = |client: &str| queues.from(&client.parse().unwrap(), 0).next().unwrap().unwrap();
+        let told = |client: &str| Arc::clone(&first(client).notification);
         assert!(Arc::ptr_eq(&told("a"), &told("b")));
         assert_eq!(told("c").case_details_uri.as_deref(), Some("https://y"), "it has the same message id");
     }
 
     #[test]
     fn entries_of_a_client_come_in_order_and_go_one_by_one() {
-        let mut queues = KeptQueues::default();
-        for (client, position) in [("a", 3), ("a", 1), ("ab", 2), ("a", 2)] {
-            queues.put(entry(client, position, "https://x"));
+        for mut queues in both() {
+            for (client, position) in [("a", 3), ("a", 1), ("ab", 2), ("a", 2)] {
+                queues.put(entry(client, position, "https://x"));
+            }
+            queues.write().unwrap();
+            assert_eq!((positions(&queues, "a", 2), positions(&queues, "ab", 0)), (vec![2, 3], vec![2]));
+            queues.remove(&"a".parse().unwrap(), 2);
+            queues.remove(&"ab".parse().unwrap(), 2);
+            queues.remove(&"b".parse().unwrap(), 2);
+            queues.write().unwrap();
+            assert_eq!((positions(&queues, "a", 0), positions(&queues, "ab", 0)), (vec![1, 3], Vec::new()));
+            queues.clear();
+            queues.write().unwrap();
+            assert!(positions(&queues, "a", 0).is_empty());
         }
-        assert_eq!((positions(&queues, "a", 2), positions(&queues, "ab", 0)), (vec![2, 3], vec![2]));
-        queues.remove(&"a".parse().unwrap(), 2);
-        queues.remove(&"ab".parse().unwrap(), 2);
-        queues.remove(&"b".parse().unwrap(), 2);
-        assert_eq!((positions(&queues, "a", 0), positions(&queues, "ab", 0)), (vec![1, 3], Vec::new()));
+    }
+
+    #[test]
+    fn a_long_queue_is_read_in_pieces_from_both_ends() {
+        for mut queues in both() {
+            (1..=2_000).for_each(|position| queues.put(entry("a", position, "https://x")));
+            queues.put(entry("b", 1, "https://x"));
+            queues.write().unwrap();
+            assert_eq!(positions(&queues, "a", 500), (500..=2_000).collect::<Vec<_>>());
+            let newest = |before, limit| {
+                let found = queues.newest(&"a".parse().unwrap(), before, limit).unwrap();
+                found.iter().map(|entry| entry.position).collect::<Vec<_>>()
+            };
+            assert_eq!(
+                (newest(i64::MAX, 2), newest(1_999, 1), newest(1, 9)),
+                (vec![2_000, 1_999], vec![1_998], vec![])
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_of_a_table_that_lacks_what_is_new() {
+        let tables = MemoryTables::default();
+        let mut queues = KeptQueues::in_table(tables.create("entries"));
+        queues.put(entry("a", 1, "https://x"));
+        queues.write().unwrap();
+        tables.set_faults(Some(TableFaults { seed: 1, read: 0.0, write: 1.0 }));
+        queues.put(entry("a", 2, "https://x"));
+        let client = "a".parse().unwrap();
+        for _ in 0..2 {
+            queues.write().unwrap_err();
+            let read: Vec<Result<_, TableError>> = queues.from(&client, 0).collect();
+            assert!(matches!(&*read, [Err(TableError::Unavailable(_))]), "{read:?}");
+            queues.newest(&client, 9, 9).unwrap_err();
+        }
+        tables.set_faults(None);
+        queues.put(entry("a", 2, "https://x"));
+        queues.write().unwrap();
+        assert_eq!(positions(&queues, "a", 0), [1, 2]);
     }
 
     #[test]
     fn more_than_are_looked_for_are_kept_all_the_same() {
-        let mut queues = KeptQueues::default();
+        let mut queues = QueuesInMemory::default();
         for position in 1..=MOST_RECENT as i64 + 1 {
             let mut entry = entry("a", position, "https://x");
             entry.notification.message_id = format!("{position:08x}-0000-4000-8000-000000000000").parse().unwrap();
             queues.put(entry);
         }
-        assert_eq!((positions(&queues, "a", 0).len(), queues.recent.len()), (MOST_RECENT + 1, 1));
+        assert_eq!((queues.from(&"a".parse().unwrap(), 0).count(), queues.recent.len()), (MOST_RECENT + 1, 1));
     }
 }

@@ -16,6 +16,7 @@ mod following;
 mod intake;
 mod kafka_delivery;
 mod kept_cases;
+mod kept_on_disk;
 mod kept_queues;
 mod metrics;
 mod notifications;

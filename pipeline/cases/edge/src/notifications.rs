@@ -147,20 +147,15 @@ async fn notifications(
     let client = service.client(&caller).await?;
     if wait > 0 {
         let _place = service.places.take(&client)?;
-        let first = service.following.wait_for(Awaited::Queue(client.clone()), Duration::from_secs(wait), |rows| {
-            let after = after.unwrap_or_else(|| rows.position(&client).acknowledged);
-            rows.notifications(&client, after).next().map(|_| ())
-        });
-        first.await;
+        service.following.wait_for_notification(&client, after, Duration::from_secs(wait)).await?;
         // Meanwhile the client may have been removed.
         if service.following.rows().viewer(caller.name()).and_then(|viewer| viewer.client).as_ref() != Some(&client) {
             return Err(problems::unknown_client(&caller));
         }
     }
-    let rows = service.following.rows();
-    let acknowledged = rows.position(&client).acknowledged;
-    let found = rows.notifications(&client, after.unwrap_or(acknowledged)).take(limit);
-    Ok(Json(NotificationsView { items: found.map(NotificationView::new).collect(), acknowledged }))
+    let acknowledged = service.following.rows().position(&client).acknowledged;
+    let found = service.following.notifications(&client, after.unwrap_or(acknowledged), limit).await?;
+    Ok(Json(NotificationsView { items: found.iter().map(NotificationView::new).collect(), acknowledged }))
 }
 
 /// A position that a client names.

@@ -1,10 +1,11 @@
 //! What this process knows of the flow: the newest rows of its outputs, with the indexes that queries need.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Display;
 
 use tributary_cases::permission::{Grants, is_among, sees};
-use tributary_runtime::{Topic, TopicPartition};
+use tributary_runtime::{TableError, Topic, TopicPartition};
 use tributary_schemas::records::cases::{
     AuditEntry, CaseState, Client, CommandStatus, DeletedCase, Grant, Notification, NotificationType, Origin, Outcome,
     Queue, QueueEntry, QueuePosition, QueueState, RegistryAnswer, RegistryFill, RegistryVersion,
@@ -21,6 +22,9 @@ use crate::waiting::{Awaited, Changed};
 /// Answers of the registry that are remembered. Whoever waits for one sees it at once.
 const MOST_ANSWERS: usize = 1_000;
 
+/// Queue entries that one look passes, so that no change of the rows waits long for it.
+const MOST_LOOKED: usize = 1_000;
+
 /// The key of a grant.
 type GrantKey = (ClientName, OriginName, Option<CaseId>);
 
@@ -31,6 +35,19 @@ pub(crate) struct Viewer {
     pub(crate) origin: Option<OriginName>,
     /// The client with this client id.
     pub(crate) client: Option<ClientName>,
+}
+
+/// What a look at a queue has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Those that the client may see, in order.
+    pub(crate) entries: Vec<Entry>,
+    /// Up to which position it has looked.
+    pub(crate) looked: i64,
+    /// Whether some were left out, because the client may not see them.
+    pub(crate) has_hidden: bool,
+    /// Whether there is nothing behind it.
+    pub(crate) is_end: bool,
 }
 
 /// The newest rows of all outputs.
@@ -64,9 +81,9 @@ impl Grants for Rows {
 }
 
 impl Rows {
-    /// No rows yet, and how the cases will be kept.
-    pub(crate) fn keeping(cases: KeptCases) -> Self {
-        Self { cases, ..Self::default() }
+    /// No rows yet, and how cases and queues will be kept.
+    pub(crate) fn keeping(cases: KeptCases, entries: KeptQueues) -> Self {
+        Self { cases, entries, ..Self::default() }
     }
 
     /// Forgets the rows of a topic, which is read again from its start.
@@ -80,7 +97,8 @@ impl Rows {
             // Read again from the start, they are not counted again.
             (self.outcomes, self.counts) = (fresh.outcomes, false);
         } else if topic == &topics::QUEUE {
-            (self.entries, self.positions) = (fresh.entries, fresh.positions);
+            self.entries.clear();
+            self.positions = fresh.positions;
         } else if topic == &topics::REGISTRY_ROWS {
             (self.origins, self.clients, self.grants) = (fresh.origins, fresh.clients, fresh.grants);
             (self.audit, self.queues, self.version) = (fresh.audit, fresh.queues, fresh.version);
@@ -276,20 +294,43 @@ impl Rows {
         viewer.origin.as_ref() == Some(&case.origin_system) || viewer.client.as_ref().is_some_and(could)
     }
 
-    /// The queue entries of a client after a position that it may still see.
-    pub(crate) fn notifications<'a>(&'a self, client: &'a ClientName, after: i64) -> impl Iterator<Item = &'a Entry> {
-        self.entries_after(client, after).filter(move |entry| self.is_visible(client, entry))
-    }
-
-    /// The queue entries of a client after a position, also those that it may not see any more.
+    /// The queue entries of a client after a position, also those that it may not see any more. After an error there is
+    /// nothing more.
     pub(crate) fn entries_after<'a>(
         &'a self,
         client: &ClientName,
         after: i64,
-    ) -> impl Iterator<Item = &'a Entry> + use<'a> {
+    ) -> impl Iterator<Item = Result<Cow<'a, Entry>, TableError>> + use<'a> {
         // A client without a row has nothing yet. What is left of an earlier client of the name is not its own.
         let begins = self.positions.get(&folded(client)).map_or(i64::MAX, |position| position.begins);
         self.entries.from(client, after.max(begins).saturating_add(1))
+    }
+
+    /// A look at the queue of a client from after one position up to another: at most this number of notifications that
+    /// it may still see.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub(crate) fn look(&self, client: &ClientName, (after, upto): (i64, i64), most: usize) -> Result<Look, TableError> {
+        let end = self.position(client).last.min(upto);
+        let mut look = Look { entries: Vec::new(), looked: after.max(end), has_hidden: false, is_end: true };
+        for (count, entry) in self.entries_after(client, after).enumerate() {
+            let entry = entry?;
+            if entry.position > upto {
+                break;
+            }
+            if look.entries.len() == most || count == MOST_LOOKED {
+                (look.looked, look.is_end) = (entry.position - 1, false);
+                break;
+            }
+            look.looked = look.looked.max(entry.position);
+            if self.is_visible(client, &entry) {
+                look.entries.push(entry.into_owned());
+            } else {
+                look.has_hidden = true;
+            }
+        }
+        Ok(look)
     }
 
     /// Whether a client may see a notification.

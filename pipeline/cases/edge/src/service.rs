@@ -25,13 +25,14 @@ use crate::following::Following;
 use crate::intake::Intake;
 use crate::kafka_delivery::KafkaDelivery;
 use crate::kept_cases::KeptCases;
+use crate::kept_queues::KeptQueues;
 use crate::metrics::QueueCollector;
 use crate::places::Places;
 use crate::rows::{Rows, Viewer, folded};
 use crate::senders::KafkaSenders;
 use crate::settings::EdgeSettings;
 use crate::tables::{self, CaseTables};
-use crate::{admin, canary, commands, details, differences, events, notifications, problems, queries};
+use crate::{admin, canary, commands, details, differences, events, kept_on_disk, notifications, problems, queries};
 
 /// The distribution in one process.
 pub(crate) struct Distribution {
@@ -68,7 +69,8 @@ impl Distribution {
     /// where the tables of cases are, if they answer queries.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when the state has another ordering, or the settings need Kafka.
+    /// [`Failure::Refused`] when the state has another ordering, the settings need Kafka, or the folder of notifications
+    /// on the disk cannot be used.
     /// [`Failure::Unfinished`] when the log does not answer.
     pub(crate) fn open(
         settings: &Arc<EdgeSettings>,
@@ -82,9 +84,11 @@ impl Distribution {
         check_ordering(&*process, settings.stages.ordering)?;
         let context = Context::new(process.codec().clone(), Arc::clone(&settings.stages));
         let kept = if tables.is_some() { KeptCases::outlines() } else { KeptCases::default() };
+        let disk = kept_on_disk::open(settings.stages.store, &*process)?;
+        let queues = disk.as_ref().map(|disk| KeptQueues::in_table(disk.create("queues"))).unwrap_or_default();
         let service = Arc::new(Service {
             settings: Arc::clone(settings),
-            following: Following::start(&process, kept)?,
+            following: Following::start(&process, kept, queues)?,
             tables: tables.map(|store| CaseTables::start(&process, store)).transpose()?,
             intake: Intake::start(&process, &context)?,
             leading: Leading::default(),
@@ -95,7 +99,7 @@ impl Distribution {
             accepted: Accepted::new(&process),
         });
         let senders = KafkaSenders::new(&service, &*process);
-        let processors = Processors::new(context.clone(), Arc::new(senders));
+        let processors = Processors::new(context.clone(), Arc::new(senders)).with_tables(disk);
         let delivered = settings.broker.clone().zip(broker);
         let delivery = delivered.map(|(settings, broker)| Delivery::start(&*process, &service, settings, broker));
         let copies = service.has_kafka.then(|| KafkaDelivery::start(&process, &context, &service)).transpose()?;

@@ -1,6 +1,7 @@
 //! The flow from its configuration to the notifications of its clients, over HTTP.
 
 mod details;
+mod disk;
 mod kafka;
 mod memory_process;
 mod notifications;

@@ -25,6 +25,9 @@ const MOST_SHOWN: usize = 20;
 /// Queue entries of all clients together, the newest of each, among which those of the case are sought.
 const MOST_SOUGHT: usize = 200_000;
 
+/// Those of them that are read while changes of the rows wait.
+const SOUGHT_AT_ONCE: usize = 2_000;
+
 /// A case, as operators see it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CaseForOperatorsView {
@@ -86,9 +89,12 @@ pub(super) async fn case(
     let id: CaseId = guid("id", &id)?;
     service.following.catch_up().await?;
     let case = service.living_case(id).await?;
-    view(&service.following.rows(), id, case.as_ref()).map(Json).ok_or_else(|| case_not_found(&id.to_string()))
+    let mut view = view(&service.following.rows(), id, case.as_ref()).ok_or_else(|| case_not_found(&id.to_string()))?;
+    view.notifications = told(&service, id).await?;
+    Ok(Json(view))
 }
 
+/// Without the notifications.
 fn view(rows: &Rows, id: CaseId, case: Option<&CaseState>) -> Option<CaseForOperatorsView> {
     let deleted: Vec<&DeletedCase> = rows.deleted.values().filter(|deleted| deleted.id == id).collect();
     if case.is_none() && deleted.is_empty() {
@@ -100,7 +106,7 @@ fn view(rows: &Rows, id: CaseId, case: Option<&CaseState>) -> Option<CaseForOper
         consumers: case.and_then(|case| case.consumers.as_deref()).map(names),
         clients: viewers(rows, case, &deleted),
         deleted: deleted.iter().map(|deleted| deleted_view(deleted)).collect(),
-        notifications: told(rows, id),
+        notifications: Vec::new(),
     })
 }
 
@@ -123,16 +129,34 @@ fn deleted_view(deleted: &DeletedCase) -> DeletedCaseView {
     }
 }
 
-fn told(rows: &Rows, id: CaseId) -> Vec<ToldView> {
-    let most = MOST_SOUGHT / rows.clients.len().max(1);
-    let newest = |client: &ClientName| {
-        let own = rows.entries.from(client, 0).rev().take(most);
-        own.filter(|entry| entry.notification.id == id).map(|entry| (client.clone(), entry)).collect::<Vec<_>>()
+async fn told(service: &Service, id: CaseId) -> Result<Vec<ToldView>, Problem> {
+    let clients: Vec<ClientName> = {
+        let rows = service.following.rows();
+        rows.clients.values().map(|client| client.name.clone()).collect()
     };
-    let mut entries: Vec<_> = rows.clients.values().flat_map(|client| newest(&client.name)).collect();
+    let most = MOST_SOUGHT / clients.len().max(1);
+    let mut entries = Vec::new();
+    for client in clients {
+        let found = newest(service, &client, id, most).await?;
+        entries.extend(found.into_iter().map(|entry| (client.clone(), entry)));
+    }
     entries.sort_by_key(|(_, entry)| std::cmp::Reverse((entry.made, entry.position)));
     entries.truncate(MOST_SHOWN);
-    entries.into_iter().map(|(client, entry)| told_view(rows, &client, entry)).collect()
+    let rows = service.following.rows();
+    Ok(entries.into_iter().map(|(client, entry)| told_view(&rows, &client, &entry)).collect())
+}
+
+/// The newest entries of a client that are of the case, among this number of all.
+async fn newest(service: &Service, client: &ClientName, id: CaseId, most: usize) -> Result<Vec<Entry>, Problem> {
+    let (mut found, mut left, mut before) = (Vec::new(), most, i64::MAX);
+    while left > 0 && found.len() < MOST_SHOWN {
+        let (client, limit) = (client.clone(), left.min(SOUGHT_AT_ONCE));
+        let piece = service.following.look(move |rows| rows.entries.newest(&client, before, limit)).await?;
+        let Some(last) = piece.last() else { break };
+        (before, left) = (last.position, left - piece.len());
+        found.extend(piece.into_iter().filter(|entry| entry.notification.id == id));
+    }
+    Ok(found)
 }
 
 fn told_view(rows: &Rows, client: &ClientName, entry: &Entry) -> ToldView {

@@ -131,10 +131,6 @@ fn status(service: &Service, client: &Client) -> Option<ClientStatus> {
     (client.channel == Channel::Rabbitmq).then(|| service.delivery.delayed(&client.name)).flatten()
 }
 
-fn waiting<'a>(rows: &'a Rows, client: &'a Client) -> impl Iterator<Item = &'a Entry> {
-    rows.notifications(&client.name, rows.position(&client.name).acknowledged)
-}
-
 /// Notifications that wait because the broker is down or a queue takes none. A process that does not deliver lists
 /// all that wait for the broker.
 #[utoipa::path(get, path = "/api/admin/cases/delayed", tag = "cases", params(Asked),
@@ -146,17 +142,21 @@ pub(super) async fn delayed(
 ) -> Result<Json<DelayedView>, Problem> {
     let limit = limit(asked)?;
     service.following.catch_up().await?;
-    let rows = service.following.rows();
+    let clients: Vec<(Client, i64)> = {
+        let rows = service.following.rows();
+        let delivered = rows.clients.values().filter(|client| client.channel == Channel::Rabbitmq);
+        delivered.map(|client| (client.clone(), rows.position(&client.name).acknowledged)).collect()
+    };
     let delivers = service.delivery.broker_up().is_some();
     // By message, with the time at which the first of its notifications was made.
     let mut items: BTreeMap<String, (i64, DelayedItem)> = BTreeMap::new();
-    for client in rows.clients.values().filter(|client| client.channel == Channel::Rabbitmq) {
+    for (client, acknowledged) in &clients {
         let status = status(&service, client);
         if delivers && status.is_none() {
             continue;
         }
         // No item of the answer is behind this number of notifications in any queue.
-        for entry in waiting(&rows, client).take(limit) {
+        for entry in &service.following.notifications(&client.name, *acknowledged, limit).await? {
             let message = entry.notification.message_id.to_string();
             let (made, item) = items.entry(message).or_insert_with(|| (entry.made, DelayedItem::of(entry)));
             *made = entry.made.min(*made);

@@ -10,6 +10,7 @@ use tributary_cases::context::Context;
 use tributary_cases::topics;
 use tributary_flow::framed;
 use tributary_flow::http::{Caller, JsonBody, Problem};
+use tributary_runtime::TableError;
 use tributary_schemas::records::cases::Replay;
 use tributary_schemas::types::cases::ClientName;
 use utoipa::ToSchema;
@@ -19,6 +20,10 @@ use super::{Shared, answer, named, refusal};
 use crate::events;
 use crate::query::{guid, interval, micros};
 use crate::rows::{Rows, folded};
+use crate::service::Service;
+
+/// Notifications that are counted while changes of the rows wait.
+const COUNTED_AT_ONCE: usize = 5_000;
 
 /// Which notifications are told again.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -60,14 +65,10 @@ pub(super) async fn replay(
     let (from, to) = (micros("from", wanted.from.as_deref())?, micros("to", wanted.to.as_deref())?);
     interval("from", from, to)?;
     service.following.catch_up().await?;
-    let (replay, count) = {
-        let rows = service.following.rows();
-        let unknown = || refusal("UnknownClient", format!("there is no client {client}"));
-        let client = rows.clients.get(&folded(&client)).ok_or_else(unknown)?.name.clone();
-        let replay = Replay { request: Uuid::new_v4().to_string(), case_id, from, to, ..Replay::of(client) };
-        let count = count(&rows, &replay);
-        (replay, count)
-    };
+    let known = service.following.rows().clients.get(&folded(&client)).map(|known| known.name.clone());
+    let client = known.ok_or_else(|| refusal("UnknownClient", format!("there is no client {client}")))?;
+    let replay = Replay { request: Uuid::new_v4().to_string(), case_id, from, to, ..Replay::of(client) };
+    let count = count(&service, &replay).await?;
     if wanted.dry_run || count == 0 {
         return Ok(Json(ReplayView { count }));
     }
@@ -83,12 +84,40 @@ pub(super) async fn replay(
     Ok(Json(ReplayView { count }))
 }
 
-/// How many notifications are told again. Of one that was told again before, the first that is kept counts.
-fn count(rows: &Rows, replay: &Replay) -> usize {
-    let mut seen = HashSet::new();
-    let kept = rows.entries_after(&replay.client, 0);
-    let first = kept.filter(|entry| seen.insert(entry.original.unwrap_or(entry.position)));
-    first
-        .filter(|entry| is_wanted(replay, entry.made, &entry.notification) && rows.is_visible(&replay.client, entry))
-        .count()
+/// How many notifications are told again.
+async fn count(service: &Service, replay: &Replay) -> Result<usize, Problem> {
+    let mut counting = Counting { replay: replay.clone(), seen: HashSet::new(), count: 0, after: 0, is_end: false };
+    while !counting.is_end {
+        counting = service.following.look(move |rows| counting.go_on(rows)).await?;
+    }
+    Ok(counting.count)
+}
+
+/// The count so far.
+struct Counting {
+    replay: Replay,
+    /// Where the notifications that were passed stood first. Of one that was told again before, the first that is kept
+    /// counts.
+    seen: HashSet<i64>,
+    count: usize,
+    after: i64,
+    is_end: bool,
+}
+
+impl Counting {
+    fn go_on(mut self, rows: &Rows) -> Result<Self, TableError> {
+        let client = &self.replay.client;
+        let mut passed = 0;
+        for entry in rows.entries_after(client, self.after).take(COUNTED_AT_ONCE) {
+            let entry = entry?;
+            passed += 1;
+            self.after = entry.position;
+            let is_first = self.seen.insert(entry.original.unwrap_or(entry.position));
+            if is_first && is_wanted(&self.replay, entry.made, &entry.notification) && rows.is_visible(client, &entry) {
+                self.count += 1;
+            }
+        }
+        self.is_end = passed < COUNTED_AT_ONCE;
+        Ok(self)
+    }
 }

@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use tributary_cases::message;
 use tributary_connectors::rabbitmq::{BrokerError, Connection, Message, Outlet};
 use tributary_runtime::trouble::Troubles;
-use tributary_schemas::records::cases::{Format, Notification};
+use tributary_schemas::records::cases::Format;
 use tributary_schemas::types::cases::ClientName;
 
 use super::Delivering;
 use crate::events;
+use crate::kept_queues::Entry;
+use crate::rows::Look;
 use crate::waiting::Awaited;
 
 /// The largest number of messages in flight to one queue. The broker lets 200 wait before it slows the connection.
@@ -36,15 +38,6 @@ enum LaneError {
     Broker(#[from] BrokerError),
     #[error("a notification cannot be written: {0}")]
     Message(#[from] serde_json::Error),
-}
-
-/// The next notifications of a client.
-struct Batch {
-    notifications: Vec<(i64, Arc<Notification>)>,
-    /// Up to where the queue was looked at.
-    looked: i64,
-    /// Whether some were left out, because the client may not see them.
-    has_hidden: bool,
 }
 
 /// What is between this process and the broker, in one attempt.
@@ -135,8 +128,12 @@ impl Lane {
 
     /// Hands the next notifications to the broker.
     async fn fill(&self, flight: &mut Flight, outlet: &mut dyn Outlet) -> Result<(), LaneError> {
-        let batch = self.next(flight.looked, flight.room()).await;
-        for (position, notification) in batch.notifications {
+        let Some(look) = self.next(flight.looked, flight.room()).await else {
+            // The log of the service says why.
+            tokio::time::sleep(super::FAILURE_PAUSE).await;
+            return Ok(());
+        };
+        for Entry { position, notification, .. } in look.entries {
             // A process that was frozen may have lost the rounds without knowing it.
             while !self.shared.leads() {
                 tokio::time::sleep(super::LOOK).await;
@@ -148,45 +145,27 @@ impl Lane {
             flight.positions.push_back(position);
             flight.looked = position;
         }
-        flight.looked = batch.looked;
+        flight.looked = look.looked;
         Ok(())
     }
 
-    /// The next notifications after a position.
+    /// The next notifications after a position. `None` while it is not known what the client may see.
     ///
     /// The rows of a grant may be read after the notification that it permits. So nothing counts as hidden before the
     /// rows have caught up with the log.
-    async fn next(&self, after: i64, most: usize) -> Batch {
-        let seen = self.look(after, i64::MAX, most);
+    async fn next(&self, after: i64, most: usize) -> Option<Look> {
+        let seen = self.look(after, i64::MAX, most).await?;
         if !seen.has_hidden {
-            return seen;
+            return Some(seen);
         }
-        match self.shared.service.following.catch_up().await {
-            Ok(()) => self.look(after, seen.looked, most),
-            Err(_) => Batch { notifications: Vec::new(), looked: after, has_hidden: false },
-        }
+        self.shared.service.following.catch_up().await.ok()?;
+        self.look(after, seen.looked, most).await
     }
 
-    fn look(&self, after: i64, upto: i64, most: usize) -> Batch {
-        let rows = self.shared.service.following.rows();
-        let end = rows.position(&self.client).last.min(upto);
-        let mut batch = Batch { notifications: Vec::new(), looked: after.max(end), has_hidden: false };
-        for entry in rows.entries_after(&self.client, after) {
-            if entry.position > upto {
-                break;
-            }
-            if batch.notifications.len() == most {
-                batch.looked = entry.position - 1;
-                break;
-            }
-            if rows.is_visible(&self.client, entry) {
-                batch.notifications.push((entry.position, entry.notification.clone()));
-            } else {
-                batch.has_hidden = true;
-            }
-            batch.looked = batch.looked.max(entry.position);
-        }
-        batch
+    async fn look(&self, after: i64, upto: i64, most: usize) -> Option<Look> {
+        let client = self.client.clone();
+        let look = self.shared.service.following.look(move |rows| rows.look(&client, (after, upto), most));
+        look.await.ok()
     }
 
     /// Waits until there is more after a position, at most for a while.

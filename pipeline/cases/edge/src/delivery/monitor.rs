@@ -28,7 +28,7 @@ impl Delivering {
         let (mut count, mut oldest) = (0, 0);
         for client in self.clients().into_keys() {
             let is_delayed = self.status().delayed(&client).is_some();
-            let (waiting, age) = if is_delayed { self.waiting(&client, now) } else { (0, 0) };
+            let (waiting, age) = if is_delayed { self.waiting(&client, now).await } else { (0, 0) };
             (count, oldest) = (count + waiting, oldest.max(age));
             let is_late = age >= i64::try_from(self.settings.alarm.as_millis()).unwrap_or(i64::MAX);
             if self.status().is_report_due(&client, is_late && waiting > 0) {
@@ -39,11 +39,13 @@ impl Delivering {
     }
 
     /// How many notifications wait for a client, and the age of the first in milliseconds.
-    fn waiting(&self, client: &ClientName, now: i64) -> (i64, i64) {
-        let rows = self.service.following.rows();
-        let position = rows.position(client);
-        let first = rows.notifications(client, position.acknowledged).next();
-        first.map_or((0, 0), |first| (position.waiting, (now - first.made).max(0)))
+    async fn waiting(&self, client: &ClientName, now: i64) -> (i64, i64) {
+        let position = self.service.following.rows().position(client);
+        match self.service.following.notifications(client, position.acknowledged, 1).await {
+            Ok(first) => first.first().map_or((0, 0), |first| (position.waiting, (now - first.made).max(0))),
+            // The age is not known while the queue cannot be read.
+            Err(_) => (position.waiting, 0),
+        }
     }
 
     async fn report(&self, client: &ClientName, waiting: i64, seconds: i64) {

@@ -35,7 +35,7 @@ impl TopicFollower for Growing {
 #[tokio::test]
 async fn a_look_at_all_topics_ends_although_outcomes_grow_faster_than_it_reads() {
     let stop = Shutdown::new();
-    let shared = Arc::new(Shared::new(KeptCases::default()));
+    let shared = Arc::new(Shared::new(KeptCases::default(), KeptQueues::default()));
     let process = Site::new().process(&stop);
     let mut reader = Reader { process, shared: Arc::clone(&shared), stop, offsets: HashMap::new(), behind: None };
     let mut follower: Option<Box<dyn TopicFollower>> = Some(Box::new(Growing::default()));

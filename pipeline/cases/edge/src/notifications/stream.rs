@@ -94,8 +94,8 @@ struct OpenStream {
 enum Found {
     Notification(Entry),
     Nothing,
-    /// The client is removed.
-    NoClient,
+    /// The client is removed, or its queue cannot be read.
+    End,
 }
 
 impl OpenStream {
@@ -106,8 +106,8 @@ impl OpenStream {
             if !self.caller.is_current(Timestamp::now()) {
                 return None;
             }
-            match self.look() {
-                Found::NoClient => return None,
+            match self.look().await {
+                Found::End => return None,
                 Found::Notification(entry) if is_fresh || self.service.following.is_fresh() => {
                     self.after = entry.position;
                     return Some((Ok(event(&entry)), self));
@@ -129,13 +129,13 @@ impl OpenStream {
         }
     }
 
-    fn look(&self) -> Found {
-        let rows = self.service.following.rows();
-        if !is_registered(&rows, &self.client, &self.caller) {
-            return Found::NoClient;
+    async fn look(&self) -> Found {
+        let following = &self.service.following;
+        let Ok(mut found) = following.notifications(&self.client, self.after, 1).await else { return Found::End };
+        if !is_registered(&following.rows(), &self.client, &self.caller) {
+            return Found::End;
         }
-        let first = rows.notifications(&self.client, self.after).next().cloned();
-        first.map_or(Found::Nothing, Found::Notification)
+        found.pop().map_or(Found::Nothing, Found::Notification)
     }
 
     /// How long to wait at most: until the token may have expired.

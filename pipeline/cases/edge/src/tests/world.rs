@@ -1,5 +1,6 @@
 //! The flow with its workers on the memory log, and callers of its HTTP paths.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tributary_connectors::rabbitmq::Broker as External;
 use tributary_connectors::views::ViewStore;
 use tributary_flow::configuration::Source;
 use tributary_flow::http::{Caller, Roles};
-use tributary_flow::{ClockDoubt, ClockReading, Round, RunningFlow};
+use tributary_flow::{ClockDoubt, ClockReading, Failure, Round, RunningFlow};
 use tributary_runtime::memory::{Broker, BrokerConfig};
 use tributary_runtime::{Shutdown, Topic, WorkerConfig, WorkerPool};
 use tributary_schemas::{Codec, CodecBuilder, LocalRegistry};
@@ -219,6 +220,21 @@ impl Site {
         World { router, settings, filling, flow, site: self.clone(), shutdown, rounds, pools }
     }
 
+    /// Why a process does not start.
+    pub(crate) fn refused(&self, settings: EdgeSettings) -> String {
+        let process = self.process(&Shutdown::new());
+        match Distribution::open(&Arc::new(settings), process, None, None) {
+            Err(Failure::Refused(cause)) => cause.to_string(),
+            Err(other) => panic!("it is not refused: {other}"),
+            Ok(_) => panic!("it starts"),
+        }
+    }
+
+    /// The folder of the flow.
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        self.state.path().to_owned()
+    }
+
     /// What a process on this log gives to the flow.
     pub(crate) fn process(&self, shutdown: &Shutdown) -> Arc<MemoryProcess> {
         Arc::new(MemoryProcess {
@@ -276,10 +292,15 @@ impl World {
 
     /// Ends the process, and starts another one on the same log.
     pub(crate) fn restart(self) -> Self {
+        self.restart_with(settings(CONFIGURATION))
+    }
+
+    /// Ends the process, and starts another one with these settings on the same log.
+    pub(crate) fn restart_with(self, settings: EdgeSettings) -> Self {
         let site = self.site.clone();
         self.shutdown.trigger();
         drop(self);
-        site.open(settings(CONFIGURATION), None)
+        site.open(settings, None)
     }
 
     /// Runs a round of the process.

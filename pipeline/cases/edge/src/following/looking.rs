@@ -1,0 +1,90 @@
+//! Looks at queues, which may be on a disk.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tributary_flow::http::Problem;
+use tributary_runtime::TableError;
+use tributary_schemas::types::cases::ClientName;
+
+use super::Following;
+use crate::events;
+use crate::kept_queues::Entry;
+use crate::rows::Rows;
+use crate::waiting::Awaited;
+
+impl Following {
+    /// A look at the rows that reads queues, which may wait for a disk. It should read a bounded piece of a queue only:
+    /// changes of the rows wait for it.
+    ///
+    /// # Errors
+    /// A [`Problem`] with status 503 when the disk does not answer.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Rows) -> Result<T, TableError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        if !self.shared.is_in_table {
+            return look(&self.rows()).map_err(|error| unreadable(&error));
+        }
+        let shared = Arc::clone(&self.shared);
+        let looked = tokio::task::spawn_blocking(move || look(&shared.read())).await;
+        looked.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
+    }
+
+    /// The first notifications of a client after a position that it may still see, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Following::look`].
+    pub(crate) async fn notifications(
+        &self,
+        client: &ClientName,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Entry>, Problem> {
+        let (mut found, mut after) = (Vec::new(), after);
+        loop {
+            let (client, left) = (client.clone(), limit - found.len());
+            let look = self.look(move |rows| rows.look(&client, (after, i64::MAX), left)).await?;
+            found.extend(look.entries);
+            if look.is_end || found.len() == limit {
+                return Ok(found);
+            }
+            after = look.looked;
+        }
+    }
+
+    /// Waits until a client has a notification that it may see: after this position, or after what it has acknowledged.
+    /// Ends without one if the time is over, or the process ends.
+    ///
+    /// # Errors
+    /// As [`Following::look`].
+    pub(crate) async fn wait_for_notification(
+        &self,
+        client: &ClientName,
+        after: Option<i64>,
+        time: Duration,
+    ) -> Result<(), Problem> {
+        let mut waiter = self.waiter(Awaited::Queue(client.clone()));
+        let look = async {
+            loop {
+                let after = after.unwrap_or_else(|| self.rows().position(client).acknowledged);
+                if !self.notifications(client, after, 1).await?.is_empty() {
+                    return Ok(());
+                }
+                waiter.changed().await;
+            }
+        };
+        tokio::select! {
+            found = tokio::time::timeout(time, look) => found.unwrap_or(Ok(())),
+            () = self.ending() => Ok(()),
+        }
+    }
+}
+
+/// 503: a disk does not answer.
+fn unreadable(error: &dyn Display) -> Problem {
+    events::notifications_unreadable(error);
+    let detail = "the notifications cannot be read from the disk; the log of the service says why";
+    Problem::unavailable("ViewUnavailable", detail, Duration::from_secs(1))
+}
