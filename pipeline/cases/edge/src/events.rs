@@ -4,8 +4,12 @@ use std::fmt::Display;
 
 use tributary_runtime::trouble::{Change, Report};
 
-pub(crate) fn rows_trouble(error: &dyn Display) {
-    tracing::error!("the outputs of the flow are not followed for now, queries wait: {error}");
+pub(crate) fn rows_trouble(report: &Report) {
+    if report.change == Change::Ended {
+        tracing::info!("the outputs of the flow are followed again: {report}");
+    } else {
+        tracing::error!("the outputs of the flow are not followed for now, queries wait: {report}");
+    }
 }
 
 pub(crate) fn tables_trouble(report: &Report) {
@@ -20,8 +24,12 @@ pub(crate) fn tables_unreadable(error: &dyn Display) {
     tracing::error!("the tables of cases cannot be read, a query fails: {error}");
 }
 
-pub(crate) fn notifications_unreadable(error: &dyn Display) {
-    tracing::error!("the notifications cannot be read from the disk, a request fails: {error}");
+pub(crate) fn notifications_trouble(report: &Report) {
+    if report.change == Change::Ended {
+        tracing::info!("notifications can be read from the disk again: {report}");
+    } else {
+        tracing::error!("notifications cannot be read from the disk, requests for them fail: {report}");
+    }
 }
 
 /// Tables that this process does not need take space on the disk.

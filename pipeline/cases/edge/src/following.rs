@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tributary_cases::topics;
 use tributary_flow::http::{AsOf, Problem};
 use tributary_flow::{Failure, Process, log_failure};
+use tributary_runtime::trouble::{Report, Troubles};
 use tributary_runtime::{LogError, OffsetRange, Record, Shutdown, Topic, TopicFollower, TopicPartition};
 use tributary_schemas::Codec;
 
@@ -51,6 +52,9 @@ const MOST_AT_ONCE: usize = 500;
 /// process that starts has much of.
 const MOST_BEHIND_CASES: usize = 50_000;
 
+/// The subject of troubles with following.
+const ROWS: &str = "rows";
+
 /// The topics that are followed, in the order in which they are read: what allows or explains a row comes before it.
 /// The ends are asked for in the opposite order. So no notification is seen without the state and the grants under
 /// which it was made, and no end of a case without its row among the deleted ones.
@@ -77,6 +81,7 @@ struct Shared {
     rows: RwLock<Rows>,
     /// Whether a look at a queue waits for a disk.
     is_in_table: bool,
+    troubles: Mutex<Troubles>,
     /// When the last look began that has read registry and cases. A query of cases need not wait for more.
     begun_cases: watch::Sender<Option<Begun>>,
     /// When the last whole look began.
@@ -227,12 +232,22 @@ impl Shared {
     fn new(cases: KeptCases, entries: KeptQueues) -> Self {
         Self {
             is_in_table: entries.is_in_table(),
+            troubles: Mutex::default(),
             rows: RwLock::new(Rows::keeping(cases, entries)),
             begun_cases: watch::Sender::new(None),
             begun: watch::Sender::new(None),
             is_ending: watch::Sender::new(false),
             waiting: Arc::default(),
             wanted: Wanted::default(),
+        }
+    }
+
+    /// Notes why something fails, or that it does not. A report if that is new.
+    fn note(&self, subject: &str, error: Option<String>) -> Option<Report> {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match error {
+            Some(error) => troubles.note(subject, error, Instant::now()),
+            None => troubles.end(subject, Instant::now()),
         }
     }
 
@@ -318,13 +333,14 @@ impl Reader {
             match self.look(&mut follower, begun) {
                 Ok(None) => {}
                 Ok(Some(begun)) => {
+                    self.shared.note(ROWS, None).iter().for_each(events::rows_trouble);
                     self.shared.change().begin_counting();
                     self.shared.begun.send_replace(Some(begun));
                     self.shared.wanted.pause(PAUSE);
                 }
                 Err(_) if self.stop.is_triggered() => return,
                 Err(error) => {
-                    events::rows_trouble(&error);
+                    self.shared.note(ROWS, Some(error.to_string())).iter().for_each(events::rows_trouble);
                     follower = None;
                     self.stop.wait(FAILURE_PAUSE);
                 }

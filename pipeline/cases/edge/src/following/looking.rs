@@ -1,6 +1,5 @@
 //! Looks at queues, which may be on a disk.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,9 @@ use crate::kept_queues::Entry;
 use crate::rows::Rows;
 use crate::waiting::Awaited;
 
+/// The subject of troubles with reading from the disk.
+const READING: &str = "reading";
+
 impl Following {
     /// A look at the rows that reads queues, which may wait for a disk. It should read a bounded piece of a queue only:
     /// changes of the rows wait for it.
@@ -25,11 +27,15 @@ impl Following {
         look: impl FnOnce(&Rows) -> Result<T, TableError> + Send + 'static,
     ) -> Result<T, Problem> {
         if !self.shared.is_in_table {
-            return look(&self.rows()).map_err(|error| unreadable(&error));
+            return look(&self.rows()).map_err(|_| unreadable());
         }
         let shared = Arc::clone(&self.shared);
         let looked = tokio::task::spawn_blocking(move || look(&shared.read())).await;
-        looked.map_err(|error| unreadable(&error))?.map_err(|error| unreadable(&error))
+        let looked =
+            looked.map_err(|error| error.to_string()).and_then(|looked| looked.map_err(|error| error.to_string()));
+        let failure = looked.as_ref().err().cloned();
+        self.shared.note(READING, failure).iter().for_each(events::notifications_trouble);
+        looked.map_err(|_| unreadable())
     }
 
     /// The first notifications of a client after a position that it may still see, at most `limit`.
@@ -83,8 +89,7 @@ impl Following {
 }
 
 /// 503: a disk does not answer.
-fn unreadable(error: &dyn Display) -> Problem {
-    events::notifications_unreadable(error);
+fn unreadable() -> Problem {
     let detail = "the notifications cannot be read from the disk; the log of the service says why";
     Problem::unavailable("ViewUnavailable", detail, Duration::from_secs(1))
 }
