@@ -32,6 +32,14 @@ pub(crate) fn notifications_trouble(report: &Report) {
     }
 }
 
+pub(crate) fn notifications_unwritten(report: &Report) {
+    if report.change == Change::Ended {
+        tracing::info!("notifications are written to the disk again: {report}");
+    } else {
+        tracing::error!("notifications cannot be written to the disk, requests for them wait: {report}");
+    }
+}
+
 /// Tables that this process does not need take space on the disk.
 pub(crate) fn tables_stay(error: &dyn Display) {
     tracing::warn!("notifications of an earlier process stay on the disk: {error}");

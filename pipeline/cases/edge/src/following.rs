@@ -27,6 +27,7 @@ use crate::waiting::{Awaited, Waiter, Waiting};
 use crate::wanted::Wanted;
 
 mod looking;
+mod queues;
 #[cfg(test)]
 mod tests;
 
@@ -113,6 +114,7 @@ impl Following {
             stop: stop.clone(),
             offsets: HashMap::new(),
             behind: None,
+            queues_failed: None,
         };
         let thread = std::thread::Builder::new().name("cases-rows".to_owned());
         let thread = thread.spawn(move || reader.run(follower)).map_err(Failure::unfinished)?;
@@ -156,12 +158,24 @@ impl Following {
         }
     }
 
-    /// The same for a thread that may block, for a shorter time: the process may end meanwhile.
+    /// [`Following::catch_up`] for a thread that may block, for a shorter time: the process may end meanwhile.
     ///
     /// # Errors
     /// As [`Following::catch_up`].
     pub(crate) fn catch_up_blocking(&self, tokio: &Handle) -> Result<(), Problem> {
-        let within = async { tokio::time::timeout(PATIENCE_OF_THREADS, self.catch_up()).await };
+        Self::briefly(tokio, self.catch_up())
+    }
+
+    /// [`Following::catch_up_cases`] for such a thread.
+    ///
+    /// # Errors
+    /// As [`Following::catch_up`].
+    pub(crate) fn catch_up_cases_blocking(&self, tokio: &Handle) -> Result<(), Problem> {
+        Self::briefly(tokio, self.catch_up_cases())
+    }
+
+    fn briefly(tokio: &Handle, caught_up: impl Future<Output = Result<(), Problem>>) -> Result<(), Problem> {
+        let within = async { tokio::time::timeout(PATIENCE_OF_THREADS, caught_up).await };
         tokio.block_on(within).unwrap_or_else(|_| Err(not_caught_up()))
     }
 
@@ -259,18 +273,20 @@ impl Shared {
         self.rows.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in a batch, and wakes who waits for it. Queries wait meanwhile, once for the batch.
-    fn take(&self, codec: &Codec, batch: &mut Vec<Row>) -> Result<(), LogError> {
+    /// Takes in a batch of a topic, and wakes who waits for it. Queries wait meanwhile, once for the batch.
+    fn take(&self, codec: &Codec, topic: &Topic, batch: &mut Vec<Row>) -> Result<(), LogError> {
         if batch.is_empty() {
             return Ok(());
         }
         let mut rows = self.change();
-        let taken = batch.drain(..).try_for_each(|row| take(&mut rows, codec, &row));
-        let written = rows.entries.write().map_err(|error| LogError::unavailable(error.to_string()).caused_by(error));
+        let mut taken = batch.drain(..).try_for_each(|row| take(&mut rows, codec, &row));
+        if topic == &topics::QUEUE {
+            taken = taken.and(queues::write(&mut rows));
+        }
         let changed = rows.take_changed();
         drop(rows);
         self.waiting.wake(&changed);
-        taken.and(written)
+        taken
     }
 }
 
@@ -315,6 +331,8 @@ enum Look {
     Whole,
     /// Not all, because there is much, or because the process ends.
     Partial,
+    /// Not all, because the table of queues takes no writes.
+    Waiting,
 }
 
 struct Reader {
@@ -323,6 +341,8 @@ struct Reader {
     stop: Shutdown,
     offsets: HashMap<(&'static str, i32), i64>,
     behind: Option<Behind>,
+    /// When the table of queues last failed to take a write, since it last took one.
+    queues_failed: Option<Instant>,
 }
 
 impl Reader {
@@ -331,6 +351,7 @@ impl Reader {
         while !self.stop.is_triggered() {
             let begun = Begun { at: Instant::now(), time: Timestamp::now() };
             match self.look(&mut follower, begun) {
+                Ok(None) if self.queues_failed.is_some() => self.shared.wanted.pause(PAUSE),
                 Ok(None) => {}
                 Ok(Some(begun)) => {
                     self.shared.note(ROWS, None).iter().for_each(events::rows_trouble);
@@ -366,13 +387,19 @@ impl Reader {
             }
         }
         self.shared.begun_cases.send_replace(Some(begun));
+        let mut is_whole = true;
         for (topic, ends) in BEHIND_CASES.iter().zip(&behind.ends) {
-            if self.read(follower, topic, ends, MOST_BEHIND_CASES)? == Look::Partial {
+            let look = match *topic {
+                topic if topic == &topics::QUEUE => self.read_queues(follower, ends)?,
+                topic => self.read(follower, topic, ends, MOST_BEHIND_CASES)?,
+            };
+            if look == Look::Partial {
                 self.behind = Some(behind);
                 return Ok(None);
             }
+            is_whole &= look == Look::Whole;
         }
-        Ok(Some(behind.begun))
+        Ok(is_whole.then_some(behind.begun))
     }
 
     /// The ends of topics, asked for from the last topic to the first.
@@ -408,17 +435,20 @@ impl Reader {
             count += 1;
             reached.insert((topic.name, record.origin.partition), record.offset + 1);
             batch.push(Row::of(record));
-            if batch.len() < MOST_AT_ONCE { Ok(()) } else { self.shared.take(codec, &mut batch) }
+            if batch.len() < MOST_AT_ONCE { Ok(()) } else { self.shared.take(codec, topic, &mut batch) }
         });
         let read = if look == Look::Partial { Ok(()) } else { read };
-        match read.and_then(|()| self.shared.take(codec, &mut batch)) {
+        match read.and_then(|()| self.shared.take(codec, topic, &mut batch)) {
             Ok(()) if look == Look::Partial => self.offsets.extend(reached),
             Ok(()) => {
                 self.offsets.extend(ranges.iter().map(|range| ((topic.name, range.partition.partition), range.end)));
             }
             Err(error @ (LogError::OffsetOutOfRange(_) | LogError::Truncated(_))) => {
                 self.offsets.retain(|(name, _), _| *name != topic.name);
-                self.shared.change().clear(topic);
+                let mut rows = self.shared.change();
+                rows.clear(topic);
+                // If this fails, the next look tries again.
+                let _ = queues::write(&mut rows);
                 return Err(error);
             }
             Err(error) => return Err(error),

@@ -101,6 +101,14 @@ impl KeptQueues {
         queues.write()
     }
 
+    /// Whether the table, if there is one, has taken all that has changed.
+    pub(crate) fn is_written(&self) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::Table(queues) => queues.is_written(),
+        }
+    }
+
     /// The entries of a client at and after a position, in order. After an error there is nothing more.
     pub(crate) fn from<'a>(
         &'a self,
@@ -186,8 +194,12 @@ impl QueuesInTable {
         Ok(())
     }
 
+    fn is_written(&self) -> bool {
+        self.unwritten.is_empty() && !self.is_stale
+    }
+
     fn check(&self) -> Result<(), TableError> {
-        if self.unwritten.is_empty() && !self.is_stale {
+        if self.is_written() {
             return Ok(());
         }
         Err(TableError::Unavailable("the table of notifications does not take what is new".to_owned()))

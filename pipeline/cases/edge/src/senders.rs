@@ -72,7 +72,7 @@ impl Senders for KafkaSenders {
         if let Ok(origin) = origin(&self.service.following.rows(), &named) {
             return Ok(origin);
         }
-        let caught_up = self.service.following.catch_up_blocking(&self.tokio);
+        let caught_up = self.service.following.catch_up_cases_blocking(&self.tokio);
         caught_up.map_err(|problem| SenderError::Unavailable(problem.detail().to_owned()))?;
         let rows = self.service.following.rows();
         if rows.version.version == 0 {

@@ -31,7 +31,7 @@ pub(super) struct Asked {
 #[utoipa::path(get, path = "/api/admin/cases/origins", tag = "cases",
     responses((status = 200, description = "Origin systems", body = OriginsView)))]
 pub(super) async fn origins(State(service): Shared) -> Result<Json<OriginsView>, Problem> {
-    service.following.catch_up().await?;
+    service.following.catch_up_cases().await?;
     let rows = service.following.rows();
     let origins = rows.origins.values().map(|origin| OriginView {
         name: origin.name.to_string(),
@@ -45,7 +45,7 @@ pub(super) async fn origins(State(service): Shared) -> Result<Json<OriginsView>,
 #[utoipa::path(get, path = "/api/admin/cases/clients", tag = "cases",
     responses((status = 200, description = "Clients", body = ClientsView)))]
 pub(super) async fn clients(State(service): Shared) -> Result<Json<ClientsView>, Problem> {
-    service.following.catch_up().await?;
+    service.following.catch_up_cases().await?;
     let rows = service.following.rows();
     let clients = rows.clients.values().map(|client| ClientView {
         name: client.name.to_string(),
@@ -60,7 +60,7 @@ pub(super) async fn clients(State(service): Shared) -> Result<Json<ClientsView>,
 #[utoipa::path(get, path = "/api/admin/cases/grants", tag = "cases",
     responses((status = 200, description = "Grants", body = GrantsView)))]
 pub(super) async fn grants(State(service): Shared) -> Result<Json<GrantsView>, Problem> {
-    service.following.catch_up().await?;
+    service.following.catch_up_cases().await?;
     let rows = service.following.rows();
     let grants = rows.grants.iter().map(|(client, origin, case)| GrantView {
         client: client.to_string(),
@@ -79,7 +79,7 @@ pub(super) async fn audit(
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<AuditView>, Problem> {
     let limit = limit(asked)?;
-    service.following.catch_up().await?;
+    service.following.catch_up_cases().await?;
     let rows = service.following.rows();
     Ok(Json(AuditView { entries: rows.audit.values().take(limit).map(entry).collect() }))
 }
@@ -116,7 +116,7 @@ fn action(action: RegistryAction) -> String {
 #[utoipa::path(get, path = "/api/admin/cases/queues", tag = "cases",
     responses((status = 200, description = "Queues", body = QueuesView)))]
 pub(super) async fn queues(State(service): Shared) -> Result<Json<QueuesView>, Problem> {
-    service.following.catch_up().await?;
+    service.following.catch_up_cases().await?;
     let rows = service.following.rows();
     let view = |queue: &Queue| {
         let partitions = || rows.queues.values().filter(|state| state.queue == *queue);

@@ -73,7 +73,7 @@ pub(super) async fn play(
     if asked.pause_seconds > LONGEST_PAUSE {
         return Err(invalid_query("pauseSeconds", format!("expected a number from 0 to {LONGEST_PAUSE}")));
     }
-    service.following.catch_up().await?;
+    service.following.catch_up_cases().await?;
     let origin = service.following.rows().origins.get(&folded(&name)).cloned();
     let origin = origin.ok_or_else(|| refusal("UnknownOrigin", format!("there is no origin system {name}")))?;
     let place = checked_place(&service, &origin)?;
