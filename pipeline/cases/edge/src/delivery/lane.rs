@@ -51,9 +51,16 @@ struct Flight {
     /// One for a queue that has rejected a message not long ago. If it rejects a message and takes a later one, its
     /// client receives the later one twice, the first time too early.
     most: usize,
+    /// When the queue is looked at again after it could not be read.
+    not_before: Option<Instant>,
 }
 
 impl Flight {
+    /// Whether the queue may be looked at now.
+    fn may_look(&self) -> bool {
+        self.room() > 0 && self.not_before.is_none_or(|not_before| not_before <= Instant::now())
+    }
+
     fn room(&self) -> usize {
         self.window.saturating_sub(self.positions.len())
     }
@@ -104,9 +111,9 @@ impl Lane {
         let window = if status.has_failed(&self.client) { 1 } else { most };
         let acknowledged = self.shared.service.following.rows().position(&self.client).acknowledged;
         let looked = status.start(&self.client, acknowledged);
-        let mut flight = Flight { positions: VecDeque::new(), looked, window, most };
+        let mut flight = Flight { positions: VecDeque::new(), looked, window, most, not_before: None };
         loop {
-            if flight.room() > 0 {
+            if flight.may_look() {
                 self.fill(&mut flight, &mut *outlet).await?;
                 status.settled(&self.client, flight.settled());
             }
@@ -121,7 +128,7 @@ impl Lane {
                         events::client_returned(&report);
                     }
                 }
-                () = self.more(flight.looked), if has_room => {}
+                () = self.more(flight.looked, flight.not_before), if has_room => {}
             }
         }
     }
@@ -129,10 +136,11 @@ impl Lane {
     /// Hands the next notifications to the broker.
     async fn fill(&self, flight: &mut Flight, outlet: &mut dyn Outlet) -> Result<(), LaneError> {
         let Some(look) = self.next(flight.looked, flight.room()).await else {
-            // The log of the service says why.
-            tokio::time::sleep(super::FAILURE_PAUSE).await;
+            // The log of the service says why. Confirmations do not wait for the queue.
+            flight.not_before = Some(Instant::now() + super::FAILURE_PAUSE);
             return Ok(());
         };
+        flight.not_before = None;
         for Entry { position, notification, .. } in look.entries {
             // A process that was frozen may have lost the rounds without knowing it.
             while !self.shared.leads() {
@@ -168,8 +176,12 @@ impl Lane {
         look.await.ok()
     }
 
-    /// Waits until there is more after a position, at most for a while.
-    async fn more(&self, after: i64) {
+    /// Waits until there is more after a position, at most for a while. A queue that could not be read waits until it
+    /// may be looked at again.
+    async fn more(&self, after: i64, not_before: Option<Instant>) {
+        if let Some(not_before) = not_before {
+            return tokio::time::sleep_until(not_before.into()).await;
+        }
         let found = |rows: &crate::rows::Rows| (rows.position(&self.client).last > after).then_some(());
         let awaited = Awaited::Queue(self.client.clone());
         let _ = self.shared.service.following.wait_for(awaited, WAIT, found).await;
