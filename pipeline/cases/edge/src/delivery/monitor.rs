@@ -28,8 +28,12 @@ impl Delivering {
         let (mut count, mut oldest) = (0, 0);
         for client in self.clients().into_keys() {
             let is_delayed = self.status().delayed(&client).is_some();
-            let (waiting, age) = if is_delayed { self.waiting(&client, now).await } else { (0, 0) };
+            let (waiting, known) = if is_delayed { self.waiting(&client, now).await } else { (0, Some(0)) };
+            let age = self.status().age(&client, known);
             (count, oldest) = (count + waiting, oldest.max(age));
+            if known.is_none() {
+                continue;
+            }
             let is_late = age >= i64::try_from(self.settings.alarm.as_millis()).unwrap_or(i64::MAX);
             if self.status().is_report_due(&client, is_late && waiting > 0) {
                 self.report(&client, waiting, age / 1000).await;
@@ -38,13 +42,15 @@ impl Delivering {
         self.status().gauge(count, oldest / 1000);
     }
 
-    /// How many notifications wait for a client, and the age of the first in milliseconds.
-    async fn waiting(&self, client: &ClientName, now: i64) -> (i64, i64) {
+    /// How many notifications wait for a client, and the age of the first in milliseconds. The age is not known while
+    /// the queue cannot be read.
+    async fn waiting(&self, client: &ClientName, now: i64) -> (i64, Option<i64>) {
         let position = self.service.following.rows().position(client);
         match self.service.following.notifications(client, position.acknowledged, 1).await {
-            Ok(first) => first.first().map_or((0, 0), |first| (position.waiting, (now - first.made).max(0))),
-            // The age is not known while the queue cannot be read.
-            Err(_) => (position.waiting, 0),
+            Ok(first) => {
+                first.first().map_or((0, Some(0)), |first| (position.waiting, Some((now - first.made).max(0))))
+            }
+            Err(_) => (position.waiting, None),
         }
     }
 

@@ -59,6 +59,8 @@ pub(crate) struct ClientStatus {
     /// Why the last attempt failed.
     pub(crate) error: Option<String>,
     is_reported: bool,
+    /// The last known age of the first notification that waits, in milliseconds.
+    age: i64,
 }
 
 impl Default for DeliveryStatus {
@@ -214,6 +216,15 @@ impl DeliveryStatus {
         }
     }
 
+    /// The age of the first notification that waits for a client, in milliseconds. If it is not known now, the last one
+    /// that was: a queue that cannot be read for a while does not end its delay.
+    pub(super) fn age(&self, client: &ClientName, known: Option<i64>) -> i64 {
+        self.change(client, |status| {
+            status.age = known.unwrap_or(status.age);
+            status.age
+        })
+    }
+
     /// Whether the delay of a client is to be reported now: once, until it is over.
     pub(super) fn is_report_due(&self, client: &ClientName, is_late: bool) -> bool {
         self.change(client, |status| {
@@ -282,6 +293,14 @@ mod tests {
         assert_eq!((status.broker_up(), status.delayed(&client).is_none()), (Some(true), true));
         status.end();
         assert_eq!((status.broker_up(), status.delayed_notifications()), (None, None));
+    }
+
+    #[test]
+    fn an_age_that_is_not_known_for_a_while_is_the_last_one() {
+        let status = DeliveryStatus::default();
+        let client: ClientName = "journal-1".parse().unwrap();
+        let ages = [None, Some(7_000), None, None, Some(0), None].map(|known| status.age(&client, known));
+        assert_eq!(ages, [0, 7_000, 7_000, 7_000, 0, 0]);
     }
 
     #[test]
