@@ -16,11 +16,12 @@ use crate::state::{Schemas, StateError, StateKey, StateSchema, StateValue};
 use crate::table::{Table, TableError};
 use crate::trouble::Troubles;
 
-/// Restored entries are written when they have this many bytes.
+/// Restored entries are written when they have this many bytes. After a failure they are written when they have as many
+/// more.
 const RESTORED_AT_ONCE: usize = 1 << 20;
 
-/// Bytes of committed writes that are kept in memory while the table takes none. No record is processed that would add
-/// to them.
+/// Bytes of committed writes that are kept in memory while the table takes none. No record is processed or restored
+/// that would add to them.
 const MOST_UNWRITTEN: usize = 32 << 20;
 
 /// As [`super::Store`], with its entries in a table. Their order is that of the bytes of their keys: texts are ordered
@@ -30,6 +31,8 @@ pub struct TableStore<K, V> {
     name: &'static str,
     layers: Layers,
     values: ValueReader<V>,
+    /// Restored entries are written next when this many bytes are in memory.
+    write_at: usize,
     /// The trouble with the table.
     troubles: Troubles,
     keys: PhantomData<fn() -> K>,
@@ -39,7 +42,8 @@ impl<K: StateKey, V: StateValue> TableStore<K, V> {
     /// An empty store on an empty table. Number and name as in [`super::Store::new`].
     pub fn new(number: u8, name: &'static str, table: Box<dyn Table>) -> Self {
         let (layers, values) = (Layers::over(table), ValueReader::new(name));
-        Self { number, name, layers, values, troubles: Troubles::new(), keys: PhantomData }
+        let (write_at, troubles) = (RESTORED_AT_ONCE, Troubles::new());
+        Self { number, name, layers, values, write_at, troubles, keys: PhantomData }
     }
 
     /// The value of `key`, as the open transaction sees it.
@@ -120,7 +124,10 @@ impl<K: StateKey, V: StateValue> TableStore<K, V> {
     fn write_out(&mut self) -> Result<(), TableError> {
         let written = self.layers.write_out();
         let report = match &written {
-            Ok(()) => self.troubles.end(self.name, Instant::now()),
+            Ok(()) => {
+                self.write_at = RESTORED_AT_ONCE;
+                self.troubles.end(self.name, Instant::now())
+            }
             Err(error) => self.troubles.note(self.name, error.to_string(), Instant::now()),
         };
         let error_code = written.as_ref().err().map(TableError::code);
@@ -181,7 +188,8 @@ impl<K: StateKey, V: StateValue> StateStore for TableStore<K, V> {
         self.layers.discard();
     }
 
-    /// The entries reach the table in pieces. The last piece is written with the next commit.
+    /// The entries reach the table in pieces. The last piece is written with the next commit, and pieces that the table
+    /// does not take with the next one that it takes.
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>, schemas: &Schemas) -> Result<(), StateError> {
         read_key::<K>(self.name, key)?;
         let value = match value {
@@ -197,10 +205,17 @@ impl<K: StateKey, V: StateValue> StateStore for TableStore<K, V> {
             None => None,
         };
         self.layers.add_committed(key.to_vec(), value);
-        if self.layers.unwritten_bytes() < RESTORED_AT_ONCE {
+        if self.layers.unwritten_bytes() < self.write_at {
             return Ok(());
         }
-        self.write_out().map_err(|error| self.failed(error))
+        match self.write_out() {
+            // It is reported, and nothing is lost.
+            Err(_) if self.layers.unwritten_bytes() < MOST_UNWRITTEN => {
+                self.write_at = self.layers.unwritten_bytes() + RESTORED_AT_ONCE;
+                Ok(())
+            }
+            written => written.map_err(|error| self.failed(error)),
+        }
     }
 
     fn is_on_table(&self) -> bool {
@@ -211,6 +226,7 @@ impl<K: StateKey, V: StateValue> StateStore for TableStore<K, V> {
     fn entries(&self, _: &mut dyn FnMut(&[u8], &[u8])) {}
 
     fn clear(&mut self) -> Result<(), StateError> {
+        self.write_at = RESTORED_AT_ONCE;
         self.layers.clear().map_err(|error| self.failed(error))
     }
 }

@@ -202,18 +202,26 @@ fn an_entry_that_is_damaged_on_the_disk_stops_the_processor() {
 }
 
 #[test]
-fn what_is_restored_is_written_in_pieces_and_waits_for_the_disk() {
-    let tables = MemoryTables::failing(TableFaults { seed: 1, read: 0.0, write: 1.0 });
+fn what_is_restored_is_kept_up_to_a_limit_and_then_waits_for_the_disk() {
+    let faults = TableFaults { seed: 1, read: 0.0, write: 1.0 };
+    let tables = MemoryTables::failing(faults);
     let mut store = on_table(&tables);
     let (_, value) = written(&"x".repeat(100_000));
     let restore =
         |number: u32, store: &mut OnTable| store.restore(&number.to_be_bytes(), Some(&value), &Schemas::default());
-    let taken = (0..100).take_while(|number| restore(*number, &mut store).is_ok()).count();
-    assert_eq!(taken, 10, "1 MiB");
-    let error = restore(11, &mut store).unwrap_err();
+    let taken = (0..1_000).take_while(|number| restore(*number, &mut store).is_ok()).count();
+    assert_eq!((taken, tables.failed()), (340, 31), "32 MiB, with an attempt for each");
+    let error = restore(1_000, &mut store).unwrap_err();
     assert!(error.may_pass(), "{error}");
     assert!(store.clear().is_err(), "it may hold something");
     tables.set_faults(None);
     store.clear().unwrap();
     assert_eq!(content_of(&store), []);
+
+    tables.set_faults(Some(faults));
+    (0..50).for_each(|number| restore(number, &mut store).unwrap());
+    tables.set_faults(None);
+    (50..100).for_each(|number| restore(number, &mut store).unwrap());
+    store.commit();
+    assert_eq!(content_of(&store).len(), 100);
 }
