@@ -1,10 +1,11 @@
 //! Tables of state in a folder of this process: one database, with a key space for each table.
 //!
-//! The tables are copies of what the log has, so nothing of an earlier process is used: a start removes it. Nothing is
-//! synced to the disk either, only handed to the operating system.
+//! The tables are copies of what the log has, so nothing of an earlier process is used: a start removes it. No write
+//! waits until it is synced to the disk: it is only handed to the operating system.
 //!
 //! The memory of all tables together is bounded: [`CACHE_BYTES`] for blocks that were read, and for each table one
-//! memtable of [`MEMTABLE_BYTES`], or up to four while the disk is behind.
+//! memtable of [`MEMTABLE_BYTES`], or up to four while the disk is behind. Writes that are applied together go into one
+//! memtable, which may be as large as they are.
 //!
 //! After a failed write, such as on a full disk, the database is opened again. It then holds every write that succeeded,
 //! and perhaps the failed one, which is applied again.
@@ -38,7 +39,7 @@ pub const MEMTABLE_BYTES: u64 = 2 << 20;
 const DATABASE: &str = "database";
 /// Old writes are kept for a restart of the database up to this size. It is the least that the database takes.
 const JOURNAL_BYTES: u64 = 64 << 20;
-/// The pause between two attempts to open the database again.
+/// The pause between two attempts to open the database again, and after a failed write.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 /// The subject of troubles with opening the database again.
 const REOPENING: &str = "reopening";
@@ -51,8 +52,10 @@ struct Shared {
     /// The folder of the database.
     folder: PathBuf,
     /// `None` between a failed write and the next opening.
-    opened: RwLock<Option<Opened>>,
+    opened: RwLock<Option<Arc<Opened>>>,
     reopening: Mutex<Reopening>,
+    /// When the last write failed, and why, until one succeeds.
+    unwritten: Mutex<Option<(Instant, TableError)>>,
     /// The number of the next table.
     next: AtomicU64,
     /// Names of tables that are to be removed.
@@ -90,25 +93,28 @@ impl DiskTables {
         let opened = opened.map_err(|error| io_error("create", &folder, std::io::Error::other(describe(&error))))?;
         Ok(Self(Arc::new(Shared {
             folder,
-            opened: RwLock::new(Some(opened)),
+            opened: RwLock::new(Some(Arc::new(opened))),
             reopening: Mutex::default(),
+            unwritten: Mutex::default(),
             next: AtomicU64::new(0),
             dropped: Mutex::default(),
             _lock: lock,
         })))
     }
 
-    /// Removes the tables that an earlier process has left in a folder, if there are any.
+    /// Removes the tables that an earlier process has left in a folder, if there are any. The folder stays, with the
+    /// lock: another process may wait for it.
     ///
     /// # Errors
     /// [`StateFolderError`] when another process uses the folder, or it cannot be removed.
     pub fn remove(folder: &Path) -> Result<(), StateFolderError> {
-        if !folder.exists() {
+        let database = folder.join(DATABASE);
+        if !database.exists() {
             return Ok(());
         }
         let _lock = take_lock(folder)?;
-        let failed = |source| StateFolderError::Io { action: "remove", path: folder.to_owned(), source };
-        fs::remove_dir_all(folder).map_err(failed)
+        let failed = |source| StateFolderError::Io { action: "remove", path: database.clone(), source };
+        fs::remove_dir_all(&database).map_err(failed)
     }
 }
 
@@ -177,22 +183,42 @@ impl Shared {
         }
     }
 
-    /// Calls `write` with the key space of a table. If that fails, the database is opened again.
+    /// Calls `write` with the key space of a table. If that fails, the database is opened again, and further writes to
+    /// all tables fail for a while: each opening reads what the disk has.
     fn write(
         &self,
         name: &str,
         write: impl FnOnce(&Opened, &Keyspace) -> Result<(), fjall::Error>,
     ) -> Result<(), TableError> {
+        let lately = self.unwritten().as_ref().filter(|(at, _)| at.elapsed() < REOPEN_PAUSE).cloned();
+        if let Some((_, error)) = lately {
+            return Err(error);
+        }
         self.ensure_open()?;
-        let written = match &*self.opened.read().unwrap_or_else(PoisonError::into_inner) {
-            Some(opened) => opened.space(name).and_then(|space| write(opened, &space)),
+        let (opened, written) = match &*self.opened.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(opened) => (Arc::clone(opened), opened.space(name).and_then(|space| write(opened, &space))),
             None => return Err(self.failed("write", &fjall::Error::Poisoned)),
         };
-        let Err(error) = written else { return Ok(()) };
-        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let Err(error) = written else {
+            *self.unwritten() = None;
+            return Ok(());
+        };
+        let error = self.failed("write", &error);
+        *self.unwritten() = Some((Instant::now(), error.clone()));
+        self.close(opened);
         // If this fails, the next call tries again.
         let _ = self.ensure_open();
-        Err(self.failed("write", &error))
+        Err(error)
+    }
+
+    /// Closes a database that has failed, unless another one is open already.
+    fn close(&self, failed: Arc<Opened>) {
+        let closed = {
+            let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+            opened.take_if(|opened| Arc::ptr_eq(opened, &failed))
+        };
+        // Other calls do not wait for the end of its threads.
+        drop((closed, failed));
     }
 
     /// Opens the database again after a failed write.
@@ -212,7 +238,7 @@ impl Shared {
         }
         match open_patiently(|| Opened::open(&self.folder)) {
             Ok(opened) => {
-                *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+                *self.opened.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(opened));
                 reopening.failed = None;
                 reopening.troubles.end(REOPENING, Instant::now()).iter().for_each(events::tables_trouble);
                 self.remove_dropped();
@@ -251,6 +277,10 @@ impl Shared {
             "cannot {action} {folder}: it is damaged ({text}); check that disk and restart: the folder holds copies only, \
              which are made again from the log"
         ))
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Option<(Instant, TableError)>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reopening(&self) -> MutexGuard<'_, Reopening> {

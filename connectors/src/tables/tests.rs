@@ -31,9 +31,12 @@ fn a_folder_in_use_is_refused_and_what_an_earlier_process_left_is_gone() {
     let again = DiskTables::open(folder.path()).unwrap();
     assert_eq!(again.create("words").get(b"a").unwrap(), None);
     drop(again);
-    DiskTables::remove(folder.path()).unwrap();
-    assert!(!folder.path().exists());
-    DiskTables::remove(folder.path()).unwrap();
+    for _ in 0..2 {
+        DiskTables::remove(folder.path()).unwrap();
+        assert!(!folder.path().join(DATABASE).exists());
+        assert!(folder.path().join("lock").exists(), "the lock is held meanwhile");
+    }
+    DiskTables::remove(&folder.path().join("none")).unwrap();
 }
 
 #[test]
@@ -91,6 +94,12 @@ fn fill_the_disk(folder: &Path) {
         assert!(matches!(&error, TableError::Unavailable(text) if text.contains("free space on that disk")), "{error}");
         assert_eq!(table.get(b"before").unwrap(), Some(b"1".to_vec()));
         assert_eq!(other.get(b"other").unwrap(), Some(b"1".to_vec()));
+        let database = || tables.0.opened.read().unwrap().clone();
+        let opened = database().unwrap();
+        assert_eq!(other.apply(&writes(&[("other", Some("2"))])).unwrap_err(), error, "nothing is tried for a while");
+        assert!(Arc::ptr_eq(&opened, &database().unwrap()));
+        drop(opened);
+        std::thread::sleep(REOPEN_PAUSE);
     }
     // A part of it has room.
     let part: TableWrites = large.into_iter().take(10).collect();
@@ -121,4 +130,20 @@ fn a_store_of_many_entries_is_the_same_on_a_disk() {
     assert_eq!(store.count(..).unwrap(), 10_000);
     store.clear().unwrap();
     assert_eq!(store.count(..).unwrap(), 0);
+}
+
+#[test]
+fn a_failure_that_comes_late_does_not_close_the_database_that_was_opened_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = DiskTables::open(folder.path()).unwrap();
+    let table = tables.create("words");
+    let opened = || tables.0.opened.read().unwrap().clone();
+    let first = opened().unwrap();
+    tables.0.close(Arc::clone(&first));
+    assert!(opened().is_none());
+    let second = Opened::open(&folder.path().join("other")).unwrap();
+    *tables.0.opened.write().unwrap() = Some(Arc::new(second));
+    tables.0.close(first);
+    assert!(opened().is_some());
+    table.apply(&writes(&[("a", Some("1"))])).unwrap();
 }

@@ -65,7 +65,7 @@ async fn what_is_kept_on_the_disk_is_read_as_from_memory_and_either_may_follow_t
     let kept = items(&world, 37).await;
     // It holds what the process has.
     drop(stream);
-    let tables = world.site.state_folder().join("tables");
+    let tables = world.site.state_folder().join("tables/database");
     assert!(tables.exists());
 
     let world = world.restart_with(settings(CONFIGURATION));
