@@ -111,18 +111,23 @@ struct Effective {
     aggregation: toml::Table,
 }
 
-/// The settings in effect as TOML, without secrets. A file without the table is one for other flows: the entries that
-/// must be given are not missed in it.
+/// The settings in effect as TOML, without secrets. The entries that must be given are not missed in a file that gives
+/// none of them: it may be one for other flows, or what this function has written.
 ///
 /// # Errors
 /// As [`EdgeSettings::load`].
 pub(crate) fn effective(file: &ConfigurationFile) -> Result<String, ConfigurationError> {
-    let is_ours = |source: &Source| Ok(configuration::top_level_keys(source)?.iter().any(|(key, _)| key == TABLE));
-    if file.source.as_ref().map(is_ours).transpose()?.unwrap_or_default() {
+    let (user, defaults) = (file.source.as_ref(), Source::new("the built-in settings", DEFAULTS));
+    let aggregation: toml::Table = configuration::read_table(TABLE, &defaults, user)?;
+    let index = aggregation.get("ei").and_then(toml::Value::as_table);
+    let names_index = index.is_some_and(|index| index.contains_key("hsa_id") || index.contains_key("url"));
+    if names_index || aggregation.contains_key("tak") {
         return Ok(EdgeSettings::load(file)?.effective);
     }
-    let defaults = Source::new("the built-in settings", DEFAULTS);
-    written(configuration::read_table(TABLE, &defaults, None)?, &defaults)
+    // Unknown keys and wrong values are refused all the same.
+    let _: Table = configuration::read_table(TABLE, &defaults, user)?;
+    FlowSettings::load(user)?;
+    written(aggregation, user.unwrap_or(&defaults))
 }
 
 fn written(aggregation: toml::Table, source: &Source) -> Result<String, ConfigurationError> {

@@ -105,6 +105,11 @@ fn a_file_for_other_flows_misses_nothing() {
     };
     assert!(shown("[cases]\n").unwrap().contains("service_timeout_ms = 4000"));
     assert!(effective(&ConfigurationFile::default()).is_ok());
-    assert!(shown("[aggregation]\ncheck_soap_action = true\n").unwrap_err().contains("hsa_id"));
+    let given_back = shown("[aggregation]\ncheck_soap_action = true\n").unwrap();
+    assert!(given_back.contains("check_soap_action = true"), "{given_back}");
+    assert_eq!(shown(&given_back).unwrap(), given_back);
+    assert!(shown("[aggregation]\nchek_soap_action = true\n").unwrap_err().starts_with("agp.toml:2: "));
+    assert!(shown("[aggregation.ei]\nhsa_id = \"SE-EI\"\n").unwrap_err().contains("[aggregation.tak]"));
+    assert!(shown("[aggregation.tak]\noff = true\n").unwrap_err().contains("hsa_id"));
     assert!(shown(LEAST).unwrap().contains("hsa_id = \"SE-EI\""));
 }
