@@ -1,5 +1,5 @@
-//! Connections to the outside: logs, files, snapshots of TIS, views, tables of state, brokers of messages, URIs and SOAP
-//! services of other systems. This crate names no flow.
+//! Connections to the outside: logs, files, snapshots of TIS, views, tables of state, brokers of messages, URIs and
+//! SOAP services of other systems. This crate names no flow.
 
 mod causes;
 pub mod embedded;

@@ -7,8 +7,8 @@
 //! memtable of [`MEMTABLE_BYTES`], or up to four while the disk is behind. Writes that are applied together go into one
 //! memtable, which may be as large as they are.
 //!
-//! After a failed write, such as on a full disk, the database is opened again. It then holds every write that succeeded,
-//! and perhaps the failed one, which is applied again.
+//! After a failed write, such as on a full disk, the database is opened again. It then holds every write that
+//! succeeded, and perhaps the failed one, which is applied again.
 
 #[cfg(test)]
 mod tests;

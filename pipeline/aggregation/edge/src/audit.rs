@@ -63,8 +63,8 @@ const KEY_FILE: &str = "audit.key";
 pub(crate) struct PatientKey([u8; 32]);
 
 impl PatientKey {
-    /// The configured key. Without one, that of the state folder, which is made when it is not there: then the hashes of
-    /// one process are the same over restarts, but not those of several processes.
+    /// The configured key. Without one, that of the state folder, which is made when it is not there: then the hashes
+    /// of one process are the same over restarts, but not those of several processes.
     ///
     /// # Errors
     /// [`Failure::Unfinished`] when the file can neither be read nor written.

@@ -83,8 +83,8 @@ impl Flow for Aggregation {
     }
 }
 
-const NEEDS_A_FILE: &str = "the flow aggregation needs --config FILE: at least with `hsa_id` in [aggregation.ei], and with \
-    [aggregation.tak]; docs/aggregation.md has an example";
+const NEEDS_A_FILE: &str = "the flow aggregation needs --config FILE: at least with `hsa_id` in [aggregation.ei], and \
+    with [aggregation.tak]; docs/aggregation.md has an example";
 
 /// Options of the demo.
 #[derive(Debug, Args)]

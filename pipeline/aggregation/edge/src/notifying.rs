@@ -1,8 +1,8 @@
 //! Notifies the subscribers of the own index, in the process that runs the rounds.
 //!
-//! The truth is the stored position of each subscriber. A queue is read from the log from there on, and a subscriber has
-//! a task of its own, so one that is down delays nobody else. A clean stop stores how far each is. What is stored goes
-//! through one producer, which fences that of the process that notified before.
+//! The truth is the stored position of each subscriber. A queue is read from the log from there on, and a subscriber
+//! has a task of its own, so one that is down delays nobody else. A clean stop stores how far each is. What is stored
+//! goes through one producer, which fences that of the process that notified before.
 
 mod lane;
 mod replaying;

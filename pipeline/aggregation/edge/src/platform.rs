@@ -122,7 +122,7 @@ impl Platform {
     /// Opens the flow.
     ///
     /// # Errors
-    /// [`Failure::Refused`] when the TAK file is missing or wrong. [`Failure::Unfinished`] when the log does not answer.
+    /// [`Failure::Refused`] when a setting is wrong. [`Failure::Unfinished`] when the log does not answer.
     pub(crate) fn open(
         settings: &Arc<EdgeSettings>,
         process: Arc<dyn Process>,

@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tributary_aggregation::tak::SubscriberFilter;
 use tributary_flow::http::{Mount, Problem, Role, require};
 
 use crate::platform::Shared;
@@ -116,7 +117,8 @@ async fn index_status(State(shared): Platform) -> Json<Value> {
 async fn subscribers(State(shared): Platform) -> Json<Value> {
     let tak = shared.flow.tak();
     let subscribers = tak.as_ref().map(|tak| tak.subscribers()).unwrap_or_default();
-    let filter = |filter: &tributary_aggregation::tak::SubscriberFilter| json!({"serviceDomain": filter.domain, "categorizations": filter.categories});
+    let filter =
+        |filter: &SubscriberFilter| json!({"serviceDomain": filter.domain, "categorizations": filter.categories});
     let listed = subscribers.iter().map(|subscriber| {
         let filters: Vec<Value> = subscriber.filters.iter().map(filter).collect();
         json!({"logicalAddress": subscriber.address, "filterList": filters})

@@ -15,8 +15,8 @@ use crate::events;
 use crate::outside::{self, Unbounded};
 use crate::settings::TakPlace;
 
-/// How long the catalogue may take for both answers, which have all of its entries. Less than a request may take, so that
-/// who asks for a reload learns why there is none.
+/// How long the catalogue may take for both answers, which have all of its entries. A request may take longer, so its
+/// caller learns why nothing was loaded.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was read last.

@@ -13,7 +13,7 @@ pub(super) struct Lane {
     queue: Mutex<Queue>,
     partition: i32,
     fed: Notify,
-    /// Held from when a progress is written until the queue knows it, so that each one on the log knows those before it.
+    /// Held from when a progress is written until the queue knows it: each one on the log knows those before it.
     pub(super) storing: tokio::sync::Mutex<()>,
 }
 
