@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
-use tributary_runtime::{Headers, LogError, Output, Producer};
+use tributary_runtime::{Headers, Output, Producer};
 
 use crate::http::Problem;
-use crate::{Failure, Process, events};
+use crate::{Failure, OwnProducer, Process, events};
 
 /// The name of the producer. Each process has its own, so none fences another.
 const PRODUCER: &str = "requests";
@@ -45,7 +45,8 @@ impl Intake {
     /// [`Failure::Unfinished`] when there is no thread.
     pub fn start(process: &Arc<dyn Process>) -> Result<Self, Failure> {
         let (sender, receiver) = sync_channel(MOST_WAITING);
-        let publishing = Publishing { process: Arc::clone(process), producer: None };
+        let producer = OwnProducer::new(process, PRODUCER);
+        let publishing = Publishing { partitions: process.flow_partitions(), producer };
         let thread = std::thread::Builder::new().name("intake".to_owned());
         thread.spawn(move || publishing.run(&receiver)).map_err(Failure::unfinished)?;
         Ok(Self { sender })
@@ -79,21 +80,21 @@ fn unavailable(reason: &str) -> Problem {
 }
 
 struct Publishing {
-    process: Arc<dyn Process>,
-    producer: Option<Box<dyn Producer>>,
+    partitions: i32,
+    producer: OwnProducer,
 }
 
 impl Publishing {
     fn run(mut self, receiver: &Receiver<Request>) {
         while let Ok(first) = receiver.recv() {
-            let mut output = Output::new(self.process.flow_partitions());
+            let mut output = Output::new(self.partitions);
             output.inherit(Timestamp::now().as_millisecond(), Headers::default());
             let mut waiting = Vec::new();
             for request in std::iter::once(first).chain(receiver.try_iter().take(MOST_AT_ONCE - 1)) {
                 (request.write)(&mut output);
                 waiting.push(request.done);
             }
-            let published = self.publish(&output).map_err(|error| {
+            let published = self.producer.publish(&output).map_err(|error| {
                 events::not_published(&error);
                 error.to_string()
             });
@@ -102,16 +103,5 @@ impl Publishing {
                 let _ = done.send(published.clone());
             }
         }
-    }
-
-    fn publish(&mut self, output: &Output) -> Result<(), LogError> {
-        let published = match &mut self.producer {
-            Some(producer) => producer.publish(output),
-            None => self.process.own_producer(PRODUCER).and_then(|opened| self.producer.insert(opened).publish(output)),
-        };
-        if published.is_err() {
-            self.producer = None;
-        }
-        published
     }
 }

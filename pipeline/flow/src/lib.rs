@@ -22,6 +22,8 @@ pub mod key;
 pub mod leading;
 mod levels;
 #[cfg(feature = "edge")]
+mod own_producer;
+#[cfg(feature = "edge")]
 pub mod process;
 pub mod progress;
 #[cfg(feature = "edge")]
@@ -46,5 +48,7 @@ pub use failure::{Failure, log_failure, print};
 #[cfg(feature = "edge")]
 pub use intake::Intake;
 pub use levels::LEVELS;
+#[cfg(feature = "edge")]
+pub use own_producer::OwnProducer;
 #[cfg(feature = "edge")]
 pub use process::Process;

@@ -17,7 +17,7 @@ use tributary_aggregation::audit::{AuditAddress, AuditEntry, AuditOutcome};
 use tributary_aggregation::filter::{Filtered, Reason};
 use tributary_aggregation::status::StatusCode;
 use tributary_aggregation::topics;
-use tributary_flow::{Failure, Process, framed};
+use tributary_flow::{Failure, OwnProducer, Process, framed};
 use tributary_runtime::trouble::Troubles;
 use tributary_runtime::{Headers, LogError, Output, Producer, append_header};
 use tributary_schemas::records::aggregation::{
@@ -126,7 +126,7 @@ impl AuditWriter {
             entries,
             key,
             closing: Arc::clone(&closing),
-            producer: None,
+            producer: OwnProducer::new(process, PRODUCER),
             troubles: Troubles::new(),
         };
         let thread = std::thread::Builder::new().name("aggregation-audit".to_owned());
@@ -157,7 +157,7 @@ struct Writing {
     entries: mpsc::Receiver<AuditEntry>,
     key: PatientKey,
     closing: Arc<Notify>,
-    producer: Option<Box<dyn Producer>>,
+    producer: OwnProducer,
     troubles: Troubles,
 }
 
@@ -208,7 +208,7 @@ impl Writing {
                 events::audit_lost(piece.len());
                 break;
             }
-            let Err(error) = self.publish(&output) else {
+            let Err(error) = self.producer.publish(&output) else {
                 self.troubles.end(SUBJECT, Instant::now()).iter().for_each(events::audit_trouble);
                 break;
             };
@@ -226,22 +226,14 @@ impl Writing {
 
     /// The log will never take this piece: an entry of it may be too large. The others are written.
     fn write_alone(&mut self, piece: &[AuditEntry]) {
-        let lost =
-            piece.iter().filter(|entry| self.publish(&self.output(std::slice::from_ref(entry))).is_err()).count();
+        let mut lost = 0;
+        for entry in piece {
+            let output = self.output(std::slice::from_ref(entry));
+            lost += usize::from(self.producer.publish(&output).is_err());
+        }
         if lost > 0 {
             events::audit_lost(lost);
         }
-    }
-
-    fn publish(&mut self, output: &Output) -> Result<(), LogError> {
-        let published = match &mut self.producer {
-            Some(producer) => producer.publish(output),
-            None => self.process.own_producer(PRODUCER).and_then(|opened| self.producer.insert(opened).publish(output)),
-        };
-        if published.is_err() {
-            self.producer = None;
-        }
-        published
     }
 
     fn output(&self, piece: &[AuditEntry]) -> Output {
