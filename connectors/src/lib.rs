@@ -9,6 +9,7 @@ mod hex;
 pub mod kafka;
 mod key_value;
 pub mod origin;
+mod plain_http;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 pub mod soap;

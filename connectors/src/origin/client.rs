@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::dns::Resolve;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, ClientBuilder, Response, StatusCode, Url, redirect};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 use tokio::time::{Instant, timeout_at};
 use url::Host;
 
@@ -15,10 +15,7 @@ use super::error::{ClientError, OriginError};
 use super::networks::Networks;
 use super::resolver::{CheckedResolver, SystemResolver};
 use super::{OriginAnswer, OriginLimits, OriginRequest};
-use crate::events;
-
-/// The largest number of headers of an answer.
-const MOST_HEADERS: usize = 100;
+use crate::{events, plain_http};
 
 /// The longest header that is passed on, in bytes.
 pub(super) const LONGEST_HEADER: usize = 1024;
@@ -121,23 +118,8 @@ impl OriginClient {
     }
 }
 
-/// Sends nothing that the request does not have, and changes nothing of an answer. With HTTP/2 the size of headers
-/// would have other limits.
 fn builder(resolver: Arc<CheckedResolver>, connect: Duration) -> ClientBuilder {
-    Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_gzip()
-        .no_brotli()
-        .no_deflate()
-        .no_zstd()
-        .http1_only()
-        .http1_max_headers(MOST_HEADERS)
-        .pool_max_idle_per_host(0)
-        .connect_timeout(connect)
-        .dns_resolver(resolver)
+    plain_http::builder().pool_max_idle_per_host(0).connect_timeout(connect).dns_resolver(resolver)
 }
 
 /// How long a step may take of a call that may take `timeout`.

@@ -3,16 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::{Body, Certificate, Client, ClientBuilder, Identity, redirect};
+use reqwest::{Body, Certificate, Client, ClientBuilder, Identity};
 
 use super::answer::{self, Limits};
 use super::request::Pieces;
 use super::{SoapAnswer, SoapCallError, SoapClientError, SoapClientSettings, SoapIdentity, SoapRequest, Space};
 use crate::causes::innermost;
-use crate::events;
-
-/// The largest number of headers of an answer.
-const MOST_HEADERS: usize = 100;
+use crate::{events, plain_http};
 
 /// How long a connection is kept that no call uses. Services often close one after 20 s or more, and what this client
 /// closes first is not closed under a call.
@@ -72,19 +69,8 @@ impl SoapClient {
     }
 }
 
-/// Sends nothing that a request does not have, and changes nothing of an answer.
 fn builder(settings: &SoapClientSettings) -> ClientBuilder {
-    Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_gzip()
-        .no_brotli()
-        .no_deflate()
-        .no_zstd()
-        .http1_only()
-        .http1_max_headers(MOST_HEADERS)
+    plain_http::builder()
         .pool_max_idle_per_host(settings.most_idle)
         .pool_idle_timeout(KEPT)
         .connect_timeout(settings.connect_timeout)

@@ -60,11 +60,11 @@ pub fn read_answer(
 
 /// A content type, as far as it matters.
 #[derive(Debug)]
-pub(crate) struct ContentType {
+pub struct ContentType {
     /// Whether it is one of XML.
-    pub(crate) is_xml: bool,
+    pub is_xml: bool,
     /// Its charset.
-    pub(crate) charset: Option<String>,
+    pub charset: Option<String>,
 }
 
 /// An answer without a content type is read as XML.
@@ -75,7 +75,8 @@ impl Default for ContentType {
 }
 
 impl ContentType {
-    pub(crate) fn read(text: &str) -> Self {
+    /// Reads the value of the header.
+    pub fn read(text: &str) -> Self {
         let mut parts = text.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
         let is_xml = matches!(kind.as_str(), "text/xml" | "application/xml") || kind.ends_with("+xml");

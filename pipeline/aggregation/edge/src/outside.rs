@@ -10,6 +10,7 @@ use tributary_aggregation::memory::Share;
 use tributary_aggregation::port::{
     Answering, Index, IndexQuestion, OutgoingCall, ProducerAnswer, Producers, TransportError,
 };
+use tributary_aggregation::response_list::ContentType;
 use tributary_connectors::soap::{
     SoapCallError, SoapClient, SoapClientError, SoapClientSettings, SoapIdentity, SoapRequest, SoapTls, Space,
 };
@@ -124,7 +125,7 @@ impl Index for ExternalIndex {
             let request = SoapRequest { url: &url, headers: &question.headers, body: vec![body.into()], limit };
             let answer = client.call(request, &mut Unbounded).await;
             let answer = answer.map_err(|error| IndexError::Failed(error.to_string()))?;
-            let charset = answer.content_type.as_deref().and_then(charset_of);
+            let charset = answer.content_type.as_deref().and_then(|text| ContentType::read(text).charset);
             let found = find_content::read_answer(answer.body, charset.as_deref(), limit);
             match found {
                 // What is no message is explained better by its status.
@@ -135,12 +136,4 @@ impl Index for ExternalIndex {
             }
         })
     }
-}
-
-/// The charset of a content type, if it names one.
-pub(crate) fn charset_of(content_type: &str) -> Option<String> {
-    content_type.split(';').skip(1).find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_owned())
-    })
 }

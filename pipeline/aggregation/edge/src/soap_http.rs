@@ -9,10 +9,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tributary_aggregation::cache_flow::Asked;
 use tributary_aggregation::caller::{CORRELATION, Header};
+use tributary_aggregation::response_list::ContentType;
 use tributary_aggregation::soap::{self, Fault, FaultCode};
 use tributary_flow::http::{Problem, Scheme};
-
-use crate::outside;
 
 /// The content type of SOAP 1.1, without its charset.
 const SOAP: &str = "text/xml";
@@ -71,7 +70,7 @@ fn check_content(headers: &HeaderMap) -> Result<Option<String>, (StatusCode, Str
     if essence != SOAP {
         return unsupported(format!("The Content-Type must be {SOAP}."));
     }
-    Ok(outside::charset_of(&content_type))
+    Ok(ContentType::read(&content_type).charset)
 }
 
 fn all(headers: &HeaderMap) -> Vec<Header> {

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tributary_aggregation::local_time::Stockholm;
+use tributary_aggregation::response_list::ContentType;
 use tributary_aggregation::soap::CONTENT_TYPE;
 use tributary_aggregation::tak::{LARGEST, Tak, TakAnswer, TakQuestion, read_answers};
 use tributary_connectors::soap::{SoapClient, SoapRequest};
 use tributary_runtime::write_atomically;
 
 use crate::events;
-use crate::outside::{self, Unbounded};
+use crate::outside::Unbounded;
 use crate::settings::TakPlace;
 
 /// How long the catalogue may take for both answers, which have all of its entries. A request may take longer, so its
@@ -108,7 +109,7 @@ impl TakSource {
             [header("content-type", CONTENT_TYPE), header("soapaction", "\"\""), header("accept-encoding", "gzip")];
         let request = SoapRequest { url, headers: &headers, body: vec![question.write().into()], limit: LARGEST };
         let answer = self.client.call(request, &mut Unbounded).await.map_err(|error| format!("TAK: {error}"))?;
-        let charset = answer.content_type.as_deref().and_then(outside::charset_of);
+        let charset = answer.content_type.as_deref().and_then(|text| ContentType::read(text).charset);
         Ok(TakAnswer { status: answer.status, charset, body: answer.body })
     }
 }

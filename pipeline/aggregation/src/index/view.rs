@@ -115,8 +115,8 @@ impl IndexView {
         of_domain.take(MOST_FOUND).filter_map(|row| self.engagement_of(row)).collect()
     }
 
-    /// Engagements of all patients, from a place on, and the place where the next piece begins. `None` after the last. An
-    /// engagement keeps its place.
+    /// Engagements of all patients, from a place on, and the place where the next piece begins. `None` after the last.
+    /// An engagement keeps its place.
     pub fn page(&self, from: usize, most: usize) -> (Vec<Engagement>, Option<usize>) {
         let mut engagements = Vec::new();
         for (place, row) in self.rows.iter().enumerate().skip(from) {

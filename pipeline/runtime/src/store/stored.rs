@@ -1,5 +1,5 @@
-//! Keys and values of stores as the changelog and tables hold them. A value follows the fingerprint of its schema, eight
-//! bytes big-endian. The value of a set has no bytes at all.
+//! Keys and values of stores as the changelog and tables hold them. A value follows the fingerprint of its schema,
+//! eight bytes big-endian. The value of a set has no bytes at all.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -1,7 +1,7 @@
 //! State stores on tables, for state that is larger than memory.
 //!
-//! Only the writes that are not committed, or that the table has not taken yet, are in memory. What is committed goes to
-//! the table. If that fails, nothing is lost: the writes stay in memory, reads see them, and they are written with the
+//! Only the writes that are not committed, or that the table has not taken yet, are in memory. What is committed goes
+//! to the table. If that fails, nothing is lost: the writes stay in memory, reads see them, and they are written with the
 //! next commit. A record that needs what cannot be read is tried again.
 
 use std::marker::PhantomData;
