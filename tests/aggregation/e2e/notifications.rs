@@ -65,7 +65,9 @@ async fn subscriber_down_delays_nobody() {
             subscriber(&platform, "SE-DOWN").await["dead"] == 3
         })
         .await;
-    assert_eq!(told(&systems, "SE-DOWN").len(), 9, "three notifications, each with two redeliveries");
+    // Three notifications, each with two redeliveries. The second and the third may be in one call.
+    let calls = systems.calls().iter().filter(|call| call.address == "SE-DOWN").count();
+    assert_eq!((calls, told(&systems, "SE-DOWN").len() - calls < 3), (9, true));
     assert_eq!(
         subscriber(&platform, "SE-SOME").await,
         json!({"address": "SE-SOME", "waiting": 0, "delivered": 0, "dead": 0})

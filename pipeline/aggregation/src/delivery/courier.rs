@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tributary_schemas::types::aggregation::Address;
 
 use super::queue::{End, Waiting};
 use crate::caller::Caller;
-use crate::ei_soap::{IndexInteraction, NotDelivered, notices, read_receipt};
+use crate::ei_soap::{IndexInteraction, MOST_IN_CALL, NotDelivered, notices, read_receipt};
 use crate::events;
 use crate::flow::Flow;
 use crate::port::{OutgoingCall, TransportError};
@@ -77,6 +77,25 @@ impl Undelivered {
     }
 }
 
+/// What became of the first notifications of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Delivery {
+    /// How many have this end. A dead letter is always one.
+    pub count: usize,
+    /// What became of them.
+    pub end: End,
+    /// How many stood in the first call. If that is more than `count`, it was not taken, and those behind the first
+    /// should go out one by one: the next call with several would fail again.
+    pub tried: usize,
+}
+
+impl Delivery {
+    fn of(count: usize, end: End, tried: usize) -> Self {
+        Self { count, end, tried }
+    }
+}
+
 /// Delivers notifications. One is enough for all subscribers.
 #[derive(Clone)]
 pub struct Courier {
@@ -97,42 +116,95 @@ impl Courier {
         Self { flow, codec, settings }
     }
 
-    /// Delivers a notification of this partition, and says what has become of it. Each failure of a call counts, also
-    /// if an earlier call of the same notification was taken: that one is not sent again.
+    /// Delivers the first of these notifications of this partition, and with it those that fit into the same call, and
+    /// says what has become of them. Each failure of a call counts, also if an earlier call of the same notification
+    /// was taken: that one is not sent again. If a call with several is not taken, the first goes on alone, because it
+    /// may be another one that is refused.
     ///
-    /// `None` once `stopping` has ended while a redelivery is waited for. A call that is under way is not cut by it,
-    /// because the subscriber may have taken it.
+    /// `None` once `stopping` has ended while a redelivery is waited for, and if nothing waits. A call that is under way
+    /// is not cut by it, because the subscriber may have taken it.
     pub async fn deliver(
         &self,
         partition: i32,
-        waiting: &Waiting,
+        waiting: &[Waiting],
         stopping: impl Future<Output = ()> + Send,
-    ) -> Option<End> {
-        let read = self.codec.open(&waiting.value).and_then(|framed| framed.read::<Notification>());
-        let notification = match read {
+    ) -> Option<Delivery> {
+        let first = waiting.first()?;
+        let mut notification = match self.read(first) {
             Ok(notification) => notification,
-            Err(error) => return Some(End::Dead(Undelivered::Unreadable(error.to_string()))),
+            Err(reason) => return Some(Delivery::of(1, End::Dead(reason), 1)),
         };
-        let subscriber = &notification.subscriber;
         // The same for each redelivery. The updates in it may have had several ids (A 6.2).
-        let correlation = format!("notification-{partition}-{}", waiting.offset);
-        let mut stopping = pin!(stopping);
+        let correlation = format!("notification-{partition}-{}", first.offset);
+        let own = notification.transactions.len();
+        let merged = 1 + self.merge(&mut notification, &waiting[1..]);
         let mut left = self.settings.redeliveries;
+        let mut stopping = pin!(stopping);
+        if merged > 1 {
+            let Err(reason) = self.call_all(&notification, &correlation).await else {
+                return Some(Delivery::of(merged, End::Delivered, merged));
+            };
+            notification.transactions.truncate(own);
+            if !self.may_go_on(&notification, &correlation, &reason, &mut left, stopping.as_mut()).await? {
+                return Some(Delivery::of(1, End::Dead(reason), merged));
+            }
+        }
         for notice in notices(&notification) {
-            while let Err(reason) = self.call(subscriber, &correlation, notice.clone()).await {
-                events::notification_failed(subscriber, &correlation, &reason, left);
-                if left == 0 {
-                    return Some(End::Dead(reason));
-                }
-                left -= 1;
-                tokio::select! {
-                    biased;
-                    () = &mut stopping => return None,
-                    () = sleep(self.settings.redelivery_delay) => {}
+            while let Err(reason) = self.call(&notification.subscriber, &correlation, notice.clone()).await {
+                if !self.may_go_on(&notification, &correlation, &reason, &mut left, stopping.as_mut()).await? {
+                    return Some(Delivery::of(1, End::Dead(reason), merged));
                 }
             }
         }
-        Some(End::Delivered)
+        Some(Delivery::of(1, End::Delivered, merged))
+    }
+
+    fn read(&self, waiting: &Waiting) -> Result<Notification, Undelivered> {
+        let read = self.codec.open(&waiting.value).and_then(|framed| framed.read::<Notification>());
+        read.map_err(|error| Undelivered::Unreadable(error.to_string()))
+    }
+
+    /// Adds the transactions of those that follow, as long as all fit into one call. Returns how many that are.
+    fn merge(&self, notification: &mut Notification, following: &[Waiting]) -> usize {
+        let mut merged = 0;
+        for waiting in following {
+            let Ok(mut next) = self.read(waiting) else { break };
+            let fits = notification.transactions.len() + next.transactions.len() <= MOST_IN_CALL;
+            if !fits || next.subscriber != notification.subscriber {
+                break;
+            }
+            notification.transactions.append(&mut next.transactions);
+            merged += 1;
+        }
+        merged
+    }
+
+    async fn call_all(&self, notification: &Notification, correlation: &str) -> Result<(), Undelivered> {
+        for notice in notices(notification) {
+            self.call(&notification.subscriber, correlation, notice).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a call is made again, after the pause before it. `None` once it is `stopping`.
+    async fn may_go_on(
+        &self,
+        notification: &Notification,
+        correlation: &str,
+        reason: &Undelivered,
+        left: &mut u32,
+        stopping: Pin<&mut (impl Future<Output = ()> + Send)>,
+    ) -> Option<bool> {
+        events::notification_failed(&notification.subscriber, correlation, reason, *left);
+        if *left == 0 {
+            return Some(false);
+        }
+        *left -= 1;
+        tokio::select! {
+            biased;
+            () = stopping => None,
+            () = sleep(self.settings.redelivery_delay) => Some(true),
+        }
     }
 
     async fn call(&self, subscriber: &Address, correlation: &str, notice: String) -> Result<(), Undelivered> {

@@ -30,17 +30,20 @@ pub fn dead_notification(codec: &Codec, subscriber: &str, key: &[u8], value: &[u
 }
 
 impl Queue {
-    /// Writes what has become of a notification: the position after it, and the dead letter if it is one, unchanged and
-    /// with the reason in its headers. All of an output is in one transaction. Then [`Queue::finish`] may follow.
-    pub fn write(&self, codec: &Codec, output: &mut Output, now: TimestampMillis, waiting: &Waiting, end: &End) {
+    /// Writes what has become of notifications: the position after them, and the dead letters if they are that,
+    /// unchanged and with the reason in their headers. All of an output is in one transaction. Then [`Queue::finish`]
+    /// may follow.
+    pub fn write(&self, codec: &Codec, output: &mut Output, now: TimestampMillis, done: &[Waiting], end: &End) {
         if let End::Dead(reason) = end {
-            let headers = self.dead_letter_headers(waiting, reason.code(), &reason.to_string());
-            output.inherit(waiting.timestamp, Headers::from_bytes(&headers));
-            let key = self.progress.subscriber.as_str().as_bytes();
-            output.send(&topics::DEAD_LETTER, key, |buffer| buffer.extend_from_slice(&waiting.value));
+            for waiting in done {
+                let headers = self.dead_letter_headers(waiting, reason.code(), &reason.to_string());
+                output.inherit(waiting.timestamp, Headers::from_bytes(&headers));
+                let key = self.progress.subscriber.as_str().as_bytes();
+                output.send(&topics::DEAD_LETTER, key, |buffer| buffer.extend_from_slice(&waiting.value));
+            }
         }
         output.inherit(now, Headers::default());
-        write_progress(codec, output, &self.after(waiting, end));
+        write_progress(codec, output, &self.after(done, end));
     }
 
     fn dead_letter_headers(&self, waiting: &Waiting, code: &str, reason: &str) -> Vec<u8> {

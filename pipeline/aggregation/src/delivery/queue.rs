@@ -161,26 +161,29 @@ impl Queue {
         self.counted.take().map_or(0, |counted| counted.count)
     }
 
-    /// The next notification.
-    pub fn next(&self) -> Option<&Waiting> {
-        self.held.front()
+    /// The next notifications in their order, at most so many.
+    pub fn next(&self, most: usize) -> Vec<Waiting> {
+        self.held.iter().take(most).cloned().collect()
     }
 
-    /// Takes a notification from the queue, once what has become of it is stored or may be forgotten.
-    pub fn finish(&mut self, waiting: &Waiting, end: &End) {
-        self.progress = self.after(waiting, end);
-        while let Some(first) = self.held.pop_front_if(|first| first.offset <= waiting.offset) {
+    /// Takes notifications from the queue, once what has become of them is stored or may be forgotten.
+    pub fn finish(&mut self, done: &[Waiting], end: &End) {
+        self.progress = self.after(done, end);
+        let position = self.progress.position;
+        while let Some(first) = self.held.pop_front_if(|first| first.offset < position) {
             self.bytes = self.bytes.saturating_sub(first.value.len());
         }
     }
 
-    /// How far this queue is when this notification is done.
-    pub(super) fn after(&self, waiting: &Waiting, end: &End) -> NotificationProgress {
+    /// How far this queue is when these notifications are done.
+    pub(super) fn after(&self, done: &[Waiting], end: &End) -> NotificationProgress {
         let mut progress = self.progress.clone();
-        progress.position = progress.position.max(waiting.offset.saturating_add(1));
-        match end {
-            End::Delivered => progress.delivered += 1,
-            End::Dead(_) => progress.dead += 1,
+        for waiting in done {
+            progress.position = progress.position.max(waiting.offset.saturating_add(1));
+            match end {
+                End::Delivered => progress.delivered += 1,
+                End::Dead(_) => progress.dead += 1,
+            }
         }
         progress
     }

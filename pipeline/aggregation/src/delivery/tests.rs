@@ -44,9 +44,9 @@ fn counts(queue: &Queue) -> (u64, u64, u64) {
 
 /// Finishes the next notification and returns its offset.
 fn finish(queue: &mut Queue, end: &End) -> Option<i64> {
-    let waiting = queue.next()?.clone();
+    let waiting = queue.next(1);
     queue.finish(&waiting, end);
-    Some(waiting.offset)
+    Some(waiting.first()?.offset)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
-use tributary_aggregation::delivery::{Courier, Queue, Waiting};
+use tributary_aggregation::delivery::{Courier, End, Queue, Waiting};
 
 use super::term::Ledger;
 
@@ -36,39 +36,40 @@ impl Lane {
         self.fed.notify_one();
     }
 
-    /// Delivers what is in the queue, one after the other, until the term is over.
+    /// Delivers what is in the queue in its order, until the term is over.
     pub(super) async fn empty(self: Arc<Self>, courier: Courier, ledger: Arc<Ledger>, mut over: watch::Receiver<bool>) {
+        // How many go out one by one, after a call with several was not taken.
+        let mut alone = 0_usize;
         loop {
-            let next = self.queue().next().cloned();
-            let Some(waiting) = next else {
+            let next = self.queue().next(if alone > 0 { 1 } else { usize::MAX });
+            if next.is_empty() {
                 tokio::select! {
                     () = self.fed.notified() => continue,
                     () = ended(&mut over) => return,
                 }
-            };
-            if *over.borrow() || !self.deliver(&courier, &ledger, &waiting, &mut over).await {
+            }
+            if *over.borrow() {
                 return;
             }
+            let Some(delivery) = courier.deliver(self.partition, &next, ended(&mut over)).await else { return };
+            let done = next.get(..delivery.count).unwrap_or(&next);
+            if !self.store(&ledger, done, &delivery.end, &over).await {
+                return;
+            }
+            alone = alone.max(delivery.tried).saturating_sub(delivery.count);
         }
     }
 
-    /// Delivers one notification and stores what has become of it. `false` once the term is over.
-    async fn deliver(
-        &self,
-        courier: &Courier,
-        ledger: &Arc<Ledger>,
-        waiting: &Waiting,
-        over: &mut watch::Receiver<bool>,
-    ) -> bool {
-        let Some(end) = courier.deliver(self.partition, waiting, ended(over)).await else { return false };
+    /// Stores what has become of notifications. `false` once the term is over.
+    async fn store(&self, ledger: &Arc<Ledger>, done: &[Waiting], end: &End, over: &watch::Receiver<bool>) -> bool {
         let _storing = self.storing.lock().await;
         let mut output = ledger.output();
         let now = Timestamp::now().as_millisecond();
-        self.queue().write(ledger.codec(), &mut output, now, waiting, &end);
+        self.queue().write(ledger.codec(), &mut output, now, done, end);
         if !ledger.store(output, over).await {
             return false;
         }
-        self.queue().finish(waiting, &end);
+        self.queue().finish(done, end);
         true
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::{pending, ready};
+use std::slice::from_ref;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -110,8 +111,19 @@ const PLATFORM: Option<&str> = Some("http://vp.example/");
 
 async fn deliver(script: Vec<Does>, count: usize) -> (End, Arc<Subscribers>) {
     let (courier, subscribers) = courier(script, PLATFORM, None);
-    let end = courier.deliver(3, &waiting(&codec(), 17, count), pending()).await.unwrap();
+    let end = deliver_one(&courier, 3, &waiting(&codec(), 17, count), pending()).await.unwrap();
     (end, subscribers)
+}
+
+async fn deliver_one(
+    courier: &Courier,
+    partition: i32,
+    waiting: &Waiting,
+    stopping: impl Future<Output = ()> + Send,
+) -> Option<End> {
+    let Delivery { count, end, tried } = courier.deliver(partition, from_ref(waiting), stopping).await?;
+    assert_eq!((count, tried), (1, 1));
+    Some(end)
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,11 +154,11 @@ async fn without_a_platform_its_route_says_where_a_subscriber_is() {
     );
     let (with_route, subscribers) = courier(Vec::new(), None, Some(&tak));
     let notification = waiting(&codec(), 0, 1);
-    assert_eq!(with_route.deliver(0, &notification, pending()).await, Some(End::Delivered));
+    assert_eq!(deliver_one(&with_route, 0, &notification, pending()).await, Some(End::Delivered));
     assert_eq!(subscribers.seen.lock().unwrap()[0].url, "http://sub.example/");
     for tak in [None, Some("{}")] {
         let (without, subscribers) = courier(Vec::new(), None, tak);
-        let end = without.deliver(0, &notification, pending()).await;
+        let end = deliver_one(&without, 0, &notification, pending()).await;
         assert_eq!((end, subscribers.times().len()), (Some(End::Dead(Undelivered::NoUrl)), 0));
     }
 }
@@ -201,14 +213,14 @@ async fn a_call_has_at_most_a_thousand_transactions_and_what_was_taken_is_not_se
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_the_wait_for_a_redelivery_but_not_a_call() {
     let (courier, subscribers) = courier(vec![Does::Hangs], PLATFORM, None);
-    let stopped = courier.deliver(0, &waiting(&codec(), 0, 1), ready(())).await;
+    let stopped = deliver_one(&courier, 0, &waiting(&codec(), 0, 1), ready(())).await;
     assert_eq!((stopped, subscribers.times()), (None, vec![0]));
     assert_eq!(subscribers.begin.lock().unwrap().unwrap().elapsed(), Duration::from_secs(5), "the call has its time");
     let (stop, stopping) = oneshot::channel::<()>();
     let (courier, subscribers) = self::courier(Vec::new(), PLATFORM, None);
     stop.send(()).unwrap();
     let stopping = async { stopping.await.unwrap() };
-    let taken = courier.deliver(0, &waiting(&codec(), 0, 1), stopping).await;
+    let taken = deliver_one(&courier, 0, &waiting(&codec(), 0, 1), stopping).await;
     assert_eq!((taken, subscribers.times().len()), (Some(End::Delivered), 1));
 }
 
@@ -217,7 +229,7 @@ async fn a_record_that_cannot_be_read_is_dead_at_once() {
     let (courier, subscribers) = courier(Vec::new(), PLATFORM, None);
     for value in [b"".as_slice(), b"secret"] {
         let unreadable = Waiting { value: value.into(), ..waiting(&codec(), 0, 1) };
-        let end = courier.deliver(0, &unreadable, pending()).await.unwrap();
+        let end = deliver_one(&courier, 0, &unreadable, pending()).await.unwrap();
         let End::Dead(reason @ Undelivered::Unreadable(_)) = end else { panic!("{end:?}") };
         assert!(!reason.to_string().contains("secret"));
     }
@@ -231,8 +243,70 @@ async fn a_subscriber_that_is_down_delays_nobody_else() {
     let begin = Instant::now();
     tokio::select! {
         biased;
-        end = courier.deliver(0, &notification, pending()) => panic!("the first one is down: {end:?}"),
-        end = courier.deliver(1, &notification, pending()) => assert_eq!(end, Some(End::Delivered)),
+        end = deliver_one(&courier, 0, &notification, pending()) => panic!("the first one is down: {end:?}"),
+        end = deliver_one(&courier, 1, &notification, pending()) => assert_eq!(end, Some(End::Delivered)),
     }
     assert_eq!((begin.elapsed(), subscribers.times()), (Duration::from_secs(1), vec![0, 0]));
+}
+
+/// Notifications on the log with so many transactions each.
+fn several(counts: &[usize]) -> Vec<Waiting> {
+    (20..).zip(counts).map(|(offset, count)| waiting(&codec(), offset, *count)).collect()
+}
+
+fn transactions(subscribers: &Subscribers) -> Vec<usize> {
+    let seen = subscribers.seen.lock().unwrap();
+    seen.iter().map(|one| one.body.matches("<p:engagementTransaction>").count()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_goes_out_in_one_call_of_at_most_a_thousand_transactions() {
+    for (counts, together, sent) in [
+        (&[1, 2, 3][..], 3, &[6][..]),
+        (&[600, 400, 1], 2, &[1_000]),
+        (&[600, 401, 1], 1, &[600]),
+        (&[1_001, 1], 1, &[1_000, 1]),
+    ] {
+        let (courier, subscribers) = courier(Vec::new(), PLATFORM, None);
+        let delivery = courier.deliver(3, &several(counts), pending()).await.unwrap();
+        assert_eq!(delivery, Delivery { count: together, end: End::Delivered, tried: together }, "{counts:?}");
+        assert_eq!(transactions(&subscribers), sent);
+        let seen = subscribers.seen.lock().unwrap();
+        assert!(seen[0].headers.contains(&("x-skltp-correlation-id".to_owned(), "notification-3-20".to_owned())));
+    }
+    let (courier, _) = courier(Vec::new(), PLATFORM, None);
+    assert_eq!(courier.deliver(3, &[], pending()).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_a_call_with_several_is_not_taken_the_first_goes_on_alone() {
+    let (courier, subscribers) = self::courier(vec![fault()], PLATFORM, None);
+    let delivery = courier.deliver(3, &several(&[1, 2, 3]), pending()).await.unwrap();
+    assert_eq!(delivery, Delivery { count: 1, end: End::Delivered, tried: 3 });
+    assert_eq!((transactions(&subscribers), subscribers.times()), (vec![6, 1], vec![0, 6_000]));
+
+    let (courier, subscribers) = self::courier(vec![fault(); 3], PLATFORM, None);
+    let delivery = courier.deliver(3, &several(&[1, 2]), pending()).await.unwrap();
+    let refused = End::Dead(NotDelivered::Fault.into());
+    assert_eq!(
+        delivery,
+        Delivery { count: 1, end: refused, tried: 2 },
+        "the call with both was a delivery of the first"
+    );
+    assert_eq!(transactions(&subscribers), [3, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_or_is_another_ones_is_not_in_the_call() {
+    let unreadable = Waiting { value: b"secret".as_slice().into(), ..waiting(&codec(), 21, 1) };
+    let mut other = Vec::new();
+    let foreign = Notification { subscriber: "SE-OTHER".parse().unwrap(), ..notification(1) };
+    codec().encode(&foreign, &mut other).unwrap();
+    let foreign = Waiting { value: other.into(), ..waiting(&codec(), 21, 1) };
+    for bad in [unreadable, foreign] {
+        let (courier, subscribers) = courier(Vec::new(), PLATFORM, None);
+        let records = [waiting(&codec(), 20, 1), bad, waiting(&codec(), 22, 1)];
+        let delivery = courier.deliver(3, &records, pending()).await.unwrap();
+        assert_eq!((delivery.count, transactions(&subscribers)), (1, vec![1]));
+    }
 }

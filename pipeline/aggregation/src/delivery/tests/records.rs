@@ -1,5 +1,7 @@
 //! What is stored.
 
+use std::slice::from_ref;
+
 use tributary_runtime::dead_letter_header;
 
 use super::*;
@@ -24,7 +26,7 @@ fn a_delivered_notification_leaves_its_position() {
     let mut queue = queue_of(&output);
     let waiting = waiting(&codec, 7, 1);
     queue.feed(waiting.offset, waiting.timestamp, &waiting.value);
-    queue.write(&codec, &mut output, NOW + 1, &waiting, &End::Delivered);
+    queue.write(&codec, &mut output, NOW + 1, from_ref(&waiting), &End::Delivered);
     let records: Vec<_> = output.records().collect();
     let [record] = records.as_slice() else { panic!("{} records", records.len()) };
     assert_eq!((record.topic.name, record.key), (topics::NOTIFICATION_PROGRESS.name, SUBSCRIBER.as_bytes()));
@@ -32,11 +34,27 @@ fn a_delivered_notification_leaves_its_position() {
     let stored = progress(&codec, record.value.unwrap());
     assert_eq!((stored.position, stored.delivered, stored.dead), (8, 1, 0));
     assert_eq!(queue.position(), 0, "what is not committed has not happened");
-    queue.finish(&waiting, &End::Delivered);
+    queue.finish(from_ref(&waiting), &End::Delivered);
     assert_eq!(*queue.progress(), stored);
     let mut output = Output::new(8);
     queue.write_progress(&codec, &mut output, NOW);
     assert_eq!(progress(&codec, output.records().next().unwrap().value.unwrap()), stored);
+}
+
+#[test]
+fn notifications_of_one_call_leave_one_position() {
+    let (codec, mut output) = (codec(), Output::new(8));
+    let mut queue = queue_of(&output);
+    for offset in [7, 9, 30] {
+        queue.feed(offset, NOW, b"value");
+    }
+    let done = queue.next(2);
+    queue.write(&codec, &mut output, NOW, &done, &End::Delivered);
+    let records: Vec<_> = output.records().collect();
+    let [record] = records.as_slice() else { panic!("{} records", records.len()) };
+    queue.finish(&done, &End::Delivered);
+    assert_eq!(*queue.progress(), progress(&codec, record.value.unwrap()));
+    assert_eq!((queue.position(), counts(&queue)), (10, (1, 2, 0)));
 }
 
 #[test]
@@ -46,7 +64,7 @@ fn a_lost_notification_becomes_a_dead_letter_unchanged_with_its_position() {
     let waiting = waiting(&codec, 7, 2);
     queue.feed(waiting.offset, waiting.timestamp, &waiting.value);
     let end = End::Dead(Undelivered::Refused(NotDelivered::Error));
-    queue.write(&codec, &mut output, NOW + 1, &waiting, &end);
+    queue.write(&codec, &mut output, NOW + 1, from_ref(&waiting), &end);
     let records: Vec<_> = output.records().collect();
     let [letter, stored] = records.as_slice() else { panic!("{} records", records.len()) };
     assert_eq!((letter.topic.name, letter.key), (topics::DEAD_LETTER.name, SUBSCRIBER.as_bytes()));
