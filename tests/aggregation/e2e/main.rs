@@ -9,6 +9,7 @@ mod notifications;
 mod on_kafka;
 mod operation;
 mod questions;
+mod released_state;
 mod requests;
 mod systems;
 mod tak;

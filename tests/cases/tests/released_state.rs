@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tributary_cases::flow::DECLARATION;
 use tributary_connectors::embedded::{EmbeddedLog, Fsync};
 use tributary_harness::process::program;
-use tributary_harness::released_state::{NOT_USED, check_newest, date_snapshots, released, unpack};
+use tributary_harness::released_state::{NOT_USED, check_newest, date_snapshots, declared, released, unpack};
 use tributary_harness::service::Service;
 
 const PARTITIONS: i32 = 2;
@@ -281,16 +281,7 @@ async fn the_newest_folder_holds_the_schemas_that_this_program_writes_and_an_ent
     assert_eq!(code, Some(0), "{said}");
     check_newest(&archives(), folder.path());
     let newest = unpacked(released(&archives()).last().unwrap());
-    assert_eq!(stores(&newest.path().join("state")), declared());
-}
-
-/// The stores of all stages: stage and number.
-fn declared() -> BTreeSet<(String, u8)> {
-    let stores = include_str!("../../../pipeline/cases/src/stores.txt").lines().map(|line| {
-        let mut words = line.split(' ');
-        (words.next().unwrap().to_owned(), words.next().unwrap().parse().unwrap())
-    });
-    stores.collect()
+    assert_eq!(stores(&newest.path().join("state")), declared(include_str!("../../../pipeline/cases/src/stores.txt")));
 }
 
 /// The stores that the changelogs of a state folder have values of.

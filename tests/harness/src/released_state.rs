@@ -3,6 +3,7 @@
 //! `TRIBUTARY_STATE=write` adds the folder of this program under the next number, when what it writes has changed. A
 //! folder that is there is never replaced.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -49,6 +50,15 @@ fn tar(arguments: &[&str], archive: &Path, folder: &Path) {
     command.args(arguments).arg(archive).arg("-C").arg(folder).arg("state");
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}: {}", archive.display(), String::from_utf8_lossy(&output.stderr));
+}
+
+/// The stores that a flow's `stores.txt` lists: stage and number.
+pub fn declared(stores: &str) -> BTreeSet<(String, u8)> {
+    let stores = stores.lines().map(|line| {
+        let mut words = line.split(' ');
+        (words.next().unwrap().to_owned(), words.next().unwrap().parse().unwrap())
+    });
+    stores.collect()
 }
 
 /// Writes a time into all snapshot files of a state folder, because old snapshots are not used.
