@@ -20,6 +20,7 @@ fresh() {
     mkdir "$folder"
     {
         printf '[auth]\nmode = "tokens"\ntokens_file = "tokens.txt"\n[cases]\nordering = "%s"\n' "$ordering"
+        printf 'notifications = { store = "%s" }\n' "$store"
         printf '[cases.origins.esdh-a]\nclient_id = "esdh-a"\ndetails = ["https://esdh.example"]\n'
         printf '%b' "${2:-}"
         for client in $(seq "$1"); do

@@ -1,8 +1,8 @@
-//! The notifications of all clients that the log keeps: in memory, or in a table. Most are told to many clients, so in
-//! memory what is told is kept once.
+//! The notifications of all clients that the log keeps: in memory, or in a table with the newest of them in memory as
+//! well. Most are told to many clients, so in memory what is told is kept once.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -12,6 +12,10 @@ use tributary_schemas::types::cases::{ClientName, MessageId};
 
 /// Notifications that are looked for when another client is told the same. Those of one command come together.
 const MOST_RECENT: usize = 20_000;
+
+/// The newest notifications of a table that are in memory as well. A client that is not far behind is told of these, so
+/// nothing waits for the disk.
+const MOST_NEWEST: usize = 20_000;
 
 /// The entries of the first piece that is read of a table. Each later piece is twice as long, up to the longest.
 const FIRST_PIECE: usize = 16;
@@ -46,10 +50,21 @@ pub(crate) struct QueuesInMemory {
 /// Queues in a table. It is empty when the process starts, so its values need no schema.
 pub(crate) struct QueuesInTable {
     table: Box<dyn Table>,
-    /// What was put or removed, and is not in the table yet. Nothing is read until it is.
+    newest: Newest,
+    /// What was put or removed, and is not in the table yet. Nothing is read of it until it is.
     unwritten: TableWrites,
     /// Whether the table is to be cleared before anything else.
     is_stale: bool,
+}
+
+/// The newest entries of a table.
+#[derive(Default)]
+struct Newest {
+    queues: QueuesInMemory,
+    /// Their keys in the order in which they were put.
+    order: VecDeque<(ClientName, i64)>,
+    /// Up to which position of a client entries may be in the table alone.
+    on_disk: HashMap<ClientName, i64>,
 }
 
 impl Default for KeptQueues {
@@ -61,18 +76,27 @@ impl Default for KeptQueues {
 impl KeptQueues {
     /// Queues in an empty table.
     pub(crate) fn in_table(table: Box<dyn Table>) -> Self {
-        Self::Table(QueuesInTable { table, unwritten: TableWrites::new(), is_stale: false })
+        let (newest, unwritten) = (Newest::default(), TableWrites::new());
+        Self::Table(QueuesInTable { table, newest, unwritten, is_stale: false })
     }
 
     pub(crate) fn is_in_table(&self) -> bool {
         matches!(self, Self::Table(_))
     }
 
+    /// Whether all entries of a client at and after a position are in memory, so that no look at them waits for a disk.
+    pub(crate) fn is_in_memory(&self, client: &ClientName, position: i64) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::Table(queues) => queues.newest.covers(client, position),
+        }
+    }
+
     /// Puts an entry. One of a table is there after [`KeptQueues::write`].
     pub(crate) fn put(&mut self, entry: QueueEntry) {
         match self {
             Self::Memory(queues) => queues.put(entry),
-            Self::Table(queues) => queues.put(&entry),
+            Self::Table(queues) => queues.put(entry),
         }
     }
 
@@ -80,7 +104,10 @@ impl KeptQueues {
     pub(crate) fn remove(&mut self, client: &ClientName, position: i64) {
         match self {
             Self::Memory(queues) => queues.remove(client, position),
-            Self::Table(queues) => drop(queues.unwritten.insert(key(client, position), None)),
+            Self::Table(queues) => {
+                queues.newest.queues.remove(client, position);
+                queues.unwritten.insert(key(client, position), None);
+            }
         }
     }
 
@@ -88,14 +115,17 @@ impl KeptQueues {
     pub(crate) fn clear(&mut self) {
         match self {
             Self::Memory(queues) => *queues = QueuesInMemory::default(),
-            Self::Table(queues) => (queues.unwritten, queues.is_stale) = (TableWrites::new(), true),
+            Self::Table(queues) => {
+                (queues.newest, queues.unwritten) = (Newest::default(), TableWrites::new());
+                queues.is_stale = true;
+            }
         }
     }
 
     /// Writes what has changed to the table, if there is one.
     ///
     /// # Errors
-    /// [`TableError`]. Nothing can be read then until it has succeeded.
+    /// [`TableError`]. Only what is in memory can be read then until it has succeeded.
     pub(crate) fn write(&mut self) -> Result<(), TableError> {
         let Self::Table(queues) = self else { return Ok(()) };
         queues.write()
@@ -117,6 +147,9 @@ impl KeptQueues {
     ) -> impl Iterator<Item = Result<Cow<'a, Entry>, TableError>> + use<'a> {
         let (memory, table) = match self {
             Self::Memory(queues) => (Some(queues.from(client, position)), None),
+            Self::Table(queues) if queues.newest.covers(client, position) => {
+                (Some(queues.newest.queues.from(client, position)), None)
+            }
             Self::Table(queues) => (None, Some(queues.from(client, position))),
         };
         let table = table.into_iter().flatten().map(|entry| entry.map(Cow::Owned));
@@ -175,11 +208,30 @@ impl QueuesInMemory {
     }
 }
 
+impl Newest {
+    fn covers(&self, client: &ClientName, position: i64) -> bool {
+        self.on_disk.get(client).is_none_or(|on_disk| position > *on_disk)
+    }
+
+    fn put(&mut self, entry: QueueEntry) {
+        self.order.push_back((entry.client.clone(), entry.position));
+        self.queues.put(entry);
+        if self.order.len() > MOST_NEWEST
+            && let Some((client, position)) = self.order.pop_front()
+        {
+            self.queues.remove(&client, position);
+            let on_disk = self.on_disk.entry(client).or_insert(position);
+            *on_disk = position.max(*on_disk);
+        }
+    }
+}
+
 impl QueuesInTable {
-    fn put(&mut self, entry: &QueueEntry) {
+    fn put(&mut self, entry: QueueEntry) {
         let mut value = Vec::new();
-        StateValue::write(entry, &mut value);
+        StateValue::write(&entry, &mut value);
         self.unwritten.insert(key(&entry.client, entry.position), Some(value));
+        self.newest.put(entry);
     }
 
     fn write(&mut self) -> Result<(), TableError> {
@@ -335,10 +387,12 @@ mod tests {
         let tables = MemoryTables::default();
         let mut queues = KeptQueues::in_table(tables.create("entries"));
         queues.put(entry("a", 1, "https://x"));
+        put_newest(&mut queues, "b", MOST_NEWEST);
         queues.write().unwrap();
         tables.set_faults(Some(TableFaults { seed: 1, read: 0.0, write: 1.0 }));
         queues.put(entry("a", 2, "https://x"));
         let client = "a".parse().unwrap();
+        assert_eq!(positions(&queues, "a", 2), [2], "what is in memory is read");
         for _ in 0..2 {
             queues.write().unwrap_err();
             let read: Vec<Result<_, TableError>> = queues.from(&client, 0).collect();
@@ -349,6 +403,34 @@ mod tests {
         queues.put(entry("a", 2, "https://x"));
         queues.write().unwrap();
         assert_eq!(positions(&queues, "a", 0), [1, 2]);
+    }
+
+    fn put_newest(queues: &mut KeptQueues, client: &str, count: usize) {
+        (1..=count as i64).for_each(|position| queues.put(entry(client, position, "https://x")));
+    }
+
+    #[test]
+    fn the_newest_of_a_table_are_read_from_memory_and_the_others_from_the_table() {
+        let tables = MemoryTables::default();
+        let mut queues = KeptQueues::in_table(tables.create("entries"));
+        put_newest(&mut queues, "a", MOST_NEWEST + 500);
+        queues.write().unwrap();
+        let (client, last) = ("a".parse().unwrap(), MOST_NEWEST as i64 + 500);
+        assert!(queues.is_in_memory(&client, 501) && !queues.is_in_memory(&client, 500));
+        assert!(queues.is_in_memory(&"b".parse().unwrap(), 0), "all of a client without entries");
+        assert_eq!(positions(&queues, "a", 499), (499..=last).collect::<Vec<_>>());
+        queues.remove(&client, last - 1);
+        queues.write().unwrap();
+        for from in [last - 2, 500] {
+            assert_eq!(positions(&queues, "a", from).last_chunk(), Some(&[last - 2, last]));
+        }
+        tables.set_faults(Some(TableFaults { seed: 1, read: 1.0, write: 0.0 }));
+        assert_eq!(positions(&queues, "a", last - 2), [last - 2, last]);
+        assert!(queues.from(&client, 500).next().unwrap().is_err());
+        queues.clear();
+        tables.set_faults(None);
+        queues.write().unwrap();
+        assert!(queues.is_in_memory(&client, 0) && positions(&queues, "a", 0).is_empty());
     }
 
     #[test]

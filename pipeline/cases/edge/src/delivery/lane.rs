@@ -171,9 +171,7 @@ impl Lane {
     }
 
     async fn look(&self, after: i64, upto: i64, most: usize) -> Option<Look> {
-        let client = self.client.clone();
-        let look = self.shared.service.following.look(move |rows| rows.look(&client, (after, upto), most));
-        look.await.ok()
+        self.shared.service.following.look_at(&self.client, (after, upto), most).await.ok()
     }
 
     /// Waits until there is more after a position, at most for a while. A queue that could not be read waits until it

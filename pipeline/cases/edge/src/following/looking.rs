@@ -10,7 +10,7 @@ use tributary_schemas::types::cases::ClientName;
 use super::Following;
 use crate::events;
 use crate::kept_queues::Entry;
-use crate::rows::Rows;
+use crate::rows::{Look, Rows};
 use crate::waiting::Awaited;
 
 /// The subject of troubles with reading from the disk.
@@ -38,6 +38,26 @@ impl Following {
         looked.map_err(|_| unreadable())
     }
 
+    /// A look at the queue of a client, as [`Rows::look`]. It waits for a disk only if not all of it is in memory.
+    ///
+    /// # Errors
+    /// As [`Following::look`].
+    pub(crate) async fn look_at(
+        &self,
+        client: &ClientName,
+        (after, upto): (i64, i64),
+        most: usize,
+    ) -> Result<Look, Problem> {
+        {
+            let rows = self.rows();
+            if rows.entries.is_in_memory(client, after.saturating_add(1)) {
+                return rows.look(client, (after, upto), most).map_err(|_| unreadable());
+            }
+        }
+        let client = client.clone();
+        self.look(move |rows| rows.look(&client, (after, upto), most)).await
+    }
+
     /// The first notifications of a client after a position that it may still see, at most `limit`.
     ///
     /// # Errors
@@ -50,8 +70,7 @@ impl Following {
     ) -> Result<Vec<Entry>, Problem> {
         let (mut found, mut after) = (Vec::new(), after);
         loop {
-            let (client, left) = (client.clone(), limit - found.len());
-            let look = self.look(move |rows| rows.look(&client, (after, i64::MAX), left)).await?;
+            let look = self.look_at(client, (after, i64::MAX), limit - found.len()).await?;
             found.extend(look.entries);
             if look.is_end || found.len() == limit {
                 return Ok(found);
