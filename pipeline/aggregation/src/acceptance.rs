@@ -3,6 +3,7 @@
 mod bad_answers;
 mod bad_requests;
 mod cache;
+mod cache_in_log;
 mod cache_limits;
 mod contracts;
 mod limits;

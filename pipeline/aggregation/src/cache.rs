@@ -6,9 +6,9 @@
 
 mod entry;
 mod key;
+pub mod log;
 mod memory_store;
 mod refresh;
-mod store;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::time::Instant;
 use tributary_schemas::records::aggregation::Mark;
 use tributary_schemas::types::aggregation::PatientId;
@@ -25,18 +26,20 @@ use tributary_schemas::types::aggregation::PatientId;
 use crate::descriptor::Descriptor;
 use crate::find_content::MOST_ENGAGEMENTS;
 use crate::question::Part;
-use entry::Subject;
-pub(crate) use entry::{CachedPart, Entry};
+pub(crate) use entry::{Basis, CachedPart, Entry};
+use entry::{Footing, Subject};
 pub(crate) use key::CacheKey;
-pub(crate) use memory_store::MemoryStore;
+use log::CacheLog;
+use memory_store::{Fate, MemoryStore};
 pub(crate) use refresh::Refresh;
-use store::{CacheStore, Fate};
 
 /// What an operator sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheSettings {
     /// Whether answers are kept.
     pub enabled: bool,
+    /// Where.
+    pub store: StoreKind,
     /// How long parts are served, if the service does not set its own time.
     pub ttl: Duration,
     /// How many questions are kept.
@@ -47,10 +50,22 @@ pub struct CacheSettings {
     pub failure_ttl: Duration,
 }
 
+/// Where answers are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// In the memory of the process.
+    #[default]
+    Memory,
+    /// There, and sealed in the log, so that they survive restarts.
+    Log,
+}
+
 impl Default for CacheSettings {
     fn default() -> Self {
         Self {
             enabled: false,
+            store: StoreKind::Memory,
             ttl: Duration::from_secs(5),
             max_entries: 1000,
             expiration_interval: Duration::from_secs(1),
@@ -75,7 +90,9 @@ pub struct CacheStatus {
 /// The cache.
 pub(crate) struct Cache {
     settings: CacheSettings,
-    store: Box<dyn CacheStore>,
+    store: MemoryStore,
+    /// `None` if entries end with the process.
+    log: Option<Arc<CacheLog>>,
     /// The questions that are being answered. Whoever changes entries holds this lock.
     open: Mutex<OpenQuestions>,
     hits: AtomicU64,
@@ -92,6 +109,17 @@ impl fmt::Debug for Cache {
 struct OpenQuestions {
     next: u64,
     questions: HashMap<u64, OpenQuestion>,
+    /// Up to where marks are taken in, by partition. Empty as long as nobody knows.
+    marks_read: Vec<i64>,
+}
+
+impl OpenQuestions {
+    /// On what an entry stands that is kept now.
+    fn footing(&self, basis: Basis, patient: &PatientId) -> Option<Footing> {
+        let partitions = i32::try_from(self.marks_read.len()).ok().filter(|count| *count > 0)?;
+        let marks_from = *self.marks_read.get(usize::try_from(patient.partition(partitions)).ok()?)?;
+        Some(Footing { basis, partitions, marks_from })
+    }
 }
 
 /// A question that is being answered: its index answer and its parts are no older than this.
@@ -114,10 +142,14 @@ impl OpenQuestion {
 }
 
 impl Cache {
-    pub(crate) fn new(settings: CacheSettings, store: impl CacheStore + 'static) -> Self {
+    /// A cache that takes at most so many bytes. With a log, entries are written there too.
+    pub(crate) fn new(settings: CacheSettings, bytes: usize, log: Option<Arc<CacheLog>>) -> Self {
+        let told = log.clone();
+        let leave = move |key: &CacheKey| told.iter().for_each(|log| log.leave(key));
         Self {
             settings,
-            store: Box::new(store),
+            store: MemoryStore::new(settings.max_entries, bytes, leave),
+            log,
             open: Mutex::default(),
             hits: AtomicU64::default(),
             misses: AtomicU64::default(),
@@ -150,14 +182,43 @@ impl Cache {
         Ticket { cache: self.clone(), id, key }
     }
 
-    fn keep(&self, ticket: &Ticket, parts: &[Part], kept: Instant) {
+    fn keep(&self, ticket: &Ticket, parts: &[Part], kept: Instant, basis: Option<Basis>) {
         let mut open = self.lock();
         let Some(question) = open.questions.remove(&ticket.id).filter(|question| question.keeps) else { return };
         // The data of an address that was marked during its call may be from before or after the change.
         let is_marked = |part: &Part| question.marked.contains(&part.address);
         let parts = parts.iter().map(|part| CachedPart::of(part, is_marked(part))).collect();
         let changed = !question.marked.is_empty();
-        self.store.put(ticket.key.clone(), Entry { subject: question.subject, parts, kept, changed });
+        let footing = basis.and_then(|basis| open.footing(basis, question.subject.patient()));
+        let entry = Entry { subject: question.subject, parts, kept, changed, footing };
+        // Before it is put, so that it ends in the log too if it has to go at once.
+        if let Some(log) = &self.log {
+            log.keep(&ticket.key, &entry);
+        }
+        if let (false, Some(log)) = (self.store.put(ticket.key.clone(), entry), &self.log) {
+            log.leave(&ticket.key);
+        }
+    }
+
+    /// Marks are taken in up to these offsets, by partition.
+    pub(crate) fn note_marks_read(&self, offsets: Vec<i64>) {
+        self.lock().marks_read = offsets;
+    }
+
+    /// Takes an entry back from the log, unless there is a newer one, or `is_cleared` says that it must not come back.
+    pub(crate) fn take_back(&self, key: CacheKey, entry: Entry, is_cleared: impl FnOnce(Instant) -> bool) {
+        // Nothing is cleared meanwhile.
+        let _open = self.lock();
+        let is_older = self.store.get(&key).is_some_and(|known| known.kept >= entry.kept);
+        if !is_older && !is_cleared(entry.kept) {
+            self.store.put(key, entry);
+        }
+    }
+
+    /// Lets go an entry that another process has ended.
+    pub(crate) fn remove(&self, key: &CacheKey) {
+        let _open = self.lock();
+        self.store.remove(key);
     }
 
     /// Marks addresses, of entries and of questions under way.
@@ -181,7 +242,7 @@ impl Cache {
             for address in &addresses {
                 entry.mark(address);
             }
-            if addresses.is_empty() { Fate::Same } else { Fate::Changed }
+            Fate::Stays
         });
     }
 
@@ -196,18 +257,20 @@ impl Cache {
         self.store.revise(&mut |entry| {
             let is_cleared = entry.subject.is_of(service, patient);
             cleared += usize::from(is_cleared);
-            if is_cleared { Fate::Ends } else { Fate::Same }
+            if is_cleared { Fate::Ends } else { Fate::Stays }
         });
+        if let Some(log) = &self.log {
+            log.clear(service, patient);
+        }
         cleared
     }
 
     /// Lets go what is too old.
     pub(crate) fn expire(&self, now: Instant) {
         let _open = self.lock();
-        self.store.revise(&mut |entry| match entry.expire(now) {
-            _ if entry.is_over(now) => Fate::Ends,
-            true => Fate::Changed,
-            false => Fate::Same,
+        self.store.revise(&mut |entry| {
+            entry.expire(now);
+            if entry.is_over(now) { Fate::Ends } else { Fate::Stays }
         });
     }
 
@@ -239,9 +302,9 @@ impl Ticket {
         self.cache.store.get(&self.key)
     }
 
-    /// Keeps its answer.
-    pub(crate) fn keep(self, parts: &[Part], now: Instant) {
-        self.cache.keep(&self, parts, now);
+    /// Keeps its answer. `basis` is what it depends on, if it goes to the log too.
+    pub(crate) fn keep(self, parts: &[Part], now: Instant, basis: Option<Basis>) {
+        self.cache.keep(&self, parts, now, basis);
     }
 }
 

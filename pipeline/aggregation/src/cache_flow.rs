@@ -147,6 +147,9 @@ impl Flow {
         let Some(cache) = &self.cache else {
             return Ok((self.refresh(question, None, open).await?, text));
         };
+        if let Some(log) = self.cache_log() {
+            log.read_once().await;
+        }
         let (descriptor, patient) = (&question.service.descriptor, &question.find.patient);
         let key = CacheKey::of(&descriptor.name, patient, &question.caller, &question.request);
         if let Some(entry) = cache.answer(&key, Instant::now()) {
@@ -168,7 +171,8 @@ impl Flow {
         let answers = parts.iter().filter_map(|part| part.result.as_ref().ok());
         // What is kept takes its space beside the text that is written. If there is none, it is not kept.
         if text.try_grow_to(answers.map(|answer| answer.message.size()).sum()) {
-            ticket.keep(&parts, Instant::now());
+            let basis = self.basis(&question.service.descriptor, question.tak.as_deref());
+            ticket.keep(&parts, Instant::now(), basis);
         }
         Ok((parts, text))
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use tributary_flow::configuration::{self, ConfigurationError, Source};
 
-use crate::cache::CacheSettings;
+use crate::cache::{CacheSettings, StoreKind};
 use crate::flow::FlowSettings;
 use crate::place::PlaceLimits;
 use crate::timeouts::{TimeoutOrder, Timeouts};
@@ -59,19 +59,11 @@ struct IndexTable {
 #[derive(Deserialize)]
 struct CacheTable {
     enabled: bool,
-    /// There is one kind so far.
-    #[serde(rename = "store")]
-    _store: StoreKind,
+    store: StoreKind,
     ttl_ms: Milliseconds,
     max_entries: Count,
     expiration_interval_ms: Milliseconds,
     failure_ttl_ms: Milliseconds,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StoreKind {
-    Memory,
 }
 
 /// All entries that a user's file sets, for the line of an error.
@@ -137,6 +129,7 @@ impl FlowSettings {
             },
             cache: CacheSettings {
                 enabled: table.cache.enabled,
+                store: table.cache.store,
                 ttl: table.cache.ttl_ms.0,
                 max_entries: table.cache.max_entries.0,
                 expiration_interval: table.cache.expiration_interval_ms.0,
@@ -188,7 +181,7 @@ mod tests {
     #[test]
     fn an_unknown_store_of_the_cache_is_refused() {
         let error = load("[aggregation.cache]\nstore = \"disk\"\n").unwrap_err();
-        assert_eq!(error, "my.toml:2: expected `memory`, found `disk`");
+        assert_eq!(error, "my.toml:2: expected `memory` or `log`, found `disk`");
     }
 
     #[test]

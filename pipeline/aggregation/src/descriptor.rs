@@ -80,6 +80,8 @@ struct Origin {
     path_line: usize,
     /// The line of the first time that it sets, if it sets one.
     times_line: Option<usize>,
+    /// The digest of its text.
+    digest: [u8; 32],
 }
 
 /// From a request to a question for the index.
@@ -136,6 +138,11 @@ impl Descriptor {
     /// The name of the response element.
     pub fn response_name(&self) -> Name {
         Name::new(&self.contract, format!("{}Response", self.interaction))
+    }
+
+    /// The digest of its text: SHA-256. Another text may mean other calls and other rows.
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        &self.origin.digest
     }
 
     /// The SOAP action of the operation (A 3.1).

@@ -49,6 +49,13 @@ pub(crate) fn notification_failed(subscriber: &Address, correlation: &str, reaso
     tracing::warn!(subscriber, correlation, code, left, "a notification was not taken: {reason}");
 }
 
+/// An entry of the cache in the log cannot be read. Only the first one is told.
+pub(crate) fn cache_entry_unreadable(reason: &str) {
+    tracing::error!(
+        "an entry of the cache in the log cannot be read and is left out, others like it are only counted: {reason}"
+    );
+}
+
 /// The own index has found more than an answer has.
 pub(crate) fn answer_cut(correlation: Option<&str>, left_out: usize) {
     tracing::warn!(correlation, left_out, "an answer of the index is cut");

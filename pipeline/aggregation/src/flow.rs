@@ -12,7 +12,8 @@ use tributary_schemas::records::aggregation::Mark;
 use tributary_schemas::types::aggregation::PatientId;
 
 use crate::audit::AuditEntry;
-use crate::cache::{Cache, CacheSettings, CacheStatus, MemoryStore};
+use crate::cache::log::{CacheLog, Now, Restoring};
+use crate::cache::{Basis, Cache, CacheSettings, CacheStatus};
 use crate::descriptor::Descriptor;
 use crate::local_time::Stockholm;
 use crate::memory::MemoryBudget;
@@ -139,6 +140,8 @@ pub struct Flow {
     pub(crate) questions: Semaphore,
     /// `None` if answers are not kept.
     pub(crate) cache: Option<Arc<Cache>>,
+    /// `None` if kept answers end with the process.
+    cache_log: Option<Arc<CacheLog>>,
 }
 
 impl fmt::Debug for Flow {
@@ -155,9 +158,53 @@ impl Flow {
         let memory = MemoryBudget::new(settings.memory_bytes);
         let questions = Semaphore::new(settings.max_questions.clamp(1, Semaphore::MAX_PERMITS));
         let tak = RwLock::new(tak);
-        let store = || MemoryStore::new(settings.cache.max_entries, settings.memory_bytes / CACHE_PART);
-        let cache = settings.cache.enabled.then(|| Arc::new(Cache::new(settings.cache, store())));
-        Self { settings, index, producers, tak, audit, clock, stockholm, places, memory, questions, cache }
+        let cache_bytes = settings.memory_bytes / CACHE_PART;
+        let cache = settings.cache.enabled.then(|| Arc::new(Cache::new(settings.cache, cache_bytes, None)));
+        let cache_log = None;
+        Self { settings, index, producers, tak, audit, clock, stockholm, places, memory, questions, cache, cache_log }
+    }
+
+    /// Keeps answers in the log too, if they are kept at all.
+    #[must_use]
+    pub fn with_cache_log(self, log: Arc<CacheLog>) -> Self {
+        if !self.settings.cache.enabled {
+            return self;
+        }
+        // Made now, so that no question waits for it.
+        if let Some(tak) = self.tak() {
+            tak.digest();
+        }
+        let cache = Cache::new(self.settings.cache, self.settings.memory_bytes / CACHE_PART, Some(Arc::clone(&log)));
+        Self { cache: Some(Arc::new(cache)), cache_log: Some(log), ..self }
+    }
+
+    /// The cache in the log. `None` if kept answers end with the process.
+    pub fn cache_log(&self) -> Option<&Arc<CacheLog>> {
+        self.cache_log.as_ref()
+    }
+
+    /// What an answer depends on beside the question. `None` if it does not go to the log.
+    pub(crate) fn basis(&self, descriptor: &Descriptor, tak: Option<&Tak>) -> Option<Basis> {
+        self.cache_log.as_ref().map(|log| log.basis(descriptor, tak))
+    }
+
+    /// Begins to take back entries from the log. `None` if there is no cache in the log.
+    pub fn restoring(&self) -> Option<Restoring> {
+        let (cache, log) = (self.cache.as_ref()?, self.cache_log.as_ref()?);
+        let bytes = self.settings.memory_bytes / CACHE_PART;
+        Some(Restoring::new(cache, log, self.memory.clone(), bytes, self.tak(), self.now()))
+    }
+
+    /// The moment, on both clocks.
+    pub fn now(&self) -> Now {
+        Now { wall: (self.clock)(), instant: Instant::now() }
+    }
+
+    /// Says up to which offset of each partition marks are taken in.
+    pub fn note_marks_read(&self, offsets: Vec<i64>) {
+        if let Some(cache) = &self.cache {
+            cache.note_marks_read(offsets);
+        }
     }
 
     /// The catalogue that new questions use.
@@ -168,6 +215,9 @@ impl Flow {
     /// Puts another catalogue in place. Questions under way keep the one they began with. The cache is emptied: who may
     /// see what is decided again.
     pub fn set_tak(&self, tak: Arc<Tak>) {
+        if self.cache_log.is_some() {
+            tak.digest();
+        }
         *self.tak.write().unwrap_or_else(PoisonError::into_inner) = Some(tak);
         self.clear_cache(None, None);
     }

@@ -32,6 +32,11 @@ impl FailureCode {
             Self::Other => "43000",
         }
     }
+
+    /// What has this code in the record.
+    pub(crate) fn of_code(code: &str) -> Option<Self> {
+        [Self::Fault, Self::Timeout, Self::Other].into_iter().find(|known| known.code() == code)
+    }
 }
 
 /// Why a call failed. The text is for the consumer. It may hold what the source system wrote, so `Debug` does not show

@@ -3,11 +3,13 @@
 mod soap;
 mod time;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 pub use soap::{FetchedTak, TakAnswer, TakAnswerError, TakQuestion, read_answers};
 
@@ -101,6 +103,7 @@ pub struct Tak {
     subscribers: Vec<Subscriber>,
     routes: usize,
     permissions: usize,
+    digest: OnceLock<[u8; 32]>,
 }
 
 #[derive(Deserialize)]
@@ -174,18 +177,24 @@ impl Tak {
         Ok(tak)
     }
 
-    /// The catalogue as a file that [`Tak::read`] reads.
+    /// The digest of what it says: SHA-256 of [`Tak::to_file`]. It is made once.
+    pub(crate) fn digest(&self) -> &[u8; 32] {
+        self.digest.get_or_init(|| Sha256::digest(self.to_file()).into())
+    }
+
+    /// The catalogue as a file that [`Tak::read`] reads. The same catalogue is the same text: contracts, receivers and
+    /// senders are sorted. Entries that agree in these stay in their order, because the first one counts.
     pub fn to_file(&self) -> String {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let (mut routes, mut permissions) = (Vec::new(), Vec::new());
-        for (contract, entries) in &self.contracts {
-            for (receiver, known) in &entries.routes {
+        for (contract, entries) in sorted(&self.contracts) {
+            for (receiver, known) in sorted(&entries.routes) {
                 routes.extend(known.iter().map(|Route { url, valid: Validity { from, to } }| {
                     json!({"contract": contract, "receiver": receiver, "url": url, "from": time(*from), "to": time(*to)})
                 }));
             }
-            for (receiver, senders) in &entries.permissions {
-                for (sender, known) in senders {
+            for (receiver, senders) in sorted(&entries.permissions) {
+                for (sender, known) in sorted(senders) {
                     permissions.extend(known.iter().map(|Validity { from, to }| {
                         let (from, to) = (time(*from), time(*to));
                         json!({"contract": contract, "receiver": receiver, "sender": sender, "from": from, "to": to})
@@ -196,8 +205,9 @@ impl Tak {
         let filter = |filter: &SubscriberFilter| json!({"domain": filter.domain, "categories": filter.categories});
         let subscriber = |one: &Subscriber| json!({"address": one.address, "filters": one.filters.iter().map(filter).collect::<Vec<_>>()});
         let subscribers: Vec<_> = self.subscribers.iter().map(subscriber).collect();
+        let parents: BTreeMap<_, _> = self.parents.iter().collect();
         let file = json!({
-            "routes": routes, "permissions": permissions, "parents": self.parents, "subscribers": subscribers,
+            "routes": routes, "permissions": permissions, "parents": parents, "subscribers": subscribers,
         });
         file.to_string()
     }
@@ -256,6 +266,13 @@ impl Tak {
     }
 }
 
+/// The entries of a map by their keys.
+fn sorted<V>(map: &HashMap<String, V>) -> Vec<(&String, &V)> {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries
+}
+
 fn check(list: &'static str, index: usize, texts: [Option<&String>; 3]) -> Result<(), TakError> {
     let wrong = texts.into_iter().flatten().any(|text| text.is_empty() || text.len() > LONGEST);
     if wrong { Err(TakError::Text { list, index }) } else { Ok(()) }
@@ -305,6 +322,23 @@ mod tests {
         assert_eq!(read.route("c", "child", now()), Some(Some("http://a")));
         assert!(!read.permits("c", "a", ["s", "s"], now()));
         assert_eq!(read.subscribers(), tak.subscribers());
+    }
+
+    #[test]
+    fn the_same_catalogue_has_the_same_digest_in_whatever_order_it_is_written() {
+        let entry = |receiver: &str, url: &str| {
+            format!(r#"{{"contract": "c", "receiver": "{receiver}", "url": "http://{url}"}}"#)
+        };
+        let digest = |routes: &[String]| {
+            let text = format!(r#"{{"routes": [{}], "parents": {{"x": "a", "y": "b"}}}}"#, routes.join(","));
+            *Tak::read(text.as_bytes()).unwrap().digest()
+        };
+        let [a, b, later] = [entry("a", "one"), entry("b", "one"), entry("a", "two")];
+        let first = digest(&[a.clone(), b.clone(), later.clone()]);
+        assert_eq!(digest(&[b.clone(), a.clone(), later.clone()]), first);
+        // Of two routes, the first one counts.
+        assert_ne!(digest(&[later.clone(), b.clone(), a.clone()]), first);
+        assert_ne!(digest(&[a, b]), first);
     }
 
     #[test]

@@ -50,8 +50,10 @@ pub static NOTIFICATION_PROGRESS: Topic = Topic {
 /// the marks here must not be served.
 pub static INVALIDATION: Topic =
     output("aggregation.invalidation", Cleanup::Delete(WEEK), &["aggregation.Invalidation"]);
-/// Entries of the cache that survive restarts.
-pub static CACHE: Topic = output("aggregation.cache", Cleanup::Compact, &["aggregation.CacheEntry"]);
+/// Entries of the cache that survive restarts, keyed by a keyed hash of the question. The contents are sealed in the
+/// entry, never a record of their own: they are named here because they are written with a schema of the registry.
+pub static CACHE: Topic =
+    output("aggregation.cache", Cleanup::Compact, &["aggregation.CacheEntry", "aggregation.CacheContents"]);
 /// The audit of every question, keyed by its correlation id.
 pub static CALL: Topic = output("aggregation.call", Cleanup::Delete(YEAR), &["aggregation.Call"]);
 /// What a person should see.

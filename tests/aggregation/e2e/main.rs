@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_answers;
+mod cache_in_log;
 mod index;
 mod kills;
 mod messages;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use tributary_harness::{Services, fresh_namespace};
 
 use crate::messages::{Engaged, statuses, texts};
@@ -76,4 +77,42 @@ async fn two_processes_share_the_index_and_one_notifies_after_the_other() {
     let (code, said) = second.process.end();
     assert_eq!(code, Some(0), "{said}");
     assert!(!said.contains(PATIENT), "{said}");
+}
+
+/// The cache in the log: both processes read it, and a change while one is down marks what it takes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_share_the_cache_in_the_log() {
+    let Some(services) = Services::find() else { return };
+    let namespace = fresh_namespace("aggregation-cache");
+    let systems = Systems::start().await;
+    let cache = "[aggregation.tak]\noff = true\n[aggregation.cache]\nenabled = true\nstore = \"log\"\n\
+                 key = { file = \"cache.key\" }\nttl_ms = 600000\n";
+    let start = |instance: &str| {
+        let folder = folder(&configuration(&systems.url, cache));
+        std::fs::write(folder.path().join("cache.key"), "5a".repeat(32)).unwrap();
+        let mut flags = services.flags(&namespace);
+        flags.extend(["--instance".to_owned(), instance.to_owned()]);
+        Platform::start_with(folder, &flags)
+    };
+    let (first, second) = (start("one"), start("two"));
+    let known = [Engaged::laboratory(PATIENT, "SE-1", "1"), Engaged::laboratory(PATIENT, "SE-2", "2")];
+    first.update(&known).await;
+    first.ask(PATIENT).await;
+    let states = async |platform: &Platform| {
+        let statuses = statuses(&platform.ask(PATIENT).await.body);
+        statuses.into_iter().map(|one| one.status).collect::<Vec<_>>()
+    };
+    let entries = async |platform: &Platform| platform.get("/api/aggregation/cache").await["entries"].clone();
+    second.wait_until("the other process reads the entry", async || entries(&second).await == json!(1)).await;
+    assert_eq!((states(&second).await, systems.called().len()), (vec!["DataFromCache".to_owned(); 2], 2));
+    let (code, said) = first.process.end();
+    assert_eq!(code, Some(0), "{said}");
+    second.update(&[Engaged { content: "20261127000000".to_owned(), ..known[0].clone() }]).await;
+    let first = start("one");
+    assert_eq!(states(&first).await, ["DataFromSource", "DataFromCache"]);
+    assert_eq!(systems.called(), ["SE-1", "SE-1", "SE-2"]);
+    // Clearing in one process reaches the other.
+    let (status, _) = first.post("/api/aggregation/cache/clear", &json!({})).await;
+    assert_eq!(status, 200);
+    second.wait_until("the other process has let it go", async || entries(&second).await == json!(0)).await;
 }

@@ -230,9 +230,10 @@ struct Cleared {
     cleared: usize,
 }
 
-/// Lets go what the cache of this process holds.
+/// Lets go what the cache of this process holds, and what the log has of it.
 #[utoipa::path(post, path = "/api/aggregation/cache/clear", tag = "aggregation", request_body = ClearCache,
-    responses((status = 200, description = "It is gone", body = Cleared)))]
+    responses((status = 200, description = "It is gone", body = Cleared),
+        (status = 503, description = "It is gone from memory, and not yet from the log", body = Problem)))]
 async fn clear_cache(State(shared): Platform, body: Bytes) -> Result<Json<Cleared>, Problem> {
     let fields = PersonalBody::read(&body, &["service", "patient"])?;
     let (service, patient) = (fields.text("service")?, fields.patient()?);
@@ -240,7 +241,7 @@ async fn clear_cache(State(shared): Platform, body: Bytes) -> Result<Json<Cleare
     if service.as_ref().is_some_and(|name| !is_known(name)) {
         return Err(Problem::bad_request(vec![FieldError::new("service", "there is no service of this name")]));
     }
-    Ok(Json(Cleared { cleared: shared.flow.clear_cache(service.as_deref(), patient.as_ref()) }))
+    Ok(Json(Cleared { cleared: shared.clear_cache(service.as_deref(), patient.as_ref()).await? }))
 }
 
 /// Reads TAK again. Questions under way keep what they began with. An error keeps what was loaded before.

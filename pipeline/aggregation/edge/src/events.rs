@@ -32,6 +32,14 @@ pub(crate) fn audit_ended_early() {
     tracing::error!("the process ends before its last questions do, the audit lacks them");
 }
 
+pub(crate) fn cache_trouble(report: &Report) {
+    if report.change == Change::Ended {
+        tracing::info!("the cache is written to the log again: {report}");
+    } else {
+        tracing::error!("the cache is not written to the log for now, entries may be left out: {report}");
+    }
+}
+
 pub(crate) fn tak_loaded(routes: usize, permissions: usize, subscribers: usize) {
     tracing::info!(routes, permissions, subscribers, "TAK is loaded");
 }

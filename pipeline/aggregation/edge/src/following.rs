@@ -1,8 +1,9 @@
-//! Follows the outputs of the flow in every process, outside the consumer groups: the index, what marks the cache, and
-//! the audit.
+//! Follows the outputs of the flow in every process, outside the consumer groups: the index, what marks the cache, the
+//! audit, and the cache in the log.
 //!
 //! A look first asks for the ends of all topics and then reads up to them. What marks the cache is asked for before
-//! the index and taken in after it, so the view shows a change before the cache is marked.
+//! the index and taken in after it, so the view shows a change before the cache is marked. Entries of the cache are
+//! asked for first and taken in last: the marks that their writers had are then taken in here too.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -10,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tributary_aggregation::cache::log::Restoring;
 use tributary_aggregation::flow::Flow;
 use tributary_aggregation::own_index::SharedView;
 use tributary_aggregation::topics;
@@ -19,7 +21,9 @@ use tributary_runtime::{LogError, OffsetRange, Record, Shutdown, Topic, TopicFol
 use tributary_schemas::records::aggregation::{Call, Engagement, IndexState, Invalidation, Mark};
 use tributary_schemas::types::aggregation::BusinessKey;
 use tributary_schemas::{AvroRecord, Codec};
+use uuid::Uuid;
 
+use crate::cache_writer::WRITER;
 use crate::calls::Calls;
 use crate::events;
 use crate::index_states::IndexStates;
@@ -37,7 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_AT_ONCE: usize = 500;
 
 /// The topics, in the order in which they are read. The ends are asked for in the opposite order.
-static FOLLOWED: [&Topic; 4] = [&topics::ENGAGEMENT, &topics::INDEX_STATE, &topics::INVALIDATION, &topics::CALL];
+static FOLLOWED: [&Topic; 5] =
+    [&topics::ENGAGEMENT, &topics::INDEX_STATE, &topics::INVALIDATION, &topics::CALL, &topics::CACHE];
 
 /// When the last look began that has ended. `None` before the first one has.
 pub(crate) type Begun = Option<Instant>;
@@ -58,7 +63,8 @@ struct Shared {
 }
 
 impl Following {
-    /// Starts to follow the topics. `index` is filled, the cache of `flow` is marked, and `begun` says so.
+    /// Starts to follow the topics. `index` is filled, the cache of `flow` is marked, and `begun` says so. Entries of
+    /// the cache that `writer` has written are known already.
     ///
     /// # Errors
     /// [`Failure`] when the log does not answer.
@@ -67,12 +73,13 @@ impl Following {
         index: SharedView,
         flow: Arc<Flow>,
         begun: watch::Sender<Begun>,
+        writer: Uuid,
     ) -> Result<Self, Failure> {
         let shared = Arc::new(Shared { index, states: RwLock::default(), calls: RwLock::default(), flow, begun });
         let follower = process.follower().map_err(log_failure)?;
         let stop = process.shutdown().child();
         let (process, shared_with, stop_of_reader) = (Arc::clone(process), Arc::clone(&shared), stop.clone());
-        let reader = Reader { process, shared: shared_with, stop: stop_of_reader, offsets: HashMap::new() };
+        let reader = Reader { process, shared: shared_with, stop: stop_of_reader, writer, offsets: HashMap::new() };
         let thread = std::thread::Builder::new().name("aggregation-views".to_owned());
         let thread = thread.spawn(move || reader.run(follower)).map_err(Failure::unfinished)?;
         Ok(Self { shared, stop, thread: Mutex::new(Some(thread)) })
@@ -124,6 +131,7 @@ struct Reader {
     process: Arc<dyn Process>,
     shared: Arc<Shared>,
     stop: Shutdown,
+    writer: Uuid,
     offsets: HashMap<(&'static str, i32), i64>,
 }
 
@@ -167,9 +175,77 @@ impl Reader {
             ends.push((*topic, follower.ends(topic, partitions)?));
         }
         for (topic, ends) in ends.iter().rev() {
-            self.read(follower, topic, ends)?;
+            if *topic == &topics::CACHE {
+                self.restore(follower, ends)?;
+            } else {
+                self.read(follower, topic, ends)?;
+            }
+            if *topic == &topics::INVALIDATION {
+                self.shared.flow.note_marks_read(self.marks_read());
+            }
         }
         Ok(())
+    }
+
+    /// Up to where the marks are taken in, by partition.
+    fn marks_read(&self) -> Vec<i64> {
+        let offset = |partition: i32| self.offsets.get(&(topics::INVALIDATION.name, partition)).copied();
+        (0..self.process.flow_partitions()).map_while(offset).collect()
+    }
+
+    /// Takes entries of the cache into memory, with the marks that have come since they were written.
+    fn restore(&mut self, follower: &dyn TopicFollower, ends: &[i64]) -> Result<(), LogError> {
+        let Some(mut restoring) = self.shared.flow.restoring() else { return Ok(()) };
+        let ranges = self.unread(&topics::CACHE, ends);
+        if ranges.is_empty() {
+            restoring.finish(&self.marks_read());
+            return Ok(());
+        }
+        let own = self.writer.as_bytes().as_slice();
+        let read = follower.read_ranges(&ranges, &mut |record| {
+            self.go_on()?;
+            if record.headers.get(WRITER) != Some(own) {
+                restoring.take(record.key, record.value);
+            }
+            Ok(())
+        });
+        let read = read.and_then(|()| self.mark(follower, &mut restoring));
+        if read.is_ok() {
+            restoring.finish(&self.marks_read());
+        }
+        self.note(&topics::CACHE, &ranges, read)
+    }
+
+    /// Applies the marks that entries of the cache lack.
+    fn mark(&self, follower: &dyn TopicFollower, restoring: &mut Restoring) -> Result<(), LogError> {
+        let (codec, mut ranges) = (self.process.codec(), Vec::new());
+        for (number, from) in restoring.marks_from() {
+            let end = self.offsets.get(&(topics::INVALIDATION.name, number)).copied().unwrap_or_default();
+            if from < end {
+                let partition = TopicPartition { topic: topics::INVALIDATION.name, partition: number };
+                ranges.push(OffsetRange { partition, from, end });
+            }
+        }
+        let read = follower.read_ranges(&ranges, &mut |record| {
+            self.go_on()?;
+            let mut batch = Batch::default();
+            // One that cannot be read was told when it was followed.
+            if batch.add(codec, record).is_ok() {
+                restoring.mark(record.origin.partition, record.offset, &batch.marks);
+            }
+            Ok(())
+        });
+        match read {
+            Err(LogError::OffsetOutOfRange(_) | LogError::Truncated(_)) => {
+                restoring.marks_are_lost();
+                Ok(())
+            }
+            read => read,
+        }
+    }
+
+    fn go_on(&self) -> Result<(), LogError> {
+        if self.stop.is_triggered() { Err(LogError::unavailable("the process ends")) } else { Ok(()) }
     }
 
     /// Reads all partitions of a topic up to their ends.
@@ -180,9 +256,7 @@ impl Reader {
         }
         let (codec, mut batch, mut count) = (self.process.codec(), Batch::default(), 0);
         let read = follower.read_ranges(&ranges, &mut |record| {
-            if self.stop.is_triggered() {
-                return Err(LogError::unavailable("the process ends"));
-            }
+            self.go_on()?;
             if let Err(error) = batch.add(codec, record) {
                 events::row_unreadable(record.origin.topic, record.origin.partition, record.offset, &error);
             }
@@ -193,6 +267,16 @@ impl Reader {
             Ok(())
         });
         self.shared.take(&mut batch);
+        self.note(topic, &ranges, read)
+    }
+
+    /// Notes what was read of a topic, or that it is read from its start.
+    fn note(
+        &mut self,
+        topic: &'static Topic,
+        ranges: &[OffsetRange],
+        read: Result<(), LogError>,
+    ) -> Result<(), LogError> {
         match read {
             Ok(()) => {
                 let read = ranges.iter().map(|range| ((topic.name, range.partition.partition), range.end));

@@ -3,6 +3,7 @@
 
 mod api;
 mod audit;
+mod cache_writer;
 mod calls;
 mod command_line;
 mod demo;

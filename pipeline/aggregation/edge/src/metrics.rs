@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
+use tributary_aggregation::cache::log::CacheLogStatus;
 
 use crate::platform::Shared;
 
@@ -19,7 +20,7 @@ struct Definition {
     number: fn(&Shared) -> f64,
 }
 
-static ALL: [Definition; 9] = [
+static ALL: [Definition; 14] = [
     Definition {
         name: "aggregation_cache_entries",
         help: "Questions whose answers are kept.",
@@ -40,6 +41,41 @@ static ALL: [Definition; 9] = [
         kind: MetricType::COUNTER,
         is_of_all: false,
         number: |shared| shared.flow.cache_status().misses as f64,
+    },
+    Definition {
+        name: "aggregation_cache_log_entries",
+        help: "Entries that the cache in the log has.",
+        kind: MetricType::GAUGE,
+        is_of_all: false,
+        number: |shared| cache_log(shared).entries as f64,
+    },
+    Definition {
+        name: "aggregation_cache_log_dropped_total",
+        help: "Entries that were not written to the log: its queue was full, or it did not take them.",
+        kind: MetricType::COUNTER,
+        is_of_all: false,
+        number: |shared| cache_log(shared).dropped as f64,
+    },
+    Definition {
+        name: "aggregation_cache_log_too_large_total",
+        help: "Entries that were not written to the log because they are too large.",
+        kind: MetricType::COUNTER,
+        is_of_all: false,
+        number: |shared| cache_log(shared).too_large as f64,
+    },
+    Definition {
+        name: "aggregation_cache_log_unreadable_total",
+        help: "Entries of the log that could not be read: sealed with another key, or damaged.",
+        kind: MetricType::COUNTER,
+        is_of_all: false,
+        number: |shared| cache_log(shared).unreadable as f64,
+    },
+    Definition {
+        name: "aggregation_cache_log_passed_total",
+        help: "Entries of the log that were read and are not served: too old, or of other settings or another TAK.",
+        kind: MetricType::COUNTER,
+        is_of_all: false,
+        number: |shared| cache_log(shared).passed as f64,
     },
     Definition {
         name: "aggregation_calls_total",
@@ -84,6 +120,11 @@ static ALL: [Definition; 9] = [
         number: |shared| shared.following.states().waiting() as f64,
     },
 ];
+
+/// The cache in the log. All is zero if there is none.
+fn cache_log(shared: &Shared) -> CacheLogStatus {
+    shared.flow.cache_log().map(|log| log.status()).unwrap_or_default()
+}
 
 /// Shows the numbers as they are when they are asked for.
 pub(crate) struct PlatformCollector {

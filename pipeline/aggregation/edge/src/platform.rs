@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use prometheus::core::Collector;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tributary_aggregation::cache::log::{CacheLog, CacheLogParts};
 use tributary_aggregation::declaration;
 use tributary_aggregation::ei_settings::{Index as IndexPlace, IndexSettings};
 use tributary_aggregation::find_content::{Found, IndexError};
@@ -17,7 +18,7 @@ use tributary_aggregation::own_index::{OwnIndex, SharedView};
 use tributary_aggregation::port::{Answering, Index, IndexQuestion};
 use tributary_aggregation::tak::Tak;
 use tributary_aggregation::topics;
-use tributary_flow::http::Mount;
+use tributary_flow::http::{Mount, Problem};
 use tributary_flow::leading::Leading;
 use tributary_flow::{Failure, Intake, Process, Round, RunningFlow, framed};
 use tributary_runtime::{Headers, Output, Processor};
@@ -25,8 +26,10 @@ use tributary_schemas::Codec;
 use tributary_schemas::records::aggregation::{Engagement, Subscriber, SubscriberFilter, SubscriberList};
 use tributary_schemas::records::tributary::Clock;
 use tributary_schemas::types::aggregation::PatientId;
+use uuid::Uuid;
 
 use crate::audit::{self, AuditWriter, PatientKey};
+use crate::cache_writer::{CacheWriter, CacheWriting};
 use crate::following::{Begun, Following};
 use crate::notifying::Notifying;
 use crate::outside::Outside;
@@ -37,6 +40,9 @@ use crate::{api, events, index_services, runbooks, services};
 /// The time is published this often within a window of collecting.
 const TICKS_OF_WINDOW: u32 = 4;
 
+/// How long a request to clear the cache waits for the log.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The platform in one process.
 pub(crate) struct Platform {
     process: Arc<dyn Process>,
@@ -45,6 +51,8 @@ pub(crate) struct Platform {
     told: Mutex<Told>,
     expiring: JoinHandle<()>,
     audit: AuditWriter,
+    /// `None` if kept answers end with the process.
+    cache_writer: Option<CacheWriter>,
 }
 
 /// What the stages were told since this process runs the rounds.
@@ -151,11 +159,18 @@ impl Platform {
             clock: Arc::new(Timestamp::now),
             stockholm: Stockholm::load().map_err(Failure::refused)?,
         };
-        let flow = Arc::new(Flow::new(settings.flow.clone(), connections));
+        let flow = open_flow(settings, &*process, connections);
         let key = PatientKey::load(settings.audit_key, process.state())?;
         let audit = AuditWriter::start(&process, entries, key)?;
-        let following = Following::start(&process, Arc::clone(&view), Arc::clone(&flow), begun)?;
+        let writer = Uuid::new_v4();
+        let following = Following::start(&process, Arc::clone(&view), Arc::clone(&flow), begun, writer)?;
         let (expiring, notified, leading) = (Arc::clone(&flow), Arc::clone(&flow), Arc::<Leading>::default());
+        let interval = settings.flow.cache.expiration_interval;
+        let writing = flow.cache_log().map(|log| {
+            let (process, log, leading) = (Arc::clone(&process), Arc::clone(log), Arc::clone(&leading));
+            CacheWriter::start(CacheWriting { process, log, leading, writer, interval })
+        });
+        let cache_writer = writing.transpose()?;
         let shared = Arc::new(Shared {
             settings: Arc::clone(settings),
             codec,
@@ -173,7 +188,7 @@ impl Platform {
             started: Timestamp::now(),
         });
         let expiring = process.tokio().spawn(async move { expiring.expire_cache().await });
-        Ok(Self { process, context, shared, told: Mutex::default(), expiring, audit })
+        Ok(Self { process, context, shared, told: Mutex::default(), expiring, audit, cache_writer })
     }
 
     /// What the handlers of requests share.
@@ -202,6 +217,9 @@ impl Drop for Platform {
         // Handlers of requests may hold what they share for longer, and what is delivered must be stored before the log
         // is closed. The audit waits for its last questions meanwhile.
         self.audit.begin_end();
+        if let Some(writer) = &self.cache_writer {
+            writer.begin_end();
+        }
         if let Some(notifying) = &self.shared.notifying {
             notifying.end();
         }
@@ -285,6 +303,25 @@ impl Shared {
         index_services::reserved(&self.settings.index)
     }
 
+    /// Lets go what the cache has of that service and that patient, and waits until the log has forgotten it too.
+    /// `None` is any. Returns the number of entries in memory.
+    ///
+    /// # Errors
+    /// 503 if the log does not take it in time. Memory has let it go all the same.
+    pub(crate) async fn clear_cache(
+        &self,
+        service: Option<&str>,
+        patient: Option<&PatientId>,
+    ) -> Result<usize, Problem> {
+        let cleared = self.flow.clear_cache(service, patient);
+        if let Some(log) = self.flow.cache_log() {
+            let detail = "the cache is empty in memory, but the log does not take that yet; it goes on trying";
+            let late = |_| Problem::unavailable("cache_in_log", detail, Duration::from_secs(1));
+            tokio::time::timeout(FLUSH_PATIENCE, log.flushed()).await.map_err(late)?;
+        }
+        Ok(cleared)
+    }
+
     /// Reads TAK again and puts it in place.
     ///
     /// # Errors
@@ -298,6 +335,23 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// The flow, with the cache in the log, if answers are kept there.
+fn open_flow(settings: &EdgeSettings, process: &dyn Process, connections: Connections) -> Arc<Flow> {
+    let flow = Flow::new(settings.flow.clone(), connections);
+    let Some(key) = &settings.cache_key else { return Arc::new(flow) };
+    let parts = CacheLogParts {
+        key: key.0,
+        codec: process.codec().clone(),
+        partitions: process.flow_partitions(),
+        services: settings.services.iter().map(|offered| Arc::clone(&offered.service)).collect(),
+        index: match &settings.index {
+            IndexPlace::Own(own) => own.hsa_id.as_str().to_owned(),
+            IndexPlace::External { url, logical_address, .. } => format!("{url} {logical_address}"),
+        },
+    };
+    Arc::new(flow.with_cache_log(Arc::new(CacheLog::new(parts, &settings.flow))))
 }
 
 /// The subscribers of a catalogue as the index takes them.

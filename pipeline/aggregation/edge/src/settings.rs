@@ -12,6 +12,8 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
+use tributary_aggregation::cache::StoreKind;
+use tributary_aggregation::cache::log::digits;
 use tributary_aggregation::configuration::{DEFAULTS, TABLE};
 use tributary_aggregation::delivery::NotificationSettings;
 use tributary_aggregation::descriptor::Descriptors;
@@ -22,7 +24,7 @@ use url::Url;
 
 use crate::schema_files::SchemaFiles;
 use crate::tak_source;
-use table::{Table, TakTable, TlsTable};
+use table::{Cache, Table, TakTable, TlsTable};
 
 /// The most descriptors in a folder.
 const MOST_DESCRIPTORS: usize = 1_000;
@@ -47,8 +49,20 @@ pub(crate) struct EdgeSettings {
     pub(crate) notification: NotificationSettings,
     /// The key of the hashes of patients in the audit, if one is given.
     pub(crate) audit_key: Option<[u8; 32]>,
+    /// The key that seals the cache in the log. `None` if answers are kept in memory only.
+    pub(crate) cache_key: Option<CacheSecret>,
     /// The settings in effect as TOML, without secrets.
     pub(crate) effective: String,
+}
+
+/// The key that seals the cache in the log. Nothing shows it.
+#[derive(Clone)]
+pub(crate) struct CacheSecret(pub(crate) [u8; 32]);
+
+impl std::fmt::Debug for CacheSecret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("***")
+    }
 }
 
 /// A service, and the schemas that are shown with its WSDL.
@@ -173,6 +187,7 @@ impl EdgeSettings {
                 }
                 None => None,
             },
+            cache_key: reading.cache_key(&table.cache)?,
             effective: written(aggregation, reading.source)?,
         })
     }
@@ -268,6 +283,27 @@ impl Reading<'_> {
             _ => return Err(self.error(table, "expected `certificate` and `key` together, found one of them")),
         };
         Ok(TlsFiles { ca: ca.as_ref().map(read).transpose()?, identity })
+    }
+
+    /// The key of the cache in the log, which must be there if answers are kept there.
+    fn cache_key(&self, table: &Cache) -> Result<Option<CacheSecret>, ConfigurationError> {
+        const EXPECTED: &str = "64 hexadecimal digits in the environment or in a file";
+        let key = match &table.key {
+            Some(key) => {
+                let secret = key.get_ref().read(&self.file.folder);
+                let secret = secret.map_err(|reason| self.error(key, format!("key: {reason}")))?;
+                let wrong = || self.error(key, format!("key: expected {EXPECTED}, found something else there"));
+                Some(CacheSecret(digits(secret.expose()).ok_or_else(wrong)?))
+            }
+            None => None,
+        };
+        match (table.store.get_ref(), &key) {
+            (StoreKind::Memory, _) => Ok(None),
+            (StoreKind::Log, Some(_)) => Ok(key),
+            (StoreKind::Log, None) => {
+                Err(self.error(&table.store, format!("expected `key` beside `store = \"log\"`: {EXPECTED}")))
+            }
+        }
     }
 
     fn check_url(&self, url: &Spanned<String>) -> Result<(), ConfigurationError> {

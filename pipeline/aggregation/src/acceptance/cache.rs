@@ -11,9 +11,9 @@ use crate::cache::CacheStatus;
 use crate::engagement::Engagement;
 use crate::tak::Tak;
 
-const PATIENT: &str = "191212121212";
+pub(super) const PATIENT: &str = "191212121212";
 const DOMAIN: &str = "riv:clinicalprocess:healthcond:actoutcome";
-const CATEGORY: &str = "und-kkm-ure";
+pub(super) const CATEGORY: &str = "und-kkm-ure";
 const SCHEDULE: &str = "GetAggregatedSubjectOfCareSchedule.v1";
 
 /// Three systems of which the third fails, and a cache of a minute.
@@ -44,7 +44,7 @@ fn mark_of(patient: &str, domain: &str, category: &str, address: &str) -> Mark {
 }
 
 /// A changed engagement of a system about the patient.
-fn mark(address: &str) -> [Mark; 1] {
+pub(super) fn mark(address: &str) -> [Mark; 1] {
     [mark_of(PATIENT, DOMAIN, CATEGORY, address)]
 }
 

@@ -249,6 +249,10 @@ pub(super) struct Setup {
     pub(super) descriptors: Vec<Source>,
     pub(super) engagements: HashMap<String, Vec<Engagement>>,
     pub(super) audit_queue: usize,
+    /// When it was midday.
+    pub(super) midday: Instant,
+    /// What seals the cache in the log, if there is one.
+    pub(super) cache_key: [u8; 32],
 }
 
 impl Default for Setup {
@@ -262,7 +266,8 @@ impl Default for Setup {
             ..FlowSettings::default()
         };
         let (descriptors, engagements) = (Vec::new(), HashMap::new());
-        Self { index: None, settings, tak: None, descriptors, engagements, audit_queue: 100 }
+        let (midday, cache_key) = (Instant::now(), [7; 32]);
+        Self { index: None, settings, tak: None, descriptors, engagements, audit_queue: 100, midday, cache_key }
     }
 }
 
@@ -302,7 +307,7 @@ impl Setup {
             seen: Mutex::default(),
         });
         let (sender, audit) = mpsc::channel(self.audit_queue);
-        let begin = Instant::now();
+        let begin = self.midday;
         let midday: jiff::Timestamp = "2026-11-28T12:00:00Z".parse().unwrap();
         let connections = Connections {
             index: self.index.unwrap_or_else(|| index.clone()),
@@ -317,8 +322,8 @@ impl Setup {
             let service = Service::new(one.clone(), &self.settings.timeouts).unwrap();
             (one.name.clone(), Arc::new(service))
         };
-        let services = descriptors.iter().map(service).collect();
-        let flow = Arc::new(Flow::new(self.settings, connections));
+        let services: HashMap<String, Arc<Service>> = descriptors.iter().map(service).collect();
+        let flow = super::cache_in_log::flow(self.settings, connections, self.cache_key, &services);
         World { index, producers, flow, audit, services }
     }
 }

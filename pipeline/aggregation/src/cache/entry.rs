@@ -30,6 +30,11 @@ impl Lifetimes {
         Self { ttl, failure_ttl: failure_ttl.min(ttl) }
     }
 
+    /// How long good parts are served.
+    pub(super) fn ttl(self) -> Duration {
+        self.ttl
+    }
+
     fn is_alive(self, part: &CachedPart, now: Instant) -> bool {
         let lifetime = if part.result.is_ok() { self.ttl } else { self.failure_ttl };
         now.saturating_duration_since(part.ended) < lifetime
@@ -134,6 +139,23 @@ pub(crate) struct Entry {
     pub(crate) kept: Instant,
     /// Whether the index is to be asked again.
     pub(crate) changed: bool,
+    /// What another process must know of it. `None` if it is only for this one.
+    pub(crate) footing: Option<Footing>,
+}
+
+/// The digest of what answers depend on beside the question: the service's descriptor, TAK, the index, and where calls
+/// go. An entry with another one is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Basis(pub(super) [u8; 32]);
+
+/// On what an entry stands that may be read by another process, or after a restart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Footing {
+    pub(crate) basis: Basis,
+    /// How many partitions the marks have.
+    pub(crate) partitions: i32,
+    /// Marks before this offset of its patient's partition are taken in.
+    pub(crate) marks_from: i64,
 }
 
 impl Entry {

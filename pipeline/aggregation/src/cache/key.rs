@@ -36,6 +36,21 @@ impl CacheKey {
         }
         Self { service: service.into(), digest: digest.finalize().into() }
     }
+
+    /// The key of a digest that was kept.
+    pub(super) fn of_digest(service: &str, digest: [u8; 32]) -> Self {
+        Self { service: service.into(), digest }
+    }
+
+    /// The service that is asked.
+    pub(super) fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The digest of the question.
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
 }
 
 impl fmt::Debug for CacheKey {

@@ -2,16 +2,26 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 
 use super::entry::Entry;
 use super::key::CacheKey;
-use super::store::{CacheStore, Fate};
+
+/// What becomes of an entry that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It stays, as it is now.
+    Stays,
+    /// It ends.
+    Ends,
+}
 
 /// What a unit of weight stands for, in bytes.
 const UNIT: usize = 1024;
 
-/// Keeps the entries that were used last, within a number of entries and of bytes. Ages are not its affair.
+/// Keeps the entries that were used last, within a number of entries and of bytes. Ages are not its affair. Writers
+/// come one at a time, readers at any time. An entry may go at any time, to make space.
 pub(crate) struct MemoryStore {
     entries: moka::sync::Cache<CacheKey, Arc<Slot>>,
     lightest: u64,
@@ -33,8 +43,9 @@ impl Slot {
 
 impl MemoryStore {
     /// A store for so many entries that take so many bytes. An entry weighs what it takes, but at least its part of the
-    /// capacity, so that one sum keeps both limits.
-    pub(crate) fn new(max_entries: usize, bytes: usize) -> Self {
+    /// capacity, so that one sum keeps both limits. `leave` is told of each entry that goes without another in its
+    /// place.
+    pub(crate) fn new(max_entries: usize, bytes: usize, leave: impl Fn(&CacheKey) + Send + Sync + 'static) -> Self {
         let (most, units) = (max_entries.max(1) as u64, (bytes / UNIT).max(1) as u64);
         let lightest = (units / most).max(1);
         let capacity = units.min(lightest.saturating_mul(most));
@@ -42,30 +53,42 @@ impl MemoryStore {
             .max_capacity(capacity)
             .weigher(|_, slot: &Arc<Slot>| slot.weight)
             .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener(|_, slot: Arc<Slot>, _| drop(slot.entry().take()))
+            .eviction_listener(move |key: Arc<CacheKey>, slot: Arc<Slot>, cause| {
+                drop(slot.entry().take());
+                if cause != RemovalCause::Replaced {
+                    leave(&key);
+                }
+            })
             .build();
         Self { entries, lightest, capacity }
     }
-}
 
-impl CacheStore for MemoryStore {
-    fn get(&self, key: &CacheKey) -> Option<Entry> {
+    /// The entry of a question.
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<Entry> {
         self.entries.get(key)?.entry().clone()
     }
 
-    fn put(&self, key: CacheKey, entry: Entry) {
+    /// Keeps an entry in the place of an older one. If it is too large, neither is kept. Returns whether it is.
+    pub(crate) fn put(&self, key: CacheKey, entry: Entry) -> bool {
         let weight = (entry.bytes().div_ceil(UNIT) as u64).max(self.lightest);
-        match u32::try_from(weight) {
-            Ok(weight) if u64::from(weight) <= self.capacity => {
-                self.entries.insert(key, Arc::new(Slot { weight, entry: Mutex::new(Some(entry)) }));
-            }
-            _ => self.entries.invalidate(&key),
+        let weight = u32::try_from(weight).ok().filter(|weight| u64::from(*weight) <= self.capacity);
+        match weight {
+            Some(weight) => self.entries.insert(key, Arc::new(Slot { weight, entry: Mutex::new(Some(entry)) })),
+            None => self.entries.invalidate(&key),
         }
         // What has to make space goes now, not some time later.
         self.entries.run_pending_tasks();
+        weight.is_some()
     }
 
-    fn revise(&self, revision: &mut dyn FnMut(&mut Entry) -> Fate) {
+    /// Lets go an entry.
+    pub(crate) fn remove(&self, key: &CacheKey) {
+        self.entries.invalidate(key);
+        self.entries.run_pending_tasks();
+    }
+
+    /// Goes through all entries.
+    pub(crate) fn revise(&self, revision: &mut dyn FnMut(&mut Entry) -> Fate) {
         let mut ended = Vec::new();
         for (key, slot) in &self.entries {
             let fate = slot.entry().as_mut().map(&mut *revision);
@@ -79,7 +102,8 @@ impl CacheStore for MemoryStore {
         self.entries.run_pending_tasks();
     }
 
-    fn count(&self) -> u64 {
+    /// How many entries there are.
+    pub(crate) fn count(&self) -> u64 {
         self.entries.run_pending_tasks();
         self.entries.entry_count()
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tributary_flow::configuration::Source;
 
-use super::store::{CacheStore, Fate};
+use super::memory_store::Fate;
 use super::*;
 use crate::caller::Caller;
 use crate::harness;
@@ -59,7 +59,7 @@ fn called(address: &str, ended: Instant, result: Result<Arc<Answer>, Failure>) -
 }
 
 fn entry(kept: Instant, parts: Vec<CachedPart>) -> Entry {
-    Entry { subject: subject(), parts, kept, changed: false }
+    Entry { subject: subject(), parts, kept, changed: false, footing: None }
 }
 
 fn request(address: &str) -> Request {
@@ -200,7 +200,7 @@ fn key(number: usize) -> CacheKey {
 #[test]
 fn the_store_keeps_at_most_its_number_of_entries() {
     for (most, bytes, kept) in [(7, 1 << 20, 7), (1000, 10 * 1024, 10), (10, 1, 1)] {
-        let store = MemoryStore::new(most, bytes);
+        let store = MemoryStore::new(most, bytes, |_| ());
         for number in 0..50 {
             store.put(key(number), entry(Instant::now(), Vec::new()));
             assert!(store.count() <= kept, "{most} {bytes}");
@@ -213,7 +213,7 @@ fn the_store_keeps_at_most_its_number_of_entries() {
 #[test]
 fn an_entry_that_is_too_large_is_not_kept_nor_is_the_older_one() {
     let now = Instant::now();
-    let store = MemoryStore::new(10, 100 * 1024);
+    let store = MemoryStore::new(10, 100 * 1024, |_| ());
     store.put(key(1), entry(now, vec![part("A", now, Err(failure()))]));
     assert_eq!(store.count(), 1);
     let large = "x".repeat(101 * 1024);
@@ -223,7 +223,7 @@ fn an_entry_that_is_too_large_is_not_kept_nor_is_the_older_one() {
 
 #[test]
 fn a_removed_answer_is_let_go_at_once() {
-    let store = MemoryStore::new(10, 1 << 20);
+    let store = MemoryStore::new(10, 1 << 20, |_| ());
     let now = Instant::now();
     let answer = answer();
     store.put(key(1), entry(now, vec![part("A", now, Ok(answer.clone()))]));
@@ -236,7 +236,7 @@ fn a_removed_answer_is_let_go_at_once() {
 
 #[test]
 fn a_removed_answer_is_let_go_also_when_others_read_beside() {
-    let store = MemoryStore::new(10, 1 << 20);
+    let store = MemoryStore::new(10, 1 << 20, |_| ());
     let now = Instant::now();
     let answer = answer();
     let keys: Vec<CacheKey> = (0..10).map(key).collect();
@@ -254,14 +254,14 @@ fn a_removed_answer_is_let_go_also_when_others_read_beside() {
 
 #[test]
 fn too_many_marks_of_a_question_under_way_end_it() {
-    let cache = Arc::new(Cache::new(CacheSettings::default(), MemoryStore::new(10, 1 << 20)));
+    let cache = Arc::new(Cache::new(CacheSettings::default(), 1 << 20, None));
     let ticket = cache.begin(key(1), &descriptor(), &PATIENT.parse().unwrap());
     let marks = (0..=MOST_ENGAGEMENTS).map(|number| {
         let mark = invalidation::mark(&harness::engagement(PATIENT, &descriptor().query.domain, "und-kkm-ure"));
         Mark { source_system: format!("SYS-{number}").parse().unwrap(), ..mark }
     });
     cache.mark(&marks.collect::<Vec<_>>());
-    ticket.keep(&[], Instant::now());
+    ticket.keep(&[], Instant::now(), None);
     assert_eq!(cache.status().entries, 0);
 }
 
@@ -269,7 +269,7 @@ fn too_many_marks_of_a_question_under_way_end_it() {
 fn nothing_of_a_patient_is_shown() {
     let now = Instant::now();
     let entry = entry(now, vec![part("A", now, Ok(answer())), part("B", now, Err(failure()))]);
-    let cache = Arc::new(Cache::new(CacheSettings::default(), MemoryStore::new(10, 1 << 20)));
+    let cache = Arc::new(Cache::new(CacheSettings::default(), 1 << 20, None));
     let refresh = Refresh::new(Some(entry.clone()), vec![request("A")]);
     for shown in [format!("{entry:?}"), format!("{cache:?}"), format!("{refresh:?}"), format!("{:?}", key(1))] {
         assert!(!shown.contains(PATIENT), "{shown}");

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use toml::Spanned;
 use tributary_flow::configuration::{self, ConfigurationError, Override, Source};
 
@@ -97,8 +98,12 @@ pub(super) fn read(source: &Source) -> Result<Descriptor, ConfigurationError> {
     let line = |at: usize| source.error_at(at, "").line;
     let times = [&table.service_timeout_ms, &table.aggregate_timeout_ms, &table.aggregated_service_timeout_ms];
     let times_at = times.into_iter().flatten().map(|time| time.span().start).min();
-    let origin =
-        Origin { file: source.name.clone(), path_line: line(table.path.span().start), times_line: times_at.map(line) };
+    let origin = Origin {
+        file: source.name.clone(),
+        path_line: line(table.path.span().start),
+        times_line: times_at.map(line),
+        digest: Sha256::digest(&source.text).into(),
+    };
     Ok(Descriptor {
         name: reader.checked(table.name, "a name of letters, digits, \".\", \"-\" and \"_\"", is_service_name)?,
         origin,

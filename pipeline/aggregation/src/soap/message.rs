@@ -57,7 +57,15 @@ impl Message {
         if bytes.len() > limit {
             return Err(SoapError::TooLarge(limit));
         }
-        let message = Self::of_text(decode(bytes, charset)?, wanted)?;
+        Self::read_text(decode(bytes, charset)?, limit, wanted)
+    }
+
+    /// Reads a message that is text already. What its XML declaration says of an encoding does not count.
+    ///
+    /// # Errors
+    /// As [`Message::read`].
+    pub(crate) fn read_text(text: String, limit: usize, wanted: &[Name]) -> Result<Self, SoapError> {
+        let message = Self::of_text(text, wanted)?;
         let most = limit.saturating_mul(DECLARATIONS);
         if message.row_scope.size().saturating_mul(message.rows.len()) > most {
             return Err(SoapError::Declarations(most));
@@ -153,6 +161,11 @@ impl Message {
     /// The fault, if the body is one.
     pub fn fault(&self) -> Option<Fault> {
         self.body.name.is(Some(ENVELOPE), "Fault").then(|| Fault::of_element(self.body_text()))
+    }
+
+    /// The text as it was sent, in UTF-8.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// How many bytes the text has.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use toml::Spanned;
+use tributary_aggregation::cache::StoreKind;
 use tributary_flow::configuration::SecretSource;
 
 /// The longest time, in milliseconds.
@@ -26,8 +27,7 @@ pub(super) struct Table {
     pub(super) vp: Platform,
     pub(super) notification: Notification,
     pub(super) tak: Option<Spanned<TakTable>>,
-    #[serde(rename = "cache")]
-    _cache: Cache,
+    pub(super) cache: Cache,
     /// Read by the index settings, which refuse unknown keys themselves.
     #[serde(rename = "ei")]
     _ei: IgnoredAny,
@@ -104,8 +104,9 @@ pub(super) struct TakTable {
 pub(super) struct Cache {
     #[serde(rename = "enabled")]
     _enabled: IgnoredAny,
-    #[serde(rename = "store")]
-    _store: IgnoredAny,
+    pub(super) store: Spanned<StoreKind>,
+    /// The key that seals entries in the log.
+    pub(super) key: Option<Spanned<SecretSource>>,
     #[serde(rename = "ttl_ms")]
     _ttl_ms: IgnoredAny,
     #[serde(rename = "max_entries")]

@@ -50,11 +50,32 @@ fn a_wrong_entry_is_refused_with_its_line() {
         ("[aggregation]\nservice_folder = \"absent\"\n", "agp.toml:2: expected a folder of descriptors"),
         ("[aggregation.notification]\nredeliveries = 5000\n", "expected 0 to 1000, found 5000"),
         ("[aggregation]\naudit_key = \"secret\"\n", "expected a secret as"),
+        ("[aggregation.cache]\n\nstore = \"log\"\n", "agp.toml:3: expected `key` beside `store = \"log\"`: 64 hex"),
+        ("[aggregation.cache]\nkey = \"secret\"\n", "agp.toml:2: expected a secret as"),
+        ("[aggregation.cache]\nkey = \"${NO_SUCH_VARIABLE}\"\n", "agp.toml:2: key: the environment has no variable"),
+        ("[aggregation.cache]\nkey = \"${CARGO_PKG_NAME}\"\n", "agp.toml:2: key: expected 64 hexadecimal digits"),
     ] {
         let error = load(&format!("{text}{LEAST}")).unwrap_err();
         assert!(error.contains(expected), "{text}: {error}");
         assert!(!error.contains("= \"secret\""), "{error}");
     }
+}
+
+#[test]
+fn the_key_of_the_cache_in_the_log_is_read_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "0123456789abcdef".repeat(4);
+    std::fs::write(folder.path().join("cache.key"), format!("{key}\n")).unwrap();
+    let text = format!("[aggregation.cache]\nstore = \"log\"\nkey = {{ file = \"cache.key\" }}\n{LEAST}");
+    let settings = load_in(folder.path(), &text).unwrap();
+    assert_eq!(settings.cache_key.as_ref().map(|key| [key.0[0], key.0[31]]), Some([0x01, 0xef]));
+    assert!(!format!("{settings:?}").contains(&key) && !settings.effective.contains(&key));
+    assert!(settings.effective.contains("file = \"cache.key\""), "{}", settings.effective);
+    std::fs::write(folder.path().join("cache.key"), "0123").unwrap();
+    let error = load_in(folder.path(), &text).unwrap_err();
+    assert!(error.starts_with("agp.toml:3: key: expected 64 hexadecimal digits") && !error.contains("0123"), "{error}");
+    // In memory, nothing is sealed.
+    assert!(load(LEAST).unwrap().cache_key.is_none());
 }
 
 #[test]
