@@ -171,7 +171,8 @@ impl Reader {
         };
         let partitions = self.process.flow_partitions();
         let mut ends = Vec::new();
-        for topic in FOLLOWED.iter().rev() {
+        let is_in_log = self.shared.flow.cache_log().is_some();
+        for topic in FOLLOWED.iter().rev().filter(|topic| is_in_log || **topic != &topics::CACHE) {
             ends.push((*topic, follower.ends(topic, partitions)?));
         }
         for (topic, ends) in ends.iter().rev() {

@@ -343,13 +343,16 @@ async fn an_entry_whose_time_is_still_to_come_is_not_served() {
     assert_eq!((status(&world).passed, world.flow.cache_status().entries), (1, 0));
 }
 
+/// What is done, and how many entries it leaves.
+type Way<'w> = (&'w dyn Fn(&World), usize);
+
 #[tokio::test(start_paused = true)]
 async fn clearing_and_a_reload_of_tak_empty_the_log() {
     let clock = Clock::start();
     let clear = |world: &World, service: Option<&str>, patient: Option<&str>| {
         world.flow.clear_cache(service, patient.map(|patient| patient.parse().unwrap()).as_ref());
     };
-    let ways: [(&dyn Fn(&World), usize); 6] = [
+    let ways: [Way<'_>; 6] = [
         (&|world| clear(world, None, None), 0),
         (&|world| world.flow.set_tak(Tak::read(b"{}").unwrap().into()), 0),
         (&|world| clear(world, Some(LABORATORY), Some(PATIENT)), 0),

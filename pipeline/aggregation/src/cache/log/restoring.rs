@@ -77,7 +77,7 @@ impl Restoring {
         match read {
             Ok((key, entry)) => self.add(name, key, entry),
             Err(Passed::Malformed) => {
-                self.log.note_unreadable("it was opened, and its contents are not those of an entry")
+                self.log.note_unreadable("it was opened, and its contents are not those of an entry");
             }
             Err(Passed::Time | Passed::Basis | Passed::Marks | Passed::Memory) => self.pass(1),
         }
