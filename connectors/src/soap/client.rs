@@ -12,7 +12,8 @@ use crate::causes::innermost;
 use crate::{events, plain_http};
 
 /// How long a connection is kept that no call uses. Services often close one after 20 s or more, and what this client
-/// closes first is not closed under a call.
+/// closes first is not closed under a call. However many were in use at once are kept: one host may route to many
+/// services, so the number of those that a caller uses at once bounds them, not a number for the host.
 const KEPT: Duration = Duration::from_secs(15);
 
 /// Calls SOAP services. Its clones share their connections.
@@ -70,10 +71,7 @@ impl SoapClient {
 }
 
 fn builder(settings: &SoapClientSettings) -> ClientBuilder {
-    plain_http::builder()
-        .pool_max_idle_per_host(settings.most_idle)
-        .pool_idle_timeout(KEPT)
-        .connect_timeout(settings.connect_timeout)
+    plain_http::builder().pool_idle_timeout(KEPT).connect_timeout(settings.connect_timeout)
 }
 
 fn certificates(ca: &[u8]) -> Result<Vec<Certificate>, SoapClientError> {

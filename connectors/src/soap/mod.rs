@@ -34,8 +34,6 @@ pub struct SoapClientSettings {
     pub connect_timeout: Duration,
     /// Whom to trust, and who this client is.
     pub tls: SoapTls,
-    /// The largest number of connections that are kept for a host and port while no call uses them.
-    pub most_idle: usize,
     /// The largest header of an answer, in bytes of names and values. Beyond about 400 KiB the reader refuses it in any
     /// case.
     pub largest_header: usize,

@@ -47,7 +47,7 @@ impl Space for Full {
 
 fn settings() -> SoapClientSettings {
     let tls = SoapTls::default();
-    SoapClientSettings { connect_timeout: PATIENCE, tls, most_idle: 20, largest_header: 16 * 1024 }
+    SoapClientSettings { connect_timeout: PATIENCE, tls, largest_header: 16 * 1024 }
 }
 
 fn client() -> SoapClient {

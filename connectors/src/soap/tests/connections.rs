@@ -29,7 +29,8 @@ async fn calls_one_after_the_other_use_one_connection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_calls_share_the_connections_of_those_at_once() {
-    const AT_ONCE: usize = 20;
+    // As many as a host has that routes to many services.
+    const AT_ONCE: usize = 100;
     let (service, client) = (Arc::new(Service::keeping(ANSWER).await), client());
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut calls = Vec::new();
@@ -46,17 +47,6 @@ async fn a_thousand_calls_share_the_connections_of_those_at_once() {
     // A call that begins just before a connection is free again may open one more.
     assert!(service.seen.most_open.load(Ordering::SeqCst) <= 2 * AT_ONCE);
     assert!(service.seen.connections() <= 2 * AT_ONCE);
-}
-
-#[tokio::test]
-async fn no_more_connections_are_kept_than_the_settings_say() {
-    let service = Service::keeping(ANSWER).await;
-    let client = SoapClient::new(&SoapClientSettings { most_idle: 1, ..settings() }).unwrap();
-    let url = service.url("/");
-    let (mut first, mut second) = (Counted::default(), Counted::default());
-    let both = tokio::join!(call_with(&client, &url, &mut first), call_with(&client, &url, &mut second));
-    assert!(both.0.is_ok() && both.1.is_ok());
-    until(|| service.seen.open() == 1).await;
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ impl Outside {
 /// # Errors
 /// [`SoapClientError`] when the certificates are none.
 pub(crate) fn client(settings: &EdgeSettings) -> Result<SoapClient, SoapClientError> {
-    let (most_idle, settings) = (settings.flow.places.in_flight, &settings.calls);
+    let settings = &settings.calls;
     let identity = settings.tls.identity.clone();
     SoapClient::new(&SoapClientSettings {
         connect_timeout: settings.connect_timeout,
@@ -58,7 +58,6 @@ pub(crate) fn client(settings: &EdgeSettings) -> Result<SoapClient, SoapClientEr
             ca: settings.tls.ca.clone(),
             identity: identity.map(|(certificate, key)| SoapIdentity { certificate, key }),
         },
-        most_idle,
         largest_header: LARGEST_HEADER,
     })
 }
