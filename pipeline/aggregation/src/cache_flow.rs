@@ -1,6 +1,7 @@
 //! The cache-flow: the service as the consumer sees it. It reads headers and request, makes the query object, answers
 //! from the cache or by the main-flow, and writes the answer (A 2.2).
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
@@ -31,14 +32,32 @@ pub struct Asked {
 }
 
 /// What goes back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Reply {
     /// What it is.
     pub kind: ReplyKind,
     /// The correlation id of the request, if it had one.
     pub correlation: Option<String>,
-    /// The SOAP message, in UTF-8.
-    body: String,
+    body: ReplyBody,
+}
+
+/// The SOAP message of a reply, in UTF-8. It has the space of the answers that it is made of until it is dropped: a
+/// message that waits for its reader is held too.
+pub struct ReplyBody {
+    text: String,
+    space: Vec<Share>,
+}
+
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ReplyBody({} bytes, {} shares)", self.text.len(), self.space.len())
+    }
+}
+
+impl AsRef<[u8]> for ReplyBody {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 /// The kinds of replies.
@@ -66,11 +85,11 @@ impl ReplyKind {
 impl Reply {
     /// The SOAP message.
     pub fn body(&self) -> &str {
-        &self.body
+        &self.body.text
     }
 
-    /// Takes the SOAP message.
-    pub fn into_body(self) -> String {
+    /// Takes the SOAP message, with its space.
+    pub fn into_body(self) -> ReplyBody {
         self.body
     }
 }
@@ -80,8 +99,10 @@ impl Flow {
     pub async fn ask(self: &Arc<Self>, service: &Arc<Service>, asked: Asked) -> Reply {
         let arrival = Instant::now();
         let correlation = Caller::correlation_of(&asked.headers);
-        let of_fault =
-            |kind: ReplyKind, fault: &Fault| Reply { kind, correlation: correlation.clone(), body: fault.write() };
+        let of_fault = |kind: ReplyKind, fault: &Fault| {
+            let body = ReplyBody { text: fault.write(), space: Vec::new() };
+            Reply { kind, correlation: correlation.clone(), body }
+        };
         let Ok(_question) = self.questions.try_acquire() else {
             self.note_refused(service, correlation.clone());
             let fault = Fault::new(FaultCode::Server, "Too many questions are under way. Ask again later.");
@@ -120,20 +141,22 @@ impl Flow {
         asked: Asked,
         arrival: Instant,
         open: &mut Option<OpenEntry>,
-    ) -> Result<String, Fault> {
+    ) -> Result<ReplyBody, Fault> {
         let no_audit = |_| Fault::new(FaultCode::Server, "The audit is closed, so no question is answered.");
         let permit = self.audit.clone().reserve_owned().await.map_err(no_audit)?;
         let correlation = Caller::correlation_of(&asked.headers);
         let open = open.insert(OpenEntry::begin(permit, (self.clock)(), &service.descriptor.name, correlation));
         let mut question = self.question(service, asked, arrival, open)?;
-        let (parts, _text) = self.parts(&mut question, open).await?;
+        let (parts, of_text) = self.parts(&mut question, open).await?;
         open.entry.addresses = parts.iter().map(Part::audit).collect();
         let records: Vec<_> = parts.iter().map(Part::record).collect();
         let failed = records.iter().filter(|record| record.failure.is_some()).count();
         let (name, correlation) = (&service.descriptor.name, &question.caller.correlation);
         events::question_answered(name, correlation, records.len(), failed);
-        let (answers, _space) = messages(parts);
-        Ok(response_list::write(&service.descriptor, answers, &records, &self.stockholm))
+        let (answers, mut space) = messages(parts);
+        space.push(of_text);
+        let text = response_list::write(&service.descriptor, answers, &records, &self.stockholm);
+        Ok(ReplyBody { text, space })
     }
 
     /// What becomes of each address, from the cache as far as it serves. Also the space for the text of those answers
@@ -224,8 +247,8 @@ impl Flow {
     }
 }
 
-/// The good answers, and their space. The space is given back with the whole: the text that is written takes its place.
-/// An answer that nobody else holds can be let go as soon as it is written.
+/// The good answers, and their space, in which the text that is written takes their place. An answer that nobody else
+/// holds can be let go as soon as it is written.
 fn messages(parts: Vec<Part>) -> (Vec<Arc<Message>>, Vec<Share>) {
     let answers = parts.into_iter().filter_map(|part| part.result.ok());
     let (mut messages, mut space) = (Vec::new(), Vec::new());

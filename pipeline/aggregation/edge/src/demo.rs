@@ -149,7 +149,7 @@ impl Play<'_> {
         let (before, began) = (self.producers.calls(), Instant::now());
         let reply = self.tokio.block_on(async { self.shared.flow.ask(&service, asked).await });
         let (took, calls) = (began.elapsed(), self.producers.calls() - before);
-        let answer = read_answer(reply.into_body().into_bytes(), MOST_BYTES).map_err(Failure::unfinished)?;
+        let answer = read_answer(reply.body().as_bytes().to_vec(), MOST_BYTES).map_err(Failure::unfinished)?;
         self.show(&answer);
         self.say(&format!("   {calls} calls, {} ms", took.as_millis()));
         Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -50,7 +51,8 @@ async fn ask(State(Offered { flow, offered }): State<Offered>, SoapRequest(asked
     let reply = flow.ask(&offered.service, asked).await;
     let status = StatusCode::from_u16(reply.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let correlation = reply.correlation.clone();
-    soap_http::answer(status, reply.into_body(), correlation.as_deref())
+    // Its space is given back when it has gone out, or the consumer has gone away.
+    soap_http::answer(status, Bytes::from_owner(reply.into_body()), correlation.as_deref())
 }
 
 async fn describe(

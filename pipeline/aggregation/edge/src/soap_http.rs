@@ -87,8 +87,8 @@ pub(crate) fn correlation_of(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A message as an answer. The correlation id of the request goes back with it.
-pub(crate) fn answer(status: StatusCode, body: String, correlation: Option<&str>) -> Response {
-    let mut response = (status, [(CONTENT_TYPE, soap::CONTENT_TYPE)], Body::from(body)).into_response();
+pub(crate) fn answer(status: StatusCode, body: impl Into<Body>, correlation: Option<&str>) -> Response {
+    let mut response = (status, [(CONTENT_TYPE, soap::CONTENT_TYPE)], body.into()).into_response();
     if let Some(value) = correlation.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
         response.headers_mut().insert(CORRELATION, value);
     }

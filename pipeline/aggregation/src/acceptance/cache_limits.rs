@@ -129,7 +129,8 @@ async fn the_text_of_kept_answers_takes_its_own_space() {
         world.producers.set("SLOW", 2000, What::Refused);
         world.reply(LABORATORY, PATIENTS[0]).await;
         let asking = world.clone();
-        let large = tokio::spawn(async move { asking.reply(LABORATORY, PATIENTS[1]).await });
+        // Its reader takes it at once.
+        let large = tokio::spawn(async move { drop(asking.reply(LABORATORY, PATIENTS[1]).await) });
         sleep(ms(100)).await;
         // There is space for this answer, but not also for its text beside the answer: it is not kept.
         world.producers.set("SYS", 10, answer(60));

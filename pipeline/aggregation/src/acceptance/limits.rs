@@ -124,6 +124,16 @@ async fn an_answer_that_gets_no_memory_in_time_fails_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_waits_for_its_reader_keeps_its_memory() {
+    let world = setup(PlaceLimits::default()).build();
+    let free = world.flow.free_memory();
+    let body = world.reply(LABORATORY, OTHER).await.into_body();
+    assert!(world.flow.free_memory() + body.as_ref().len() / 2 < free);
+    drop(body);
+    assert_eq!(world.flow.free_memory(), free);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_question_too_many_is_told_to_ask_again() {
     let mut setup = setup(PlaceLimits::default());
     setup.settings.max_questions = 1;
