@@ -43,7 +43,7 @@ pub mod refusal;
 pub mod request_list;
 mod request_reply_flow;
 pub mod response_list;
-pub mod soap;
+pub use tributary_soap as soap;
 mod splitter_flow;
 pub mod status;
 pub mod subscribers;

@@ -103,7 +103,7 @@ impl<'m> Fragment<'m> {
 }
 
 /// Appends elements that stand beside each other in one message, so that they have the same scope.
-pub(crate) fn splice_all<'m>(fragments: impl Iterator<Item = Fragment<'m>>, out: &mut String, outer: &Scope) {
+pub fn splice_all<'m>(fragments: impl Iterator<Item = Fragment<'m>>, out: &mut String, outer: &Scope) {
     let mut known: Option<(&Scope, Vec<(&str, &str)>)> = None;
     for fragment in fragments {
         let is_known = known.as_ref().is_some_and(|(scope, _)| std::ptr::eq(*scope, fragment.scope));
@@ -150,19 +150,19 @@ impl Elements {
 }
 
 /// Begins a message: the XML declaration and the start tag of the envelope.
-pub(crate) fn open_envelope() -> String {
+pub fn open_envelope() -> String {
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><{SOAP_PREFIX}:Envelope xmlns:{SOAP_PREFIX}=\"{ENVELOPE}\">")
 }
 
 /// Appends the header `LogicalAddress`.
-pub(crate) fn push_logical_address(out: &mut String, address: &str) {
+pub fn push_logical_address(out: &mut String, address: &str) {
     out.push_str(&format!("<r:LogicalAddress xmlns:r=\"{REGISTRY}\">"));
     push_text(out, address);
     out.push_str("</r:LogicalAddress>");
 }
 
 /// Appends a namespace declaration. `namespace` is as written between quotes, of one kind or the other.
-pub(crate) fn push_declaration(out: &mut String, prefix: &str, namespace: &str) {
+pub fn push_declaration(out: &mut String, prefix: &str, namespace: &str) {
     let quote = if namespace.contains('"') { '\'' } else { '"' };
     out.push_str(" xmlns");
     if !prefix.is_empty() {
@@ -176,7 +176,7 @@ pub(crate) fn push_declaration(out: &mut String, prefix: &str, namespace: &str) 
 }
 
 /// Appends characters as text of an element. Characters that XML does not have become U+FFFD.
-pub(crate) fn push_text(out: &mut String, text: &str) {
+pub fn push_text(out: &mut String, text: &str) {
     let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'"');
     if text.bytes().all(is_plain) {
         return out.push_str(text);

@@ -64,7 +64,7 @@ impl Message {
     ///
     /// # Errors
     /// As [`Message::read`].
-    pub(crate) fn read_text(text: String, limit: usize, wanted: &[Name]) -> Result<Self, SoapError> {
+    pub fn read_text(text: String, limit: usize, wanted: &[Name]) -> Result<Self, SoapError> {
         let message = Self::of_text(text, wanted)?;
         let most = limit.saturating_mul(DECLARATIONS);
         if message.row_scope.size().saturating_mul(message.rows.len()) > most {
@@ -164,7 +164,7 @@ impl Message {
     }
 
     /// The text as it was sent, in UTF-8.
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.text
     }
 

@@ -12,7 +12,7 @@ const CHILDREN: usize = 2;
 
 /// What a reader meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step<'t> {
+pub enum Step<'t> {
     /// An element begins.
     Open {
         /// Its namespace. Empty for none.
@@ -50,7 +50,7 @@ impl Fragment<'_> {
     }
 
     /// Shows all steps of this element, its own start and end included. It takes one copy of its text.
-    pub(crate) fn walk(&self, mut visit: impl FnMut(Step<'_>)) {
+    pub fn walk(&self, mut visit: impl FnMut(Step<'_>)) {
         let mut text = String::with_capacity(self.size());
         self.splice(&mut text, &Scope::default());
         let mut reader = NsReader::from_str(&text);
@@ -83,7 +83,7 @@ impl Fragment<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::soap::{ENVELOPE, Message};
+    use crate::{ENVELOPE, Message};
 
     use super::*;
 

@@ -1,4 +1,7 @@
 //! SOAP 1.1 messages as text whose subtrees are moved, never parsed into objects (A 2.7, A 3.1).
+//!
+//! One reader for all flows that speak SOAP. It has bounds for everything that comes from outside, and does no I/O.
+//! Numbers such as A 2.7 are sections of the domain description of the aggregation platform.
 
 mod encoding;
 mod fault;
@@ -15,9 +18,9 @@ pub use encoding::decode;
 pub use fault::{Fault, FaultCode};
 pub use message::{Block, Message};
 pub use splice::{Elements, Fragment, Scope};
-pub(crate) use splice::{open_envelope, push_declaration, push_logical_address, push_text, splice_all};
-pub(crate) use tag::{is_name, is_space};
-pub(crate) use walk::Step;
+pub use splice::{open_envelope, push_declaration, push_logical_address, push_text, splice_all};
+pub use tag::{is_name, is_space};
+pub use walk::Step;
 
 /// The namespace of SOAP 1.1.
 pub const ENVELOPE: &str = "http://schemas.xmlsoap.org/soap/envelope/";

@@ -92,7 +92,7 @@ pub(super) fn is_qualified_name(text: &str) -> bool {
 
 /// Whether this is a name without a colon. Beyond ASCII all letters are taken, as the fifth edition of XML does except
 /// for a few signs.
-pub(crate) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     let starts = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80);
     starts && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') || byte >= 0x80)
@@ -139,6 +139,6 @@ pub(super) fn is_character(letter: char) -> bool {
 }
 
 /// White space of XML.
-pub(crate) fn is_space(letter: char) -> bool {
+pub fn is_space(letter: char) -> bool {
     matches!(letter, ' ' | '\t' | '\r' | '\n')
 }

@@ -47,7 +47,7 @@ impl Fault {
     }
 
     /// The fault of a request whose body element is another than that of the service (A 3.1).
-    pub(crate) fn not_recognized(name: &Name) -> Self {
+    pub fn not_recognized(name: &Name) -> Self {
         let shown: String = name.to_string().chars().take(LONGEST_NAME).collect();
         Self::new(FaultCode::Client, format!("Message part {shown} was not recognized."))
     }
