@@ -1,4 +1,4 @@
-//! SOAP 1.1 messages as text whose subtrees are moved, never parsed into objects (A 2.7, A 3.1).
+//! SOAP messages as text whose subtrees are moved, never parsed into objects (A 2.7, A 3.1), and small ones as trees.
 //!
 //! One reader for all flows that speak SOAP. It has bounds for everything that comes from outside, and does no I/O.
 //! Numbers such as A 2.7 are sections of the domain description of the aggregation platform.
@@ -9,6 +9,7 @@ mod message;
 mod scan;
 mod splice;
 mod tag;
+mod tree;
 mod values;
 mod walk;
 
@@ -16,16 +17,17 @@ use std::fmt;
 
 pub use encoding::decode;
 pub use fault::{Fault, FaultCode};
-pub use message::{Block, Message};
+pub use message::{Block, Message, Version};
 pub use splice::{Elements, Fragment, Scope};
 pub use splice::{open_envelope, push_declaration, push_logical_address, push_text, splice_all};
-pub use tag::{is_name, is_space};
+pub use tag::{is_character, is_name, is_space};
+pub use tree::Element;
 pub use walk::Step;
 
 /// The namespace of SOAP 1.1.
 pub const ENVELOPE: &str = "http://schemas.xmlsoap.org/soap/envelope/";
-/// The namespace of SOAP 1.2, which is refused.
-const ENVELOPE_1_2: &str = "http://www.w3.org/2003/05/soap-envelope";
+/// The namespace of SOAP 1.2, which is refused unless a reader wants it.
+pub const ENVELOPE_1_2: &str = "http://www.w3.org/2003/05/soap-envelope";
 /// The namespace of the SOAP header `LogicalAddress`.
 pub const REGISTRY: &str = "urn:riv:itintegration:registry:1";
 /// The content type of every message that is written.

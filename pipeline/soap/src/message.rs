@@ -11,6 +11,25 @@ use super::{ENVELOPE, ENVELOPE_1_2, Fault, Name, REGISTRY, SoapError, decode};
 /// How many namespace declarations are taken for granted: as many bytes as this times the limit of the message.
 const DECLARATIONS: usize = 4;
 
+/// The version of SOAP that a message has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// SOAP 1.1.
+    Soap11,
+    /// SOAP 1.2.
+    Soap12,
+}
+
+impl Version {
+    /// The namespace of its envelope.
+    pub fn namespace(self) -> &'static str {
+        match self {
+            Self::Soap11 => ENVELOPE,
+            Self::Soap12 => ENVELOPE_1_2,
+        }
+    }
+}
+
 /// An element of a message, as a range of its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -28,9 +47,10 @@ struct Row {
     name_end: usize,
 }
 
-/// A SOAP 1.1 message. It is well-formed in XML 1.0 with namespaces. `Debug` shows nothing of its content.
+/// A SOAP message. It is well-formed in XML 1.0 with namespaces. `Debug` shows nothing of its content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
+    version: Version,
     text: String,
     header: Vec<Block>,
     header_scope: Scope,
@@ -48,7 +68,7 @@ impl fmt::Debug for Message {
 }
 
 impl Message {
-    /// Reads a message from bytes. `charset` is that of the content type, `limit` the number of bytes that are taken,
+    /// Reads a message of SOAP 1.1 from bytes. `charset` is that of the content type, `limit` the number of bytes that are taken,
     /// and `wanted` are the children of the body element that [`Message::rows`] finds.
     ///
     /// # Errors
@@ -65,7 +85,7 @@ impl Message {
     /// # Errors
     /// As [`Message::read`].
     pub fn read_text(text: String, limit: usize, wanted: &[Name]) -> Result<Self, SoapError> {
-        let message = Self::of_text(text, wanted)?;
+        let message = Self::of_text(text, wanted, &[Version::Soap11])?;
         let most = limit.saturating_mul(DECLARATIONS);
         if message.row_scope.size().saturating_mul(message.rows.len()) > most {
             return Err(SoapError::Declarations(most));
@@ -73,23 +93,33 @@ impl Message {
         Ok(message)
     }
 
-    fn of_text(text: String, wanted: &[Name]) -> Result<Self, SoapError> {
+    /// Reads a message of SOAP 1.1 or 1.2 from bytes, as [`Message::read`] does without wanted children.
+    ///
+    /// # Errors
+    /// [`SoapError`] says why the bytes are refused.
+    pub fn read_either(bytes: Vec<u8>, charset: Option<&str>, limit: usize) -> Result<Self, SoapError> {
+        if bytes.len() > limit {
+            return Err(SoapError::TooLarge(limit));
+        }
+        Self::of_text(decode(bytes, charset)?, &[], &[Version::Soap11, Version::Soap12])
+    }
+
+    fn of_text(text: String, wanted: &[Name], versions: &[Version]) -> Result<Self, SoapError> {
         let mut scan = Scan::new(&text)?;
         let root = scan.child("text around it")?.ok_or(SoapError::NoEnvelope)?;
-        if scan.is(&root, ENVELOPE_1_2, "Envelope") {
+        let version = version_of(&scan, &root)?;
+        if !versions.contains(&version) {
             return Err(SoapError::Version12);
         }
-        if !scan.is(&root, ENVELOPE, "Envelope") {
-            return Err(SoapError::NoEnvelope);
-        }
+        let envelope = version.namespace();
         let mut header = (Vec::new(), Scope::default());
         let mut child = scan.child("text outside of its body")?;
-        if child.as_ref().is_some_and(|tag| scan.is(tag, ENVELOPE, "Header")) {
+        if child.as_ref().is_some_and(|tag| scan.is(tag, envelope, "Header")) {
             header = read_header(&mut scan)?;
             child = scan.child("text outside of its body")?;
         }
         match child {
-            Some(tag) if scan.is(&tag, ENVELOPE, "Body") => {}
+            Some(tag) if scan.is(&tag, envelope, "Body") => {}
             Some(_) => return Err(SoapError::Envelope("another element where the body is expected")),
             None => return Err(SoapError::Envelope("no body")),
         }
@@ -107,7 +137,17 @@ impl Message {
         }
         while !matches!(scan.step()?, Step::End) {}
         let (header, header_scope) = header;
-        Ok(Self { text, header, header_scope, body, body_scope, rows, row_scope })
+        Ok(Self { version, text, header, header_scope, body, body_scope, rows, row_scope })
+    }
+
+    /// The version of SOAP.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Whether the body is a fault, of the version of its envelope.
+    pub fn is_fault(&self) -> bool {
+        self.body.name.is(Some(self.version.namespace()), "Fault")
     }
 
     /// The name of the element in the body.
@@ -158,7 +198,7 @@ impl Message {
         !self.values(path).is_empty()
     }
 
-    /// The fault, if the body is one.
+    /// The fault, if the body is one of SOAP 1.1.
     pub fn fault(&self) -> Option<Fault> {
         self.body.name.is(Some(ENVELOPE), "Fault").then(|| Fault::of_element(self.body_text()))
     }
@@ -176,6 +216,12 @@ impl Message {
     fn body_text(&self) -> &str {
         self.text.get(self.body.range.clone()).unwrap_or_default()
     }
+}
+
+fn version_of(scan: &Scan<'_>, root: &Tag<'_>) -> Result<Version, SoapError> {
+    let versions = [Version::Soap11, Version::Soap12];
+    let found = versions.into_iter().find(|version| scan.is(root, version.namespace(), "Envelope"));
+    found.ok_or(SoapError::NoEnvelope)
 }
 
 fn read_header(scan: &mut Scan<'_>) -> Result<(Vec<Block>, Scope), SoapError> {

@@ -134,7 +134,7 @@ pub(super) fn check_references(value: &str) -> Result<(), BadReference> {
 }
 
 /// Whether XML 1.0 has this character.
-pub(super) fn is_character(letter: char) -> bool {
+pub fn is_character(letter: char) -> bool {
     !matches!(letter, '\0'..='\u{8}' | '\u{B}' | '\u{C}' | '\u{E}'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}')
 }
 
