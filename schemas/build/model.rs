@@ -7,7 +7,7 @@ use serde_json::Value;
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
 /// Types of fields that have no `Default`.
-const WITHOUT_DEFAULT: [&str; 12] = [
+const WITHOUT_DEFAULT: [&str; 18] = [
     "aggregation.Address",
     "aggregation.InstanceId",
     "aggregation.PatientId",
@@ -19,6 +19,12 @@ const WITHOUT_DEFAULT: [&str; 12] = [
     "cases.OriginName",
     "esr.FileName",
     "esr.Office",
+    "registry.CallId",
+    "registry.ErrorCode",
+    "registry.KindName",
+    "registry.RowId",
+    "registry.RunId",
+    "registry.UserId",
     "tributary.Digest",
 ];
 

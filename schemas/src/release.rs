@@ -210,6 +210,11 @@ fn example_of_type(name: &str) -> Option<Value> {
         "aggregation.InstanceId" => Some(Value::String("visit-7".to_owned())),
         "aggregation.PatientId" => Some(Value::String("191212121212".to_owned())),
         "aggregation.Stamp" => Some(Value::String("20261120143000".to_owned())),
+        "registry.CallId" | "registry.RowId" | "registry.RunId" | "registry.UserId" => {
+            Some(Value::String("0d2a6f50-7c4e-4b1a-8f3d-2e9b5c7a1d46".to_owned()))
+        }
+        "registry.KindName" => Some(Value::String("unzr".to_owned())),
+        "registry.ErrorCode" => Some(Value::String("Server.ClientProxy.NetworkError".to_owned())),
         "tributary.Digest" => Some(Value::Bytes((1..=17).collect())),
         _ => None,
     }

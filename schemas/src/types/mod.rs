@@ -32,10 +32,14 @@ macro_rules! id {
     };
 }
 
+#[macro_use]
+mod identifiers;
+
 pub mod aggregation;
 pub mod basic_date;
 pub mod cases;
 pub mod esr;
+pub mod registry;
 pub mod tis;
 pub mod tributary;
 

@@ -49,10 +49,13 @@ fn any_field(field: &apache_avro::schema::RecordField) -> BoxedStrategy<Value> {
                 .prop_map(Value::String)
                 .boxed()
         }
-        Some("cases.CaseId" | "cases.CommandId" | "cases.MessageId") => {
-            "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}".prop_map(Value::String).boxed()
+        Some(
+            "cases.CaseId" | "cases.CommandId" | "cases.MessageId" | "registry.CallId" | "registry.RowId"
+            | "registry.RunId" | "registry.UserId",
+        ) => "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}".prop_map(Value::String).boxed(),
+        Some("cases.OriginName" | "cases.ClientName" | "registry.KindName" | "registry.ErrorCode") => {
+            "[A-Za-z0-9._-]{1,64}".prop_map(Value::String).boxed()
         }
-        Some("cases.OriginName" | "cases.ClientName") => "[A-Za-z0-9._-]{1,64}".prop_map(Value::String).boxed(),
         Some("aggregation.Address") => ".{1,64}".prop_map(Value::String).boxed(),
         Some("aggregation.InstanceId") => ".{1,128}".prop_map(Value::String).boxed(),
         Some("aggregation.PatientId") => ".{1,32}".prop_map(Value::String).boxed(),
