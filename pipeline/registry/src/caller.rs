@@ -1,5 +1,5 @@
-//! The pure part of the caller of one kind: which calls are open, which one may begin now, and what becomes of those that
-//! have ended. The edge reads the topics, does the calls, and tells the time.
+//! The pure part of the caller of one kind: which calls are open, which one may begin now, and what becomes of those
+//! that have ended. The edge reads the topics, does the calls, and tells the time.
 //!
 //! A call is made at least once. It reads, so a repeat only adds to the register's record of accesses (R 12). After a
 //! restart only calls without a committed outcome are open.
@@ -120,7 +120,8 @@ impl Caller {
     }
 
     /// The next call that may begin, which has then begun. `None` while there is none, or the limit, the breaker or a
-    /// pause forbids it: that is no attempt. A call whose run is over does not begin. `now` is in milliseconds since 1970.
+    /// pause forbids it: that is no attempt. A call whose run is over does not begin. `now` is in milliseconds since
+    /// 1970.
     pub fn begin(&mut self, now: i64) -> Option<(CallName, Call)> {
         if self.is_paused || self.in_flight.len() >= self.settings.max_in_flight {
             return None;
@@ -171,7 +172,8 @@ impl Caller {
         }
     }
 
-    /// When to look again although nothing has come: the end of the breaker's pause. `None`: not before something comes.
+    /// When to look again although nothing has come: the end of the breaker's pause. `None`: not before something
+    /// comes.
     pub fn wakes_at(&self) -> Option<i64> {
         if self.waiting.is_empty() || self.is_paused { None } else { self.breaker.opens_until() }
     }

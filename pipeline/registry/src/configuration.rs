@@ -1,4 +1,5 @@
-//! The settings of the flow: kinds of jobs as data, and how their calls are made. A user's file overrides built-in values.
+//! The settings of the flow: kinds of jobs as data, and how their calls are made. A user's file overrides built-in
+//! values.
 //!
 //! Addresses, certificates, keys, clients and limits of GraphQL are settings of the edge, and read there.
 

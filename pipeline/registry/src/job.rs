@@ -1,8 +1,8 @@
-//! The `job` stage: it owns the row of a number, and its run. A row, the call that it sends, its audit and its events are
-//! one transaction.
+//! The `job` stage: it owns the row of a number, and its run. A row, the call that it sends, its audit and its events
+//! are one transaction.
 //!
-//! A run is live while its row is pending. Outcomes of another run change nothing (R 6). Waits are times that a record of
-//! the clock releases; nothing here runs on its own.
+//! A run is live while its row is pending. Outcomes of another run change nothing (R 6). Waits are times that a record
+//! of the clock releases; nothing here runs on its own.
 
 mod commands;
 mod due;

@@ -24,7 +24,8 @@ impl Number {
         &self.0
     }
 
-    /// The number for people who must not know it: its last four characters at most, and never more than a third (R 11).
+    /// The number for people who must not know it: its last four characters at most, and never more than a third (R
+    /// 11).
     pub fn masked(&self) -> String {
         let count = self.0.chars().count();
         let shown = (count / 3).min(4);

@@ -1,5 +1,5 @@
-//! Numbers and answers are sealed wherever they are kept: AES-256-GCM-SIV. A sealed value begins with the id of its key,
-//! and can be opened only for the row that it was sealed for.
+//! Numbers and answers are sealed wherever they are kept: AES-256-GCM-SIV. A sealed value begins with the id of its
+//! key, and can be opened only for the row that it was sealed for.
 
 use std::fmt;
 

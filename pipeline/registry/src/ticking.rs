@@ -1,5 +1,5 @@
-//! When the stage needs the time. It follows from rows, so that a service in which nothing waits writes no record of the
-//! clock.
+//! When the stage needs the time. It follows from rows, so that a service in which nothing waits writes no record of
+//! the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,8 +47,8 @@ impl Ticking {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// The partitions that have to be told that it is `now`. Each is told at most once in a tick: what is still due then
-    /// has not been done yet.
+    /// The partitions that have to be told that it is `now`. Each is told at most once in a tick: what is still due
+    /// then has not been done yet.
     pub fn tell(&mut self, now: i64, settings: &RegistrySettings) -> BTreeSet<i32> {
         let due = self.due.iter().take_while(|(at, _)| *at <= now);
         let partitions = due.filter_map(|(_, key)| self.rows.get(key)).map(|(_, partition)| *partition);

@@ -1,8 +1,8 @@
 //! The topics of the flow. All but the calls are declared once, here. Each kind has a topic of its own for its calls,
 //! whose name is known only when the configuration is read.
 //!
-//! The key of a record about a number is the keyed hash of kind and number, in hexadecimal digits, because keys are shown
-//! where values are not.
+//! The key of a record about a number is the keyed hash of kind and number, in hexadecimal digits, because keys are
+//! shown where values are not.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -37,8 +37,8 @@ pub static REPLY: Topic = output("registry.reply", Cleanup::Delete(DAY), &["regi
 pub static EVENT: Topic = output("registry.event", Cleanup::Delete(YEAR), &["registry.JobEvent"]);
 /// Who has done what, keyed by the id of the row if there is one.
 pub static AUDIT: Topic = output("registry.audit", Cleanup::Delete(YEAR), &["registry.AuditEntry"]);
-/// The schema of the calls is registered for this topic. The calls themselves are in topics of its name and that of their
-/// kind: see [`call`].
+/// The schema of the calls is registered for this topic. The calls themselves are in topics of its name and that of
+/// their kind: see [`call`].
 pub static CALL: Topic = output("registry.call", Cleanup::Compact, &["registry.Call"]);
 /// The level of the namespace, under `level`, and the processes that have started in it, under `member/INSTANCE`.
 pub static CONTROL: Topic = Topic {

@@ -68,8 +68,8 @@ impl fmt::Debug for Message {
 }
 
 impl Message {
-    /// Reads a message of SOAP 1.1 from bytes. `charset` is that of the content type, `limit` the number of bytes that are taken,
-    /// and `wanted` are the children of the body element that [`Message::rows`] finds.
+    /// Reads a message of SOAP 1.1 from bytes. `charset` is that of the content type, `limit` the number of bytes that
+    /// are taken, and `wanted` are the children of the body element that [`Message::rows`] finds.
     ///
     /// # Errors
     /// [`SoapError`] says why the bytes are refused.

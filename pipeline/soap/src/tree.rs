@@ -12,8 +12,8 @@ use super::tag;
 /// The namespace of `xsi:nil`.
 const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
-/// An element with its own text and its children. Attributes other than `xsi:nil` are left out. `Debug` shows nothing of
-/// its content.
+/// An element with its own text and its children. Attributes other than `xsi:nil` are left out. `Debug` shows nothing
+/// of its content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Element {
     /// Its namespace. Empty for none.

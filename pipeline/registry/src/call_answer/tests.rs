@@ -335,7 +335,8 @@ fn blank_and_nil_elements_alone_are_empty() {
     }
 }
 
-const TAX_STATUS: &str = "[registry.job.unzr.answer]\nstatus = { element = \"RESULT\", found = [\"0\"], empty = [\"1\"], retry = [\"-2\"] }\n";
+const TAX_STATUS: &str = "[registry.job.unzr.answer]\n\
+    status = { element = \"RESULT\", found = [\"0\"], empty = [\"1\"], retry = [\"-2\"] }\n";
 
 #[test]
 fn a_status_element_says_found_empty_or_again_and_any_other_value_is_service() {

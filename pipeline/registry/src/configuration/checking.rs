@@ -55,7 +55,8 @@ pub(super) struct Wrong {
     pub(super) problem: String,
 }
 
-/// Settings of the table. A mistake in a kind that is not among the `given` is one of the whole file: something is missing.
+/// Settings of the table. A mistake in a kind that is not among the `given` is one of the whole file: something is
+/// missing.
 pub(super) fn settings(table: Table, given: &BTreeSet<String>) -> Result<RegistrySettings, Wrong> {
     let at = |offset: usize| move |problem: String| Wrong { offset, problem };
     for (key, name) in table.statuses.get_ref().all() {

@@ -11,8 +11,8 @@ use super::outputs::Actor;
 use crate::row_key::RowKey;
 use crate::topics;
 
-/// Rows that one record of the clock moves, so that no transaction grows with what has gathered. The rest stays due, and
-/// the next record moves it.
+/// Rows that one record of the clock moves, so that no transaction grows with what has gathered. The rest stays due,
+/// and the next record moves it.
 pub(super) const MOST_AT_ONCE: usize = 1000;
 
 impl JobStage {
