@@ -19,6 +19,10 @@ use crate::number::Number;
 /// The most elements of an answer.
 const MOST_ELEMENTS: usize = 20_000;
 
+/// How deep the elements of an answer may be nested. A list adds a level of JSON to that of its element, and readers of
+/// JSON stop at 128.
+const DEEPEST: usize = 50;
+
 /// What has come of a call.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Received {
@@ -190,6 +194,9 @@ impl Asked<'_> {
             return Err(Failure::decode("wrapper"));
         }
         let wrapper = message.body().tree(MOST_ELEMENTS).ok_or_else(|| Failure::decode("too_large"))?;
+        if is_deeper(&wrapper, DEEPEST) {
+            return Err(Failure::decode("too_deep"));
+        }
         if let Some(failure) = self.service_error(&wrapper) {
             return Err(failure);
         }
@@ -295,6 +302,11 @@ fn is_identifier(element: &Element, parts: &call_request::Parts<'_>) -> bool {
         .filter(|(_, text)| !text.is_empty())
         .collect();
     found.len() == parts.len() && parts.iter().all(|(name, text)| found.contains(&(*name, text.trim())))
+}
+
+/// Whether elements are nested deeper than so many levels, this one included.
+fn is_deeper(element: &Element, levels: usize) -> bool {
+    levels == 0 || element.children.iter().any(|child| is_deeper(child, levels - 1))
 }
 
 /// The first text of an element of that name, wherever it is. Blank and `nil` elements have none.

@@ -67,3 +67,26 @@ fn kind_key(kind: &KindName) -> String {
 pub(crate) fn is_about_kind(action: CommandAction) -> bool {
     matches!(action, CommandAction::Pause | CommandAction::Resume)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::{self, NOW, key};
+
+    #[test]
+    fn what_is_about_a_row_has_its_key_and_what_is_about_a_kind_its_name() {
+        let context = harness::context();
+        let mut output = Output::new(4);
+        context.ask(&mut output, key(1), &harness::request(1, 1, NOW));
+        context.answer(&mut output, key(1), &harness::found(harness::run(1), 1, None, NOW));
+        context.command(&mut output, key(1), &harness::command(CommandAction::Retry, NOW));
+        context.command_kind(&mut output, &harness::command(CommandAction::Pause, NOW));
+        let keys: Vec<String> =
+            output.records().map(|record| String::from_utf8_lossy(record.key).into_owned()).collect();
+        let row = key(1).to_string();
+        assert_eq!(keys, [row.as_str(), &row, &row, "kind/unzr"]);
+        assert!(output.records().all(|record| record.topic == &topics::JOB && record.value.is_some()));
+        let partitions: Vec<i32> = output.records().take(3).map(|record| record.partition).collect();
+        assert!(partitions.windows(2).all(|pair| pair[0] == pair[1]), "they keep their order");
+    }
+}

@@ -192,7 +192,7 @@ impl SimulatedFlow {
                 UserId::from_bytes(guid(4, user)),
             )
         };
-        self.send(row_key(number), &record);
+        self.publish(|context, output| context.ask(output, row_key(number), &record));
         self.oracle.ask(self.place(number), request, user, now);
     }
 
@@ -202,7 +202,7 @@ impl SimulatedFlow {
         let by = UserId::from_bytes(guid(4, 9));
         let record =
             JobCommand { action, now: self.time, run_id: Some(run), ..JobCommand::of(self.kind.name.clone(), by) };
-        self.send(row_key(number), &record);
+        self.publish(|context, output| context.command(output, row_key(number), &record));
         let (place, now) = (self.place(number), self.time);
         match action {
             CommandAction::Retry => self.oracle.retry(place, request, 9, now),
@@ -212,21 +212,11 @@ impl SimulatedFlow {
         }
     }
 
-    fn send<R: AvroRecord>(&mut self, row: RowKey, record: &R) {
-        let mut output = self.output();
-        let (key, codec) = (row.to_string(), &self.codec);
-        output.send(&topics::JOB, key.as_bytes(), |buffer| codec.encode(record, buffer).unwrap());
-        self.publish(&output);
-    }
-
-    fn output(&self) -> Output {
+    fn publish(&self, write: impl FnOnce(&Context, &mut Output)) {
         let mut output = Output::new(self.partitions);
         output.inherit(self.time, Headers::default());
-        output
-    }
-
-    fn publish(&mut self, output: &Output) {
-        self.broker.producer("simulation").publish(output).unwrap();
+        write(&self.context, &mut output);
+        self.broker.producer("simulation").publish(&output).unwrap();
     }
 
     /// The newest committed record of each key, by partition.
@@ -259,10 +249,11 @@ impl SimulatedFlow {
         }
         let told: BTreeSet<i32> = self.ticking.tell(self.time, &settings);
         for partition in told {
-            let mut output = self.output();
-            let (clock, codec) = (Clock { now: self.time, ..Clock::default() }, &self.codec);
-            output.send_to(&topics::JOB, partition, b"clock", |buffer| codec.encode(&clock, buffer).unwrap());
-            self.publish(&output);
+            let clock = Clock { now: self.time, ..Clock::default() };
+            self.publish(|context, output| {
+                let codec = &context.codec;
+                output.send_to(&topics::JOB, partition, b"clock", |buffer| codec.encode(&clock, buffer).unwrap());
+            });
             self.oracle.clock(partition, self.time);
         }
     }
@@ -296,7 +287,8 @@ impl SimulatedFlow {
         let Flight { name, call, number } = self.flights.swap_remove(at);
         let outcome = self.outcome();
         let is_technical = matches!(outcome, Outcome::Again(_));
-        self.send(name.row, &answer(&call, outcome, self.time));
+        let record = answer(&call, outcome, self.time);
+        self.publish(|context, output| context.answer(output, name.row, &record));
         let (place, run) = (self.place(number), self.runs[&name.run]);
         self.oracle.answer(place, run, name.attempt.unsigned_abs(), outcome, self.time);
         self.caller.ended(name, is_technical, self.time);

@@ -263,6 +263,16 @@ fn what_cannot_be_read_is_decode() {
 }
 
 #[test]
+fn an_answer_that_is_kept_can_be_read_again_and_a_deeper_one_is_decode() {
+    // At each level there are two elements of the same name, so that each is in a list.
+    let nested =
+        |levels: usize| format!("<firstName>x</firstName>{}{}", "<a/><a>".repeat(levels), "</a>".repeat(levels));
+    let Outcome::Found(info) = Register::new().contents(&nested(DEEPEST - 1)) else { panic!("it is not found") };
+    assert_eq!(serde_json::from_str::<Value>(&info.to_string()).unwrap(), info);
+    assert_eq!(shown(Register::new().contents(&nested(DEEPEST))), is(ErrorClass::Decode, "too_deep", true));
+}
+
+#[test]
 fn another_wrapper_is_decode() {
     for body in ["<unzr/>", "<unzrresponse/>", "<checkunzrResponse/>", "<unzrResponse2/>", "<Response/>", "<Fault/>"] {
         assert_eq!(shown(Register::new().body(body)), is(ErrorClass::Decode, "wrapper", true), "{body}");
