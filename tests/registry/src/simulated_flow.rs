@@ -278,7 +278,20 @@ impl SimulatedFlow {
         }
     }
 
-    /// One call that is under way ends. Sometimes the caller is killed before the log has its answer.
+    /// Lets workers work until a call has begun. What they commit may be visible late: behind a transaction of a worker
+    /// that died.
+    pub fn wait_for_call(&mut self) {
+        for _ in 0..1000 {
+            self.turn(20);
+            self.begin_calls();
+            if !self.flights.is_empty() {
+                return;
+            }
+        }
+        panic!("no call begins");
+    }
+
+    /// One call that is under way ends, and the log has its answer.
     pub fn end_call(&mut self) {
         if self.flights.is_empty() {
             return;
@@ -324,12 +337,12 @@ impl SimulatedFlow {
         }
     }
 
-    /// Lets the register answer and the time pass until no row is pending. Returns the steps that it took.
-    pub fn finish(&mut self) -> u32 {
-        for step in 0..500 {
+    /// Lets the register answer and the time pass until no row is pending.
+    pub fn finish(&mut self) {
+        for _ in 0..500 {
             self.settle();
             if self.rows().values().all(|row| row.status != JobStatus::Pending) {
-                return step;
+                return;
             }
             self.begin_calls();
             while !self.flights.is_empty() {
