@@ -43,7 +43,8 @@ fn states(answered: &Answered) -> Vec<String> {
 const SOURCE: [&str; 2] = ["DataFromSource"; 2];
 const CACHED: [&str; 2] = ["DataFromCache"; 2];
 
-async fn metric(platform: &Platform, name: &str) -> f64 {
+/// A metric that counts.
+async fn metric(platform: &Platform, name: &str) -> u64 {
     let shown = platform.send(platform.request(reqwest::Method::GET, "/metrics")).await.body;
     let line = shown.lines().find(|line| line.starts_with(&format!("tributary_aggregation_{name} ")));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no {name}: {shown}"))
@@ -66,7 +67,7 @@ async fn a_restart_serves_from_the_cache_with_the_time_of_the_real_call() {
     assert_eq!(again, rows);
     // A process that is killed has written it too.
     platform.ask("202002020202").await;
-    assert_eq!(metric(&platform, "cache_log_entries").await, 2.0);
+    assert_eq!(metric(&platform, "cache_log_entries").await, 2);
     let platform = platform.kill();
     assert_eq!(states(&platform.ask(PATIENT).await), CACHED);
 }
@@ -75,7 +76,7 @@ async fn a_restart_serves_from_the_cache_with_the_time_of_the_real_call() {
 async fn a_change_that_no_process_has_seen_marks_the_cache_after_a_restart() {
     let (platform, systems) = platform().await;
     platform.ask(PATIENT).await;
-    platform.wait_until("the answer is in the log", async || metric(&platform, "cache_log_entries").await == 1.0).await;
+    platform.wait_until("the answer is in the log", async || metric(&platform, "cache_log_entries").await == 1).await;
     // Accepted, and perhaps applied, but the cache in memory is gone before another question comes.
     platform.update(&[Engaged { content: "20261127000000".to_owned(), ..two()[0].clone() }]).await;
     let platform = platform.kill();
@@ -95,7 +96,7 @@ async fn with_another_key_all_is_asked_again_and_the_process_goes_on() {
     set_key(platform.folder.path(), &"6b".repeat(32));
     let platform = platform.restart();
     assert_eq!((states(&platform.ask(PATIENT).await), systems.called().len()), (SOURCE.map(str::to_owned).into(), 4));
-    assert_eq!(metric(&platform, "cache_log_unreadable_total").await, 1.0);
+    assert_eq!(metric(&platform, "cache_log_unreadable_total").await, 1);
     let platform = platform.restart();
     // The new one is read, and the old one is there until it is over.
     assert_eq!(states(&platform.ask(PATIENT).await), CACHED);

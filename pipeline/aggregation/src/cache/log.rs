@@ -1,7 +1,8 @@
 //! Entries of the cache that survive restarts: what of them is written to the log, and what is taken back from it.
 //!
-//! No question waits for the log, but the first ones after a start, for a short time, until it was read. An entry is queued when it is kept, and written behind the answer. Memory
-//! decides what is served. The log only fills it again after a restart, and with what other processes have asked.
+//! No question waits for the log, but the first ones after a start, for a short time, until it was read. An entry is
+//! queued when it is kept, and written behind the answer. Memory decides what is served. The log only fills it again
+//! after a restart, and with what other processes have asked.
 //!
 //! An entry in the log says up to which offset of `aggregation.invalidation` marks were taken in. Whoever reads it
 //! applies those that came later, so no mark is lost however long no process ran.

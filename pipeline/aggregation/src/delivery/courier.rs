@@ -121,8 +121,8 @@ impl Courier {
     /// was taken: that one is not sent again. If a call with several is not taken, the first goes on alone, because it
     /// may be another one that is refused.
     ///
-    /// `None` once `stopping` has ended while a redelivery is waited for, and if nothing waits. A call that is under way
-    /// is not cut by it, because the subscriber may have taken it.
+    /// `None` if nothing waits, and once `stopping` has ended while a redelivery is waited for. A call that is under
+    /// way is not cut by it, because the subscriber may have taken it.
     pub async fn deliver(
         &self,
         partition: i32,
