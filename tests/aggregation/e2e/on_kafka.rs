@@ -1,11 +1,12 @@
 //! Two processes of one namespace on Kafka.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::json;
 use tributary_harness::{Services, fresh_namespace};
 
-use crate::messages::{Engaged, statuses, texts};
+use crate::messages::{Engaged, LABORATORY_DOMAIN, statuses, texts};
 use crate::systems::Systems;
 use crate::world::{Platform, configuration, folder};
 
@@ -97,6 +98,8 @@ async fn two_processes_share_the_cache_in_the_log() {
     let (first, second) = (start("one"), start("two"));
     let known = [Engaged::laboratory(PATIENT, "SE-1", "1"), Engaged::laboratory(PATIENT, "SE-2", "2")];
     first.update(&known).await;
+    // What an entry was made of is marked, if the marks of the update come after it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     first.ask(PATIENT).await;
     let states = async |platform: &Platform| {
         let statuses = statuses(&platform.ask(PATIENT).await.body);
@@ -108,6 +111,11 @@ async fn two_processes_share_the_cache_in_the_log() {
     let (code, said) = first.process.end();
     assert_eq!(code, Some(0), "{said}");
     second.update(&[Engaged { content: "20261127000000".to_owned(), ..known[0].clone() }]).await;
+    second
+        .wait_until("the index has the change", async || {
+            texts(&second.find(PATIENT, LABORATORY_DOMAIN, "").await, "updateTime").len() == 1
+        })
+        .await;
     let first = start("one");
     assert_eq!(states(&first).await, ["DataFromSource", "DataFromCache"]);
     assert_eq!(systems.called(), ["SE-1", "SE-1", "SE-2"]);

@@ -131,7 +131,7 @@ impl Reading {
                 Event::Start(start) => {
                     let (namespace, local) = reader.resolver().resolve_element(start.name());
                     let namespace = match namespace {
-                        ResolveResult::Bound(Namespace(namespace)) => namespace.to_owned(),
+                        ResolveResult::Bound(Namespace(namespace)) => unescape(namespace)?,
                         ResolveResult::Unbound => String::new(),
                         ResolveResult::Unknown(prefix) => return Err(format!("the prefix {prefix:?} is not declared")),
                     };
@@ -182,6 +182,11 @@ impl Reading {
             known.push_str(text);
         }
     }
+}
+
+/// The text of an attribute.
+fn unescape(text: &str) -> Result<String, String> {
+    quick_xml::escape::unescape(text).map(|text| text.into_owned()).map_err(|_| "an entity is not known".to_owned())
 }
 
 /// A letter that XML knows by name.
