@@ -186,7 +186,7 @@ impl Reading {
 
 /// The text of an attribute.
 fn unescape(text: &str) -> Result<String, String> {
-    quick_xml::escape::unescape(text).map(|text| text.into_owned()).map_err(|_| "an entity is not known".to_owned())
+    quick_xml::escape::unescape(text).map(std::borrow::Cow::into_owned).map_err(|_| "an entity is not known".to_owned())
 }
 
 /// A letter that XML knows by name.
