@@ -87,7 +87,7 @@ impl Caller {
         if let Some(known) = self.open.get_mut(&row)
             && (known.call.run_id, known.call.attempt) == (call.run_id, call.attempt)
         {
-            // The same call once more: its number may be sealed anew.
+            // The same call once more: its number may be sealed with another key.
             known.call = call;
             known.partition = partition;
             return;

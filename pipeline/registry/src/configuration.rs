@@ -250,7 +250,7 @@ pub struct CallSettings {
     pub jitter: f64,
     /// How long a run lasts.
     pub deadline: i64,
-    /// How often a run begins anew.
+    /// How often a run starts again.
     pub restarts: i32,
 }
 

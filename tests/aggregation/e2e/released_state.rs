@@ -33,7 +33,8 @@ fn engaged(object: &str) -> Engaged {
 }
 
 fn start(folder: TempDir, systems: &Systems) -> Platform {
-    // Whoever is sent alone waits in the window longer than the folder is filled, and less long than it lies in the tree.
+    // A transaction that is sent alone waits in the window while the folder is filled. When the folder is unpacked later,
+    // the window is over.
     let configured = configuration(&systems.url, NOTIFIED).replace("hsa_id", "collect_window_ms = 600000\nhsa_id");
     std::fs::write(folder.path().join("agp.toml"), configured).unwrap();
     std::fs::write(folder.path().join("tak.json"), TAK).unwrap();

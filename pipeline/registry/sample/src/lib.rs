@@ -1,5 +1,5 @@
-//! A stand-in for a state register and the security server in front of it: the demo, tests and benchmarks call it as the
-//! flow calls the real one. It shares no code with the flow, so that both must read the protocol alike.
+//! A stand-in for a state register and the security server in front of it: tests call it as the flow calls the real
+//! one. It shares no code with the flow, so that both must read the protocol alike.
 //!
 //! A [`Register`] answers each number as it was told ([`Register::set`]), or else as [`Register::otherwise`] says, and
 //! remembers every call. It can be down, slow, wrong and malicious.

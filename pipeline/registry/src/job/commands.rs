@@ -86,7 +86,7 @@ impl JobStage {
         ReplyOutcome::Done
     }
 
-    /// Puts in what was sealed anew, unless the row has changed since. Nothing else changes.
+    /// Puts in what was sealed with another key, unless the row has changed since. Nothing else changes.
     fn rekey(&mut self, key: RowKey, mut job: Job, command: JobCommand, output: &mut Output) -> ReplyOutcome {
         let has_info = job.row.info.is_some() == command.info.is_some();
         let (Some(number), true) = (command.number, has_info) else { return ReplyOutcome::Conflict };

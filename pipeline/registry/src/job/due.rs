@@ -61,7 +61,7 @@ impl JobStage {
         }
     }
 
-    /// Begins a run anew, for the same request: with another id, all its calls and a new deadline.
+    /// Starts a run again, for the same request: with another id, all its calls and a new deadline.
     pub(super) fn restart(&mut self, key: RowKey, mut job: Job, (run, now): (RunId, i64), output: &mut Output) {
         let deadline = self.context.settings.kind(&job.row.kind).map_or(0, |kind| kind.calls.deadline);
         job.row.run_id = run;

@@ -85,16 +85,16 @@ fn what_cannot_be_read_is_asked_for_once_more_in_the_run_then_failed() {
 }
 
 #[test]
-fn at_its_deadline_a_run_starts_anew_once_and_then_has_failed_with_error() {
+fn at_its_deadline_a_run_starts_again_once_and_then_has_failed_with_error() {
     let mut stage = stage();
     give(&mut stage, &request(1, 1, NOW));
     assert!(tick(&mut stage, NOW + 899_999).rows.is_empty());
-    let anew = tick(&mut stage, NOW + 900_000);
-    let row = only(&anew).clone();
+    let restarted = tick(&mut stage, NOW + 900_000);
+    let row = only(&restarted).clone();
     assert_eq!((row.run_id, row.attempt, row.restarts), (run(1).next(), 0, 1));
     assert_eq!((row.deadline_at, row.requested_at), (Some(NOW + 1_800_000), NOW));
-    assert_eq!((anew.calls.len(), anew.calls[0].run_id, anew.calls[0].attempt), (1, run(1).next(), 1));
-    assert_eq!((anew.transitions, anew.audit.len()), (vec![Transition::Restarted], 0));
+    assert_eq!((restarted.calls.len(), restarted.calls[0].run_id, restarted.calls[0].attempt), (1, run(1).next(), 1));
+    assert_eq!((restarted.transitions, restarted.audit.len()), (vec![Transition::Restarted], 0));
     assert_eq!(give(&mut stage, &found(run(1), 1, None, NOW)).transitions, [Transition::LateAnswer]);
     let ended = tick(&mut stage, NOW + 1_800_000);
     let row = only(&ended).clone();
@@ -106,14 +106,14 @@ fn at_its_deadline_a_run_starts_anew_once_and_then_has_failed_with_error() {
 }
 
 #[test]
-fn asked_for_when_overdue_a_run_starts_anew() {
+fn asked_for_when_overdue_a_run_starts_again() {
     let mut stage = stage();
     give(&mut stage, &request(1, 1, NOW));
-    let anew = give(&mut stage, &request(2, 2, NOW + 900_000));
-    let row = only(&anew);
+    let restarted = give(&mut stage, &request(2, 2, NOW + 900_000));
+    let row = only(&restarted);
     assert_eq!((row.run_id, row.restarts, row.updated_by), (run(2), 1, user(2)));
     assert_eq!((row.updated_at, row.deadline_at), (NOW + 900_000, Some(NOW + 1_800_000)));
-    assert_eq!((anew.calls.len(), anew.replies), (1, vec![ReplyOutcome::Accepted]));
+    assert_eq!((restarted.calls.len(), restarted.replies), (1, vec![ReplyOutcome::Accepted]));
     let ended = give(&mut stage, &request(3, 3, NOW + 1_800_000));
     assert_eq!(ended.transitions, [Transition::FailedWithError, Transition::Requested], "it has failed, and begins");
     let row = ended.rows.last().unwrap();
@@ -126,8 +126,8 @@ fn a_job_outlives_a_long_stop() {
     let mut stage = stage();
     give(&mut stage, &request(1, 1, NOW));
     let week = 7 * 86_400_000;
-    let anew = tick(&mut stage, NOW + week);
-    assert_eq!(anew.calls.len(), 1);
+    let restarted = tick(&mut stage, NOW + week);
+    assert_eq!(restarted.calls.len(), 1);
     let ended = give(&mut stage, &found(run(1).next(), 1, Some("x"), NOW + week + 50));
     assert_eq!(only(&ended).status, JobStatus::Processed);
 }
