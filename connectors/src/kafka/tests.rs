@@ -348,7 +348,7 @@ fn a_setting_that_differs_is_altered_and_others_stay() {
 }
 
 #[test]
-fn small_transactions_do_not_wait_for_the_polling_of_the_client() {
+fn small_transactions_are_committed_in_a_few_milliseconds() {
     let Some(broker) = kafka() else { return };
     let configuration = configuration(&broker);
     create_topics(&configuration, &word_count::TOPICS);
@@ -366,9 +366,8 @@ fn small_transactions_do_not_wait_for_the_polling_of_the_client() {
     }
     times.sort();
     eprintln!("commit of a small transaction: p50 {:?}, p90 {:?}, max {:?}", times[25], times[45], times[49]);
-    // The method of the client crate takes at least 100 ms each time, so one that is faster did without it. A busy
-    // machine may delay the others.
-    assert!(times[0] < Duration::from_millis(100), "the fastest took {:?}", times[0]);
+    // The method of the client crate takes at least 100 ms.
+    assert!(times[25] < Duration::from_millis(60), "p50 {:?}", times[25]);
 }
 
 #[test]
