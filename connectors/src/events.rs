@@ -153,3 +153,19 @@ pub(crate) fn no_system_certificates(what: &str, error: &reqwest::Error) {
 pub(crate) fn answer_cut_off(origin: &str, error: &crate::origin::OriginError) {
     tracing::warn!(error_code = "answer_cut_off", origin, "an answer was cut off: {error}");
 }
+
+/// The files of a client certificate cannot be used, and the certificate before them is still shown.
+pub(crate) fn client_certificate_trouble(report: &Report) {
+    let error_code = "client-certificate-unusable";
+    match report.change {
+        Change::Ended => tracing::info!(error_code, "the files of a client certificate can be used: {report}"),
+        Change::Begun | Change::Changed | Change::Lasting => {
+            tracing::warn!(error_code, "new files of a client certificate cannot be used, the old ones are: {report}");
+        }
+    }
+}
+
+/// The files of a client certificate were replaced.
+pub(crate) fn client_certificate_replaced(certificate: &str) {
+    tracing::info!(certificate, "a client certificate, its key or its authority was replaced; new connections use it");
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::{Body, Certificate, Client, ClientBuilder, Identity};
+use reqwest::{Body, Certificate, Client, ClientBuilder, Identity, RequestBuilder, Response};
 
 use super::answer::{self, Limits};
 use super::request::Pieces;
@@ -62,11 +62,26 @@ impl SoapClient {
     /// # Errors
     /// [`SoapCallError`]: there is no answer, or not a whole one.
     pub async fn call<S: Space>(&self, request: SoapRequest<'_>, space: &mut S) -> Result<SoapAnswer, SoapCallError> {
-        let (url, headers) = (request.checked_url()?, request.checked_headers()?);
-        let limits = Limits { header: self.largest_header, body: request.limit };
-        let sending = self.client.post(url).headers(headers).body(Body::wrap(Pieces::new(request.body))).send();
+        let limit = request.limit;
+        let sending = self.prepared(request)?.send();
         let response = sending.await.map_err(|error| SoapCallError::of_request(&error, self.connect_timeout))?;
-        answer::read(response, limits, space).await
+        self.read(response, limit, space).await
+    }
+
+    /// The request, ready to be sent.
+    pub(super) fn prepared(&self, request: SoapRequest<'_>) -> Result<RequestBuilder, SoapCallError> {
+        let (url, headers) = (request.checked_url()?, request.checked_headers()?);
+        Ok(self.client.post(url).headers(headers).body(Body::wrap(Pieces::new(request.body))))
+    }
+
+    /// Reads an answer to its end, of which at most `limit` bytes are taken.
+    pub(super) async fn read<S: Space>(
+        &self,
+        response: Response,
+        limit: usize,
+        space: &mut S,
+    ) -> Result<SoapAnswer, SoapCallError> {
+        answer::read(response, Limits { header: self.largest_header, body: limit }, space).await
     }
 }
 

@@ -1,4 +1,5 @@
-//! Calls services of SOAP 1.1 over HTTP: one message there, one answer back, within bounds.
+//! Calls services of SOAP over HTTP: one message there, one answer back, within bounds. [`mutual_tls`] calls one service
+//! within a time, with certificates that are replaced while it runs.
 //!
 //! A call has no time limit of its own but that of connecting. Whoever drops its future cuts it: the connection is
 //! closed, however slowly a header or a body drips. Redirects are answers like all others and are not followed. There
@@ -14,6 +15,7 @@
 mod answer;
 mod client;
 mod error;
+pub mod mutual_tls;
 mod request;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ mod answers;
 mod connections;
 mod failures;
 mod gzip;
+mod mutual_tls;
 mod servers;
 mod tls;
 

@@ -13,13 +13,13 @@ use tokio_rustls::TlsAcceptor;
 use super::servers::{Service, keep};
 use super::*;
 
-struct Authority {
+pub(super) struct Authority {
     certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -28,12 +28,12 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(parameters, key) }
     }
 
-    fn pem(&self) -> Vec<u8> {
+    pub(super) fn pem(&self) -> Vec<u8> {
         self.certificate.pem().into_bytes()
     }
 
     /// A certificate of this authority and its key.
-    fn sign(&self, name: &str) -> SoapIdentity {
+    pub(super) fn sign(&self, name: &str) -> SoapIdentity {
         let parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
@@ -42,7 +42,7 @@ impl Authority {
 }
 
 /// A service with a certificate, which asks for one of `clients`, if there is such an authority.
-async fn service(identity: &SoapIdentity, clients: Option<&Authority>) -> Service {
+pub(super) async fn service(identity: &SoapIdentity, clients: Option<&Authority>) -> Service {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = builder.unwrap();
