@@ -1,13 +1,13 @@
 //! The contract of a flow, from the command line to its processors.
 
 use std::any::Any;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tributary_runtime::{Output, Processor};
+use tributary_runtime::{Output, Processor, Topic};
 use tributary_schemas::Codec;
 
 use crate::Failure;
@@ -92,6 +92,8 @@ pub struct Site<'a> {
     pub server: Option<String>,
     /// The token for it.
     pub token: Option<String>,
+    /// The configuration file that the command line names.
+    pub config: Option<PathBuf>,
     /// Whether the command prints data as JSON.
     pub as_json: bool,
     /// The async runtime of the process.
@@ -102,6 +104,11 @@ pub struct Site<'a> {
 
 /// A flow with its settings, before a log is open.
 pub trait ConfiguredFlow: Send + Sync {
+    /// Topics beside the declared ones, whose names follow from the configuration. A name always means the same topic.
+    fn topics(&self) -> Vec<&'static Topic> {
+        Vec::new()
+    }
+
     /// Opens what the flow needs besides its workers. After that it can make processors. Called again after a failure
     /// that a retry may fix.
     ///

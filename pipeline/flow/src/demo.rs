@@ -21,8 +21,10 @@ pub fn rounds(flow: &dyn RunningFlow, over: &Shutdown) {
     while !over.is_triggered() {
         let is_clock_due = is_first || clock_sent.elapsed() > CLOCK;
         let clock = ClockReading { now: Timestamp::now(), doubt: None, believed: None };
-        // A round that fails comes again.
-        if flow.round(&Round { clock, is_first, is_clock_due }).is_ok() {
+        // A round that fails comes again, and so does a report.
+        let is_done = flow.round(&Round { clock: clock.clone(), is_first, is_clock_due }).is_ok();
+        let _ = flow.report(&clock);
+        if is_done {
             is_first = false;
             if is_clock_due {
                 clock_sent = Instant::now();

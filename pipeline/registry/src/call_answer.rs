@@ -158,7 +158,21 @@ impl Asked<'_> {
             Received::Failed(error) => Err(Failure::new(ErrorClass::Transport, error.code(), true)),
             Received::Answer(answer) => self.read(answer),
         };
-        result.unwrap_or_else(Outcome::Failed)
+        result.unwrap_or_else(|failure| Outcome::Failed(self.masked(failure)))
+    }
+
+    /// A register may repeat the number in a code. It is not kept then.
+    fn masked(&self, failure: Failure) -> Failure {
+        let number = digits(self.number.expose());
+        let shows = |code: &ErrorCode| {
+            code.as_str().contains(self.number.expose())
+                || (number.len() > 3 && digits(code.as_str()).contains(&number))
+        };
+        Failure {
+            id: failure.id.filter(|id| !shows(id)),
+            code: if shows(&failure.code) { ErrorCode::of("") } else { failure.code },
+            ..failure
+        }
     }
 
     /// A fault counts whatever the status is. Anything else counts only with a status of success.
@@ -353,6 +367,10 @@ fn fault(message: &Message) -> Failure {
     let is_retryable = (of_server(&general) || of_server(&whole)) && !PERMANENT.contains(&whole.as_str());
     let id = first_text(&fault, "faultDetail").and_then(|id| id.parse().ok());
     Failure { id, ..Failure::new(ErrorClass::Fault, without_prefix(code), is_retryable) }
+}
+
+fn digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
 }
 
 /// The value of a fault of SOAP 1.2, and that of its last subcode, else the same.

@@ -209,6 +209,7 @@ impl Sealer for KeyRing {
 }
 
 /// The key of the hashes that stand for numbers. It is wiped when it is dropped.
+#[derive(Clone)]
 pub struct LookupKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl fmt::Debug for LookupKey {

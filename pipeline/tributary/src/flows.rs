@@ -5,8 +5,12 @@ use std::fmt;
 use tributary_flow::Flow;
 
 /// All flows of `tributary`.
-pub static FLOWS: Flows =
-    Flows(&[&tributary_esr_edge::Esr, &tributary_cases_edge::Cases, &tributary_aggregation_edge::Aggregation]);
+pub static FLOWS: Flows = Flows(&[
+    &tributary_esr_edge::Esr,
+    &tributary_cases_edge::Cases,
+    &tributary_aggregation_edge::Aggregation,
+    &tributary_registry_edge::Registry,
+]);
 
 /// The flows that a program knows. The first is the default of `--flow`.
 #[derive(Clone, Copy)]

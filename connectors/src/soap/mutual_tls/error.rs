@@ -83,7 +83,7 @@ pub enum MutualTlsCallError {
 impl MutualTlsCallError {
     /// The error of a request that has no answer.
     pub(super) fn of_request(error: &reqwest::Error, is_https: bool, timeout: Duration) -> Self {
-        let kinds = || causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+        let kinds = || causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).flat_map(kinds_of);
         if error.is_dns() {
             Self::Dns
         } else if causes(error).any(is_of_tls) {
@@ -120,6 +120,11 @@ fn is_of_tls(cause: &(dyn Error + 'static)) -> bool {
         Some(carried) => is_of_tls(carried),
         None => false,
     }
+}
+
+/// The kinds of an error of a socket, and of the errors of sockets that it carries.
+fn kinds_of(error: &io::Error) -> impl Iterator<Item = ErrorKind> {
+    std::iter::successors(Some(error), |&error| error.get_ref()?.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
 /// Whether a connection that came about was ended in its handshake. Some services do so instead of saying why.

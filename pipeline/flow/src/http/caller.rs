@@ -150,6 +150,14 @@ impl Caller {
         self.roles.contain(role)
     }
 
+    /// Whether the caller has this scope, whose name is configured. Roles and scopes count together.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        match &self.roles {
+            Roles::All => true,
+            Roles::Named(names) => names.contains(scope),
+        }
+    }
+
     /// Refuses a caller without `role`.
     ///
     /// # Errors
@@ -225,6 +233,15 @@ mod tests {
             }
         }
         assert!(Caller::new("local", Roles::All).has(Role::of_flow("consumer")));
+    }
+
+    #[test]
+    fn a_scope_is_had_by_its_whole_name_alone() {
+        assert!(caller(&["unzr:read"]).has_scope("unzr:read"));
+        for other in ["unzr:write", "unzr", "unzr:read ", "UNZR:READ", ""] {
+            assert!(!caller(&["unzr:read", "operator"]).has_scope(other), "{other}");
+        }
+        assert!(Caller::new("local", Roles::All).has_scope("unzr:read"));
     }
 
     #[test]

@@ -46,16 +46,22 @@ impl JobStage {
             deadline_at: row.deadline_at.unwrap_or_default(),
             ..Call::of(row.kind.clone(), row.run_id, job.run_by)
         };
-        self.context.send(output, self.call_topic(&row.kind), &key.to_string(), &call);
+        if let Some(topic) = self.call_topic(&row.kind) {
+            self.context.send(output, topic, &key.to_string(), &call);
+        }
     }
 
     /// Ends a call, whether or not it is under way.
     pub(super) fn close_call(&self, key: RowKey, kind: &KindName, output: &mut Output) {
-        output.tombstone(self.call_topic(kind), key.to_string().as_bytes());
+        if let Some(topic) = self.call_topic(kind) {
+            output.tombstone(topic, key.to_string().as_bytes());
+        }
     }
 
-    fn call_topic(&self, kind: &KindName) -> &'static Topic {
-        self.context.settings.kind(kind).map_or_else(|| topics::call(kind), |kind| kind.call_topic)
+    /// A kind that has left the configuration has none: its calls are made by nobody. If it comes back, the answers of
+    /// those that were open are late.
+    fn call_topic(&self, kind: &KindName) -> Option<&'static Topic> {
+        self.context.settings.kind(kind).map(|kind| kind.call_topic)
     }
 
     pub(super) fn event(&self, row: &JobRow, transition: Transition, at: i64, output: &mut Output) {

@@ -31,7 +31,8 @@ pub(crate) fn execute(
     };
     let runtime = Runtime::start()?;
     let log = Log { flows, flow, options };
-    let answered = flow.run_command(command, own, &site(&options.server, &runtime, &log));
+    let site = Site { config: options.config.clone(), ..site(&options.server, &runtime, &log) };
+    let answered = flow.run_command(command, own, &site);
     runtime.end();
     answered
 }
@@ -51,6 +52,7 @@ fn site<'a>(options: &ServerOptions, runtime: &Runtime, log: &'a dyn LogOfComman
     Site {
         server: options.server.clone().or_else(|| address_in(&options.state)),
         token: options.token.clone(),
+        config: None,
         as_json: options.output == OutputForm::Json,
         tokio: runtime.handle(),
         log,

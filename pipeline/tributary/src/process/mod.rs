@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tributary_flow::declaration::{Declaration, Group};
 use tributary_flow::{Authenticator, ConfiguredFlow, Failure, Process, RunningFlow};
-use tributary_runtime::{Shutdown, SnapshotConfig, WorkerConfig, WorkerError, WorkerPool, remove_abandoned};
+use tributary_runtime::{Shutdown, SnapshotConfig, Topic, WorkerConfig, WorkerError, WorkerPool, remove_abandoned};
 
 pub(crate) use address::address_in;
 pub(crate) use flow_process::FlowProcess;
@@ -62,7 +62,8 @@ pub(crate) struct Started {
 pub(crate) fn start(surroundings: &Surroundings, flows: &[FlowToRun]) -> Result<Vec<Started>, Failure> {
     let settings = &surroundings.settings;
     let declarations: Vec<&'static Declaration> = flows.iter().map(|flow| flow.declaration).collect();
-    let log = OpenLog::open(settings, &declarations)?;
+    let configured: Vec<&'static Topic> = flows.iter().flat_map(|flow| flow.configured.topics()).collect();
+    let log = OpenLog::open(settings, &declarations, &configured)?;
     let codec = log.codec(settings, &declarations)?;
     let mut started = Vec::new();
     for flow in flows {

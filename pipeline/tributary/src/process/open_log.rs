@@ -63,19 +63,28 @@ impl OpenKafka {
 }
 
 impl OpenLog {
-    /// Opens the log for these flows. On Kafka it creates missing topics.
+    /// Opens the log for these flows, with the topics that their configuration adds. On Kafka it creates missing topics.
     ///
     /// # Errors
     /// [`Failure::Refused`] for a state folder that cannot be used or for topics that do not fit.
     /// [`Failure::Unfinished`] for a broker that does not answer.
-    pub(crate) fn open(settings: &Settings, flows: &[&'static Declaration]) -> Result<Self, Failure> {
+    pub(crate) fn open(
+        settings: &Settings,
+        flows: &[&'static Declaration],
+        configured: &[&'static Topic],
+    ) -> Result<Self, Failure> {
         match &settings.kafka {
             Some(kafka) => {
                 let folder = StateFolder::open(&settings.state).map_err(Failure::refused)?;
                 check_topics(kafka, flows, settings.partitions)?;
-                Ok(Self::Kafka(Arc::new(OpenKafka::new(kafka, Some(folder)))))
+                let kafka = OpenKafka::new(kafka, Some(folder));
+                let partitions = i32::from(settings.partitions);
+                for topic in configured {
+                    kafka.provide_topic(topic, partitions).map_err(log_failure)?;
+                }
+                Ok(Self::Kafka(Arc::new(kafka)))
             }
-            None => open_embedded(settings, flows),
+            None => open_embedded(settings, flows, configured),
         }
     }
 
@@ -90,7 +99,7 @@ impl OpenLog {
                 let folder = settings.state.display();
                 return Err(Failure::refused(format!("there is no state folder {folder}: name it with --state")));
             }
-            return open_embedded(settings, flows);
+            return open_embedded(settings, flows, &[]);
         };
         let plan = compare_topics(kafka, flows, settings.partitions)?;
         if !plan.changes().is_empty() {
@@ -299,7 +308,11 @@ fn topics(flows: &[&'static Declaration]) -> Vec<&'static Topic> {
     topics
 }
 
-fn open_embedded(settings: &Settings, flows: &[&'static Declaration]) -> Result<OpenLog, Failure> {
+fn open_embedded(
+    settings: &Settings,
+    flows: &[&'static Declaration],
+    configured: &[&'static Topic],
+) -> Result<OpenLog, Failure> {
     let fsync = match settings.fsync {
         FsyncKind::Interval => Fsync::default(),
         FsyncKind::Always => Fsync::Always,
@@ -308,7 +321,8 @@ fn open_embedded(settings: &Settings, flows: &[&'static Declaration]) -> Result<
         flows.iter().flat_map(|flow| flow.groups).map(|group| (group.name, group.inboxes())).collect();
     let readers: Vec<GroupInboxes<'_>> =
         groups.iter().map(|(group, inboxes)| GroupInboxes { group, inboxes }).collect();
-    let log = EmbeddedLog::open(&settings.state, fsync, &topics(flows), i32::from(settings.partitions), &readers);
+    let topics = [&topics(flows), configured].concat();
+    let log = EmbeddedLog::open(&settings.state, fsync, &topics, i32::from(settings.partitions), &readers);
     Ok(OpenLog::Embedded(Arc::new(log.map_err(Failure::refused)?)))
 }
 

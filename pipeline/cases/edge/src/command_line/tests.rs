@@ -61,6 +61,7 @@ impl Stub {
     fn run(&self, line: &str) -> Result<Answer, Failure> {
         let log = NoLog;
         let site = Site {
+            config: None,
             server: Some(self.url.clone()),
             token: None,
             as_json: false,
