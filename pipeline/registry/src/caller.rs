@@ -126,26 +126,37 @@ impl Caller {
         if self.is_paused || self.in_flight.len() >= self.settings.max_in_flight {
             return None;
         }
-        while let Some((&place, &row)) = self.waiting.first_key_value() {
-            let is_live = self.open.get(&row).is_some_and(|open| open.call.deadline_at > now);
-            if is_live && !self.breaker.allows(now) {
+        // One whose run is over stays where it is: the clock may be wrong, and set right again.
+        while let Some((place, row)) = self.first_live(now) {
+            if !self.breaker.allows(now) {
                 return None;
             }
             self.waiting.remove(&place);
             let Some(open) = self.open.get_mut(&row) else { continue };
             open.state = State::Begun;
-            if !is_live {
-                continue;
-            }
             let call = open.call.clone();
             let name = CallName { row, run: call.run_id, attempt: call.attempt };
+            // Its partition was lost and has come back while it was under way.
+            if !self.in_flight.insert(name) {
+                continue;
+            }
             if self.breaker.begin(now) {
                 self.trial = Some(name);
             }
-            self.in_flight.insert(name);
             return Some((name, call));
         }
         None
+    }
+
+    fn first_live(&self, now: i64) -> Option<(u64, RowKey)> {
+        let is_live = |row: &RowKey| self.open.get(row).is_some_and(|open| open.call.deadline_at > now);
+        self.waiting.iter().find(|(_, row)| is_live(row)).map(|(place, row)| (*place, *row))
+    }
+
+    /// Whether the topic still has this call as open, in a partition whose calls are made here.
+    pub fn is_open(&self, name: CallName) -> bool {
+        let open = self.open.get(&name.row);
+        open.is_some_and(|open| (open.call.run_id, open.call.attempt) == (name.run, name.attempt))
     }
 
     /// A call has ended, and its answer is on the way to the log. `is_technical`: whether it speaks against the way to
@@ -157,8 +168,8 @@ impl Caller {
         }
     }
 
-    /// A call has come to nothing on our side: it was not made, or its answer did not reach the log. It is made again,
-    /// unless it is not open any more.
+    /// A call has come to nothing on our side: its answer did not reach the log. It is made again, unless it is not open
+    /// any more.
     pub fn failed_here(&mut self, name: CallName, now: i64) {
         self.in_flight.remove(&name);
         if self.trial.take_if(|trial| *trial == name).is_some() {

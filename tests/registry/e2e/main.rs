@@ -2,6 +2,7 @@
 //! register.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod kills;
 mod lookups;
 mod on_kafka;

@@ -100,9 +100,9 @@ async fn jobs(State(shared): Platform, Query(asked): Query<Asked>, page: Page) -
     let mut rows = rows.map_err(|error| unreadable(&error))?;
     let has_more = rows.len() > page.limit;
     rows.truncate(page.limit);
-    let next = rows.last().filter(|_| has_more).map(|row| row.id.to_string());
+    let next = rows.last().filter(|_| has_more).map(|(_, row)| row.id.to_string());
     let statuses = &shared.settings().statuses;
-    Ok(Json(JobList { jobs: rows.iter().map(|row| JobView::of(row, statuses)).collect(), next }))
+    Ok(Json(JobList { jobs: rows.iter().map(|(_, row)| JobView::of(row, statuses)).collect(), next }))
 }
 
 /// A job.

@@ -98,6 +98,11 @@ impl Calling {
         }
     }
 
+    /// Whether the calls of a partition are made here.
+    pub(crate) fn has(&self, partition: i32) -> bool {
+        self.lanes.values().next().is_some_and(|lane| lane.has(partition))
+    }
+
     /// Whether a call is under way.
     pub(crate) fn is_busy(&self) -> bool {
         self.lanes.values().any(|lane| lane.status().in_flight > 0)

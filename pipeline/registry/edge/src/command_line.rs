@@ -99,7 +99,7 @@ fn answer(command: &str, options: &ArgMatches, service: &ServiceClient) -> Resul
         ("audit", _) => audited(options, service),
         ("rekey", _) => {
             let document = service.post(&path("rekey"), &json!({}))?;
-            let text = format!("{} rows are sealed with the first key", document["count"]);
+            let text = format!("{} rows are to be sealed with the first key; done when this says 0", document["count"]);
             Ok(Answer { document, text })
         }
         (name, _) => Err(Failure::refused(format!("the flow registry has no command {name}"))),

@@ -31,9 +31,13 @@ pub(crate) fn record_unreadable(topic: &str, partition: i32, offset: i64, error:
     tracing::error!(%topic, partition, offset, "a record cannot be read and is left out: {error}");
 }
 
-/// A call has come to nothing on our side, and is made again.
-pub(crate) fn call_not_made(kind: &dyn Display, reason: &str) {
-    tracing::error!(%kind, "a call has no outcome in the log and is made again: {reason}");
+/// A call fails on our side.
+pub(crate) fn call_not_made(kind: &dyn Display, reason: &dyn Display) {
+    tracing::error!(%kind, "a call fails because of the keys: {reason}");
+}
+
+pub(crate) fn answer_not_published(kind: &dyn Display, reason: &str) {
+    tracing::error!(%kind, "the answer of a call is not in the log yet, it is offered again: {reason}");
 }
 
 pub(crate) fn row_not_shown(error: &dyn Display) {

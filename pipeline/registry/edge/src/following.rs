@@ -39,6 +39,9 @@ const REPLY_PAUSE: Duration = Duration::from_millis(1);
 /// The pause after a look that failed.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long the end of the process waits for the thread.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long a request waits until the views have caught up with the log.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -51,7 +54,9 @@ pub(crate) struct Views {
     pub(crate) rows: Rows,
     pub(crate) ticking: Ticking,
     pub(crate) kinds: BTreeMap<KindName, KindState>,
-    /// Answers that changed nothing, as this process has seen them since its start.
+    /// When a row has changed last.
+    pub(crate) latest: Option<i64>,
+    /// Answers that changed nothing, of the partitions of this process, since its start.
     pub(crate) late_answers: BTreeMap<KindName, u64>,
 }
 
@@ -116,6 +121,11 @@ impl Following {
         act(&mut self.views.write().unwrap_or_else(PoisonError::into_inner).ticking)
     }
 
+    /// Whether all topics were read once.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.borrow().is_some()
+    }
+
     /// Why the rows cannot be used with the configured keys. `None`: they can, or they were not all read yet.
     pub(crate) fn unfit(&self) -> Option<&str> {
         self.unfit.get().map(String::as_str)
@@ -147,8 +157,16 @@ impl Following {
 impl Drop for Following {
     fn drop(&mut self) {
         self.stop.trigger();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let until = Instant::now() + END_PATIENCE;
+        while !thread.is_finished() {
+            if Instant::now() > until {
+                // It waits for a broker that hangs, and changes nothing any more.
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if thread.join().is_err() {
             events::views_panicked();
         }
     }
@@ -210,7 +228,7 @@ impl Reader {
             match self.look(&mut follower) {
                 Ok(()) => {
                     if self.begun.borrow().is_none()
-                        && let Err(problem) = self.told.vault.check(self.process.codec(), &self.views().rows)
+                        && let Err(problem) = self.check()
                     {
                         // Nothing is served, and no call is made: the process ends with the next round.
                         let _ = self.unfit.set(problem);
@@ -228,6 +246,11 @@ impl Reader {
                 }
             }
         }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let views = self.views.read().unwrap_or_else(PoisonError::into_inner);
+        self.told.vault.check(self.process.codec(), &views.rows)
     }
 
     fn pause(&self) -> Duration {
@@ -248,6 +271,11 @@ impl Reader {
         let mut ends = Vec::with_capacity(self.topics.len());
         for followed in self.topics.clone().into_iter().rev() {
             let ends_of_topic = follower.ends(followed.topic, partitions)?;
+            if followed.what.begins_at_end() {
+                for (number, end) in (0..).zip(&ends_of_topic) {
+                    self.offsets.entry((followed.topic.name, number)).or_insert(*end);
+                }
+            }
             ends.push((followed, ends_of_topic));
         }
         for (followed, ends) in ends.iter().rev() {
@@ -262,7 +290,7 @@ impl Reader {
         if ranges.is_empty() {
             return Ok(());
         }
-        let codec = self.process.codec();
+        let (codec, mut progress) = (self.process.codec(), HashMap::new());
         let read = follower.read_ranges(&ranges, &mut |record| {
             if self.stop.is_triggered() {
                 return Err(LogError::unavailable("the process ends"));
@@ -270,6 +298,7 @@ impl Reader {
             if let Err(error) = self.take(codec, followed, record) {
                 events::record_unreadable(record.origin.topic, record.origin.partition, record.offset, &error);
             }
+            progress.insert((followed.topic.name, record.origin.partition), record.offset + 1);
             Ok(())
         });
         match read {
@@ -281,6 +310,9 @@ impl Reader {
             Err(error) => {
                 if matches!(error, LogError::OffsetOutOfRange(_) | LogError::Truncated(_)) {
                     self.forget(followed);
+                } else {
+                    // What was taken in is not taken in again.
+                    self.offsets.extend(progress);
                 }
                 Err(error)
             }
@@ -291,8 +323,7 @@ impl Reader {
     fn unread(&mut self, followed: &Followed, ends: &[i64]) -> Vec<OffsetRange> {
         let mut ranges = Vec::new();
         for (number, end) in (0..).zip(ends.iter().copied()) {
-            let first = if followed.what.begins_at_end() { end } else { 0 };
-            let from = *self.offsets.entry((followed.topic.name, number)).or_insert(first);
+            let from = *self.offsets.entry((followed.topic.name, number)).or_insert(0);
             if from != end {
                 let partition = TopicPartition { topic: followed.topic.name, partition: number };
                 ranges.push(OffsetRange { partition, from, end });
@@ -303,7 +334,9 @@ impl Reader {
 
     /// The topic is read again from its start.
     fn forget(&mut self, followed: &Followed) {
-        self.offsets.retain(|(name, _), _| *name != followed.topic.name);
+        for (_, offset) in self.offsets.iter_mut().filter(|((name, _), _)| *name == followed.topic.name) {
+            *offset = 0;
+        }
         match &followed.what {
             What::Rows => {
                 let mut views = self.views();
@@ -327,7 +360,9 @@ impl Reader {
                 let Some(value) = record.value else { return Ok(()) };
                 let state: KindState = read(codec, value)?;
                 self.told.calling.pause(&state.kind, state.paused);
-                self.views().kinds.insert(state.kind.clone(), state);
+                let kind = state.kind.clone();
+                self.views().kinds.insert(kind.clone(), state);
+                self.told.waiting.kind_changed(&kind);
                 Ok(())
             }
             What::Calls(kind) => {
@@ -338,7 +373,8 @@ impl Reader {
             What::Events => {
                 let Some(value) = record.value else { return Ok(()) };
                 let event: JobEvent = read(codec, value)?;
-                if event.transition == Transition::LateAnswer {
+                // Each partition is counted in one process.
+                if event.transition == Transition::LateAnswer && self.told.calling.has(record.origin.partition) {
                     *self.views().late_answers.entry(event.kind).or_default() += 1;
                 }
                 Ok(())
@@ -358,6 +394,8 @@ impl Reader {
         let row: Option<JobRow> = record.value.map(|value| read(codec, value)).transpose()?;
         let mut views = self.views();
         views.ticking.note(key, partition, row.as_ref(), &self.told.settings);
+        let changed = row.as_ref().map(|row| row.updated_at);
+        views.latest = views.latest.max(changed);
         match (&row, record.value) {
             (Some(row), Some(value)) => views.rows.put(key, row, value),
             _ => views.rows.remove(key),

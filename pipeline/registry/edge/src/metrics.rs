@@ -16,7 +16,8 @@ const JOBS: (&str, &str) = ("registry_jobs", "Rows by kind and by the status of 
 const CALLS: (&str, &str) = ("registry_calls_total", "Calls of registers by their outcome: found, empty, or a class.");
 const SECONDS: (&str, &str) = ("registry_call_seconds", "How long calls of registers take.");
 const LATE: (&str, &str) = ("registry_late_answers_total", "Answers that changed nothing, because their run was over.");
-const BREAKER: (&str, &str) = ("registry_breaker_open", "Whether no call is made because of errors: 1, or 0.");
+const BREAKER: (&str, &str) =
+    ("registry_breaker_open", "Whether no call, or one that tries, is made because of errors: 1, or 0.");
 const IN_FLIGHT: (&str, &str) = ("registry_in_flight", "Calls of registers under way.");
 
 const ALL: [((&str, &str), &[&str]); 6] = [
@@ -65,7 +66,7 @@ impl Collector for RegistryCollector {
             let outcomes = status.counts.outcomes.iter();
             outcomes.map(|(outcome, count)| counter(&[("kind", kind.as_str()), ("outcome", outcome)], *count))
         });
-        let open = |state: BreakerState| f64::from(u8::from(state == BreakerState::Open));
+        let open = |state: BreakerState| f64::from(u8::from(state != BreakerState::Closed));
         let of_kind = |number: fn(&CallsOfKind) -> f64| {
             kinds.iter().map(|(kind, status)| gauge(&[("kind", kind.as_str())], number(status))).collect()
         };

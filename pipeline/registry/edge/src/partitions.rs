@@ -20,7 +20,7 @@ use tributary_schemas::types::registry::{KindName, UserId};
 use uuid::Uuid;
 
 use crate::calling::Calling;
-use crate::waiting::Waiting;
+use crate::waiting::{Subject, Waiting};
 
 /// How long the reply may take before the command is sent again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ impl Partitions {
 
     /// Whether all is processed that is in the inbox of a partition now.
     async fn pass_through(&self, partition: i32, request: Uuid) -> bool {
-        let mut awaited = self.parts.waiting.for_reply(request.to_string(), None);
+        let mut awaited = self.parts.waiting.for_reply(request.to_string(), Subject::Nothing);
         let (context, nobody) = (self.parts.context.clone(), UserId::from_bytes(*request.as_bytes()));
         let sent = self.parts.intake.publish(move |output| {
             let command = JobCommand {

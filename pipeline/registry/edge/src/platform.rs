@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use prometheus::core::Collector;
 use tributary_flow::clock::ClockReading;
 use tributary_flow::http::Mount;
@@ -140,6 +141,18 @@ impl Drop for Platform {
 impl RunningFlow for Platform {
     fn processor(&self, stage: &'static str, _partition: i32) -> Box<dyn Processor> {
         declaration::processor(self.context.clone(), stage)
+    }
+
+    /// When a row has changed last: a start long after that, or before it, is in doubt.
+    fn last_sign_of_life(&self) -> Result<Option<Timestamp>, Failure> {
+        if let Some(problem) = self.shared.following().unfit() {
+            return Err(Failure::refused(problem));
+        }
+        if !self.shared.following().has_begun() {
+            return Err(Failure::unfinished("the rows are not read yet"));
+        }
+        let latest = self.shared.following().look(|views| views.latest);
+        Ok(latest.and_then(|latest| Timestamp::from_millisecond(latest).ok()))
     }
 
     /// Tells the time to partitions whose rows are due. While the clock is in doubt, nothing that is due takes place.

@@ -77,7 +77,7 @@ impl Rows {
         self.counts.get(kind).and_then(|counts| counts.get(&status)).copied().unwrap_or_default()
     }
 
-    /// Rows after an id, in the order of ids. The number of those that are listed is bounded, that of those that are
+    /// Rows after an id with their keys, in the order of ids. The number of those that are listed is bounded, that of those that are
     /// looked at is not.
     ///
     /// # Errors
@@ -88,16 +88,8 @@ impl Rows {
         filter: &Filter,
         after: Option<RowId>,
         most: usize,
-    ) -> Result<Vec<JobRow>, DecodeError> {
-        self.fitting(filter, after).take(most).map(|(_, kept)| read(codec, kept)).collect()
-    }
-
-    /// All rows that are meant, with their keys.
-    ///
-    /// # Errors
-    /// As [`Rows::get`].
-    pub(crate) fn all_of(&self, codec: &Codec, filter: &Filter) -> Result<Vec<(RowKey, JobRow)>, DecodeError> {
-        self.fitting(filter, None).map(|(key, kept)| Ok((key, read(codec, kept)?))).collect()
+    ) -> Result<Vec<(RowKey, JobRow)>, DecodeError> {
+        self.fitting(filter, after).take(most).map(|(key, kept)| Ok((key, read(codec, kept)?))).collect()
     }
 
     /// Every row with the key of its number.
@@ -167,9 +159,9 @@ mod tests {
         assert_eq!((fourth.status, rows.key(fourth.id)), (JobStatus::Failed, Some(RowKey::new([4; 32]))));
         let filter = Filter { kind: Some(unzr), status: Some(vec![JobStatus::Pending]) };
         let first = rows.page(&codec(), &filter, None, 2).unwrap();
-        let second = rows.page(&codec(), &filter, Some(first[1].id), 9).unwrap();
-        let ids: Vec<RowId> = first.iter().chain(&second).map(|row| row.id).collect();
+        let second = rows.page(&codec(), &filter, Some(first[1].1.id), 9).unwrap();
+        let ids: Vec<RowId> = first.iter().chain(&second).map(|(_, row)| row.id).collect();
         assert_eq!(ids, [1, 2, 7, 8].map(|number| row(number, "unzr", JobStatus::Pending).id));
-        assert_eq!(rows.all_of(&codec(), &Filter::default()).unwrap().len(), 8);
+        assert_eq!(rows.page(&codec(), &Filter::default(), None, 99).unwrap().len(), 8);
     }
 }

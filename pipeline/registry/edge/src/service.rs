@@ -22,7 +22,7 @@ use crate::events;
 use crate::following::Following;
 use crate::lookups::{Asker, DenialCode, Later, LookupError, Lookups, Row};
 use crate::vault::Vault;
-use crate::waiting::{AwaitedReply, Replied, Waiting};
+use crate::waiting::{AwaitedReply, Replied, Subject, Waiting};
 
 /// How long the stage may take to reply.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,7 +116,7 @@ impl Service {
             request_id: Some(asker.request.to_string()),
             ..LookupRequest::of(kind.name.clone(), new_row(), new_run(), asker.user)
         };
-        let mut awaited = self.waiting.for_reply(asker.request.to_string(), Some(key));
+        let mut awaited = self.waiting.for_reply(asker.request.to_string(), Subject::Row(key));
         let context = self.context.clone();
         self.intake.publish(move |output| context.ask(output, key, &request)).await?;
         let replied = self.reply(&mut awaited).await.ok_or(LookupError::Unavailable)?;
@@ -132,11 +132,11 @@ impl Service {
     async fn ended(&self, key: RowKey, until: Option<Instant>) -> Result<JobRow, LookupError> {
         loop {
             // Asked for before the row is looked at, so that no end is missed.
-            let end = self.waiting.for_end(key);
+            let mut end = self.waiting.for_end(key);
             let row = self.kept(key)?.ok_or(LookupError::Unavailable)?;
             let Some(until) = until.filter(|_| row.status == JobStatus::Pending) else { return Ok(row) };
             self.following.hurry();
-            if timeout_at(until, end).await.is_err() {
+            if timeout_at(until, end.end()).await.is_err() {
                 return self.kept(key)?.ok_or(LookupError::Unavailable);
             }
         }

@@ -78,12 +78,11 @@ impl Vault {
     pub(crate) fn check(&self, codec: &Codec, rows: &Rows) -> Result<(), String> {
         for (key, row) in rows.all(codec) {
             let row = row.map_err(|error| format!("a row of registry.row cannot be read: {error}"))?;
-            let number = self.number(key, &row).map_err(|error| {
-                format!(
-                    "registry.encryption_keys do not fit the rows that are kept: {error}; give the keys back that \
-                         they were sealed with"
-                )
-            })?;
+            let number = self.number(key, &row).map_err(|error| unfit(&error))?;
+            if let Some(info) = &row.info {
+                let what = Sealed { kind: &row.kind, row: key, part: Part::Info };
+                self.sealer.open(what, info).map_err(|error| unfit(&error.into()))?;
+            }
             if self.key(&row.kind, &number) != key {
                 return Err(
                     "registry.lookup_key is not the one that the rows were made with: give that one back".to_owned()
@@ -119,4 +118,10 @@ impl Vault {
             ..JobCommand::of(row.kind.clone(), by)
         }))
     }
+}
+
+/// What is wrong with the keys, and what the operator can do.
+fn unfit(error: &OpenError) -> String {
+    let advice = "give the keys back that they were sealed with";
+    format!("registry.encryption_keys do not fit the rows that are kept: {error}; {advice}")
 }

@@ -69,7 +69,21 @@ fn a_call_that_has_ended_in_the_log_is_not_made() {
     assert!(begun(&mut caller, NOW).is_empty());
     caller.note(key(1), 0, Some(Call { deadline_at: NOW, ..call(2, 1) }));
     assert!(begun(&mut caller, NOW).is_empty(), "its run is over");
+    assert_eq!(runs(&begun(&mut caller, NOW - 1)), [run(2)], "the clock was wrong");
     assert_eq!(caller.waiting(), 0);
+}
+
+#[test]
+fn a_call_whose_partition_comes_back_is_not_made_twice_at_once() {
+    let mut caller = caller();
+    caller.note(key(1), 0, Some(call(1, 1)));
+    let names = begun(&mut caller, NOW);
+    assert!(caller.is_open(names[0]));
+    caller.forget(0);
+    assert!(!caller.is_open(names[0]));
+    caller.note(key(1), 0, Some(call(1, 1)));
+    assert!(begun(&mut caller, NOW).is_empty());
+    assert_eq!(caller.in_flight(), 1);
 }
 
 #[test]

@@ -56,6 +56,9 @@ impl JobStage {
             return Ok(());
         }
         if self.context.settings.kind(&job.row.kind).is_none() || !self.has_room(&job.row.kind, command.is_full) {
+            // Nobody waits for the reply to one of many retries, so the audit says it.
+            let at = command.now.max(job.row.updated_at);
+            self.audit(actor(command), &job.row, (AuditAction::Denied, "SERVICE_UNAVAILABLE", at), output);
             self.refuse(command.request_id.as_deref(), &job.row.kind, output);
             return Ok(());
         }

@@ -83,7 +83,13 @@ impl JobStage {
         let Some(calls) = calls else {
             // Step 5: the data of an earlier run stays.
             let now = now.max(job.row.updated_at);
-            self.end(key, job, (JobStatus::Failed, Transition::Failed, now), output);
+            let is_ours = job.row.error.as_ref().is_some_and(|error| error.error_class == ErrorClass::Internal);
+            let (status, transition) = if is_ours {
+                (JobStatus::FailedWithError, Transition::FailedWithError)
+            } else {
+                (JobStatus::Failed, Transition::Failed)
+            };
+            self.end(key, job, (status, transition, now), output);
             return;
         };
         let asked = retry_after.unwrap_or_default().clamp(0, calls.wait_cap);

@@ -269,9 +269,14 @@ impl Oracle {
     /// An operator begins a run anew.
     pub fn retry(&mut self, place: Place, request: u32, operator: u32, now: i64) {
         let Some(kept) = self.rows.get(&place).cloned() else { return };
-        if kept.row.status != Status::Pending && !self.is_full(place.0) {
-            self.begin(place, kept, (request, operator, now), "retry");
+        if kept.row.status == Status::Pending {
+            return;
         }
+        if self.is_full(place.0) {
+            self.note(kept.row.made_by, "denied");
+            return;
+        }
+        self.begin(place, kept, (request, operator, now), "retry");
     }
 
     /// An operator ends a run.

@@ -1,16 +1,19 @@
 //! What operators do. Each command goes through the inbox, and its reply says what has become of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
-use tributary_flow::http::{Caller, JsonBody, Problem};
+use tributary_flow::http::{Caller, FieldError, Problem};
 use tributary_registry::row_key::RowKey;
+use tributary_registry::sealing::SealError;
 use tributary_schemas::records::registry::{CommandAction, JobCommand, JobRow, JobStatus, ReplyOutcome};
-use tributary_schemas::types::registry::{KindName, UserId};
+use tributary_schemas::types::registry::{KindName, RowId, UserId};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -18,7 +21,9 @@ use super::views::{CountView, JobView, KindView};
 use super::{Platform, caught_up, current, filter, kind_of, unavailable, unreadable};
 use crate::lookups::LookupError;
 use crate::platform::Shared;
+use crate::rows::Filter;
 use crate::service::new_run;
+use crate::waiting::Subject;
 
 /// Commands that are published in one piece.
 const MOST_IN_PIECE: usize = 500;
@@ -53,7 +58,7 @@ async fn command(
         is_full: kind.is_some_and(|kind| shared.service.is_full(kind)),
         ..command_of(action, &row.kind, caller)
     };
-    let mut awaited = shared.service.waiting.for_reply(request, Some(key));
+    let mut awaited = shared.service.waiting.for_reply(request, Subject::Row(key));
     let context = shared.service.context.clone();
     shared.service.intake.publish(move |output| context.command(output, key, &command)).await?;
     let replied = shared.service.reply(&mut awaited).await.ok_or_else(|| unavailable(LookupError::Unavailable))?;
@@ -104,7 +109,7 @@ pub(super) struct Which {
     status: String,
 }
 
-/// Begins a new run of every job of a status. Jobs that change meanwhile are left alone.
+/// Begins a new run of every job of a status, as many as may be pending. Jobs that change meanwhile are left alone.
 #[utoipa::path(post, path = "/api/admin/registry/jobs/retry", tag = "registry", request_body = Which,
     responses((status = 202, description = "How many are asked to", body = CountView),
         (status = 400, description = "A wrong kind or status", body = Problem),
@@ -112,8 +117,10 @@ pub(super) struct Which {
 pub(super) async fn retry_all(
     State(shared): Platform,
     caller: Caller,
-    JsonBody(which): JsonBody<Which>,
+    body: Bytes,
 ) -> Result<(StatusCode, Json<CountView>), Problem> {
+    // No text repeats what was sent.
+    let which: Which = serde_json::from_slice(&body).map_err(|_| wrong_body())?;
     let mut filter = filter(&shared, which.kind.as_deref(), Some(&which.status))?;
     let mut statuses = filter.status.take().unwrap_or_default();
     statuses.retain(|status| *status != JobStatus::Pending);
@@ -122,20 +129,62 @@ pub(super) async fn retry_all(
     }
     filter.status = Some(statuses);
     caught_up(&shared).await?;
-    let codec = shared.process.codec();
-    let rows = shared.following().look(|views| views.rows.all_of(codec, &filter));
-    let rows = rows.map_err(|error| unreadable(&error))?;
-    let commands = rows.into_iter().map(|(key, row)| {
-        let command = JobCommand {
-            row_id: Some(row.id),
-            run_id: Some(new_run()),
-            status: Some(row.status),
-            ..command_of(CommandAction::Retry, &row.kind, &caller)
-        };
-        (key, command)
-    });
-    let count = send_all(&shared, commands.collect()).await?;
+    let mut room = Room::of(&shared);
+    let mut commands = Vec::new();
+    let mut after = None;
+    loop {
+        let (rows, next) = piece(&shared, &filter, after)?;
+        for (key, row) in rows.into_iter().filter(|(_, row)| room.take(&row.kind)) {
+            let command = JobCommand {
+                row_id: Some(row.id),
+                run_id: Some(new_run()),
+                status: Some(row.status),
+                ..command_of(CommandAction::Retry, &row.kind, &caller)
+            };
+            commands.push((key, command));
+        }
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let count = send_all(&shared, commands).await?;
     Ok((StatusCode::ACCEPTED, Json(CountView { count })))
+}
+
+fn wrong_body() -> Problem {
+    let reason = "expected an object with `status`, and `kind` if it is wanted";
+    Problem::bad_request(vec![FieldError::new("body", reason)])
+}
+
+/// How many runs of each kind may begin.
+struct Room(BTreeMap<KindName, usize>);
+
+impl Room {
+    fn of(shared: &Shared) -> Self {
+        let most = usize::try_from(shared.settings().max_pending).unwrap_or(usize::MAX);
+        let pending = |kind: &KindName| shared.following().look(|views| views.rows.count(kind, JobStatus::Pending));
+        let kinds = shared.settings().kinds.keys();
+        Self(kinds.map(|kind| (kind.clone(), most.saturating_sub(pending(kind)))).collect())
+    }
+
+    fn take(&mut self, kind: &KindName) -> bool {
+        let Some(room) = self.0.get_mut(kind).filter(|room| **room > 0) else { return false };
+        *room -= 1;
+        true
+    }
+}
+
+/// Rows with their keys, and the id after which the next piece begins.
+type Piece = (Vec<(RowKey, JobRow)>, Option<RowId>);
+
+/// A piece of the rows. Views are locked only while it is taken.
+fn piece(shared: &Shared, filter: &Filter, after: Option<RowId>) -> Result<Piece, Problem> {
+    let codec = shared.process.codec();
+    let rows = shared.following().look(|views| views.rows.page(codec, filter, after, MOST_IN_PIECE));
+    let rows = rows.map_err(|error| unreadable(&error))?;
+    let next = rows.last().filter(|_| rows.len() == MOST_IN_PIECE).map(|(_, row)| row.id);
+    Ok((rows, next))
 }
 
 /// Sends commands about many rows, piece by piece.
@@ -229,33 +278,45 @@ async fn switch(
     let kind = known.ok_or_else(|| Problem::not_found("there is no such kind in the configuration"))?;
     let request = Uuid::new_v4().to_string();
     let command = JobCommand { request_id: Some(request.clone()), ..command_of(action, &kind, caller) };
-    let mut awaited = shared.service.waiting.for_reply(request, None);
+    let mut awaited = shared.service.waiting.for_reply(request, Subject::Kind(kind.clone()));
     let context = shared.service.context.clone();
     shared.service.intake.publish(move |output| context.command_kind(output, &command)).await?;
     shared.service.reply(&mut awaited).await.ok_or_else(|| unavailable(LookupError::Unavailable))?;
     Ok(Json(kind_of(shared, &kind)))
 }
 
-/// Seals every row with the first key that is not sealed with it. A row that changes meanwhile is sealed so anyway.
+/// Seals every row with the first key that is not sealed with it. A row that changes meanwhile is left for the next
+/// time: all are done when this answers 0.
 #[utoipa::path(post, path = "/api/admin/registry/rekey", tag = "registry",
-    responses((status = 202, description = "How many are sealed anew", body = CountView),
+    responses((status = 202, description = "How many are to be sealed", body = CountView),
         (status = 503, description = "A row cannot be opened", body = Problem)))]
 pub(super) async fn rekey(State(shared): Platform, caller: Caller) -> Result<(StatusCode, Json<CountView>), Problem> {
     caught_up(&shared).await?;
-    let (by, now) = (user(&caller), Timestamp::now().as_millisecond());
-    let (codec, vault) = (shared.process.codec(), &shared.service.vault);
-    let commands = shared.following().look(|views| {
-        let mut commands = Vec::new();
-        for (key, row) in views.rows.all(codec) {
-            let row = row.map_err(|error| unreadable(&error))?;
-            let command = vault.rekey(key, &row, by, now).map_err(|error| {
-                let pause = std::time::Duration::from_secs(10);
-                Problem::unavailable("row_not_opened", error.to_string(), pause)
-            })?;
-            commands.extend(command.map(|command| (key, command)));
+    let (by, mut after, mut count) = (user(&caller), None, 0);
+    loop {
+        let (rows, next) = piece(&shared, &Filter::default(), after)?;
+        let sealing = Arc::clone(&shared);
+        // It takes the processor for a while.
+        let sealed = tokio::task::spawn_blocking(move || reseal(&sealing, &rows, by)).await;
+        let commands = sealed.map_err(|error| not_opened(&error))?;
+        count += send_all(&shared, commands.map_err(|error| not_opened(&error))?).await?;
+        after = next;
+        if after.is_none() {
+            return Ok((StatusCode::ACCEPTED, Json(CountView { count })));
         }
-        Ok::<_, Problem>(commands)
-    })?;
-    let count = send_all(&shared, commands).await?;
-    Ok((StatusCode::ACCEPTED, Json(CountView { count })))
+    }
+}
+
+fn not_opened(error: &dyn std::fmt::Display) -> Problem {
+    Problem::unavailable("row_not_opened", error.to_string(), std::time::Duration::from_secs(10))
+}
+
+/// The commands that seal these rows with the first key.
+fn reseal(shared: &Shared, rows: &[(RowKey, JobRow)], by: UserId) -> Result<Vec<(RowKey, JobCommand)>, SealError> {
+    let now = Timestamp::now().as_millisecond();
+    let command = |(key, row): &(RowKey, JobRow)| {
+        let command = shared.service.vault.rekey(*key, row, by, now).transpose()?;
+        Some(command.map(|command| (*key, command)))
+    };
+    rows.iter().filter_map(command).collect()
 }

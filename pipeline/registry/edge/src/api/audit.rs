@@ -107,7 +107,10 @@ fn read(process: &dyn Process, wanted: &Wanted, offsets: Vec<i64>, most: usize) 
     let mut oldest: BinaryHeap<_> =
         pieces.iter().enumerate().filter_map(|(index, piece)| first(index, piece)).collect();
     let mut entries = Vec::new();
-    while entries.len() < most
+    // What a partition has beyond may be older than what others have.
+    let is_unknown = pieces.iter().any(|piece| piece.entries.is_empty() && piece.has_more);
+    while !is_unknown
+        && entries.len() < most
         && let Some(Reverse((_, index))) = oldest.pop()
     {
         let piece = &mut pieces[index];
@@ -151,8 +154,12 @@ fn piece(
         piece.entries.extend(entry.filter(|entry| wanted.fits(entry)).map(|entry| (entry, record.offset)));
         Ok(())
     });
-    if !piece.has_more {
-        read?;
+    match read {
+        // What stood there has left the log.
+        Err(LogError::Truncated(_) | LogError::OffsetOutOfRange(_)) if from > 0 => {
+            self::piece(process, follower, wanted, (number, 0, most))
+        }
+        Err(error) if !piece.has_more => Err(error),
+        _ => Ok(piece),
     }
-    Ok(piece)
 }

@@ -16,16 +16,17 @@ use tributary_registry::call_request::CallRequest;
 use tributary_registry::caller::{CallName, Caller, answer_of, number_of};
 use tributary_registry::configuration::Kind;
 use tributary_registry::context::Context;
+use tributary_registry::number::Number;
 use tributary_registry::row_key::RowKey;
-use tributary_registry::sealing::Sealer;
-use tributary_schemas::records::registry::Call;
-use tributary_schemas::types::registry::CallId;
+use tributary_registry::sealing::{SealError, Sealer};
+use tributary_schemas::records::registry::{Call, CallAnswer, CallError, CallOutcome, ErrorClass};
+use tributary_schemas::types::registry::{CallId, ErrorCode};
 use uuid::Uuid;
 
 use super::CallsOfKind;
 use crate::events;
 
-/// The pause after a call that has come to nothing on our side.
+/// The pause before an answer is offered to the log again.
 const OWN_FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The upper bounds of the buckets of `call_seconds`.
@@ -125,6 +126,11 @@ impl Lane {
         });
     }
 
+    /// Whether the calls of a partition are made here.
+    pub(super) fn has(&self, partition: i32) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).settled.contains(&partition)
+    }
+
     pub(super) fn pause(&self, is_paused: bool) {
         self.change(|state| state.caller.pause(is_paused));
     }
@@ -159,35 +165,63 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).caller.begin(now())
     }
 
-    /// Makes a call and puts its answer into the log.
+    /// Makes a call and puts its answer into the log. An answer that the log does not take is kept, and offered again
+    /// as long as it counts: the register is not asked twice because of that.
     async fn make(self: Arc<Self>, name: CallName, call: Call) {
-        match self.answered(name.row, &call).await {
-            Ok(is_technical) => self.change(|state| state.caller.ended(name, is_technical, now())),
-            Err(reason) => {
-                events::call_not_made(&self.parts.kind.name, &reason);
-                tokio::time::sleep(OWN_FAILURE_PAUSE).await;
+        let (answer, is_technical) = self.answered(name.row, &call).await;
+        while let Err(reason) = self.publish(name.row, answer.clone()).await {
+            events::answer_not_published(&self.parts.kind.name, &reason);
+            tokio::time::sleep(OWN_FAILURE_PAUSE).await;
+            if !self.change(|state| state.caller.is_open(name)) {
                 self.change(|state| state.caller.failed_here(name, now()));
+                return;
             }
+        }
+        self.change(|state| state.caller.ended(name, is_technical, now()));
+    }
+
+    async fn publish(&self, row: RowKey, answer: CallAnswer) -> Result<(), String> {
+        let context = self.parts.context.clone();
+        let published = self.parts.intake.publish(move |output| context.answer(output, row, &answer)).await;
+        published.map_err(|problem| problem.detail().to_owned())
+    }
+
+    /// The answer for the log, and whether it speaks against the way to the register.
+    async fn answered(&self, row: RowKey, call: &Call) -> (CallAnswer, bool) {
+        let id = CallId::from_bytes(*Uuid::new_v4().as_bytes());
+        let outcome = match number_of(&*self.parts.sealer, row, call) {
+            Ok(number) => self.ask(call, &number, id).await,
+            // It must not close the breaker.
+            Err(error) => return (self.unsealed(call, &error), true),
+        };
+        match answer_of(&*self.parts.sealer, row, call, (id, &outcome, now())) {
+            Ok(answer) => (answer, matches!(outcome, Outcome::Failed(failure) if failure.is_technical())),
+            Err(error) => (self.unsealed(call, &error), true),
         }
     }
 
-    /// Returns whether the outcome speaks against the way to the register. An error is one of our side: there is no
-    /// answer in the log.
-    async fn answered(&self, row: RowKey, call: &Call) -> Result<bool, String> {
-        let LaneParts { kind, context, sealer, intake, .. } = &self.parts;
-        let number = number_of(&**sealer, row, call).map_err(|error| error.to_string())?;
-        let id = CallId::from_bytes(*Uuid::new_v4().as_bytes());
-        let trembita = &context.settings.trembita;
-        let request = CallRequest { kind, trembita, number: &number, user: call.user, id };
+    async fn ask(&self, call: &Call, number: &Number, id: CallId) -> Outcome {
+        let (kind, trembita) = (&self.parts.kind, &self.parts.context.settings.trembita);
+        let request = CallRequest { kind, trembita, number, user: call.user, id };
         let begun = Instant::now();
         let received = self.send(&request).await;
-        let outcome = Asked { kind, trembita, number: &number, id }.outcome(received);
+        let outcome = Asked { kind, trembita, number, id }.outcome(received);
         self.change(|state| state.counts.add(name_of(&outcome), begun.elapsed()));
-        let answer = answer_of(&**sealer, row, call, (id, &outcome, now())).map_err(|error| error.to_string())?;
-        let sending = context.clone();
-        let published = intake.publish(move |output| sending.answer(output, row, &answer)).await;
-        published.map_err(|problem| problem.detail().to_owned())?;
-        Ok(matches!(outcome, Outcome::Failed(failure) if failure.is_technical()))
+        outcome
+    }
+
+    /// The answer of a call that fails on our side: keys do not fit. Another call would fail alike.
+    fn unsealed(&self, call: &Call, error: &SealError) -> CallAnswer {
+        events::call_not_made(&self.parts.kind.name, error);
+        let error =
+            CallError { error_class: ErrorClass::Internal, code: ErrorCode::of("sealing"), retryable: false, id: None };
+        CallAnswer {
+            attempt: call.attempt,
+            now: now(),
+            outcome: CallOutcome::Failed,
+            error: Some(error),
+            ..CallAnswer::of(call.kind.clone(), call.run_id)
+        }
     }
 
     async fn send(&self, request: &CallRequest<'_>) -> Received {

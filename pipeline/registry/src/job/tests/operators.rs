@@ -46,6 +46,10 @@ fn a_retry_without_room_is_refused() {
     let full = JobCommand { is_full: true, ..command(CommandAction::Retry, NOW + 100) };
     let refused = give(&mut stage, &full);
     assert_eq!((refused.replies, refused.rows.len()), (vec![ReplyOutcome::Refused], 0));
+    // One of many has no reply, and leaves this trace.
+    let of_many = JobCommand { request_id: None, ..full };
+    let denied = vec![(AuditAction::Denied, "SERVICE_UNAVAILABLE".to_owned())];
+    assert_eq!((give(&mut stage, &of_many).audit, refused.audit), (denied.clone(), denied));
 }
 
 #[test]
