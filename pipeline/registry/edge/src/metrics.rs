@@ -78,31 +78,41 @@ impl Collector for RegistryCollector {
             family(SECONDS, MetricType::HISTOGRAM, seconds),
             family(BREAKER, MetricType::GAUGE, breakers),
             family(IN_FLIGHT, MetricType::GAUGE, of_kind(|status| status.in_flight as f64)),
+            late_answers(&shared),
         ];
         if shared.leading.is_here() {
-            families.extend(of_rows(&shared));
+            families.push(jobs(&shared));
         }
         families.retain(|family| !family.get_metric().is_empty());
         families
     }
 }
 
-/// The numbers that are the same in every process.
-fn of_rows(shared: &Shared) -> [MetricFamily; 2] {
-    let kinds = || shared.settings().kinds.keys();
-    shared.following().look(|views| {
-        let jobs = kinds().flat_map(|kind| {
-            JobStatus::ALL.iter().map(|status| {
+/// The rows, which are the same in every process.
+fn jobs(shared: &Shared) -> MetricFamily {
+    let jobs = shared.following().look(|views| {
+        let of_kind = |kind: &KindName| {
+            let gauge_of = |status: &JobStatus| {
                 let labels = [("kind", kind.as_str()), ("status", status.symbol())];
                 gauge(&labels, views.rows.count(kind, *status) as f64)
-            })
-        });
-        let late = kinds().map(|kind| {
+            };
+            JobStatus::ALL.iter().map(gauge_of).collect::<Vec<_>>()
+        };
+        shared.settings().kinds.keys().flat_map(of_kind).collect()
+    });
+    family(JOBS, MetricType::GAUGE, jobs)
+}
+
+/// The late answers of the partitions of this process.
+fn late_answers(shared: &Shared) -> MetricFamily {
+    let late = shared.following().look(|views| {
+        let of_kind = |kind: &KindName| {
             let count = views.late_answers.get(kind).copied().unwrap_or_default();
             counter(&[("kind", kind.as_str())], count)
-        });
-        [family(JOBS, MetricType::GAUGE, jobs.collect()), family(LATE, MetricType::COUNTER, late.collect())]
-    })
+        };
+        shared.settings().kinds.keys().map(of_kind).collect()
+    });
+    family(LATE, MetricType::COUNTER, late)
 }
 
 fn family((name, help): (&str, &str), kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
