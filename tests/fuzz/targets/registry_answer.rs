@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
         match asked.outcome(Received::Answer(answer)) {
             Outcome::Found(info) => {
                 let kept = info.to_string();
-                let read = serde_json::from_str(&kept).expect("what is kept can be read");
+                let read: serde_json::Value = serde_json::from_str(&kept).expect("what is kept can be read");
                 assert_eq!(info, read, "it is the same");
                 let _ = kind.answer.map(&info);
             }
