@@ -1,5 +1,5 @@
-//! Calls services of SOAP over HTTP: one message there, one answer back, within bounds. [`mutual_tls`] calls one service
-//! within a time, with certificates that are replaced while it runs.
+//! Calls services of SOAP over HTTP: one message there, one answer back, within bounds. [`mutual_tls`] calls one
+//! service within a time, with certificates that are replaced while it runs.
 //!
 //! A call has no time limit of its own but that of connecting. Whoever drops its future cuts it: the connection is
 //! closed, however slowly a header or a body drips. Redirects are answers like all others and are not followed. There

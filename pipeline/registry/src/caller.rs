@@ -168,8 +168,8 @@ impl Caller {
         }
     }
 
-    /// A call has come to nothing on our side: its answer did not reach the log. It is made again, unless it is not open
-    /// any more.
+    /// A call has come to nothing on our side: its answer did not reach the log. It is made again, unless it is not
+    /// open any more.
     pub fn failed_here(&mut self, name: CallName, now: i64) {
         self.in_flight.remove(&name);
         if self.trial.take_if(|trial| *trial == name).is_some() {

@@ -1,8 +1,8 @@
 //! Follows the outputs of the flow in every process, outside the consumer groups: rows, kinds, open calls, replies, and
 //! answers that came late.
 //!
-//! A look first asks for the ends of all topics and then reads up to them. The ends are asked for in the opposite order,
-//! so whoever reads a reply finds the row that it tells of.
+//! A look first asks for the ends of all topics and then reads up to them. The ends are asked for in the opposite
+//! order, so whoever reads a reply finds the row that it tells of.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

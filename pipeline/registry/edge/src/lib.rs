@@ -1,5 +1,5 @@
-//! The edge of registry lookups: its settings, GraphQL, the calls of registers, and what operators need. What becomes of
-//! a lookup is decided in `tributary-registry`.
+//! The edge of registry lookups: its settings, GraphQL, the calls of registers, and what operators need. What becomes
+//! of a lookup is decided in `tributary-registry`.
 
 mod api;
 mod calling;
@@ -87,8 +87,8 @@ struct DemoOptions {
 }
 
 const DEMO_HELP: &str = "\
-A person asks a register for invented numbers. The demo plays the register: it finds, finds nothing, fails, answers late,
-goes away and comes back. It prints the statuses of the jobs as they change; numbers are masked.
+A person asks a register for invented numbers. The demo plays the register: it finds, finds nothing, fails, answers
+late, goes away and comes back. It prints the statuses of the jobs as they change; numbers are masked.
 
 Example:
   tributary demo registry";

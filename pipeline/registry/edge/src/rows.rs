@@ -77,8 +77,8 @@ impl Rows {
         self.counts.get(kind).and_then(|counts| counts.get(&status)).copied().unwrap_or_default()
     }
 
-    /// Rows after an id with their keys, in the order of ids. The number of those that are listed is bounded, that of those that are
-    /// looked at is not.
+    /// Rows after an id with their keys, in the order of ids. The number of those that are listed is bounded, that of
+    /// those that are looked at is not.
     ///
     /// # Errors
     /// As [`Rows::get`].

@@ -104,7 +104,7 @@ impl Vault {
         if is_current(&row.number) && row.info.as_ref().is_none_or(is_current) {
             return Ok(None);
         }
-        let seal_anew = |part: Part, sealed: &[u8]| {
+        let resealed = |part: Part, sealed: &[u8]| {
             let what = Sealed { kind: &row.kind, row: key, part };
             self.sealer.seal(what, &self.sealer.open(what, sealed)?)
         };
@@ -113,8 +113,8 @@ impl Vault {
             now,
             row_id: Some(row.id),
             version: Some(row.version),
-            number: Some(seal_anew(Part::Number, &row.number)?),
-            info: row.info.as_deref().map(|info| seal_anew(Part::Info, info)).transpose()?,
+            number: Some(resealed(Part::Number, &row.number)?),
+            info: row.info.as_deref().map(|info| resealed(Part::Info, info)).transpose()?,
             ..JobCommand::of(row.kind.clone(), by)
         }))
     }

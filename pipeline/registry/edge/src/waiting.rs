@@ -52,7 +52,8 @@ struct ReplyWaiter {
 }
 
 impl ReplyWaiter {
-    /// Whether the change is read that comes with the reply. Partitions of one transaction are seen one after the other.
+    /// Whether the change is read that comes with the reply. Partitions of one transaction are seen one after the
+    /// other.
     fn is_whole(&self) -> bool {
         let Some(reply) = &self.reply else { return false };
         let changes = matches!(reply.outcome, ReplyOutcome::Accepted | ReplyOutcome::Joined | ReplyOutcome::Done);

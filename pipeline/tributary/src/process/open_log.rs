@@ -63,7 +63,8 @@ impl OpenKafka {
 }
 
 impl OpenLog {
-    /// Opens the log for these flows, with the topics that their configuration adds. On Kafka it creates missing topics.
+    /// Opens the log for these flows, with the topics that their configuration adds. On Kafka it creates missing
+    /// topics.
     ///
     /// # Errors
     /// [`Failure::Refused`] for a state folder that cannot be used or for topics that do not fit.

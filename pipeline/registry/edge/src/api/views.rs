@@ -28,7 +28,7 @@ pub(super) struct JobView {
     attempt: i32,
     /// The id of its run.
     run: String,
-    /// How often the run has begun anew.
+    /// How often the run has started again.
     restarts: i32,
     /// When the run was asked for.
     requested_at: String,
