@@ -76,7 +76,7 @@ struct World {
 impl World {
     async fn new(soap: &str, authority: &Authority) -> Self {
         let text = format!(
-            "[registry.trembita]\nclient = {{ member_class = \"GOV\", member_code = \"00000002\", subsystem = \"A\" }}\n\
+            "[registry.trembita.client]\nmember_class = \"GOV\"\nmember_code = \"00000002\"\nsubsystem = \"A\"\n\
              [registry.job.unzr]\nservice = {{ member_code = \"00000001\", soap = \"{soap}\" }}\n"
         );
         let settings = RegistrySettings::load(Some(&Source::new("test", text))).unwrap();

@@ -105,7 +105,7 @@ impl Calling {
 
     /// Whether a call is under way.
     pub(crate) fn is_busy(&self) -> bool {
-        self.lanes.values().any(|lane| lane.status().in_flight > 0)
+        self.lanes.values().any(|lane| lane.is_busy())
     }
 
     /// The calls of a kind in this process.

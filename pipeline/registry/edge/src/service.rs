@@ -156,12 +156,15 @@ impl From<Problem> for LookupError {
 fn check(reply: &Reply) -> Result<(), LookupError> {
     match reply.outcome {
         ReplyOutcome::Accepted | ReplyOutcome::Joined => Ok(()),
-        ReplyOutcome::Refused => {
-            let seconds = reply.retry_after.and_then(|seconds| u64::try_from(seconds).ok());
-            Err(LookupError::Full { retry_after: Duration::from_secs(seconds.unwrap_or(1)) })
-        }
+        ReplyOutcome::Refused => Err(full(reply)),
         _ => Err(LookupError::Unavailable),
     }
+}
+
+/// There is no room for a further run.
+pub(crate) fn full(refused: &Reply) -> LookupError {
+    let seconds = refused.retry_after.and_then(|seconds| u64::try_from(seconds).ok());
+    LookupError::Full { retry_after: Duration::from_secs(seconds.unwrap_or(1)) }
 }
 
 /// The id of a new row.

@@ -22,7 +22,7 @@ use super::{Platform, caught_up, current, filter, kind_of, unavailable, unreadab
 use crate::lookups::LookupError;
 use crate::platform::Shared;
 use crate::rows::Filter;
-use crate::service::new_run;
+use crate::service::{full, new_run};
 use crate::waiting::Subject;
 
 /// Commands that are published in one piece.
@@ -64,10 +64,7 @@ async fn command(
     let replied = shared.service.reply(&mut awaited).await.ok_or_else(|| unavailable(LookupError::Unavailable))?;
     match replied.reply.outcome {
         ReplyOutcome::Absent => Err(Problem::not_found("there is no job with this id")),
-        ReplyOutcome::Refused => {
-            let seconds = replied.reply.retry_after.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(1);
-            Err(unavailable(LookupError::Full { retry_after: std::time::Duration::from_secs(seconds) }))
-        }
+        ReplyOutcome::Refused => Err(unavailable(full(&replied.reply))),
         outcome => Ok(outcome),
     }
 }

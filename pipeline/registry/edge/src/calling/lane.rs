@@ -27,7 +27,7 @@ use super::CallsOfKind;
 use crate::events;
 
 /// The pause before an answer is offered to the log again.
-const OWN_FAILURE_PAUSE: Duration = Duration::from_secs(1);
+const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
 
 /// The upper bounds of the buckets of `call_seconds`.
 pub(crate) const BUCKETS: [f64; 10] = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0];
@@ -135,6 +135,11 @@ impl Lane {
         self.change(|state| state.caller.pause(is_paused));
     }
 
+    /// Whether a call is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).caller.in_flight() > 0
+    }
+
     pub(super) fn status(&self) -> CallsOfKind {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         CallsOfKind {
@@ -171,7 +176,7 @@ impl Lane {
         let (answer, is_technical) = self.answered(name.row, &call).await;
         while let Err(reason) = self.publish(name.row, answer.clone()).await {
             events::answer_not_published(&self.parts.kind.name, &reason);
-            tokio::time::sleep(OWN_FAILURE_PAUSE).await;
+            tokio::time::sleep(PUBLISH_PAUSE).await;
             if !self.change(|state| state.caller.is_open(name)) {
                 self.change(|state| state.caller.failed_here(name, now()));
                 return;
